@@ -1,0 +1,1 @@
+"""What runs in a model's interpreter: standard library, mlflow, numpy and pandas only."""
