@@ -1,0 +1,239 @@
+"""Fingerprints of files, directories and virtual environments, by content. This module only reads.
+
+A stat cache spares the hashing of a file whose size, modification time, change time and inode are as they were when it
+was hashed. The change time cannot be set by a program, so an edit that restores size and modification time is seen.
+"""
+
+from __future__ import annotations
+
+import errno
+import fnmatch
+import hashlib
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator, Mapping
+
+from .errors import UsageError
+from .staleness import MISSING, Seen
+from .step import Step
+
+# What editors, file managers and Python leave behind in a directory; it never counts.
+IGNORED: tuple[str, ...] = (
+    "__pycache__",
+    "*.py[co]",
+    "*~",
+    ".*.sw?",
+    ".#*",
+    "#*#",
+    "4913",
+    ".DS_Store",
+    "Thumbs.db",
+    ".nfs*",
+)
+IGNORED += (".ipynb_checkpoints", ".pytest_cache", ".mypy_cache", ".ruff_cache")
+_is_ignored = re.compile("|".join(fnmatch.translate(pattern) for pattern in IGNORED)).match
+
+# The kernel stamps a change with its coarse clock. A file changed within one tick of being hashed could change again
+# without another stamp, so hashing waits the tick out. Some file systems stamp whole seconds, and are not waited for.
+_TICK_NS = 20_000_000
+_COARSE_NS = 2_000_000_000
+
+Entry = tuple[int, int, int, int, str]
+
+
+class StatCache:
+    """Fingerprints by path, valid while the file's stat is what it was.
+
+    Parameters
+    ----------
+    entries : mapping of str to sequence
+        Size (bytes), modification time, change time (ns), inode and fingerprint of each path, from an earlier run.
+    """
+
+    def __init__(self, entries: Mapping[str, Entry] | None = None) -> None:
+        self._old = dict(entries or {})
+        self._rehashed: set[str] = set()
+        self.entries: dict[str, Entry] = {}
+        self.changed = False
+
+    def fingerprint(self, path: str, name: str, status: os.stat_result) -> str:
+        """Return the fingerprint of a regular file, hashing it where the cache does not know it."""
+        known = self.entries.get(name) or self._old.get(name)
+        key = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        if known is not None and tuple(known[:4]) == key:
+            self.entries[name] = known
+            return known[4]
+        self.changed = True
+        self._rehashed.add(name)
+        self.entries.pop(name, None)
+        value, settled = _hash(path)
+        if settled is not None:
+            self.entries[name] = (*settled, value)
+        return value
+
+    def kept(self) -> Mapping[str, Entry]:
+        """Return the entries to keep: what this run looked at, and the rest of what earlier ones knew."""
+        return {**{name: entry for name, entry in self._old.items() if name not in self._rehashed}, **self.entries}
+
+
+def fingerprint_file(path: str) -> str:
+    """Return ``sha256:<hex>`` of a file's content."""
+    return _hash(path)[0]
+
+
+def see(step: Step, root: str, cache: StatCache, memo: dict[str, Mapping[str, str]] | None = None) -> Seen:
+    """Look at all that `step` depends on and has made.
+
+    Raises
+    ------
+    UsageError
+        If something that should be read cannot be: unreadable, a dangling or looping link, not a file or directory. A
+        missing path is no error here: its fingerprint says that it is missing.
+    """
+    memo = {} if memo is None else memo
+
+    def several(paths: Iterator[tuple[str, str]]) -> dict[str, str]:
+        files: dict[str, str] = {}
+        for name, path in paths:
+            if name not in memo:
+                memo[name] = scan(path, name, cache)
+            files.update(memo[name])
+        return files
+
+    def inside(names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+        return ((name, os.path.join(root, name)) for name in names)
+
+    return Seen(
+        dependencies=several(inside(step.dependencies)),
+        targets=several(inside(step.targets)),
+        tools=several(iter(step.tools.items())),
+        params=dict(step.params),
+        versions=dict(step.versions),
+        command=step.command_text(),
+    )
+
+
+def scan(path: str, name: str, cache: StatCache) -> Mapping[str, str]:
+    """Return the fingerprints of a file, or of all members of a directory, by their names.
+
+    Parameters
+    ----------
+    path : str
+        Where it is.
+    name : str
+        What it is called in the result; members are called ``name/member``.
+    cache : StatCache
+    """
+    try:
+        status = os.stat(path)
+        if stat.S_ISREG(status.st_mode):
+            return {name: cache.fingerprint(path, name, status)}
+        if stat.S_ISDIR(status.st_mode):
+            if os.path.lexists(os.path.join(path, "pyvenv.cfg")):
+                return dict(_environment(path, name, cache))
+            return dict(_members(path, name, cache, (os.path.realpath(path),)))
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR) and not os.path.islink(path):
+            return {name: MISSING}
+        raise _unreadable(path, name, error) from error
+    raise UsageError(name, "expected a file or a directory", got="a device, pipe or socket", advice="Replace it.")
+
+
+def _members(path: str, name: str, cache: StatCache, trail: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    yield name + "/", "directory"
+    with os.scandir(path) as entries:
+        members = sorted((entry for entry in entries if not _is_ignored(entry.name)), key=lambda entry: entry.name)
+    for entry in members:
+        member = f"{name}/{entry.name}"
+        try:
+            status = entry.stat()
+            if stat.S_ISREG(status.st_mode):
+                yield member, cache.fingerprint(entry.path, member, status)
+            elif stat.S_ISDIR(status.st_mode):
+                inner = trail
+                if entry.is_symlink():
+                    inner = (*trail, os.path.realpath(entry.path))
+                    if any(inner[-1] == outer or outer.startswith(inner[-1] + "/") for outer in trail):
+                        raise OSError(errno.ELOOP, "the link leads back to a directory above it")
+                yield from _members(entry.path, member, cache, inner)
+            else:
+                raise OSError(errno.EINVAL, "it is a device, pipe or socket")
+        except OSError as error:
+            raise _unreadable(entry.path, member, error) from error
+
+
+def _environment(path: str, name: str, cache: StatCache) -> Iterator[tuple[str, str]]:
+    """Stand for a virtual environment by its interpreter, what is installed in it and the names in it.
+
+    Tens of thousands of installed files are not read at each build: each distribution's RECORD lists their hashes.
+    """
+    settings = _text(os.path.join(path, "pyvenv.cfg"))
+    for key in ("home", "implementation", "version_info", "include-system-site-packages"):
+        value = re.search(rf"^{key}\s*=\s*(.*)$", settings, re.MULTILINE)
+        yield f"{name}: {key}", value.group(1).strip() if value else ""
+    interpreter = os.path.realpath(os.path.join(path, "bin", "python"))
+    yield f"{name}: interpreter", _optional(interpreter, cache)
+    programs = [entry.name for entry in _list(os.path.join(path, "bin"))]
+    yield f"{name}: programs", _digest(sorted(programs))
+    for library in _list(os.path.join(path, "lib")):
+        packages = _list(os.path.join(library.path, "site-packages"))
+        yield f"{name}: modules", _digest(sorted(entry.name for entry in packages))
+        for entry in packages:
+            if entry.name.endswith(".dist-info"):
+                record = os.path.join(entry.path, "RECORD")
+                yield f"{name}: {entry.name[:-10].replace('-', ' ')}", _optional(record, cache)
+
+
+def _list(path: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(path) as entries:
+            return sorted((entry for entry in entries if not _is_ignored(entry.name)), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return []
+
+
+def _optional(path: str, cache: StatCache) -> str:
+    try:
+        return cache.fingerprint(path, path, os.stat(path))
+    except FileNotFoundError:
+        return MISSING
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        return stream.read()
+
+
+def _digest(names: list[str]) -> str:
+    return "sha256:" + hashlib.sha256("\0".join(names).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _hash(path: str) -> tuple[str, tuple[int, int, int, int] | None]:
+    """Hash a file; also return the stat that the hash holds for, or None where a later edit might not show in it."""
+    with open(path, "rb") as stream:
+        _wait_out_the_tick(os.fstat(stream.fileno()).st_ctime_ns)
+        before, started = os.fstat(stream.fileno()), time.time_ns()
+        value = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
+        after = os.fstat(stream.fileno())
+    margin = _COARSE_NS if after.st_ctime_ns % 1_000_000_000 == 0 else _TICK_NS
+    key = (after.st_size, after.st_mtime_ns, after.st_ctime_ns, after.st_ino)
+    settled = before.st_ctime_ns == after.st_ctime_ns and started - after.st_ctime_ns >= margin
+    return value, key if settled else None
+
+
+def _wait_out_the_tick(changed_ns: int) -> None:
+    age = time.time_ns() - changed_ns
+    if 0 <= age < _TICK_NS:
+        time.sleep((_TICK_NS - age) / 1e9)
+
+
+def _unreadable(path: str, name: str, error: OSError) -> UsageError:
+    if os.path.islink(path) and error.errno == errno.ENOENT:
+        return UsageError(name, "its link leads nowhere", got=os.readlink(path), advice="Repoint or remove the link.")
+    if error.errno == errno.ELOOP:
+        return UsageError(name, "its link leads back to itself", advice="Repoint or remove the link.")
+    return UsageError(
+        name, "it cannot be read", got=error.strerror or str(error), advice="Mend its permissions or remove it."
+    )

@@ -1,0 +1,185 @@
+"""The ledger: what the last success of each step saw; the stat cache beside it; the lock of a package.
+
+Everything lives in ``.pipeline/`` of a package. Files are replaced whole. A file that cannot be understood counts as
+absent, with one line that says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import StepError
+from .fingerprint import StatCache
+from .staleness import Reason, Seen, Why
+from .step import STATE_DIRECTORY
+
+SCHEMA = 1
+_FIELDS = ("dependencies", "targets", "tools", "params", "versions")
+
+
+@dataclass
+class Ledger:
+    """The records of one pipeline, by step.
+
+    Parameters
+    ----------
+    path : Path
+        The ledger's file.
+    records : dict of str to Seen
+    runs : dict of str to str
+        The run that wrote each record.
+    trouble : str
+        Why the file could not be understood; empty when it could, or when there is none.
+    """
+
+    path: Path
+    records: dict[str, Seen] = field(default_factory=dict)
+    runs: dict[str, str] = field(default_factory=dict)
+    trouble: str = ""
+
+    def record(self, name: str) -> Seen | Reason:
+        """Return the step's record, or the reason why there is none."""
+        if name in self.records:
+            return self.records[name]
+        return Reason(Why.UNREADABLE_RECORD, self.trouble) if self.trouble else Reason(Why.NO_RECORD)
+
+    def write(self, name: str, seen: Seen, run: str) -> None:
+        """Record a success of step `name`; on failure the old record stands, on disk and in memory."""
+        old = dict(self.records), dict(self.runs)
+        self.records[name], self.runs[name] = seen, run
+        try:
+            self._save()
+        except OSError:
+            self.records, self.runs = old
+            raise
+
+    def forget(self, name: str) -> None:
+        """Drop the record of step `name`."""
+        if name in self.records:
+            del self.records[name], self.runs[name]
+            self._save()
+
+    def _save(self) -> None:
+        steps = {name: {"run": self.runs[name], **asdict(seen)} for name, seen in self.records.items()}
+        replace_json(self.path, {"schema": SCHEMA, "steps": steps})
+
+
+def load_ledger(root: Path) -> Ledger:
+    """Read the ledger of the package at `root`; never an error."""
+    path = root / STATE_DIRECTORY / "ledger.json"
+    ledger = Ledger(path)
+    document, ledger.trouble = _load_json(path)
+    if not ledger.trouble and document is not None:
+        try:
+            ledger.records = {name: _seen(record) for name, record in document["steps"].items()}
+            ledger.runs = {name: str(record["run"]) for name, record in document["steps"].items()}
+        except (KeyError, TypeError, AttributeError):
+            ledger.records, ledger.runs = {}, {}
+            ledger.trouble = f"{path.name} is damaged"
+    return ledger
+
+
+def load_stat_cache(root: Path) -> StatCache:
+    """Read the stat cache of the package at `root`; one that cannot be understood is empty."""
+    document, trouble = _load_json(root / STATE_DIRECTORY / "stat.json")
+    entries = document.get("files") if document and not trouble else None
+    if not isinstance(entries, dict) or not all(_is_entry(entry) for entry in entries.values()):
+        return StatCache()
+    return StatCache({name: tuple(entry) for name, entry in entries.items()})
+
+
+def save_stat_cache(root: Path, cache: StatCache) -> None:
+    """Keep the stat cache; one that cannot be written is no fault, it only costs hashing."""
+    if cache.changed and (root / STATE_DIRECTORY).is_dir():
+        files = {name: entry for name, entry in cache.kept().items() if name in cache.entries or (root / name).exists()}
+        try:
+            replace_json(root / STATE_DIRECTORY / "stat.json", {"schema": SCHEMA, "files": files})
+        except OSError:
+            return
+
+
+def replace_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a JSON file whole: beside it first, then one rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        aside.write_text(json.dumps(document, separators=(",", ":")), encoding="ascii")
+        aside.replace(path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def locked(
+    root: Path, task: str, say: Callable[[str], None], stopped: Callable[[], bool] = lambda: False
+) -> Iterator[None]:
+    """Hold the package's lock; while another process holds it, say who and wait.
+
+    The operating system releases the lock when its holder ends, however that happens.
+    """
+    from filelock import FileLock, Timeout  # 60 ms: not on the way to a no-op
+
+    state = root / STATE_DIRECTORY
+    state.mkdir(parents=True, exist_ok=True)
+    holder = state / "holder.json"
+    lock = FileLock(state / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"{root.name}: waiting for {_holder(holder)}")
+        while not lock.is_locked:
+            if stopped():
+                raise StepError(root.name, "interrupted while it waited") from None
+            with suppress(Timeout):
+                lock.acquire(timeout=0.5)
+    try:
+        replace_json(holder, {"pid": os.getpid(), "task": task})
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    document, trouble = _load_json(path)
+    if document is None or trouble:
+        return "another build of it"
+    return f"{document.get('task', 'another build of it')} (process {document.get('pid', 'unknown')})"
+
+
+def _load_json(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """Return the document of this schema, or None and why it cannot be used; no reason where there is no file."""
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None, ""
+    except (OSError, ValueError, RecursionError) as error:
+        return None, f"{path.name} cannot be read ({type(error).__name__})"
+    if not isinstance(document, dict):
+        return None, f"{path.name} is damaged"
+    if document.get("schema", SCHEMA) != SCHEMA:
+        return None, f"{path.name} has schema {document.get('schema')!r}, this tool writes {SCHEMA}"
+    return document, ""
+
+
+def _seen(record: Mapping[str, Any]) -> Seen:
+    for name in _FIELDS:
+        if not isinstance(record[name], dict):
+            raise TypeError(name)
+    return Seen(**{name: record[name] for name in _FIELDS}, command=str(record["command"]))
+
+
+def _is_entry(entry: object) -> bool:
+    return (
+        isinstance(entry, list)
+        and len(entry) == 5
+        and all(type(number) is int for number in entry[:4])
+        and isinstance(entry[4], str)
+    )

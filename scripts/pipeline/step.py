@@ -1,0 +1,125 @@
+"""A step: one unit of work, declared as data and validated at construction."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from .errors import UsageError
+
+Scalar = str | int | float | bool | None
+STATE_DIRECTORY = ".pipeline"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One unit of work of a pipeline.
+
+    Parameters
+    ----------
+    name : str
+        Unique in the pipeline.
+    command : str or sequence of str
+        A shell line, or an argument vector. ``{key}`` is replaced by ``places[key]`` just before it runs, so that what
+        is recorded holds no absolute path.
+    dependencies : sequence of str
+        Files and directories that the step reads, relative to the pipeline's root.
+    targets : sequence of str
+        Files and directories that the step writes, relative to the root.
+    params, versions : mapping of str to scalar
+        Values, and versions of programs, that can change a target.
+    tools : mapping of str to str
+        The step's own implementation: a portable label for each file or directory outside the root.
+    after : sequence of str
+        Steps that come before this one though no file says so.
+    editable : sequence of str
+        Those targets that an author may edit: an edit is kept and counts as new content for later steps.
+    atomic : bool
+        The command replaces its targets whole, by itself: the last good ones stay in place while it runs. Otherwise the
+        runner moves them aside first and brings them back on failure.
+    live : bool
+        The command talks to the person while it runs: its stderr is the terminal's, not the log's.
+    env : mapping of str to str
+        Environment variables for the command.
+    places : mapping of str to str
+        Absolute paths for the command's placeholders.
+
+    Raises
+    ------
+    UsageError
+        If a name or a path cannot be used, with every problem at once.
+    """
+
+    name: str
+    command: str | tuple[str, ...]
+    dependencies: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    params: Mapping[str, Scalar] = field(default_factory=dict)
+    versions: Mapping[str, Scalar] = field(default_factory=dict)
+    tools: Mapping[str, str] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
+    editable: tuple[str, ...] = ()
+    atomic: bool = False
+    live: bool = False
+    env: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.command, str):
+            object.__setattr__(self, "command", tuple(self.command))
+        object.__setattr__(self, "after", _several(self.after))
+        for name in ("dependencies", "targets", "editable"):
+            object.__setattr__(self, name, tuple(_normal(path) for path in _several(getattr(self, name))))
+        problems = [problem for problem in self._problems() if problem]
+        if problems:
+            raise UsageError(f"step {self.name!r}", "; ".join(problems), advice="Mend the step's declaration.")
+
+    def _problems(self) -> Iterable[str]:
+        if not _NAME.fullmatch(self.name):
+            yield "expected a name of letters, digits, '-', '_' and '.'"
+        if not self.command:
+            yield "it has no command"
+        for target in self.targets:
+            if target == "." or target.startswith(("/", "../")) or target == "..":
+                yield f"target {target!r} is not inside the root"
+            if target == STATE_DIRECTORY or target.startswith(STATE_DIRECTORY + "/"):
+                yield f"target {target!r} is inside {STATE_DIRECTORY}/, which is the pipeline's own"
+        for target in sorted({t for t in self.targets if self.targets.count(t) > 1}):
+            yield f"target {target!r} is declared twice"
+        for target in set(self.editable) - set(self.targets):
+            yield f"editable {target!r} is not one of its targets"
+        for key, value in (*self.params.items(), *self.versions.items()):
+            if not isinstance(value, str | int | float | bool | None):
+                yield f"value {key!r} is a {type(value).__name__}, expected a string, a number, a boolean or None"
+
+    def argv(self) -> list[str]:
+        """Return the argument vector with its placeholders replaced."""
+        words = ("/bin/sh", "-c", self.command) if isinstance(self.command, str) else self.command
+        return [self._place(word) for word in words]
+
+    def _place(self, word: str) -> str:
+        for key, value in self.places.items():
+            word = word.replace("{" + key + "}", value)
+        return word
+
+    def command_text(self) -> str:
+        """Return the command as it is recorded: placeholders kept, one line per word."""
+        return self.command if isinstance(self.command, str) else "\n".join(self.command)
+
+
+def overlaps(one: str, other: str) -> bool:
+    """Tell whether two normal paths are the same or one lies inside the other."""
+    return one == other or one.startswith(other + "/") or other.startswith(one + "/")
+
+
+def _several(value: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(value, str):
+        raise UsageError(repr(value), "expected a list of paths or names", got="one string")
+    return tuple(str(item) for item in value)
+
+
+def _normal(path: str) -> str:
+    return posixpath.normpath(path)

@@ -1,0 +1,166 @@
+"""A step as a transaction: its targets and its record change together, or not at all, also when everything is killed.
+
+Before a step starts, a journal says what will be moved; the old targets go aside; the step writes; its record is the
+commit. Whoever finds a journal later knows from the record's run whether to clean up or to bring the old targets back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from .ledger import Ledger, replace_json
+from .step import STATE_DIRECTORY, Step
+
+RUN_VARIABLE = "PIPELINE_RUN"
+
+
+class Transaction:
+    """One run of one step.
+
+    Parameters
+    ----------
+    root : Path
+        The package.
+    step : Step
+    keep : collection of str
+        Targets that an author edited: they stay in place, with a copy aside.
+    """
+
+    def __init__(self, root: Path, step: Step, keep: Collection[str]) -> None:
+        self.run = os.urandom(8).hex()
+        self._root, self._step = root, step
+        self._journal = _journals(root) / f"{step.name}.json"
+        self._plan = {target: self._fate(target, keep) for target in step.targets}
+
+    def _fate(self, target: str, keep: Collection[str]) -> str:
+        if self._step.atomic:
+            return "stays"
+        if not os.path.lexists(self._root / target):
+            return "absent"
+        return "copied" if target in keep else "moved"
+
+    def begin(self) -> None:
+        """Write the journal, then move the old targets aside."""
+        replace_json(self._journal, {"step": self._step.name, "run": self.run, "plan": self._plan})
+        aside = _aside(self._root, self.run)
+        for number, (target, fate) in enumerate(self._plan.items()):
+            path, backup = self._root / target, aside / str(number)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if fate in ("moved", "copied"):
+                aside.mkdir(parents=True, exist_ok=True)
+            if fate == "moved":
+                path.rename(backup)
+            elif fate == "copied":
+                part = aside / f"{number}.part"
+                _copy(path, part)
+                part.rename(backup)
+
+    def commit(self) -> None:
+        """Drop the old targets; the record is already written."""
+        _finish(self._root, self._journal, self.run)
+
+    def roll_back(self) -> None:
+        """Bring the old targets back."""
+        _restore(self._root, self.run, self._plan)
+        _finish(self._root, self._journal, self.run)
+
+
+def interrupted(root: Path) -> tuple[str, ...]:
+    """Return the steps whose run was cut off and not yet tidied."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return tuple(sorted(path.stem for path in _journals(root).iterdir() if path.suffix == ".json"))
+    return ()
+
+
+def recover(root: Path, ledger: Ledger) -> tuple[str, ...]:
+    """Tidy up after runs that were cut off, and return the steps whose work was undone.
+
+    Call it with the lock held: then whoever wrote a journal is gone.
+    """
+    undone = []
+    for name in interrupted(root):
+        journal = _journals(root) / f"{name}.json"
+        document = _read(journal)
+        run, plan = str(document.get("run", "")), document.get("plan", {})
+        kill_run(run)
+        if ledger.runs.get(name) != run:
+            _restore(root, run, plan)
+            ledger.forget(name)
+            undone.append(name)
+        _finish(root, journal, run)
+    shutil.rmtree(root / STATE_DIRECTORY / "aside", ignore_errors=True)
+    for leftover in (root / STATE_DIRECTORY).rglob("*.part"):
+        leftover.unlink(missing_ok=True)
+    return tuple(undone)
+
+
+def kill_run(run: str) -> None:
+    """End every process that a run started and that still lives, its descendants included."""
+    for pid in _processes(run):
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a directory; nothing where there is nothing."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _restore(root: Path, run: str, plan: dict[str, str]) -> None:
+    for number, (target, fate) in enumerate(plan.items()):
+        backup = _aside(root, run) / str(number)
+        if fate == "absent":
+            remove(root / target)
+        elif fate in ("moved", "copied") and os.path.lexists(backup):
+            remove(root / target)
+            backup.rename(root / target)
+
+
+def _finish(root: Path, journal: Path, run: str) -> None:
+    journal.unlink(missing_ok=True)
+    if run:
+        shutil.rmtree(_aside(root, run), ignore_errors=True)
+
+
+def _read(journal: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(journal.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _processes(run: str) -> Iterator[int]:
+    if not run:
+        return
+    mark = f"{RUN_VARIABLE}={run}".encode()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if mark in (entry / "environ").read_bytes().split(b"\0"):
+                yield int(entry.name)
+
+
+def _copy(source: Path, target: Path) -> None:
+    remove(target)
+    if source.is_dir() and not source.is_symlink():
+        shutil.copytree(source, target, symlinks=True)
+    else:
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _journals(root: Path) -> Path:
+    return root / STATE_DIRECTORY / "running"
+
+
+def _aside(root: Path, run: str) -> Path:
+    return root / STATE_DIRECTORY / "aside" / run

@@ -1,0 +1,209 @@
+"""Walk a pipeline in order: read and decide, and hand each stale step to an acting function.
+
+A status, a dry run and a build are one walk; only the acting function differs.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .errors import PipelineError, UsageError
+from .fingerprint import StatCache, see
+from .graph import check
+from .ledger import Ledger, load_ledger, load_stat_cache
+from .staleness import MISSING, Reason, Seen, Why, decide
+from .step import Step
+from .transaction import interrupted
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one step.
+
+    ``action`` is one of ran, up-to-date, failed, skipped, would-run.
+    """
+
+    step: str
+    action: str
+    reasons: tuple[Reason, ...] = ()
+    seconds: float = 0.0
+    error: PipelineError | None = None
+    note: str = ""
+
+    @property
+    def state(self) -> str:
+        """Return what a status calls it: up to date, stale, pending (an earlier step comes first), or broken."""
+        if self.error is not None:
+            return "broken"
+        if not self.reasons:
+            return "up to date" if self.action == "up-to-date" else "pending"
+        return "pending" if all(reason.code is Why.UPSTREAM for reason in self.reasons) else "stale"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a pipeline, in the order of its steps."""
+
+    name: str
+    outcomes: tuple[Outcome, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether nothing failed."""
+        return not any(outcome.action in ("failed", "skipped") for outcome in self.outcomes)
+
+    @property
+    def up_to_date(self) -> bool:
+        """Tell whether nothing had to run, or would have to."""
+        return all(outcome.action == "up-to-date" for outcome in self.outcomes)
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0, or the code of the first failure: 1 for failed work, 2 for something that cannot be done as put."""
+        return next((outcome.error.exit_code for outcome in self.outcomes if outcome.error), 0 if self.ok else 1)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Steps with the directory that their paths are relative to.
+
+    The first step may make that directory: where there is none yet, that step runs before anything is kept in it.
+    """
+
+    root: Path
+    steps: tuple[Step, ...]
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        check(self.steps)
+
+
+Act = Callable[[Step, Seen, tuple[Reason, ...]], Outcome]
+
+
+@dataclass
+class Walk:
+    """One walk over a pipeline's steps, with what it knows of them.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+    steps : sequence of Step
+        Those to walk, in order.
+    force : collection of str
+        Steps that are stale whatever is seen.
+    tell : callable
+        Told each outcome as it comes.
+    stop : callable
+        Ends what the acting function started; called when the walk is interrupted.
+    interrupted : collection of str
+        Steps whose last run was cut off and undone; by default those that the package's journals name.
+    """
+
+    pipeline: Pipeline
+    steps: Sequence[Step]
+    force: Collection[str] = ()
+    tell: Callable[[Outcome], None] = lambda outcome: None
+    stop: Callable[[], None] = lambda: None
+    interrupted: Collection[str] = ()
+    ledger: Ledger = field(init=False)
+    cache: StatCache = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ledger = load_ledger(self.pipeline.root)
+        self.cache = load_stat_cache(self.pipeline.root)
+        self.interrupted = self.interrupted or interrupted(self.pipeline.root)
+        self._before = check(self.pipeline.steps)
+        self._memo: dict[str, Mapping[str, str]] = {}
+        self._guard = threading.Lock()
+
+    def look(self, step: Step, *, fresh: bool = False) -> Seen:
+        """Read what `step` depends on and has made, again where `fresh`."""
+        with self._guard:
+            if fresh:
+                self._memo.clear()
+            return see(step, str(self.pipeline.root), self.cache, self._memo)
+
+    def record(self, step: Step) -> Seen | Reason:
+        """Return the step's record, or why there is none to trust."""
+        return Reason(Why.INTERRUPTED) if step.name in self.interrupted else self.ledger.record(step.name)
+
+    def judge(self, step: Step, earlier: Mapping[str, Outcome]) -> tuple[Seen, tuple[Reason, ...]]:
+        """Read and decide; no reasons means up to date."""
+        seen, record = self.look(step), self.record(step)
+        ahead = [
+            outcome
+            for name, outcome in earlier.items()
+            if outcome.action == "would-run" and name in self._before[step.name]
+        ]
+        _refuse_unusable(step, seen, record, self.pipeline.root, pending=bool(ahead))
+        verdict = decide(step, seen, record)
+        forced = (Reason(Why.FORCED),) if step.name in self.force else ()
+        return seen, (*forced, *verdict.reasons, *(Reason(Why.UPSTREAM, outcome.step) for outcome in ahead))
+
+    def go(self, act: Act, jobs: int = 1) -> tuple[Outcome, ...]:
+        """Walk: each step as soon as those before it are done; what follows a failure is skipped."""
+        done: dict[str, Outcome] = {}
+        waiting = list(self.steps)
+        running: dict[Future[Outcome], Step] = {}
+
+        def finish(outcome: Outcome) -> None:
+            done[outcome.step] = outcome
+            self.tell(outcome)
+
+        with ThreadPoolExecutor(max(1, jobs)) as pool:
+            try:
+                while waiting or running:
+                    for step in [step for step in waiting if self._before[step.name] <= done.keys()]:
+                        waiting.remove(step)
+                        outcome = self._settle(step, done)
+                        if isinstance(outcome, Outcome):
+                            finish(outcome)
+                        elif jobs > 1:
+                            running[pool.submit(act, step, *outcome)] = step
+                        else:
+                            finish(act(step, *outcome))
+                    if running:
+                        for future in wait(running, return_when=FIRST_COMPLETED).done:
+                            del running[future]
+                            finish(future.result())
+            except BaseException:
+                self.stop()  # before the pool waits for its threads
+                raise
+        return tuple(done[step.name] for step in self.steps)
+
+    def _settle(self, step: Step, done: Mapping[str, Outcome]) -> Outcome | tuple[Seen, tuple[Reason, ...]]:
+        """Return the outcome of a step that need not run, or what is needed to run it."""
+        failed = sorted(name for name in self._before[step.name] if done[name].action in ("failed", "skipped"))
+        if failed:
+            return Outcome(step.name, "skipped", (), note=f"{failed[0]} {done[failed[0]].action}")
+        try:
+            seen, reasons = self.judge(step, done)
+        except PipelineError as error:
+            return Outcome(step.name, "failed", error=error)
+        return (seen, reasons) if reasons else Outcome(step.name, "up-to-date")
+
+
+def would_run(step: Step, seen: Seen, reasons: tuple[Reason, ...]) -> Outcome:
+    """Act of a status and of a dry run: nothing happens."""
+    return Outcome(step.name, "would-run", reasons)
+
+
+def _refuse_unusable(step: Step, seen: Seen, record: Seen | Reason, root: Path, *, pending: bool) -> None:
+    """Refuse a dependency that is missing, or that was a file and is a directory now, or the other way round."""
+    for name in step.dependencies:
+        if seen.dependencies.get(name) == MISSING and not pending:
+            raise UsageError(
+                f"{root.name}/{name}", "it is missing", advice=f"Step {step.name!r} reads it: restore or write it."
+            )
+    then = {} if isinstance(record, Reason) else record.dependencies
+    for name in step.dependencies:
+        if name in then and name + "/" in seen.dependencies:
+            raise UsageError(f"{root.name}/{name}", "wrong kind", expected="a file", got="a directory")
+        if name + "/" in then and name in seen.dependencies and seen.dependencies[name] != MISSING:
+            raise UsageError(f"{root.name}/{name}", "wrong kind", expected="a directory", got="a file")
