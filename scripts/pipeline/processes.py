@@ -18,6 +18,7 @@ from .step import Step
 from .transaction import RUN_VARIABLE, kill_run
 
 GRACE_SECONDS = 5.0
+SCRIPTS = Path(__file__).resolve().parents[1]
 _TOOL_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT")
 
 
@@ -80,6 +81,11 @@ class Processes:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, deadline - time.monotonic()))
             _signal(process, signal.SIGKILL)
+
+
+def run_script(name: str, *arguments: str) -> int:
+    """Run one of the tool's own command lines in the foreground and return its exit code."""
+    return subprocess.run([sys.executable, str(SCRIPTS / f"{name}.py"), *arguments], check=False).returncode
 
 
 def clean_environment(environment: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:

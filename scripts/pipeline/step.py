@@ -46,6 +46,8 @@ class Step:
         Environment variables for the command.
     places : mapping of str to str
         Absolute paths for the command's placeholders.
+    once : sequence of str
+        Arguments for this run alone: they are given to the command and not recorded.
 
     Raises
     ------
@@ -66,6 +68,7 @@ class Step:
     live: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
+    once: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.command, str):
@@ -98,7 +101,7 @@ class Step:
     def argv(self) -> list[str]:
         """Return the argument vector with its placeholders replaced."""
         words = ("/bin/sh", "-c", self.command) if isinstance(self.command, str) else self.command
-        return [self._place(word) for word in words]
+        return [*(self._place(word) for word in words), *self.once]
 
     def _place(self, word: str) -> str:
         for key, value in self.places.items():

@@ -1,0 +1,48 @@
+# The front door: sets up uv and the tool environment, and forwards names to Invoke.
+#   make verify MODEL=pbmc_pca
+
+SHELL := /bin/sh
+PYTHON ?= python3
+UV := $(or $(shell command -v uv 2>/dev/null),.bootstrap/bin/uv)
+TOOL := .venv/.synced
+INVOKE := .venv/bin/invoke
+FLAGS := $(if $(MODEL),--model $(MODEL)) $(if $(MODELS_DIR),--models-dir $(MODELS_DIR)) $(ARGS)
+VERBS := scaffold compile-reqs sync-env download-data package payload predict serve-predict verify status explain graph clean
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test test-all lint bench list $(VERBS)
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@echo "$(VERBS)" | tr ' ' '\n' | sed 's/$$/\tforwarded to Invoke (make list explains)/' | expand -t 16
+	@echo "Options: MODEL=name, MODELS_DIR=dir, ARGS='--dry-run'"
+
+.bootstrap/bin/uv:
+	$(PYTHON) -m venv .bootstrap
+	.bootstrap/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+$(TOOL): pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen --quiet --compile-bytecode --python $(PYTHON)
+	@touch $@
+
+setup: $(TOOL) ## Set up uv and the tool environment
+
+list: $(TOOL) ## Explain every verb
+	@$(INVOKE) --list
+
+$(VERBS): $(TOOL)
+	@$(INVOKE) $@ $(FLAGS)
+
+test: $(TOOL) ## Run the tests, without the heavy ones
+	.venv/bin/python -m pytest -m "not heavy" -n 2 $(ARGS)
+
+test-all: $(TOOL) ## Run all tests: minutes, and gigabytes
+	.venv/bin/python -m pytest -n 2 $(ARGS)
+
+lint: $(TOOL) ## Check style and types
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+bench: $(TOOL) ## Measure, as ratios, and write benchmarks/results.json
+	.venv/bin/python benchmarks/run.py $(ARGS)

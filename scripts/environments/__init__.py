@@ -1,0 +1,1 @@
+"""Model environments, made with uv."""

@@ -1,0 +1,89 @@
+"""Run uv: the tool's own, with the machine's settings, and with its explanation kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pipeline.errors import PipelineError, StepError, UsageError
+
+NETWORK_WORDS = ("error sending request", "dns error", "connection refused", "timed out", "network", "Failed to fetch")
+
+
+def uv_executable() -> str:
+    """Return the path of uv: the one beside this interpreter, else the first on PATH.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    beside = Path(sys.executable).with_name("uv")
+    found = str(beside) if beside.is_file() else shutil.which("uv")
+    if found is None:
+        raise UsageError("uv", "not found", advice="Run `make setup`, or `pip install uv`.")
+    return found
+
+
+def run_uv(
+    arguments: Sequence[str], directory: Path, subject: str, *, given: str = "", env: Mapping[str, str] | None = None
+) -> None:
+    """Run uv in `directory`; what it says goes to stderr.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+    directory : Path
+    subject : str
+        The file that a failure is about.
+    given : str
+        Standard input.
+    env : mapping of str to str, optional
+        Variables to set on top of the environment.
+
+    Raises
+    ------
+    UsageError
+        If uv cannot do it as put, for example if requirements contradict each other.
+    StepError
+        If the network, not the request, is at fault.
+    """
+    done = subprocess.run(
+        [uv_executable(), *arguments],
+        cwd=directory,
+        input=given,
+        stderr=subprocess.PIPE,
+        stdout=sys.stderr,
+        text=True,
+        check=False,
+        env={**os.environ, **(env or {})},
+    )
+    sys.stderr.write(done.stderr)
+    if done.returncode:
+        raise _fault(subject, done.stderr)
+
+
+def _fault(subject: str, said: str) -> PipelineError:
+    if any(word in said for word in NETWORK_WORDS):
+        return StepError(
+            subject, "uv could not reach the package index: a network fault", advice="See uv's words above."
+        )
+    return UsageError(subject, "uv refused it", advice="uv's explanation is above: mend what it names.")
+
+
+def python_version(package: Path) -> str:
+    """Return the interpreter's version that the package asks for in .python-version, or the one running."""
+    path = package / ".python-version"
+    asked = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+    return asked or f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def interpreter(version: str) -> str:
+    """Return what to ask uv for: the base of the running interpreter where its version fits, else the version."""
+    running = ".".join(str(part) for part in sys.version_info[:3])
+    base = Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
+    return str(base) if f"{running}.".startswith(f"{version}.") and base.is_file() else version

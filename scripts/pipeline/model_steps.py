@@ -1,0 +1,153 @@
+"""The chain from weights and an inference function to a verified MLflow Model, as data."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from .machine import uv_files, uv_settings, uv_version
+from .packages import REPOSITORY, Package
+from .step import Step
+from .walk import Pipeline
+
+SCAFFOLD = "generate_model_pkg_dir_structure"
+MODEL, PAYLOAD = "mlflow_model_artifacts", "test_input_payload.json"
+PREDICTED, SERVED, VERIFIED = "predict_output.json", "test_output.json", "verification.json"
+# What the packager reads, as far as names alone tell; what else it reads, it reports.
+AUTHORED = ("model_spec.py", "model_code", "model_data", "mlflow_packager.py", "model_side")
+LOCKED = ("requirements.txt", ".python-version", ".venv")
+TOOLS_OWN = ("mlflow_packager.py", "model_side")
+ASK = f"--model-uri {MODEL} --json-payload-file {PAYLOAD}"
+COMPARE = f"--model-uri {MODEL} --predict-output {PREDICTED} --test-output {SERVED}"
+# What `invoke clean` removes: what is quickly made again; the environment; what takes an index or a download.
+CHEAP = ("package", "payload", "predict", "serve-predict", "verify")
+ENVIRONMENT = ("sync-env",)
+COSTLY = ("compile-reqs", "download-data")
+# A prediction must not depend on a project around it, and nothing is sent anywhere.
+QUIET = {"MLFLOW_UV_AUTO_DETECT": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+
+
+def pipeline_for(package: Package, extra: Mapping[str, Sequence[str]] | None = None) -> Pipeline:
+    """Return the chain of a package, ready to build; `extra` gives steps arguments for this run alone."""
+    once = extra or {}
+    steps = (replace(step, once=tuple(once.get(step.name, ()))) for step in steps_for(package))
+    return Pipeline(package.root, tuple(steps), package.name)
+
+
+def steps_for(package: Package) -> tuple[Step, ...]:
+    """Return the steps of a package, in the order in which a person thinks of them."""
+    places = {"python": sys.executable, "models": str(package.models_dir)}
+    places |= {"repository": str(REPOSITORY), "scripts": str(REPOSITORY / "scripts")}
+    step = partial(Step, places=places, env=QUIET)
+    uv, settings, files = {"uv": uv_version()}, uv_settings(os.environ), dict(uv_files(os.environ))
+    pins = _there(package, "constraints.txt", "overrides.txt", "uv.toml")
+    example = [f"examples/{package.name}"] if package.example else []
+    overlay = "".join(f" --overlay {{repository}}/{path}" for path in example)
+    hashes = " --generate-hashes" if package.generate_hashes else ""
+    return (
+        step(
+            "scaffold",
+            _tool(f"{SCAFFOLD} --model-name {package.name} --target {{models}} --refresh{overlay}"),
+            targets=TOOLS_OWN,
+            tools=_own(f"scripts/{SCAFFOLD}.py", "scripts/model_side", "model_template", *example),
+            editable=TOOLS_OWN,
+            atomic=True,
+        ),
+        step(
+            "compile-reqs",
+            _tool(f"compile_requirements{hashes}"),
+            dependencies=("requirements.in", ".python-version", *pins),
+            targets=("requirements.txt",),
+            tools={**_own("scripts/compile_requirements.py", "scripts/environments"), **files},
+            params=settings,
+            versions=uv,
+            after=("scaffold",),
+            atomic=True,
+        ),
+        step(
+            "sync-env",
+            _tool("sync_environment"),
+            dependencies=("requirements.txt", ".python-version", *pins),
+            targets=(".venv",),
+            tools={**_own("scripts/sync_environment.py", "scripts/environments"), **files},
+            params={**settings, "location": str(package.root)},
+            versions=uv,
+        ),
+        step(
+            "download-data",
+            _tool("download_data"),
+            dependencies=("model_data.toml", *([".venv"] if package.runs_commands() else [])),
+            targets=package.data(),
+            tools=_own("scripts/download_data.py", "scripts/downloads"),
+            after=("scaffold",),
+            atomic=True,
+            live=True,
+        ),
+        step(
+            "package",
+            _model(f"mlflow_packager.py --out-dir {MODEL}"),
+            dependencies=(*AUTHORED, *LOCKED),
+            targets=(MODEL,),
+            params={"model_data.toml": package.sources_text()},
+            atomic=True,
+        ),
+        step(
+            "payload",
+            _model(
+                f"{{scripts}}/generate_mlflow_test_payload.py --model-uri {MODEL} --json-payload-filepath {PAYLOAD}"
+            ),
+            dependencies=(MODEL, ".venv"),
+            targets=(PAYLOAD,),
+            tools=_own("scripts/generate_mlflow_test_payload.py", "scripts/model_side"),
+            editable=(PAYLOAD,),
+        ),
+        step(
+            "predict",
+            _model(f"{{scripts}}/predict_func.py {ASK} --output-path {PREDICTED}"),
+            dependencies=(MODEL, PAYLOAD, ".venv"),
+            targets=(PREDICTED,),
+            tools=_own("scripts/predict_func.py", "scripts/model_side"),
+            atomic=True,
+        ),
+        step(
+            "serve-predict",
+            _tool(f"serve_predict {ASK} --output-path {SERVED} --env-manager {package.env_manager}"),
+            dependencies=(MODEL, PAYLOAD, ".venv"),
+            targets=(SERVED,),
+            tools={**_own("scripts/serve_predict.py", "scripts/environments", "scripts/model_side"), **files},
+            params=settings,
+            versions=uv,
+            atomic=True,
+        ),
+        step(
+            "verify",
+            _model(f"{{scripts}}/verify.py {COMPARE} --output-path {VERIFIED}"),
+            dependencies=(MODEL, PAYLOAD, PREDICTED, SERVED, ".venv"),
+            targets=(VERIFIED,),
+            tools=_own("scripts/verify.py", "scripts/model_side"),
+            atomic=True,
+        ),
+    )
+
+
+def _tool(line: str) -> tuple[str, ...]:
+    """Return the command of a script that runs in the tool's environment; no word of it holds a space."""
+    script, *arguments = line.split()
+    return ("{python}", f"{{scripts}}/{script}.py", *arguments)
+
+
+def _model(line: str) -> tuple[str, ...]:
+    """Return the command of a script that runs in the model environment."""
+    return (".venv/bin/python", *line.split())
+
+
+def _own(*names: str) -> dict[str, str]:
+    """Return a step's own implementation: each part of the repository by its name in it."""
+    return {name: str(REPOSITORY / name) for name in names}
+
+
+def _there(package: Package, *names: str) -> tuple[str, ...]:
+    return tuple(name for name in names if (package.root / name).is_file())

@@ -1,0 +1,114 @@
+"""The packages of a models directory, by model name."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from .errors import UsageError
+
+SUFFIX = "_mlflow_pkg"
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Package:
+    """One model's package.
+
+    Parameters
+    ----------
+    name : str
+        The model's name.
+    models_dir : Path
+        The directory that holds ``<name>_mlflow_pkg``.
+    env_manager : str
+        How `mlflow models predict` makes the served environment.
+    generate_hashes : bool
+        Whether requirements.txt pins the hash of every file.
+    """
+
+    name: str
+    models_dir: Path
+    env_manager: str = "uv"
+    generate_hashes: bool = False
+
+    @property
+    def root(self) -> Path:
+        """Return the package's directory."""
+        return self.models_dir / f"{self.name}{SUFFIX}"
+
+    @property
+    def example(self) -> Path | None:
+        """Return the bundled example of this name, if there is one."""
+        path = REPOSITORY / "examples" / self.name
+        return path if path.is_dir() else None
+
+    def sources(self) -> list[dict[str, Any]]:
+        """Return the ``[[source]]`` tables of model_data.toml.
+
+        Raises
+        ------
+        UsageError
+            If the file cannot be read as TOML.
+        """
+        path = self.root / "model_data.toml"
+        if not path.is_file():
+            return []
+        try:
+            found = tomllib.loads(path.read_text(encoding="utf-8")).get("source", [])
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(
+                f"{self.root.name}/{path.name}", "not valid TOML", got=str(error), advice="Mend it."
+            ) from error
+        return [source for source in found if isinstance(source, dict)] if isinstance(found, list) else []
+
+    def data(self) -> tuple[str, ...]:
+        """Return what model_data.toml declares, as paths relative to the package."""
+        names = [name for source in self.sources() for name in _paths(source)]
+        return tuple(dict.fromkeys(str(PurePosixPath("model_data", name)) for name in names))
+
+    def sources_text(self) -> str:
+        """Return the declared sources as one text that comments and layout do not change."""
+        return json.dumps(self.sources(), sort_keys=True, default=str)
+
+    def runs_commands(self) -> bool:
+        """Tell whether a source is a command, which runs in the model environment."""
+        return any("command" in source for source in self.sources())
+
+
+def names(models_dir: Path) -> list[str]:
+    """Return the names of the models that have a package in `models_dir`, sorted."""
+    return sorted(path.name[: -len(SUFFIX)] for path in models_dir.glob(f"*{SUFFIX}") if path.is_dir())
+
+
+def require(package: Package) -> Package:
+    """Return the package if it exists or is a bundled example.
+
+    Raises
+    ------
+    UsageError
+        If it is neither, with the nearest name that is.
+    """
+    if package.root.is_dir() or package.example:
+        return package
+    examples = [path.name for path in sorted((REPOSITORY / "examples").glob("*")) if path.is_dir()]
+    known = sorted({*names(package.models_dir), *examples})
+    raise UsageError(f"model {package.name!r}", "no such model", advice=_advice(package.name, known))
+
+
+def _advice(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    make = f"`invoke scaffold --model {name}` makes a new one."
+    return f"Did you mean {near[0]!r}? {make}" if near else f"Known: {', '.join(known) or 'none'}. {make}"
+
+
+def _paths(source: dict[str, Any]) -> list[str]:
+    outputs = source.get("outputs")
+    if isinstance(outputs, list):
+        return [str(name) for name in outputs]
+    return [str(source["path"])] if "path" in source else []

@@ -1,0 +1,144 @@
+"""The chain: scaffold → compile-reqs → sync-env → download-data → package → payload → predict → serve-predict → verify.
+
+`invoke package --model foo` first brings everything upstream of `package` up to date, and runs only what is stale.
+"""
+
+import sys
+from pathlib import Path
+
+from invoke import Exit, task
+
+sys.path.insert(0, str(Path(__file__).parent / "scripts"))
+
+from pipeline import verbs
+
+HELP = {
+    "model": "a model's name; repeat it for several (default: the one in invoke.yaml)",
+    "all": "every model in the models directory",
+    "models_dir": "where the <name>_mlflow_pkg directories live",
+    "jobs": "how many commands may run at once",
+    "dry_run": "say what would happen, write nothing",
+    "force": "run this step whatever is seen (without a name: the task's own)",
+    "json": "print one JSON document on stdout instead",
+}
+
+
+def verb(**flags):
+    """Make a task of a function; `flags` explains those that are its own."""
+
+    def make(body):
+        names = body.__code__.co_varnames[: body.__code__.co_argcount]
+        known = {name: text for name, text in {**HELP, **flags}.items() if name in names}
+        return task(body, iterable=["model"], optional=["force"], help=known)
+
+    return make
+
+
+def _do(call, context, flags, *arguments, **options):
+    request = verbs.Request.of(context.config.chain, flags)
+    code = verbs.run(lambda: call(request, *arguments, **options))
+    if code:
+        raise Exit(code=code)
+
+
+@verb(
+    archetype="the input-to-output shape of a new model (default: file_uri_to_tensor)",
+    update="merge what the template has become into the files that you edited",
+    diff="show what --update would do",
+)
+def scaffold(
+    context, model, archetype="", update=False, diff=False, all=False, models_dir="", dry_run=False, json=False
+):
+    """Make a new model's package, or refresh the tool's own files in it."""
+    _do(verbs.scaffold, context, locals(), archetype, update=update, diff=diff)
+
+
+@verb(upgrade="move the pins to the newest releases that fit")
+def compile_reqs(context, model, upgrade=False, all=False, models_dir="", jobs=0, dry_run=False, force="", json=False):
+    """Pin requirements.in, with mlflow in the set, to requirements.txt."""
+    _do(verbs.build, context, locals(), "compile-reqs", ["--upgrade"] * upgrade)
+
+
+@verb()
+def sync_env(context, model, all=False, models_dir="", jobs=0, dry_run=False, force="", json=False):
+    """Build the model environment, .venv, from requirements.txt."""
+    _do(verbs.build, context, locals(), "sync-env")
+
+
+@verb(
+    lock="fill in missing sha256 in model_data.toml after a first download",
+    check="read every byte again and compare",
+    offline="fail at once with what is missing",
+)
+def download_data(
+    context,
+    model,
+    lock=False,
+    check=False,
+    offline=False,
+    all=False,
+    models_dir="",
+    jobs=0,
+    dry_run=False,
+    force="",
+    json=False,
+):
+    """Bring the files that model_data.toml declares, verified, to model_data/."""
+    extra = ["--lock"] * lock + ["--check"] * check + ["--offline"] * offline
+    _do(verbs.build, context, locals(), "download-data", extra)
+
+
+@verb()
+def package(context, model, all=False, models_dir="", jobs=0, dry_run=False, force="", json=False):
+    """Save the MLflow Model, proven by a forward pass in a fresh process."""
+    _do(verbs.build, context, locals(), "package")
+
+
+@verb()
+def payload(context, model, all=False, models_dir="", jobs=0, dry_run=False, force="", json=False):
+    """Write a test payload from the model's signature; an edited one is kept."""
+    _do(verbs.build, context, locals(), "payload")
+
+
+@verb()
+def predict(context, model, all=False, models_dir="", jobs=0, dry_run=False, force="", json=False):
+    """Predict in-process, in the model environment."""
+    _do(verbs.build, context, locals(), "predict")
+
+
+@verb(env_manager="how the served environment is made: uv, virtualenv, conda or local")
+def serve_predict(
+    context, model, env_manager="", all=False, models_dir="", jobs=0, dry_run=False, force="", json=False
+):
+    """Predict as a server does, in an environment rebuilt from the package alone."""
+    _do(verbs.build, context, locals(), "serve-predict")
+
+
+@verb()
+def verify(context, model, all=False, models_dir="", jobs=0, dry_run=False, force="", json=False):
+    """Prove that all ways of running the model agree."""
+    _do(verbs.build, context, locals(), "verify")
+
+
+@verb(quiet="print nothing; the exit code tells")
+def status(context, model, all=False, models_dir="", quiet=False, json=False):
+    """Say which steps are up to date, stale or pending, and why; exit 1 if any is not up to date."""
+    _do(verbs.status, context, locals(), quiet=quiet)
+
+
+@verb(step="the step to explain")
+def explain(context, model, step="", models_dir="", json=False):
+    """Show every dependency of a step: what the record says, what is there now."""
+    _do(verbs.explain, context, locals(), step)
+
+
+@verb(svg="where to write the picture (default: .pipeline/graph.svg of the package)")
+def graph(context, model, svg="", models_dir=""):
+    """Print the chain with its files and states as Mermaid text, and draw it as SVG."""
+    _do(verbs.graph, context, locals(), svg)
+
+
+@verb(env="the model environment, too", all="everything that steps made")
+def clean(context, model, env=False, all=False, models_dir="", dry_run=False):
+    """Remove what steps made, never a file of the author's; what it would lose it lists."""
+    _do(verbs.clean, context, {**locals(), "all": False}, environment=env, everything=all)
