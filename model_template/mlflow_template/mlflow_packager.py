@@ -1,0 +1,103 @@
+#!/usr/bin/env python
+"""Package the model in this directory as an MLflow Model, and prove it before it takes the place of the last one.
+
+Everything comes from model_spec.py; a flag overrides its entry. In a fresh process with an empty working directory, the
+saved model is loaded, predicts its input example twice, and its output is held to the declared signature. Only then is
+the directory put in place; until then the last good one stands.
+
+  python mlflow_packager.py
+  python mlflow_packager.py --checkpoint model_data/tf_sapiens --output-shape '[-1,2048]' --output-dtype float32
+
+Exit codes: 0 packaged, 1 the model failed, 2 the request or the package is not as it should be, 130 interrupted
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from model_side.errors import UsageError, run_main
+from model_side.flags import DTYPES, PARAM_TYPES, Flags, read_flags
+from model_side.model_files import quiet_mlflow
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    args = _parser().parse_args(argv)
+    flags = read_flags(args)
+    target: Path = args.out_dir.absolute()
+    _refuse_other_content(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in target.parent.glob(f".{target.name}.part-*"):
+        shutil.rmtree(leftover)
+    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.part-", dir=target.parent))
+    try:
+        _package(flags, work, target, args.time_limit)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return 0
+
+
+def _package(flags: Flags, work: Path, target: Path, seconds: float) -> None:
+    quiet_mlflow()
+    from model_side.child import run_in_child
+    from model_side.publish import publish_directory
+    from model_side.save import identify, prove, run_checks, save_model
+
+    staged, empty = work / target.name, work / "empty"
+    empty.mkdir()
+    code = (PACKAGE / "model_code", PACKAGE / "model_spec.py", staged / "code")
+    # Three processes: what the author's code does to one of them is not there in the next.
+    run_in_child(save_model, PACKAGE, flags, staged, subject="save", directory=PACKAGE, code=code, seconds=seconds)
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != PACKAGE]
+    shape = run_in_child(prove, staged, subject="forward pass", directory=empty, code=code, seconds=seconds)
+    run_in_child(run_checks, PACKAGE, flags, staged, subject="CHECKS", directory=PACKAGE, code=code, seconds=seconds)
+    digest = identify(staged)
+    publish_directory(staged, target)
+    print(f"{target.name}: packaged; the example gives {list(shape)}; {digest}", file=sys.stderr)
+
+
+def _refuse_other_content(target: Path) -> None:
+    """Never replace a directory that holds anything but an MLflow Model."""
+    if target.is_dir() and (not any(target.iterdir()) or (target / "MLmodel").is_file()):
+        return
+    if target.exists():
+        advice = "Give another --out-dir, or move it away."
+        raise UsageError(str(target), "it is there and is no MLflow Model", advice=advice)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--model-class", metavar="MODULE:CLASS", help="the PythonModel (MODEL_CLASS)")
+    add("--checkpoint", type=Path, metavar="PATH", help='the artifact "checkpoint": a file or directory (ARTIFACTS)')
+    add("--artifact", action="append", default=[], metavar="NAME=PATH", help="an artifact; repeatable (ARTIFACTS)")
+    add("--model-config-json", metavar="JSON", help="context.model_config, as JSON or a file of it (MODEL_CONFIG)")
+    add("--model-tag", action="append", default=[], metavar="NAME=VALUE", help="a tag; repeatable (TAGS)")
+    add("--example-uri", metavar="URI", help="the input example's file (INPUT_EXAMPLE)")
+    add("--output-shape", metavar="JSON", help="such as [-1,2048]; -1 varies (MODEL_SIGNATURE)")
+    add("--output-dtype", metavar="DTYPE", help=f"one of {', '.join(DTYPES)} (MODEL_SIGNATURE)")
+    add(
+        "--extra-params-spec-json",
+        metavar="JSON",
+        help='params of predict by name: a type, or {"type": ..., "default": ...} (MODEL_SIGNATURE); '
+        f"types: {', '.join(PARAM_TYPES)}",
+    )
+    add(
+        "--out-dir",
+        type=Path,
+        default=PACKAGE / "mlflow_model_artifacts",
+        help="where the MLflow Model goes (default: mlflow_model_artifacts beside this file)",
+    )
+    add("--time-limit", type=float, default=3600.0, metavar="SECONDS", help="for each process (default: %(default)g)")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))

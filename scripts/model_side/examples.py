@@ -1,0 +1,53 @@
+"""The input example of model_spec.py or of a flag, as data and params."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+URI_COLUMN = "input_uri"
+
+
+@dataclass(frozen=True)
+class Example:
+    """An input example.
+
+    Parameters
+    ----------
+    data : object
+        What predict takes: a DataFrame, an ndarray, or a mapping of names to arrays.
+    params : mapping
+        Those that the example gives; the others take their defaults.
+    """
+
+    data: Any
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def for_mlflow(self) -> Any:
+        """Return it as ``save_model(input_example=...)`` takes it."""
+        return (self.data, dict(self.params)) if self.params else self.data
+
+
+def has_uris(example: Example) -> bool:
+    """Tell whether the example names files by URI."""
+    return isinstance(example.data, pd.DataFrame) and URI_COLUMN in example.data
+
+
+def read_example(flag: str | None, declared: Any, problems: list[str]) -> Example | None:
+    """Return the example of ``--example-uri``, else of INPUT_EXAMPLE; what is wrong is added to `problems`."""
+    if flag is not None:
+        return Example(pd.DataFrame({URI_COLUMN: [flag]}))
+    if declared is None:
+        problems.append("INPUT_EXAMPLE: not given: write one there, or give --example-uri: it proves the package")
+        return None
+    data, params = declared if isinstance(declared, tuple) and len(declared) == 2 else (declared, {})
+    if not isinstance(params, dict):
+        problems.append(f"INPUT_EXAMPLE: expected params in a dict, got a {type(params).__name__}")
+        return None
+    if isinstance(data, pd.DataFrame) and data.empty:
+        problems.append("INPUT_EXAMPLE: it has no rows")
+        return None
+    return Example(data, params)

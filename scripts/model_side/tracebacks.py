@@ -1,0 +1,27 @@
+"""Show an author the part of a traceback that is about the author's code."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def author_traceback(error: BaseException, roots: Sequence[Path]) -> str:
+    """Return the traceback of `error` from the first frame in the author's code on.
+
+    Parameters
+    ----------
+    error : BaseException
+    roots : sequence of Path
+        Directories that hold the author's code. Where no frame lies there, the whole traceback is returned.
+    """
+    inside = [str(root.resolve()) + "/" for root in roots]
+    entries = traceback.extract_tb(error.__traceback__)
+    first = next((n for n, entry in enumerate(entries) if _is_inside(entry.filename, inside)), 0)
+    lines = traceback.format_list(entries[first:])
+    return "".join(["Traceback (most recent call last):\n", *lines, *traceback.format_exception_only(error)])
+
+
+def _is_inside(filename: str, roots: Sequence[str]) -> bool:
+    return any(str(Path(filename).resolve()).startswith(root) for root in roots)

@@ -1,0 +1,101 @@
+"""Render a template to files in memory: the one template engine is Jinja2."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import UsageError
+
+from .names import class_name
+
+SCRIPTS = Path(__file__).resolve().parents[1]
+TEMPLATES = SCRIPTS.parent / "model_template"
+ARCHETYPES = "archetypes"
+_JUNK = ("__pycache__",)
+
+Files = Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a package is made from.
+
+    Parameters
+    ----------
+    template, archetype : str
+        Names of directories under model_template/.
+    overlay : Path or None
+        A directory whose files stand in for the template's: a complete model.
+    """
+
+    template: str = "mlflow_template"
+    archetype: str = "file_uri_to_tensor"
+    overlay: Path | None = None
+
+
+def archetypes(template: str) -> list[str]:
+    """Return the names of a template's archetypes, sorted."""
+    return _directories(TEMPLATES / template / ARCHETYPES)
+
+
+def check_choice(choice: Choice) -> None:
+    """Refuse a template or an archetype that does not exist, with the nearest that does.
+
+    Raises
+    ------
+    UsageError
+    """
+    _require("--pkg-template", choice.template, _directories(TEMPLATES))
+    _require("--model-archetype", choice.archetype, archetypes(choice.template))
+    if choice.overlay is not None and not choice.overlay.is_dir():
+        raise UsageError("--overlay", "not a directory", got=str(choice.overlay))
+
+
+def render(model_name: str, choice: Choice) -> Files:
+    """Return every file of the package by its relative path.
+
+    Raises
+    ------
+    UsageError
+        If the template or the archetype does not exist.
+    """
+    check_choice(choice)
+    template = TEMPLATES / choice.template
+    values = {"model_name": model_name, "class_name": class_name(model_name)}
+    files = {path: text for path, text in _read(template) if not path.startswith(f"{ARCHETYPES}/")}
+    files |= {f"model_side/{path}": text for path, text in _read(SCRIPTS / "model_side")}
+    files[".python-version"] = f"{sys.version_info.major}.{sys.version_info.minor}\n".encode()
+    for path, text in _read(template / ARCHETYPES / choice.archetype):
+        name = f"model_code/{model_name}_mlflow_model.py" if path == "model.py.jinja" else path
+        files[name.removesuffix(".jinja")] = _fill(text, values) if path.endswith(".jinja") else text
+    if choice.overlay is not None:
+        files |= dict(_read(choice.overlay))
+    return dict(sorted(files.items()))
+
+
+def _fill(text: bytes, values: Mapping[str, str]) -> bytes:
+    import jinja2
+
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    return environment.from_string(text.decode()).render(values).encode()
+
+
+def _read(directory: Path) -> Iterator[tuple[str, bytes]]:
+    for path in sorted(directory.rglob("*")):
+        if path.is_file() and not any(part in _JUNK for part in path.parts):
+            yield path.relative_to(directory).as_posix(), path.read_bytes()
+
+
+def _directories(parent: Path) -> list[str]:
+    return sorted(path.name for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
+
+
+def _require(flag: str, name: str, known: list[str]) -> None:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        advice = f"Did you mean {near[0]!r}?" if near else ""
+        raise UsageError(flag, "unknown", expected=f"one of {', '.join(known)}", got=repr(name), advice=advice)

@@ -1,0 +1,212 @@
+"""The scaffold: what it makes, what it refuses, and that an author's work is kept."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import generate_model_pkg_dir_structure as command
+import pytest
+
+from pipeline.errors import run_main
+from scaffolding import render as rendering
+
+REPOSITORY = Path(__file__).parents[2]
+TREE = {
+    "mlflow_packager.py",
+    "model_code/__init__.py",
+    "model_code/transcriptformer_mlflow_model.py",
+    "model_data/.gitignore",
+    "model_spec.py",
+    "requirements.in",
+    "model_data.toml",
+    ".python-version",
+}
+
+
+def run(*argv: object) -> int:
+    return run_main(lambda: command.main([str(word) for word in argv]))
+
+
+def make(target: Path, name: str = "transcriptformer", *flags: object) -> Path:
+    assert run("--model-name", name, "--target", target, *flags) == 0
+    return target / f"{name}_mlflow_pkg"
+
+
+def files(root: Path) -> dict[str, bytes]:
+    paths = (path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
+
+
+def test_scaffold_makes_the_tree_when_called_as_by_hand(tmp_path: Path) -> None:
+    script = REPOSITORY / "scripts" / "generate_model_pkg_dir_structure.py"
+    words = ["--model-name", "transcriptformer", "--target", str(tmp_path)]
+    words += ["--pkg-template", "mlflow_template", "--model-archetype", "file_uri_to_tensor"]
+    subprocess.run([sys.executable, str(script), *words], check=True)
+    root = tmp_path / "transcriptformer_mlflow_pkg"
+    made = files(root)
+    assert {path for path in made if not path.startswith(("model_side/", ".pipeline/"))} == TREE
+    theirs = files(REPOSITORY / "scripts" / "model_side")
+    assert {
+        path.removeprefix("model_side/"): text for path, text in made.items() if "model_side/" in path[:11]
+    } == theirs
+
+
+def test_model_code_asks_for_three_methods_when_new(tmp_path: Path) -> None:
+    tree = ast.parse((make(tmp_path) / "model_code" / "transcriptformer_mlflow_model.py").read_text())
+    model = next(node for node in tree.body if isinstance(node, ast.ClassDef))
+    assert model.name == "TranscriptformerMLflowModel"
+    methods = {node.name: node for node in model.body if isinstance(node, ast.FunctionDef)}
+    arguments = {name: [arg.arg for arg in node.args.args] for name, node in methods.items()}
+    assert arguments["load_context"] == ["self", "context"]
+    assert arguments["_get_input"] == ["self", "uri"]
+    assert arguments["_forward"] == ["self", "input_obj"]
+    unwritten = {name for name, node in methods.items() if isinstance(node.body[-1], ast.Raise)}
+    assert unwritten == {"load_context", "_get_input", "_forward"}
+    assert all(len(ast.get_docstring(methods[name]) or "") > 100 for name in unwritten)
+
+
+BAD_NAMES = ["my-model", "1st", "", "class", "match", "json", "numpy", "a/b", "../up", "a b", "modèle", "mlflow"]
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_scaffold_refuses_and_writes_nothing_when_the_name_is(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--model-name", name, "--target", tmp_path) == 2
+    said = capsys.readouterr().err
+    assert "--model-name" in said
+    assert repr(name) in said
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--model-archetype", "file_uri_to_tensr"], ["--model-archetype", "Did you mean 'file_uri_to_tensor'"]),
+        (["--pkg-template", "mlflow_templat"], ["--pkg-template", "Did you mean 'mlflow_template'"]),
+        (["--pkg-template", "x"], ["--pkg-template", "mlflow_template"]),
+        (["--overlay", "nowhere"], ["--overlay", "nowhere"]),
+    ],
+)
+def test_scaffold_names_the_known_and_leaves_nothing_when_asked_for_an_unknown(
+    flags: list[str], words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--model-name", "foo", "--target", tmp_path, *flags) == 2
+    said = capsys.readouterr().err
+    assert all(word in said for word in words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_scaffold_refuses_when_the_target_is_no_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("x")
+    assert run("--model-name", "foo", "--target", tmp_path / "file") == 2
+    assert "not a directory" in capsys.readouterr().err
+    assert run("--model-name", "foo", "--target", tmp_path / "none") == 2
+    assert "no such directory" in capsys.readouterr().err
+
+
+def test_scaffold_refuses_when_the_target_is_not_writable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid() == 0:  # everything is writable for root: only what the system answers can stand in
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+    tmp_path.chmod(0o555)
+    assert run("--model-name", "foo", "--target", tmp_path) == 2
+    assert "not writable" in capsys.readouterr().err
+
+
+def test_package_is_kept_when_it_exists(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make(tmp_path)
+    (root / "requirements.in").write_text("mine\n")
+    before = files(root)
+    assert run("--model-name", "transcriptformer", "--target", tmp_path) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert files(root) == before
+
+
+def test_every_bundled_model_is_made_whole_when_its_overlay_is_given(tmp_path: Path) -> None:
+    for overlay in sorted((REPOSITORY / "examples").iterdir()):
+        root = make(tmp_path, overlay.name, "--overlay", overlay)
+        made = files(root)
+        assert made.items() >= files(overlay).items()
+        assert not [path for path, text in made.items() if b"raise NotImplementedError" in text and "code/" in path]
+
+
+@pytest.fixture
+def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Return a function that changes a file of the template: it works on a copy of it."""
+    import shutil
+
+    copy = tmp_path / "model_template"
+    shutil.copytree(rendering.TEMPLATES, copy)
+    monkeypatch.setattr(rendering, "TEMPLATES", copy)
+    return lambda path, text: (copy / "mlflow_template" / path).write_text(text) and None
+
+
+LINES = [f"# line {number}" for number in range(9)]
+
+
+def text(**changed: str) -> str:
+    return "\n".join(changed.get(f"at{number}", line) for number, line in enumerate(LINES)) + "\n"
+
+
+@pytest.fixture
+def package(tmp_path: Path, template: Callable[[str, str], None]) -> Path:
+    template("requirements.in", text())
+    (tmp_path / "models").mkdir()
+    return make(tmp_path / "models", "foo")
+
+
+def bring(package: Path, flag: str) -> int:
+    return run("--model-name", "foo", "--target", package.parent, flag)
+
+
+def test_unedited_file_follows_when_the_template_moves_on(package: Path, template: Callable[[str, str], None]) -> None:
+    template("requirements.in", text(at0="# new"))
+    (package / "model_spec.py").write_text("MINE = 1\n")
+    assert bring(package, "--refresh") == 0
+    assert (package / "requirements.in").read_text() == text(at0="# new")
+    assert (package / "model_spec.py").read_text() == "MINE = 1\n"
+
+
+def test_edited_file_is_kept_until_update_merges_both_when_the_template_moves_on(
+    package: Path, template: Callable[[str, str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = text(at8="numpy")
+    (package / "requirements.in").write_text(mine)
+    for number in range(2):
+        template("requirements.in", text(at0=f"# new {number}"))
+        assert bring(package, "--refresh") == 0
+        assert "kept" in capsys.readouterr().err
+        assert (package / "requirements.in").read_text() == mine
+    assert bring(package, "--diff") == 0
+    assert "+# new 1" in capsys.readouterr().out
+    assert (package / "requirements.in").read_text() == mine
+    assert bring(package, "--update") == 0
+    assert (package / "requirements.in").read_text() == text(at0="# new 1", at8="numpy")
+    assert bring(package, "--refresh") == 0
+    assert (package / "requirements.in").read_text() == text(at0="# new 1", at8="numpy")
+
+
+def test_update_keeps_the_authors_own_aside_when_both_changed_a_line(
+    package: Path, template: Callable[[str, str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (package / "requirements.in").write_text(text(at4="mine"))
+    template("requirements.in", text(at4="theirs"))
+    assert bring(package, "--update") == 1
+    assert "changed the same lines" in capsys.readouterr().err
+    assert (package / "requirements.in.orig").read_text() == text(at4="mine")
+    assert "<<<<<<< yours" in (package / "requirements.in").read_text()
+
+
+def test_removed_file_stays_away_when_it_was_the_authors_and_comes_back_when_the_tools(package: Path) -> None:
+    (package / "model_data.toml").unlink()
+    (package / "mlflow_packager.py").unlink()
+    assert bring(package, "--refresh") == 0
+    assert not (package / "model_data.toml").exists()
+    assert (package / "mlflow_packager.py").exists()
