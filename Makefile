@@ -5,7 +5,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),.bootstrap/bin/uv)
 TOOL := .venv/.synced
-INVOKE := .venv/bin/invoke
+RUN := .venv/bin/python -m
 FLAGS := $(if $(MODEL),--model $(MODEL)) $(if $(MODELS_DIR),--models-dir $(MODELS_DIR)) $(ARGS)
 VERBS := scaffold compile-reqs sync-env download-data package payload predict serve-predict verify status explain graph clean
 
@@ -28,21 +28,21 @@ $(TOOL): pyproject.toml uv.lock | $(UV)
 setup: $(TOOL) ## Set up uv and the tool environment
 
 list: $(TOOL) ## Explain every verb
-	@$(INVOKE) --list
+	@$(RUN) invoke --list
 
 $(VERBS): $(TOOL)
-	@$(INVOKE) $@ $(FLAGS)
+	@$(RUN) invoke $@ $(FLAGS)
 
 test: $(TOOL) ## Run the tests, without the heavy ones
-	.venv/bin/python -m pytest -m "not heavy" -n 2 $(ARGS)
+	$(RUN) pytest -m "not heavy" -n 2 --dist loadgroup $(ARGS)
 
 test-all: $(TOOL) ## Run all tests: minutes, and gigabytes
-	.venv/bin/python -m pytest -n 2 $(ARGS)
+	$(RUN) pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: $(TOOL) ## Check style and types
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
-	.venv/bin/mypy
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
 
 bench: $(TOOL) ## Measure, as ratios, and write benchmarks/results.json
 	.venv/bin/python benchmarks/run.py $(ARGS)

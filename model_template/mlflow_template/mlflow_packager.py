@@ -56,11 +56,11 @@ def _package(flags: Flags, work: Path, target: Path, seconds: float) -> None:
     # Three processes: what the author's code does to one of them is not there in the next.
     run_in_child(save_model, PACKAGE, flags, staged, subject="save", directory=PACKAGE, code=code, seconds=seconds)
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != PACKAGE]
-    shape = run_in_child(prove, staged, subject="forward pass", directory=empty, code=code, seconds=seconds)
+    output = run_in_child(prove, staged, subject="forward pass", directory=empty, code=code, seconds=seconds)
     run_in_child(run_checks, PACKAGE, flags, staged, subject="CHECKS", directory=PACKAGE, code=code, seconds=seconds)
     digest = identify(staged)
     publish_directory(staged, target)
-    print(f"{target.name}: packaged; the example gives {list(shape)}; {digest}", file=sys.stderr)
+    print(f"{target.name}: packaged; the example gives {output}; {digest}", file=sys.stderr)
 
 
 def _refuse_other_content(target: Path) -> None:

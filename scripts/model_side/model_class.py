@@ -61,7 +61,7 @@ def _import(name: str, package: Path) -> ModuleType:
 
 def _raised(name: str, error: Exception, package: Path, advice: str) -> StepError:
     fault = f"importing it raised {type(error).__name__}: {error}"
-    return StepError(name, fault, advice=advice, author_traceback=author_traceback(error, [package]))
+    return StepError(name, fault, advice=advice, author_traceback=author_traceback(error, [package / "model_code"]))
 
 
 def _refuse_unwritten(model_class: type, package: Path) -> None:

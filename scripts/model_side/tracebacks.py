@@ -14,14 +14,14 @@ def author_traceback(error: BaseException, roots: Sequence[Path]) -> str:
     ----------
     error : BaseException
     roots : sequence of Path
-        Directories that hold the author's code. Where no frame lies there, the whole traceback is returned.
+        Files and directories of the author's code. Where no frame lies there, the whole traceback is returned.
     """
-    inside = [str(root.resolve()) + "/" for root in roots]
+    inside = [root.resolve() for root in roots]
     entries = traceback.extract_tb(error.__traceback__)
     first = next((n for n, entry in enumerate(entries) if _is_inside(entry.filename, inside)), 0)
     lines = traceback.format_list(entries[first:])
     return "".join(["Traceback (most recent call last):\n", *lines, *traceback.format_exception_only(error)])
 
 
-def _is_inside(filename: str, roots: Sequence[str]) -> bool:
-    return any(str(Path(filename).resolve()).startswith(root) for root in roots)
+def _is_inside(filename: str, roots: Sequence[Path]) -> bool:
+    return any(Path(filename).resolve().is_relative_to(root) for root in roots)

@@ -1,0 +1,150 @@
+"""Compare two outputs of a model: floats by a tolerance, all else exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from .answers import Array, Arrays, jsonable
+
+SHOWN = 5  # differing cells in one comparison
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far two floats may be apart: ``|expected - got| <= atol + rtol * |expected|``; the rest is exact."""
+
+    rtol: float = 1e-5
+    atol: float = 0.0
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A cell in which two outputs differ; `index` starts with the part's name where there are several."""
+
+    index: tuple[int | str, ...]
+    expected: Any
+    got: Any
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two outputs, compared.
+
+    Parameters
+    ----------
+    agrees : bool
+        Same names, shapes and dtypes, and no cell differs.
+    max_absolute, max_relative : float or None
+        Largest differences over the cells in which both numbers are finite (relative: and the expected one is not 0);
+        None where nothing could be compared.
+    differing : tuple of Difference
+        The first few.
+    differing_cells : int
+    expected_form, got_form : str
+        Dtypes and shapes.
+    """
+
+    agrees: bool
+    max_absolute: float | None
+    max_relative: float | None
+    differing: tuple[Difference, ...]
+    differing_cells: int
+    expected_form: str
+    got_form: str
+
+
+def compare(expected: Arrays, got: Arrays, tolerance: Tolerance | None = None) -> Comparison:
+    """Compare two outputs as `as_array` returns them.
+
+    Parameters
+    ----------
+    expected, got : ndarray or dict of str to ndarray
+    tolerance : Tolerance, optional
+        For floats; integers, texts and all else must be equal. NaN equals NaN.
+    """
+    forms = form_of(expected), form_of(got)
+    if forms[0] != forms[1]:
+        return Comparison(False, None, None, (), 0, *forms)
+    allowed = tolerance or Tolerance()
+    parts = [_Part.of(name, array, _parts(got)[name], allowed) for name, array in _parts(expected).items()]
+    cells = sum(part.count for part in parts)
+    first = tuple(islice((each for part in parts for each in part.differences()), SHOWN))
+    largest = (max((part.absolute for part in parts), default=0.0), max((part.relative for part in parts), default=0.0))
+    return Comparison(not cells, *largest, first, cells, *forms)
+
+
+def form_of(output: Arrays) -> str:
+    """Return the dtype and shape of an output, for a message."""
+    return ", ".join(
+        f"{name}{': ' if name else ''}{_dtype_name(array)} {list(array.shape)}"
+        for name, array in sorted(_parts(output).items())
+    )
+
+
+def _dtype_name(array: Array) -> str:
+    return "text" if array.dtype.kind == "U" else str(array.dtype)
+
+
+def _parts(output: Arrays) -> Mapping[str, Array]:
+    return output if isinstance(output, Mapping) else {"": output}
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One array of an output, compared with its counterpart."""
+
+    name: str
+    expected: Array
+    got: Array
+    differs: Array
+    absolute: float = 0.0
+    relative: float = 0.0
+
+    @property
+    def count(self) -> int:
+        return int(self.differs.sum())
+
+    @classmethod
+    def of(cls, name: str, expected: Array, got: Array, tolerance: Tolerance) -> _Part:
+        if expected.dtype.kind == "f":
+            return cls(name, expected, got, *_compare_floats(expected, got, tolerance))
+        if expected.dtype.kind == "O":
+            pairs = zip(expected.ravel().tolist(), got.ravel().tolist(), strict=True)
+            differs = np.fromiter((not _same(e, g, tolerance) for e, g in pairs), bool, expected.size)
+            return cls(name, expected, got, differs.reshape(expected.shape))
+        return cls(name, expected, got, np.asarray(expected != got))
+
+    def differences(self) -> Iterator[Difference]:
+        head = (self.name,) if self.name else ()
+        for place in np.argwhere(self.differs):
+            index = tuple(int(n) for n in place)
+            yield Difference((*head, *index), jsonable(self.expected[index]), jsonable(self.got[index]))
+
+
+def _compare_floats(expected: Array, got: Array, tolerance: Tolerance) -> tuple[Array, float, float]:
+    """Return which cells differ, and the largest absolute and relative difference."""
+    e, g = expected.astype("float64"), got.astype("float64")
+    with np.errstate(invalid="ignore", over="ignore"):
+        same = (e == g) | (np.isnan(e) & np.isnan(g))
+        apart = np.where(same, 0.0, np.abs(e - g))
+        finite = np.isfinite(apart)
+        near = same | (finite & (apart <= tolerance.atol + tolerance.rtol * np.abs(e)))
+    scaled = finite & (e != 0) & np.isfinite(e)
+    relative = np.divide(apart, np.abs(e), out=np.zeros_like(apart), where=scaled)
+    return ~near, float(apart.max(where=finite, initial=0.0)), float(relative.max(initial=0.0))
+
+
+def _same(expected: Any, got: Any, tolerance: Tolerance) -> bool:
+    """Compare two JSON values, floats in them by the tolerance."""
+    if isinstance(expected, float) and isinstance(got, float):
+        return not _compare_floats(np.array([expected]), np.array([got]), tolerance)[0][0]
+    if isinstance(expected, list) and isinstance(got, list):
+        return len(expected) == len(got) and all(_same(e, g, tolerance) for e, g in zip(expected, got, strict=True))
+    if isinstance(expected, dict) and isinstance(got, dict):
+        return expected.keys() == got.keys() and all(_same(expected[key], got[key], tolerance) for key in expected)
+    return type(expected) is type(got) and bool(expected == got)

@@ -1,0 +1,30 @@
+"""Write a text file whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .errors import UsageError
+
+
+def publish(text: str, target: Path) -> None:
+    """Write the text file `target` in one move; what stood there stays until then."""
+    part = target.with_name(f".{target.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def require_writable(target: Path) -> None:
+    """Check, before the work, that `target` can be written after it.
+
+    Raises
+    ------
+    UsageError
+        If its directory is missing, or `target` is a directory.
+    """
+    if target.is_dir() or not target.parent.is_dir():
+        got = "a directory" if target.is_dir() else "no such directory"
+        raise UsageError(str(target), "cannot be written", expected="a file in an existing directory", got=got)

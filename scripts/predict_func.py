@@ -1,0 +1,132 @@
+#!/usr/bin/env python
+"""Predict in this process from a payload, as a Python script or a notebook would, and write MLflow's response as JSON.
+
+The payload is held to the model's signature before anything is loaded: what MLflow would coerce in silence is refused.
+The output is held to the signature, too. JSON has no NaN and no infinity: they are refused, unless the model's metadata
+has `allow_nan: true` (ALLOW_NAN of model_spec.py); then they are written as null.
+
+Only the answer goes to stdout; whatever the model prints goes to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from model_side.errors import StepError, run_main
+from model_side.model_files import ModelFiles, quiet_mlflow, read_model, whole_model
+from model_side.payloads import dumps_strict, read_payload
+from model_side.text_files import publish, require_writable
+
+
+def predict(model_uri: str, payload: Mapping[str, Any], files: ModelFiles) -> str:
+    """Return the model's answer to a payload that fits, as JSON text.
+
+    Raises
+    ------
+    StepError
+        If the author's code raises, or the output does not fit the signature.
+    """
+    start = time.perf_counter()
+    quiet_mlflow()
+    import mlflow.pyfunc
+
+    from model_side.answers import jsonable
+    from model_side.contract import hold_output
+    from model_side.parsing import parse_payload
+
+    with whole_model(model_uri) as directory:
+        with _authors_code("load", directory):
+            model = mlflow.pyfunc.load_model(str(directory))
+        data = parse_payload(payload, model, files.signature)
+        loaded = time.perf_counter()
+        with _authors_code("predict", directory):
+            output = model.predict(data, params=payload.get("params"))
+    allow_nan = files.metadata.get("allow_nan") is True
+    _say(f"loaded in {loaded - start:.2f} s, predicted in {time.perf_counter() - loaded:.2f} s")
+    hold_output(output, files.signature, allow_nan=allow_nan)
+    _say(_describe(output, files))
+    return dumps_strict({"predictions": jsonable(output)})
+
+
+@contextmanager
+def _authors_code(doing: str, directory: Path) -> Iterator[None]:
+    """Turn whatever the author's code raises, SystemExit included, into an error with the author's traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise _failure(doing, error, directory) from error
+
+
+def _failure(doing: str, error: BaseException, directory: Path) -> StepError:
+    from mlflow.exceptions import MlflowException
+
+    from model_side.tracebacks import author_traceback
+
+    cause = error
+    while isinstance(cause, MlflowException) and (inner := cause.__cause__ or cause.__context__) is not None:
+        cause = inner
+    fault = f"it raised {type(cause).__name__}: {cause}"
+    shown = "" if isinstance(cause, MlflowException) else author_traceback(cause, [directory])
+    return StepError(doing, fault, advice="See the traceback above." if shown else "", author_traceback=shown)
+
+
+def _describe(output: object, files: ModelFiles) -> str:
+    """Return shape, dtype and range of an output."""
+    import numpy as np
+
+    from model_side.contract import as_array, form_of
+
+    arrays = as_array(output, files.signature)
+    lines = []
+    for name, array in (arrays if isinstance(arrays, dict) else {"": arrays}).items():
+        span = f", from {np.nanmin(array):.6g} to {np.nanmax(array):.6g}" if array.dtype.kind in "fiu" else ""
+        lines.append(f"output {form_of({name: array})}{span}")
+    return "\n".join(lines)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def keep_stdout_for_data() -> TextIO:
+    """Return a stream to stdout, and send whatever else is written there, also by C code, to stderr from now on."""
+    sys.stdout.flush()
+    data = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return data
+
+
+def main(argv: Sequence[str] | None = None, data: TextIO | None = None) -> int:
+    """Run the command line; the answer goes to `data`, by default stdout."""
+    args = _parser().parse_args(argv)
+    if args.output_path:
+        require_writable(args.output_path)
+    files = read_model(args.model_uri)
+    answer = predict(args.model_uri, read_payload(args.json_payload_file, files.signature), files)
+    if args.output_path:
+        publish(f"{answer}\n", args.output_path)
+    else:
+        print(answer, file=data, flush=True)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model-uri", required=True, help="the model: a local path or any URI that MLflow resolves")
+    parser.add_argument("--json-payload-file", required=True, help="the payload, JSON or .csv; - reads JSON from stdin")
+    parser.add_argument("--output-path", type=Path, help="the file to write (default: the answer goes to stdout)")
+    return parser
+
+
+if __name__ == "__main__":
+    stdout = keep_stdout_for_data()
+    raise SystemExit(run_main(lambda: main(data=stdout)))

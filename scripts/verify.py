@@ -1,0 +1,68 @@
+#!/usr/bin/env python
+"""Show that the ways of running a model agree: in-process, served, and, for the stored example, when it was packaged.
+
+Each answer is held to the output signature and compared with the in-process one. Floats may differ by the tolerance in
+the model's metadata (TOLERANCE of model_spec.py), all else must be equal. The verdict is a table and a JSON file; where
+routes disagree the file is called *.failed.json, so that nothing takes it for a proof, and the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from model_side.contract import Tolerance
+from model_side.errors import StepError, run_main
+from model_side.model_files import ModelFiles, local_directory, read_model
+from model_side.payloads import dumps_strict, is_example, read_payload
+from model_side.routes import compare_routes, table
+from model_side.text_files import publish, require_writable
+
+GOLDEN = "golden_output.npz"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    args = _parser().parse_args(argv)
+    target: Path = args.output_path
+    require_writable(target)
+    files = read_model(args.model_uri)
+    tolerance = Tolerance(**(files.metadata.get("tolerance") or {}))
+    answers = {"in-process": args.predict_output, "served": args.test_output}
+    routes = compare_routes(files, answers, _golden(args.model_uri, args.json_payload_file, files), tolerance)
+    ok = all(route.agrees for route in routes)
+    result = {"ok": ok, "routes": [route.entry() for route in routes]}
+    result["tolerance"] = {"rtol": tolerance.rtol, "atol": tolerance.atol}
+    print(table(routes), file=sys.stderr)
+    failed = target.with_name(f"{target.stem}.failed{target.suffix}")
+    publish(f"{dumps_strict(result, indent=2)}\n", target if ok else failed)
+    if not ok:
+        wrong = ", ".join(route.name for route in routes if not route.agrees)
+        raise StepError("verify", f"not every route agrees: {wrong}", advice=f"See the table, and {failed}.")
+    failed.unlink(missing_ok=True)
+    return 0
+
+
+def _golden(model_uri: str, payload: Path | None, files: ModelFiles) -> Path | None:
+    """Return the stored output of the example where the payload asks for the same."""
+    directory = local_directory(model_uri)
+    path = directory / GOLDEN if directory else None
+    if not path or not payload or not path.is_file():
+        return None
+    return path if is_example(read_payload(payload, files.signature), files) else None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model-uri", required=True, help="the model: a local path or any URI that MLflow resolves")
+    parser.add_argument("--predict-output", type=Path, required=True, help="the answer of predict_func.py")
+    parser.add_argument("--test-output", type=Path, required=True, help="the answer of serve_predict.py")
+    parser.add_argument("--output-path", type=Path, default=Path("verification.json"), help="default: %(default)s")
+    parser.add_argument("--json-payload-file", type=Path, help="what was asked; if the example, its output counts too")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))

@@ -1,0 +1,99 @@
+"""A small model of the tests' own, packaged with the real mlflow of the tool environment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import generate_model_pkg_dir_structure as scaffold
+import pytest
+
+BODIES = {
+    "load_context": 'self.scale = float(open(context.artifacts["checkpoint"] + "/scale.txt").read())',
+    "_get_input": "return np.loadtxt(uri, ndmin=2)",
+    "_forward": 'return (input_obj.sum(axis=1, keepdims=True) * self.scale * np.ones((1, 4))).astype("float32")',
+}
+FLAGS = ("--checkpoint", "model_data/tf_tiny", "--example-uri", "model_data/tiny.txt", "--output-shape", "[-1,4]")
+
+
+@dataclass
+class Author:
+    """A package, and what its author does with it."""
+
+    root: Path
+
+    @property
+    def model(self) -> Path:
+        """The MLflow Model."""
+        return self.root / "mlflow_model_artifacts"
+
+    @property
+    def code(self) -> Path:
+        """The author's code."""
+        return self.root / "model_code" / "tiny_mlflow_model.py"
+
+    def write(self, **bodies: str) -> None:
+        """Fill in methods; the template's text gives way to the body."""
+        text = self.code.read_text()
+        for name, body in bodies.items():
+            text = text.replace(f'raise NotImplementedError("{name}")', body)
+        self.code.write_text(text)
+
+    def package(self, *flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run the packager as by hand."""
+        command = [sys.executable, "mlflow_packager.py", *flags]
+        done = subprocess.run(
+            command, cwd=self.root, capture_output=True, text=True, check=False, env={**os.environ, **environment}
+        )
+        print(done.stderr)
+        return done
+
+    def files(self) -> dict[str, bytes]:
+        """Return the MLflow Model's files by name."""
+        paths = (path for path in self.model.rglob("*") if path.is_file())
+        return {path.relative_to(self.model).as_posix(): path.read_bytes() for path in paths}
+
+
+def new_package(base: Path) -> Author:
+    """Return a new package in `base`: nothing is filled in but the data and the requirements."""
+    assert scaffold.main(["--model-name", "tiny", "--target", str(base)]) == 0
+    author = Author(base / "tiny_mlflow_pkg")
+    (author.root / "requirements.txt").write_text("mlflow\nnumpy\n")
+    (author.root / "model_data" / "tf_tiny").mkdir()
+    (author.root / "model_data" / "tf_tiny" / "scale.txt").write_text("0.5")
+    (author.root / "model_data" / "tiny.txt").write_text("1 2 3\n4 5 6\n")
+    return author
+
+
+@pytest.fixture
+def scaffolded(tmp_path: Path) -> Author:
+    """Return a new package whose methods are still to be written."""
+    return new_package(tmp_path)
+
+
+@pytest.fixture
+def author(scaffolded: Author) -> Author:
+    """Return a package with its three methods filled in."""
+    scaffolded.write(**BODIES)
+    return scaffolded
+
+
+@pytest.fixture(scope="session")
+def good_model(tmp_path_factory: pytest.TempPathFactory) -> Author:
+    """Return a package with a good MLflow Model; `packaged` is a copy to change."""
+    author = new_package(tmp_path_factory.mktemp("good"))
+    author.write(**BODIES)
+    assert author.package(*FLAGS).returncode == 0
+    return author
+
+
+@pytest.fixture
+def packaged(good_model: Author, tmp_path: Path) -> Author:
+    """Return a package of the test's own with a good MLflow Model in it."""
+    copy = tmp_path / "copy" / good_model.root.name
+    shutil.copytree(good_model.root, copy)
+    return Author(copy)

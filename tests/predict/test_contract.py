@@ -1,0 +1,252 @@
+"""Outputs: held to their signature, brought from JSON to arrays, and compared."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from model_side.answers import jsonable
+from model_side.contract import Tolerance, as_array, compare, hold_output
+from model_side.errors import StepError
+from model_side.payloads import dumps_strict
+from model_side.signatures import Anything, Array, Field, Object, Scalar, Signature, Tensor
+
+INPUTS = (Field("uri", Scalar("string")),)
+
+
+def gives(*outputs: Field) -> Signature:
+    return Signature(INPUTS, outputs)
+
+
+def tensor(dtype: str, *shape: int, name: str | None = None) -> Field:
+    return Field(name, Tensor(Scalar(dtype), shape))
+
+
+MATRIX = gives(tensor("float32", -1, 3))
+NAMED = gives(tensor("float32", -1, 2, name="x"), tensor("int64", -1, name="y"))
+TABLE = gives(
+    Field("n", Scalar("long")),
+    Field("f", Scalar("float")),
+    Field("s", Scalar("string")),
+    Field("o", Scalar("double"), False),
+)
+NESTED = gives(Field("v", Array(Scalar("double"))), Field("m", Object((Field("p", Scalar("long")),))))
+SCORE = gives(Field(None, Scalar("double")))
+TEXTS = gives(Field(None, Scalar("string")))
+PAIR = gives(Field(None, Scalar("double")), Field(None, Scalar("double")))
+DATES = gives(Field("t", Scalar("datetime")))
+BYTES = gives(Field("b", Scalar("binary")))
+OBJECTS = gives(Field(None, Object((Field("p", Scalar("long")),))))
+UNKNOWN = Signature(INPUTS)
+FRAME = pd.DataFrame({"n": [1, 2], "f": np.array([1.5, 2.5], "float32"), "s": ["a", "b"]})
+ONES = np.ones((2, 3), "float32")
+
+FITS: list[tuple[str, Any, Signature]] = [
+    ("matrix", ONES, MATRIX),
+    ("rows of arrays", list(ONES), MATRIX),
+    ("named tensors", {"x": np.ones((2, 2), "float32"), "y": np.arange(2)}, NAMED),
+    ("frame", FRAME, TABLE),
+    ("frame with the optional column", FRAME.assign(o=[0.5, 1.5]), TABLE),
+    ("dict of columns", {name: FRAME[name].to_numpy() for name in FRAME}, TABLE),
+    ("nested columns", pd.DataFrame({"v": [[0.5], [1.5, 2]], "m": [{"p": 1}, {"p": 2}]}), NESTED),
+    ("records", [{"v": [0.5], "m": {"p": 1}}], NESTED),
+    ("one array for one column", np.array([0.5, 1.5]), SCORE),
+    ("numbers for one column", [0.5, 1.5], SCORE),
+    ("series for one column", pd.Series([0.5, 1.5], name="score"), SCORE),
+    ("texts", ["a", "b"], TEXTS),
+    ("series of texts", pd.Series(["a", "b"]), TEXTS),
+    ("rows of two numbers", [[0.5, 1.5], [2.5, 3.5]], PAIR),
+    ("dates", pd.DataFrame({"t": pd.to_datetime(["2020-01-01T01:02:03", "2021-01-01T00:00:00"])}), DATES),
+    ("bytes", pd.DataFrame({"b": [b"hello", b"x"]}), BYTES),
+    ("objects", [{"p": 1}, {"p": 2}], OBJECTS),
+    ("undeclared", {"anything": [1, "a"]}, UNKNOWN),
+    ("undeclared array", np.ones(2), UNKNOWN),
+]
+
+
+@pytest.mark.parametrize(("output", "signature"), [case[1:] for case in FITS], ids=[case[0] for case in FITS])
+def test_output_is_taken_and_its_answer_equals_it_when_it_fits(output: Any, signature: Signature) -> None:
+    hold_output(output, signature)
+    answer = as_array(json.loads(dumps_strict(jsonable(output))), signature)
+    hold_output(answer, signature)
+    assert compare(as_array(output, signature), answer, Tolerance(0, 0)).agrees
+
+
+def with_nan(value: float) -> Any:
+    changed = ONES.copy()
+    changed[1, 2] = value
+    return changed
+
+
+WRONG: list[tuple[str, Any, Signature, str]] = [
+    ("float64 for float32", ONES.astype("float64"), MATRIX, "wrong dtype: expected float32, got float64"),
+    ("other byte order", ONES.astype(">f4"), MATRIX, "wrong dtype: expected float32, got >f4"),
+    ("int for float", ONES.astype("int32"), MATRIX, "expected float32, got int32"),
+    ("objects", ONES.astype(object), MATRIX, "expected float32, got object"),
+    ("other width", ONES[:, :2], MATRIX, "wrong shape: expected (-1, 3), got (2, 2)"),
+    ("other rank", ONES[0], MATRIX, "wrong shape: expected (-1, 3), got (3,)"),
+    ("no rank", np.array(1, "float32"), MATRIX, "wrong shape: expected (-1, 3), got ()"),
+    ("ragged", [[1.0], [1.0, 2.0]], MATRIX, "rows of different lengths"),
+    ("no rows", ONES[:0], MATRIX, "is empty"),
+    ("no columns", np.ones((2, 0), "float32"), gives(tensor("float32", -1, -1)), "is empty: got shape (2, 0)"),
+    ("NaN", with_nan(np.nan), MATRIX, "1 of 6 values are NaN or infinite, the first at [1, 2]"),
+    ("infinity", with_nan(np.inf), MATRIX, "NaN or infinite"),
+    ("nothing", None, MATRIX, "expected float32 tensor (-1, 3), got None"),
+    ("a text", "x", MATRIX, "got a str"),
+    ("a frame for a tensor", FRAME, MATRIX, "expected float32 tensor (-1, 3), got a DataFrame with the names n, f, s"),
+    ("a missing tensor", {"x": np.ones((2, 2), "float32")}, NAMED, '"y": is missing: expected int64 tensor (-1,)'),
+    ("an unknown tensor", {"x": np.ones((2, 2), "float32"), "z": np.arange(2)}, NAMED, 'unknown name "z"'),
+    ("one array for two", np.ones(2), NAMED, "expected a DataFrame or a dict with x, y, got a ndarray"),
+    ("a column of another type", FRAME.astype({"n": "int32"}), TABLE, '"n": wrong dtype: expected int64, got int32'),
+    ("numbers for texts", FRAME.assign(s=[1, 2]), TABLE, '"s": [0]: expected a string, got 1'),
+    ("a missing column", FRAME[["n", "f"]], TABLE, '"s": is missing: expected string'),
+    ("a misspelt column", FRAME.rename(columns={"s": "ss"}), TABLE, 'unknown name "ss": did you mean "s"?'),
+    ("a missing text", FRAME.assign(s=["a", None]), TABLE, '"s": [1]: expected string, got null'),
+    ("a text in a list", [{"v": ["x"], "m": {"p": 1}}], NESTED, '"v": [0][0]: expected double'),
+    ("two columns for one", [[1.0, 2.0]], SCORE, "wrong shape: expected (-1,), got (1, 2)"),
+    ("no table for two columns", [1.0, 2.0], PAIR, "expected rows of 2 values, got a list of shape (2,)"),
+    ("three columns for two", [[1.0, 2.0, 3.0]], PAIR, 'unknown name "2"'),
+]
+
+
+@pytest.mark.parametrize(("output", "signature", "message"), [c[1:] for c in WRONG], ids=[c[0] for c in WRONG])
+def test_output_is_refused_with_its_fault_when_it_does_not_fit(output: Any, signature: Signature, message: str) -> None:
+    with pytest.raises(StepError) as caught:
+        hold_output(output, signature, subject="the example's output")
+    assert str(caught.value).startswith("the example's output: does not fit the output signature:")
+    assert message in str(caught.value)
+
+
+def test_every_fault_is_named_when_there_are_several() -> None:
+    with pytest.raises(StepError, match=r"(?s)wrong dtype.*wrong shape.*NaN"):
+        hold_output(with_nan(np.nan).astype("float64")[:, 1:], MATRIX)
+
+
+def test_nan_and_infinity_are_taken_when_the_model_allows_them() -> None:
+    hold_output(with_nan(np.nan), MATRIX, allow_nan=True)
+    hold_output(with_nan(np.inf), MATRIX, allow_nan=True)
+
+
+def test_rows_are_counted_when_their_number_is_known() -> None:
+    hold_output(ONES, MATRIX, rows=2)
+    hold_output(FRAME, TABLE, rows=2)
+    with pytest.raises(StepError, match="expected 3 rows, got 2"):
+        hold_output(ONES, MATRIX, rows=3)
+
+
+def test_json_holds_null_when_numbers_are_not_finite() -> None:
+    assert jsonable(with_nan(np.nan))[1] == [1.0, 1.0, None]
+    assert jsonable(np.array([[np.inf]])) == [[None]]
+    assert jsonable(pd.DataFrame({"a": [1.5, np.nan], "s": ["x", None]}))[1] == {"a": None, "s": None}
+    assert jsonable({"a": np.float32("nan"), "b": [float("-inf"), pd.NaT, pd.NA]}) == {"a": None, "b": [None] * 3}
+
+
+def test_json_is_what_mlflow_writes_when_the_output_is_of_a_common_kind() -> None:
+    from io import StringIO
+
+    from mlflow.pyfunc.scoring_server import predictions_to_json
+
+    for name, output, _ in FITS:
+        if name == "series for one column":
+            continue  # named, and its signature is not: MLflow says the name, we do not compare it here
+        text = StringIO()
+        predictions_to_json(output, text)
+        assert json.loads(dumps_strict({"predictions": jsonable(output)})) == json.loads(text.getvalue()), name
+
+
+REFUSED = [
+    ([[1.0, 2.0, "3"]], MATRIX, "expected float32, got <U"),
+    ([[1.0, 2.0, True], [1.0, "x", None]], MATRIX, "expected float32, got object"),
+    ([[1.0], [1.0, 2.0]], MATRIX, "do not fit"),
+    ([1.5], gives(tensor("int64", -1)), "expected int64, got float64"),
+    ([2**40], gives(tensor("int32", -1)), "out of its range"),
+    ([1], gives(tensor("bool", -1)), "expected bool, got int64"),
+    ("x", gives(Field(None, Scalar("string"))), "expected a list, got a str"),
+]
+
+
+@pytest.mark.parametrize(("predictions", "signature", "message"), REFUSED)
+def test_predictions_are_refused_when_json_holds_another_type(
+    predictions: Any, signature: Signature, message: str
+) -> None:
+    with pytest.raises(StepError, match="predictions: do not fit") as caught:
+        as_array(predictions, signature)
+    assert message in str(caught.value)
+
+
+def test_null_is_nan_when_the_output_is_of_floats() -> None:
+    made = as_array([[1.0, None, 3]], MATRIX)
+    assert isinstance(made, np.ndarray)
+    assert made.dtype == np.float32
+    assert np.array_equal(made, np.array([[1, np.nan, 3]], "float32"), equal_nan=True)
+
+
+def test_array_is_infinite_and_then_refused_when_a_number_is_too_large() -> None:
+    with pytest.raises(StepError, match="NaN or infinite"):
+        hold_output(as_array([[1e300, 1.0, 1.0]], MATRIX), MATRIX)
+
+
+def test_outputs_agree_when_floats_are_within_the_tolerance() -> None:
+    expected, got = np.array([1.0, 0.0, np.nan, np.inf]), np.array([1.000009, 0.0, np.nan, np.inf])
+    found = compare(expected, got, Tolerance())
+    assert found.agrees
+    assert found.max_absolute == pytest.approx(9e-6)
+    assert found.max_relative == pytest.approx(9e-6)
+    assert not compare(expected, got, Tolerance(rtol=1e-6)).agrees
+    assert compare(expected, got, Tolerance(rtol=0, atol=1e-5)).agrees
+
+
+def test_first_cells_are_shown_when_many_differ() -> None:
+    expected = np.zeros((10, 3), "float32")
+    got = expected.copy()
+    got[4:, 1] = 0.5
+    found = compare(expected, got, Tolerance())
+    assert not found.agrees
+    assert (found.differing_cells, found.max_absolute, found.max_relative) == (6, 0.5, 0.0)
+    assert [(c.index, c.expected, c.got) for c in found.differing] == [((row, 1), 0.0, 0.5) for row in range(4, 9)]
+
+
+DIFFERENT: list[tuple[str, Any, Any]] = [
+    ("NaN and a number", np.array([np.nan]), np.array([1.0])),
+    ("infinity and a number", np.array([np.inf]), np.array([1.0])),
+    ("a number and infinity", np.array([1.0]), np.array([np.inf])),
+    ("infinities of two signs", np.array([np.inf]), np.array([-np.inf])),
+    ("large integers one apart", np.array([2**62]), np.array([2**62 + 1])),
+    ("booleans", np.array([True]), np.array([False])),
+    ("texts", np.array(["a"], object), np.array(["b"], object)),
+    ("a text and null", np.array(["a"], object), np.array([None], object)),
+    ("nested floats", np.array([{"p": [1.0]}], object), np.array([{"p": [1.1]}], object)),
+    ("nested keys", np.array([{"p": 1}], object), np.array([{"q": 1}], object)),
+    ("one nested key more", np.array([{"p": 1}], object), np.array([{"p": 1, "q": 2}], object)),
+    ("shapes", np.ones((2, 1)), np.ones((1, 2))),
+    ("dtypes", np.ones(2, "float32"), np.ones(2, "float64")),
+    ("names", {"a": np.ones(2)}, {"b": np.ones(2)}),
+    ("one of two columns", {"a": np.ones(1), "b": np.ones(1)}, {"a": np.ones(1), "b": np.zeros(1)}),
+]
+
+
+@pytest.mark.parametrize(("expected", "got"), [case[1:] for case in DIFFERENT], ids=[case[0] for case in DIFFERENT])
+def test_outputs_differ_when_a_cell_or_the_form_does(expected: Any, got: Any) -> None:
+    assert not compare(expected, got, Tolerance()).agrees
+
+
+def test_nested_floats_agree_when_within_the_tolerance() -> None:
+    expected, got = np.empty(1, object), np.empty(1, object)
+    expected[0], got[0] = {"p": [1.0, "a", None]}, {"p": [1.0000001, "a", None]}
+    assert compare(expected, got, Tolerance()).agrees
+
+
+def test_column_is_named_when_one_of_several_differs() -> None:
+    found = compare({"a": np.ones(2), "b": np.ones(2)}, {"a": np.ones(2), "b": np.array([1.0, 2.0])}, Tolerance())
+    assert [cell.index for cell in found.differing] == [("b", 1)]
+
+
+def test_anything_is_compared_exactly_when_the_signature_says_nothing() -> None:
+    signature = gives(Field(None, Anything()))
+    one, two = (as_array({"a": [1, value]}, signature) for value in ("x", "y"))
+    assert compare(one, one, Tolerance()).agrees
+    assert not compare(one, two, Tolerance()).agrees

@@ -1,0 +1,330 @@
+"""Payloads: what is built fits, what does not fit is refused with its place, and MLflow takes what we build."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import generate_mlflow_test_payload as command
+import numpy as np
+import pytest
+from mlflow.models import ModelSignature
+from mlflow.pyfunc.scoring_server import infer_and_parse_data
+from mlflow.types.schema import (
+    AnyType,
+    Array,
+    ColSpec,
+    DataType,
+    Map,
+    Object,
+    ParamSchema,
+    ParamSpec,
+    Property,
+    Schema,
+    TensorSpec,
+)
+
+from model_side.errors import UsageError, run_main
+from model_side.model_files import ModelFiles
+from model_side.negatives import negative_payloads
+from model_side.payload_forms import read_form, write_form
+from model_side.payloads import (
+    FORMS,
+    build_payload,
+    check_payload,
+    dumps_strict,
+    payload_faults,
+    payload_from_csv,
+    payload_to_csv,
+)
+from model_side.signatures import parse_signature
+
+WHEN = "2020-01-01T00:00:00"
+COLUMNS = Schema(
+    [
+        ColSpec("long", "n"),
+        ColSpec("integer", "i"),
+        ColSpec("float", "f"),
+        ColSpec("double", "d"),
+        ColSpec("boolean", "b"),
+        ColSpec("string", "s"),
+        ColSpec("datetime", "t"),
+        ColSpec("string", "o", required=False),
+        ColSpec("long", "on", required=False),
+    ]
+)
+NESTED = Schema(
+    [
+        ColSpec(Array("double"), "a"),
+        ColSpec(Object([Property("p", DataType.long), Property("q", DataType.string, required=False)]), "o"),
+        ColSpec(Map("long"), "m"),
+        ColSpec(AnyType(), "any", required=False),
+    ]
+)
+PARAMS = ParamSchema([ParamSpec("k", "long", 3), ParamSpec("names", "string", ["a"], (-1,))])
+ROW = {"n": 1, "i": 2, "f": 1.5, "d": 2, "b": True, "s": "x", "t": WHEN, "o": "y", "on": 4}
+ROWS: dict[str, tuple[Schema, list[Any]]] = {
+    "columns": (COLUMNS, [ROW, {**ROW, "n": 7}]),
+    "binary": (Schema([ColSpec("binary", "z"), ColSpec("string", "s")]), [{"z": "aGVsbG8=", "s": "q"}]),
+    "nested": (NESTED, [{"a": [1.5], "o": {"p": 1}, "m": {"k": 1}, "any": [1, "a"]}] * 2),
+    "one column": (Schema([ColSpec("string", "uri")]), [{"uri": "a"}, {"uri": "b"}]),
+    "one unnamed column": (Schema([ColSpec("string")]), [{0: "a"}, {0: "b"}]),
+    "two unnamed columns": (Schema([ColSpec("double"), ColSpec("double")]), [{0: 1.5, 1: 2.5}, {0: 3.5, 1: 4.5}]),
+    "matrix": (Schema([TensorSpec(np.dtype("float32"), (-1, 3))]), [{0: [1.5, 2, 3]}, {0: [4, 5, 6.5]}]),
+    "cube": (Schema([TensorSpec(np.dtype("float32"), (-1, 2, 2))]), [{0: [[1.5, 2], [3, 4]]}]),
+    "tensors": (
+        Schema([TensorSpec(np.dtype("float64"), (-1, 2), "x"), TensorSpec(np.dtype("int64"), (-1,), "y")]),
+        [{"x": [1.5, 2], "y": 1}, {"x": [1.5, 2], "y": 2}],
+    ),
+}
+CANNOT = {
+    ("nested", "instances"),
+    ("binary", "inputs"),
+    ("binary", "instances"),
+    ("cube", "dataframe_split"),
+    ("cube", "dataframe_records"),
+}
+
+
+def columns(**changed: Any) -> dict[str, Any]:
+    return {"dataframe_records": [{**ROW, **changed}]}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ROWS)
+def test_payload_fits_and_mlflow_reads_it_when_written_in_a_form(name: str, form: str) -> None:
+    schema, rows = ROWS[name]
+    signature = parse_signature(ModelSignature(schema))
+    if (name, form) in CANNOT:
+        with pytest.raises(UsageError, match="cannot carry"):
+            write_form(form, rows, signature)
+        return
+    payload = {form: json.loads(json.dumps(write_form(form, rows, signature)))}
+    check_payload(payload, signature)
+    assert read_form(form, payload[form], signature).rows() == rows
+    parsed = infer_and_parse_data(payload, schema)
+    lengths = {len(values) for values in parsed.values()} if isinstance(parsed, dict) else {len(parsed)}
+    assert lengths == {len(rows)}
+
+
+WRONG = [
+    ("a fraction for a long", columns(n=1.7), "dataframe_records[0].n: expected long, a whole number, got 1.7"),
+    ("a float for a long", columns(n=1.0), "got 1.0"),
+    ("true for a long", columns(n=True), "dataframe_records[0].n"),
+    ("2**40 for an integer", columns(i=2**40), "expected integer, from -2147483648 to 2147483647, got 1099511627776"),
+    ("2**70 for a long", columns(n=2**70), "expected long, from"),
+    ("1e300 for a float", columns(f=1e300), "expected float, at most 3.4e+38 in size"),
+    ("10**400 for a double", columns(d=10**400), "dataframe_records[0].d: expected double, at most"),
+    ("NaN for a double", columns(d=float("nan")), "expected double, a finite number, got NaN"),
+    ("infinity for a float", columns(f=float("inf")), "got Infinity"),
+    ("a word for a boolean", columns(b="false"), 'dataframe_records[0].b: expected true or false, got "false"'),
+    ("1 for a boolean", columns(b=1), "expected true or false"),
+    ("a number for a string", columns(s=1), "dataframe_records[0].s: expected a string, got 1"),
+    ("a number for a date", columns(t=0), "expected a date and time"),
+    ("null in a required column", columns(s=None), "dataframe_records[0].s: expected string, got null"),
+    ("null in an optional long", columns(on=None), "leave the column out"),
+    ("a placeholder", columns(s="<string: s>"), 'dataframe_records[0].s: still the placeholder "<string: s>"'),
+    ("an unknown column", columns(nn=1), 'unknown column "nn": did you mean "n"?'),
+    ("a missing column", {"dataframe_records": [{"n": 1}]}, 'column "i" is missing: expected integer'),
+    ("an unknown key", {**columns(), "parms": {}}, 'unknown key "parms": did you mean "params"?'),
+    ("an unknown param", {**columns(), "params": {"kk": 1}}, 'params: unknown param "kk": did you mean "k"?'),
+    ("a fraction for a param", {**columns(), "params": {"k": 1.7}}, "params.k: expected long"),
+    ("no list for a list param", {**columns(), "params": {"names": "a"}}, "params.names: expected array of string"),
+    ("null for a param", {**columns(), "params": {"k": None}}, "params.k: expected long, got null"),
+    ("params that are a list", {**columns(), "params": []}, "params: expected an object, got []"),
+    ("no data", {"params": {}}, "got none"),
+    ("data twice", {**columns(), "inputs": {}}, "got dataframe_records and inputs"),
+    ("a list for a payload", [], "expected an object"),
+    ("rows that are lists", {"dataframe_records": [[1]]}, "expected a list of objects"),
+    ("a short row", {"dataframe_split": {"columns": list(ROW), "data": [[1]]}}, "data[0]: expected a list of 9 values"),
+    ("no columns", {"dataframe_split": {"data": [[1]]}}, "dataframe_split.columns: expected"),
+    ("a doubled column", {"dataframe_split": {"columns": [*ROW, "n"], "data": []}}, '"n" stands there more than once'),
+    ("an unknown split key", {"dataframe_split": {"columns": list(ROW), "data": [], "idx": []}}, 'unknown key "idx"'),
+    ("columns of two lengths", {"inputs": {**{k: [v] for k, v in ROW.items()}, "n": [1, 2]}}, "columns of one length"),
+]
+
+
+@pytest.mark.parametrize(("payload", "message"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG])
+def test_check_names_the_place_when_a_value_does_not_fit(payload: Any, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_payload(payload, ModelSignature(COLUMNS, params=PARAMS), subject="payload.json")
+    assert str(caught.value).startswith("payload.json: does not fit the model's signature:")
+    assert message in str(caught.value)
+
+
+NESTED_ROW = ROWS["nested"][1][0]
+WRONG_INSIDE = [
+    ({"a": [1, "2"]}, 'a[1]: expected double, a number, got "2"'),
+    ({"a": 1}, "a: expected array of double"),
+    ({"o": {"q": "x"}}, 'o: property "p" is missing: expected long'),
+    ({"o": {"p": 1, "r": 2}}, 'o: unknown property "r"'),
+    ({"m": {"k": 1.5}}, "m.k: expected long"),
+    ({"any": [float("nan")]}, "any[0]: NaN is not JSON"),
+]
+
+
+@pytest.mark.parametrize(("changed", "message"), WRONG_INSIDE)
+def test_check_names_the_place_when_a_nested_value_does_not_fit(changed: dict[str, Any], message: str) -> None:
+    found = list(
+        payload_faults({"dataframe_records": [{**NESTED_ROW, **changed}]}, parse_signature(ModelSignature(NESTED)))
+    )
+    assert len(found) == 1
+    assert message in found[0]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([[1, 2]], "inputs[0]: expected 3 items for a float32 tensor (-1, 3), got 2"),
+        ([[1, 2, "3"]], "inputs[0][2]: expected float32"),
+        ([[1, 2, 1e300]], "inputs[0][2]: expected float32, at most"),
+        ([1, 2, 3], "inputs[0]: expected 1 more nested lists"),
+        ([[1, 2, None]], "inputs[0][2]: expected float32, got null"),
+    ],
+)
+def test_check_names_the_place_when_a_tensor_does_not_fit(data: Any, message: str) -> None:
+    found = list(payload_faults({"inputs": data}, parse_signature(ModelSignature(ROWS["matrix"][0]))))
+    assert message in found[0]
+
+
+def test_message_stays_short_when_every_row_is_wrong() -> None:
+    with pytest.raises(UsageError, match="and more") as caught:
+        check_payload({"dataframe_records": [{**ROW, "n": "1"}] * 1000}, ModelSignature(COLUMNS))
+    assert len(str(caught.value).splitlines()) < 30
+
+
+def test_null_is_taken_when_an_optional_column_can_hold_it() -> None:
+    check_payload(columns(o=None), ModelSignature(COLUMNS))
+
+
+def test_payload_is_the_stored_example_with_every_param_when_there_is_one() -> None:
+    files = ModelFiles(
+        parse_signature(ModelSignature(Schema([ColSpec("string", "uri")]), params=PARAMS)),
+        {"dataframe_split": {"columns": ["uri"], "data": [["a.h5ad"]]}, "params": {"k": 5}},
+    )
+    assert build_payload(files) == {
+        "dataframe_split": {"columns": ["uri"], "data": [["a.h5ad"]]},
+        "params": {"k": 5, "names": ["a"]},
+    }
+    assert build_payload(files, "inputs")["inputs"] == {"uri": ["a.h5ad"]}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_payload_holds_placeholders_that_the_check_refuses_by_name_when_there_is_no_example(name: str) -> None:
+    signature = parse_signature(ModelSignature(ROWS[name][0]))
+    found = list(payload_faults(build_payload(ModelFiles(signature)), signature))
+    assert found
+    assert all("still the placeholder" in fault for fault in found)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_negatives_are_all_refused_and_the_original_is_not_when_derived_from_a_payload(name: str) -> None:
+    schema, rows = ROWS[name]
+    signature = parse_signature(ModelSignature(schema, params=PARAMS))
+    form = "inputs" if name == "cube" else "dataframe_split"
+    payload = {form: write_form(form, rows, signature), "params": {"k": 1}}
+    check_payload(payload, signature)
+    made = negative_payloads(payload, signature)
+    assert len(made) >= 8
+    assert len({each.name for each in made}) == len(made)
+    assert all(any(payload_faults(each.payload, signature)) for each in made)
+
+
+def test_csv_comes_back_as_the_same_rows_when_written_and_read() -> None:
+    signature = parse_signature(ModelSignature(COLUMNS))
+    text = payload_to_csv({"dataframe_records": ROWS["columns"][1]}, signature)
+    payload = payload_from_csv(text, signature)
+    check_payload(payload, signature)
+    assert read_form("dataframe_split", payload["dataframe_split"], signature).rows() == ROWS["columns"][1]
+
+
+def test_csv_is_refused_with_its_place_when_a_cell_does_not_fit() -> None:
+    signature = parse_signature(ModelSignature(Schema([ColSpec("long", "n")])))
+    assert "data[1][0]" in next(payload_faults(payload_from_csv("n\n1\nx\n", signature), signature))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1j])
+def test_dumps_strict_refuses_when_json_cannot_hold_the_value(value: Any) -> None:
+    from model_side.errors import StepError
+
+    with pytest.raises(StepError):
+        dumps_strict({"x": value})
+
+
+@pytest.fixture(scope="module")
+def model(save_model: Callable[..., Path]) -> Path:
+    import pandas as pd
+
+    signature = ModelSignature(Schema([ColSpec("string", "input_uri")]), params=PARAMS)
+    return save_model("uri", signature, input_example=(pd.DataFrame({"input_uri": ["a.h5ad"]}), {"k": 4}))
+
+
+def run(*argv: object) -> int:
+    return run_main(lambda: command.main([str(word) for word in argv]))
+
+
+def test_command_writes_the_models_example_when_there_is_no_file(model: Path, tmp_path: Path) -> None:
+    target = tmp_path / "payload.json"
+    assert run("--model-uri", model, "--json-payload-filepath", target) == 0
+    first = target.read_bytes()
+    assert json.loads(first) == {
+        "dataframe_split": {"columns": ["input_uri"], "data": [["a.h5ad"]]},
+        "params": {"k": 4, "names": ["a"]},
+    }
+    assert run("--model-uri", model.as_uri(), "--json-payload-filepath", target, "--force") == 0
+    assert target.read_bytes() == first
+
+
+def test_command_keeps_the_file_when_it_fits(model: Path, tmp_path: Path) -> None:
+    target = tmp_path / "payload.json"
+    target.write_text('{"inputs": ["mine.h5ad"]}', encoding="utf-8")
+    assert run("--model-uri", model, "--json-payload-filepath", target) == 0
+    assert target.read_text(encoding="utf-8") == '{"inputs": ["mine.h5ad"]}'
+
+
+def test_command_refuses_and_keeps_the_file_when_it_no_longer_fits(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "payload.json"
+    target.write_text('{"inputs": {"input_url": ["mine.h5ad"]}}', encoding="utf-8")
+    assert run("--model-uri", model, "--json-payload-filepath", target) == 2
+    assert 'unknown column "input_url": did you mean "input_uri"?' in capsys.readouterr().err
+    assert "mine.h5ad" in target.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [('{"inputs": [', "not JSON"), ('{"inputs": 1, "inputs": 2}', 'the key "inputs" stands there twice')],
+)
+def test_command_says_where_when_the_file_is_not_json(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
+) -> None:
+    target = tmp_path / "payload.json"
+    target.write_text(text, encoding="utf-8")
+    assert run("--model-uri", model, "--json-payload-filepath", target) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_command_names_the_nearest_when_there_is_no_such_model(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--model-uri", model.with_name("urj"), "--json-payload-filepath", tmp_path / "p.json") == 2
+    assert 'Did you mean "uri' in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_command_writes_csv_when_asked(model: Path, tmp_path: Path) -> None:
+    target = tmp_path / "payload.csv"
+    assert run("--model-uri", model, "--json-payload-filepath", target, "--format", "csv") == 0
+    assert target.read_text(encoding="utf-8") == "input_uri\na.h5ad\n"
+    assert run("--model-uri", model, "--json-payload-filepath", target, "--check") == 0
+
+
+def test_command_writes_one_file_per_fault_when_asked_for_negatives(model: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "negative"
+    assert run("--model-uri", model, "--negative", directory, "--json-payload-filepath", tmp_path / "none") == 0
+    names = {path.name for path in directory.iterdir()}
+    assert {"null-input_uri.json", "unknown-param.json", "fraction-param-k.json"} <= names
+    assert run("--model-uri", model, "--negative", directory, "--json-payload-filepath", tmp_path / "none") == 2

@@ -1,0 +1,196 @@
+"""predict_func on real models: only the answer on stdout, and every fault with its cause."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import predict_func as command
+import pytest
+from mlflow.models import ModelSignature
+from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
+
+from model_side.errors import run_main
+
+CODE = '''
+import ctypes
+import os
+
+import numpy as np
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+
+def open_it(uri):
+    raise ValueError("cannot open " + uri)
+
+
+class Speaker(PythonModel):
+    """Talk in every way, and give what the first URI asks for."""
+
+    def predict(self, context, model_input, params=None):
+        print("words of Python")
+        ctypes.CDLL(None).printf(b"words of C\\n")
+        os.system("echo words of a child")
+        uri = model_input["uri"].iloc[0]
+        if uri == "bad":
+            open_it(uri)
+        if uri == "exit":
+            raise SystemExit(0)
+        made = np.full((len(model_input), 2), params["k"], "float64" if uri == "double" else "float32")
+        made[0, 1] = np.nan if uri == "nan" else 1.5
+        return made
+
+
+set_model(Speaker())
+'''
+BROKEN = """
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+
+class Broken(PythonModel):
+    def load_context(self, context):
+        raise KeyError("no such weight")
+
+    def predict(self, context, model_input, params=None):
+        return model_input
+
+
+set_model(Broken())
+"""
+
+
+def signature() -> ModelSignature:
+    import numpy as np
+
+    outputs = Schema([TensorSpec(np.dtype("float32"), (-1, 2))])
+    params = ParamSchema([ParamSpec("k", "double", 0.5)])
+    return ModelSignature(Schema([ColSpec("string", "uri")]), outputs, params)
+
+
+@pytest.fixture(scope="module")
+def model(save_model: Callable[..., Path]) -> Path:
+    return save_model("speaker", signature(), CODE)
+
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Callable[..., tuple[int, str]]:
+    """Return a function that predicts in this process and returns the exit code and what went to stdout."""
+
+    def run(model: Path | str, payload: Any, *more: str) -> tuple[int, str]:
+        path, data = tmp_path / "payload.json", StringIO()
+        path.write_text(json.dumps(payload), encoding="utf-8")
+        argv = ["--model-uri", str(model), "--json-payload-file", str(path), *more]
+        return run_main(lambda: command.main(argv, data)), data.getvalue()
+
+    return run
+
+
+def test_only_the_answer_is_on_stdout_when_the_model_prints(model: Path) -> None:
+    argv = [sys.executable, command.__file__, "--model-uri", str(model), "--json-payload-file", "-"]
+    payload = '{"inputs": {"uri": ["a", "b"]}, "params": {"k": 0.25}}'
+    done = subprocess.run(argv, input=payload, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {"predictions": [[0.25, 1.5], [0.25, 0.25]]}
+    for words in ("words of Python", "words of C", "words of a child", "predicted in"):
+        assert words in done.stderr
+    assert "output float32 [2, 2], from 0.25 to 1.5" in done.stderr
+
+
+def test_answer_goes_to_the_file_alone_when_there_is_one(
+    model: Path, ask: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    target = tmp_path / "answer.json"
+    assert ask(model.as_uri(), {"instances": [{"uri": "a"}]}, "--output-path", str(target)) == (0, "")
+    assert json.loads(target.read_text(encoding="utf-8")) == {"predictions": [[0.5, 1.5]]}
+
+
+def test_answer_is_the_same_when_the_payload_is_csv(model: Path, tmp_path: Path) -> None:
+    path, data = tmp_path / "payload.csv", StringIO()
+    path.write_text("uri\na\n", encoding="utf-8")
+    assert command.main(["--model-uri", str(model), "--json-payload-file", str(path)], data) == 0
+    assert json.loads(data.getvalue()) == {"predictions": [[0.5, 1.5]]}
+
+
+def test_authors_traceback_is_shown_without_other_frames_when_predict_raises(
+    model: Path, ask: Callable[..., tuple[int, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(model, {"inputs": {"uri": ["bad"]}}) == (1, "")
+    said = capsys.readouterr().err
+    assert "in open_it" in said
+    assert "error: predict: it raised ValueError: cannot open bad." in said
+    assert "predict_func.py" not in said
+    assert "mlflow/pyfunc" not in said.partition("Traceback")[2]
+
+
+def test_authors_traceback_is_shown_when_load_context_raises(
+    save_model: Callable[..., Path], ask: Callable[..., tuple[int, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(save_model("broken", signature(), BROKEN), {"inputs": {"uri": ["a"]}}) == (1, "")
+    said = capsys.readouterr().err
+    assert "in load_context" in said
+    assert "load: it raised KeyError: 'no such weight'" in said
+
+
+def test_prediction_fails_when_the_model_ends_the_process(
+    model: Path, ask: Callable[..., tuple[int, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(model, {"inputs": {"uri": ["exit"]}}) == (1, "")
+    assert "it raised SystemExit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("uri", "fault"), [("double", "expected float32, got float64"), ("nan", "NaN or infinite")])
+def test_output_is_refused_and_nothing_written_when_it_does_not_fit(
+    model: Path,
+    ask: Callable[..., tuple[int, str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    uri: str,
+    fault: str,
+) -> None:
+    target = tmp_path / "answer.json"
+    assert ask(model, {"inputs": {"uri": [uri]}}, "--output-path", str(target)) == (1, "")
+    assert fault in capsys.readouterr().err
+    assert not target.exists()
+
+
+def test_nan_is_null_when_the_model_allows_it(
+    save_model: Callable[..., Path], ask: Callable[..., tuple[int, str]]
+) -> None:
+    model = save_model("nullable", signature(), CODE, metadata={"allow_nan": True})
+    code, answer = ask(model, {"inputs": {"uri": ["nan"]}})
+    assert code == 0
+    assert json.loads(answer) == {"predictions": [[0.5, None]]}
+
+
+REFUSED = [
+    ('{"inputs": {"uri": ["<string: uri>"]}}', 'inputs.uri[0]: still the placeholder "<string: uri>"'),
+    ('{"inputs": {"url": ["a"]}}', 'unknown column "url": did you mean "uri"?'),
+    ('{"inputs": {"uri": ["a"]}, "params": {"K": 1}}', 'unknown param "K"'),
+    ("{", "standard input: not JSON"),
+]
+
+
+@pytest.mark.parametrize(("payload", "message"), REFUSED)
+def test_payload_is_refused_before_mlflow_is_imported_when_it_does_not_fit(
+    model: Path, payload: str, message: str
+) -> None:
+    code = "import sys, predict_func; from model_side.errors import run_main; code = run_main(predict_func.main); "
+    code += "raise SystemExit(99 if 'mlflow' in sys.modules else code)"
+    argv = [sys.executable, "-c", code, "--model-uri", str(model), "--json-payload-file", "-"]
+    scripts = Path(command.__file__).parent
+    done = subprocess.run(argv, input=payload, cwd=scripts, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_place_is_refused_before_the_work_when_it_cannot_be_written(
+    model: Path, ask: Callable[..., tuple[int, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(model, {"inputs": {"uri": ["a"]}}, "--output-path", str(tmp_path / "no" / "x.json")) == (2, "")
+    assert "cannot be written" in capsys.readouterr().err

@@ -1,0 +1,125 @@
+"""serve_predict runs the manual way's command; a missing program and a failing model are told as such."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import serve_predict as command
+
+from model_side.errors import UsageError
+
+SMALL = ["mlflow-skinny", "numpy", "pandas"]
+CODE = '''
+import sys
+
+import numpy as np
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+
+class Echo(PythonModel):
+    """Print, and fail where the URI says so."""
+
+    def predict(self, context, model_input, params=None):
+        print("the model's own words, from", sys.prefix)
+        if model_input["uri"].iloc[0] == "bad":
+            raise ValueError("cannot open it")
+        return np.full((len(model_input), 2), 0.5, "float32")
+
+
+set_model(Echo())
+'''
+
+
+@pytest.mark.parametrize(("manager", "program"), [("virtualenv", "pyenv"), ("conda", "conda")])
+def test_program_is_named_with_how_to_get_it_when_it_is_missing(manager: str, program: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"{program}: not found: --env-manager {manager} needs it. .*http|Install"):
+        command.require_manager(manager, {"PATH": str(tmp_path)})
+
+
+@pytest.mark.parametrize("manager", ["uv", "local"])
+def test_no_program_is_asked_for_when_the_manager_needs_none(manager: str, tmp_path: Path) -> None:
+    command.require_manager(manager, {"PATH": str(tmp_path)})
+
+
+def test_conda_is_taken_when_the_environment_names_it(tmp_path: Path) -> None:
+    command.require_manager("conda", {"PATH": str(tmp_path), "CONDA_EXE": "/opt/conda/bin/conda"})
+
+
+LOG = """INFO mlflow: start
+Traceback (most recent call last):
+  File "/env/mlflow/pyfunc/model.py", line 1, in predict
+    return self.model.predict(x)
+  File "/p/model/code/model_code/foo.py", line 7, in _forward
+    raise ValueError("x")
+  File "/env/numpy/core.py", line 3, in f
+ValueError: x
+Traceback (most recent call last):
+  File "/env/mlflow/cli.py", line 1, in predict
+mlflow.exceptions.MlflowException: exit 1
+"""
+
+
+def test_traceback_starts_in_the_models_code_when_the_log_has_one() -> None:
+    shown = command.author_part(LOG.splitlines(keepends=True), "/p/model")
+    assert shown.splitlines()[1].startswith('  File "/p/model/code/model_code/foo.py"')
+    assert shown.splitlines()[-1] == "ValueError: x"
+    assert command.author_part(LOG.splitlines(keepends=True), "/p/other") == ""
+
+
+@pytest.fixture(scope="module")
+def model(save_model: Callable[..., Path]) -> Path:
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ColSpec, Schema, TensorSpec
+
+    outputs = Schema([TensorSpec(np.dtype("float32"), (-1, 2))])
+    pins = [f"{name}=={version(name)}" for name in SMALL]
+    return save_model(
+        "served", ModelSignature(Schema([ColSpec("string", "uri")]), outputs), CODE, pip_requirements=pins
+    )
+
+
+def serve(model: Path, directory: Path, uri: str, manager: str) -> subprocess.CompletedProcess[str]:
+    (directory / "payload.json").write_text(json.dumps({"inputs": {"uri": [uri]}}), encoding="utf-8")
+    argv = [sys.executable, command.__file__, "--model-uri", str(model), "--json-payload-file", "payload.json"]
+    argv += ["--output-path", "answer.json", "--env-manager", manager]
+    return subprocess.run(argv, cwd=directory, capture_output=True, text=True, check=False)
+
+
+def test_payload_is_refused_before_anything_starts_when_it_has_a_placeholder(model: Path, tmp_path: Path) -> None:
+    done = serve(model, tmp_path, "<string: uri>", "uv")
+    assert done.returncode == 2
+    assert "still the placeholder" in done.stderr
+    assert "mlflow.models" not in done.stderr
+
+
+@pytest.mark.e2e
+def test_answer_is_written_and_kept_when_a_later_call_fails_in_the_model(model: Path, tmp_path: Path) -> None:
+    done = serve(model, tmp_path, "a", "local")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert json.loads((tmp_path / "answer.json").read_text(encoding="utf-8")) == {"predictions": [[0.5, 0.5]]}
+    done = serve(model, tmp_path, "bad", "local")
+    assert done.returncode == 1
+    tail = done.stderr[done.stderr.rindex("Traceback") :]
+    assert "served.py" in tail.splitlines()[1]
+    assert "ValueError: cannot open it" in tail
+    assert "error: mlflow models predict: failed with exit code 1." in tail
+    assert {path.name for path in tmp_path.iterdir()} == {"payload.json", "answer.json"}
+
+
+@pytest.mark.e2e
+def test_answer_comes_from_an_environment_of_its_own_when_uv_builds_it(model: Path, tmp_path: Path) -> None:
+    done = serve(model, tmp_path, "a", "uv")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert json.loads((tmp_path / "answer.json").read_text(encoding="utf-8")) == {"predictions": [[0.5, 0.5]]}
+    prefix = done.stderr.partition("the model's own words, from ")[2].splitlines()[0]
+    assert prefix not in ("", sys.prefix)

@@ -1,0 +1,152 @@
+"""verify: routes that agree leave verification.json, routes that differ never do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import verify as command
+
+from model_side.errors import run_main
+
+PAIR = [{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 2]}}]
+COLUMNS = [{"type": "double", "name": "score"}, {"type": "string", "name": "label"}]
+ANSWER = [[0.5, 1.5]]
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Callable[..., int]:
+    """Return a function that writes two answers and runs verify on them."""
+
+    def run(model: Path, predicted: Any, served: Any, payload: Any = None) -> int:
+        for name, predictions in (("predicted", predicted), ("served", served)):
+            (tmp_path / f"{name}.json").write_text(json.dumps({"predictions": predictions}), encoding="utf-8")
+        argv = ["--model-uri", str(model), "--output-path", str(tmp_path / "verification.json")]
+        argv += ["--predict-output", str(tmp_path / "predicted.json"), "--test-output", str(tmp_path / "served.json")]
+        if payload:
+            (tmp_path / "payload.json").write_text(json.dumps(payload), encoding="utf-8")
+            argv += ["--json-payload-file", str(tmp_path / "payload.json")]
+        return run_main(lambda: command.main(argv))
+
+    return run
+
+
+def result(tmp_path: Path, name: str = "verification.json") -> dict[str, Any]:
+    made: dict[str, Any] = json.loads((tmp_path / name).read_text(encoding="utf-8"))
+    return made
+
+
+def statuses(tmp_path: Path, name: str = "verification.json") -> dict[str, str]:
+    return {route["route"]: route["status"] for route in result(tmp_path, name)["routes"]}
+
+
+def test_verdict_is_written_when_routes_agree(
+    model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path
+) -> None:
+    assert check(model_dir(PAIR), ANSWER, [[0.5, 1.5000001]]) == 0
+    made = result(tmp_path)
+    assert made["ok"] is True
+    assert made["tolerance"] == {"rtol": 1e-05, "atol": 0.0}
+    served = made["routes"][1]
+    assert (served["route"], served["status"], served["shape"], served["dtype"]) == (
+        "served",
+        "agrees",
+        [1, 2],
+        "float32",
+    )
+    assert 0 < served["max_absolute"] < 1e-6
+    assert str(tmp_path) not in (tmp_path / "verification.json").read_text(encoding="utf-8")
+
+
+def test_verdict_is_kept_aside_and_cells_are_shown_when_routes_differ(
+    model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = model_dir(PAIR)
+    assert check(model, ANSWER, [[0.5, 1.6]]) == 1
+    assert not (tmp_path / "verification.json").exists()
+    assert statuses(tmp_path, "verification.failed.json") == {"in-process": "agrees", "served": "differs"}
+    cell = result(tmp_path, "verification.failed.json")["routes"][1]["differing"][0]
+    assert (cell["index"], cell["expected"]) == ([0, 1], 1.5)
+    said = capsys.readouterr().err
+    assert "[0, 1]: expected 1.5, got 1.6" in said
+    assert "verify: not every route agrees: served" in said
+    assert check(model, ANSWER, ANSWER) == 0
+    assert not (tmp_path / "verification.failed.json").exists()
+
+
+def test_tolerance_is_the_models_when_its_metadata_has_one(
+    model_dir: Callable[..., Path], check: Callable[..., int]
+) -> None:
+    assert check(model_dir(PAIR, tolerance={"rtol": 0.1, "atol": 0.0}), ANSWER, [[0.5, 1.6]]) == 0
+
+
+@pytest.mark.parametrize(
+    ("served", "fault"),
+    [
+        ([["a", 1.5]], "expected float32, got <U"),
+        ([[0.5]], "wrong shape: expected (-1, 2), got (1, 1)"),
+        ([[0.5, float("nan")]], "NaN or infinite"),
+        ([[0.5, 1.5], [0.5, 1.5]], "expected float32 [1, 2], got float32 [2, 2]"),
+    ],
+)
+def test_fault_is_told_when_an_answer_does_not_fit(
+    model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path, served: Any, fault: str
+) -> None:
+    assert check(model_dir(PAIR), ANSWER, served) == 1
+    assert fault in result(tmp_path, "verification.failed.json")["routes"][1]["fault"]
+
+
+def test_null_agrees_with_bare_nan_and_infinity_when_the_model_allows_them(
+    model_dir: Callable[..., Path], check: Callable[..., int]
+) -> None:
+    model = model_dir(PAIR, allow_nan=True)
+    assert check(model, [[None, None]], [[float("nan"), float("inf")]]) == 0
+    assert check(model, [[None, 1.0]], [[float("nan"), float("nan")]]) == 1
+
+
+def test_golden_output_counts_when_the_payload_is_the_example(
+    model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path
+) -> None:
+    model = model_dir(PAIR)
+    np.savez(model / "golden_output.npz", output=np.array([[0.5, 1.7]], "float32"))
+    assert check(model, ANSWER, ANSWER, {"dataframe_records": [{"uri": "other"}]}) == 0
+    assert "golden" not in statuses(tmp_path)
+    assert check(model, ANSWER, ANSWER, {"dataframe_records": [{"uri": "a"}]}) == 1
+    assert statuses(tmp_path, "verification.failed.json")["golden"] == "differs"
+    np.savez(model / "golden_output.npz", output=np.array(ANSWER, "float32"))
+    assert check(model, ANSWER, ANSWER, {"dataframe_records": [{"uri": "a"}]}) == 0
+    assert statuses(tmp_path)["golden"] == "agrees"
+
+
+def test_columns_are_compared_by_name_when_the_output_is_a_table(
+    model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path
+) -> None:
+    model, rows = model_dir(COLUMNS), [{"score": 0.5, "label": "a"}]
+    np.savez(model / "golden_output.npz", score=np.array([0.5]), label=np.array(["a"]))
+    assert check(model, rows, rows, {"inputs": {"uri": ["a"]}}) == 0
+    assert result(tmp_path)["routes"][2]["shape"] == {"score": [1], "label": [1]}
+    assert check(model, rows, [{"score": 0.5, "label": "b"}]) == 1
+    cell = result(tmp_path, "verification.failed.json")["routes"][1]["differing"][0]
+    assert cell == {"index": ["label", 0], "expected": "a", "got": "b"}
+
+
+def test_answer_is_named_when_it_is_missing_or_no_answer(
+    model_dir: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["--model-uri", str(model_dir(PAIR)), "--output-path", str(tmp_path / "v.json")]
+    argv += ["--predict-output", str(tmp_path / "none.json"), "--test-output", str(tmp_path / "none.json")]
+    assert run_main(lambda: command.main(argv)) == 2
+    assert "none.json: cannot be read" in capsys.readouterr().err
+
+
+def test_mlflow_and_pandas_are_not_imported_when_verify_runs() -> None:
+    code = "import sys, verify; print(sorted({'mlflow', 'pandas'} & set(sys.modules)))"
+    scripts = Path(command.__file__).parent
+    done = subprocess.run([sys.executable, "-c", code], cwd=scripts, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
