@@ -21,7 +21,7 @@ AUTHORED = ("model_spec.py", "model_code", "model_data", "mlflow_packager.py", "
 LOCKED = ("requirements.txt", ".python-version", ".venv")
 TOOLS_OWN = ("mlflow_packager.py", "model_side")
 ASK = f"--model-uri {MODEL} --json-payload-file {PAYLOAD}"
-COMPARE = f"--model-uri {MODEL} --predict-output {PREDICTED} --test-output {SERVED}"
+COMPARE = f"{ASK} --predict-output {PREDICTED} --test-output {SERVED}"
 # What `invoke clean` removes: what is quickly made again; the environment; what takes an index or a download.
 CHEAP = ("package", "payload", "predict", "serve-predict", "verify")
 ENVIRONMENT = ("sync-env",)
@@ -92,6 +92,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
             dependencies=(*AUTHORED, *LOCKED),
             targets=(MODEL,),
             params={"model_data.toml": package.sources_text()},
+            after=("download-data",),
             atomic=True,
         ),
         step(
@@ -150,4 +151,4 @@ def _own(*names: str) -> dict[str, str]:
 
 
 def _there(package: Package, *names: str) -> tuple[str, ...]:
-    return tuple(name for name in names if (package.root / name).is_file())
+    return tuple(name for name in names if package.file(name).is_file())

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import difflib
 import json
-import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import UsageError
 
@@ -16,8 +15,7 @@ SUFFIX = "_mlflow_pkg"
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-@dataclass(frozen=True)
-class Package:
+class Package(NamedTuple):
     """One model's package.
 
     Parameters
@@ -48,6 +46,10 @@ class Package:
         path = REPOSITORY / "examples" / self.name
         return path if path.is_dir() else None
 
+    def file(self, name: str) -> Path:
+        """Return where an author's file is: in the package, or in the example that it is to be made of."""
+        return (self.example or self.root) / name if not self.root.is_dir() else self.root / name
+
     def sources(self) -> list[dict[str, Any]]:
         """Return the ``[[source]]`` tables of model_data.toml.
 
@@ -56,12 +58,12 @@ class Package:
         UsageError
             If the file cannot be read as TOML.
         """
-        path = self.root / "model_data.toml"
+        path = self.file("model_data.toml")
         if not path.is_file():
             return []
         try:
-            found = tomllib.loads(path.read_text(encoding="utf-8")).get("source", [])
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            found = _parsed(path.read_bytes()).get("source", [])
+        except ValueError as error:  # of TOML, and of the bytes of a text
             raise UsageError(
                 f"{self.root.name}/{path.name}", "not valid TOML", got=str(error), advice="Mend it."
             ) from error
@@ -105,6 +107,13 @@ def _advice(name: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, known, 1)
     make = f"`invoke scaffold --model {name}` makes a new one."
     return f"Did you mean {near[0]!r}? {make}" if near else f"Known: {', '.join(known) or 'none'}. {make}"
+
+
+@lru_cache
+def _parsed(content: bytes) -> dict[str, Any]:
+    import tomllib  # 2 ms: a package without downloads does not need it
+
+    return tomllib.loads(content.decode("utf-8"))
 
 
 def _paths(source: dict[str, Any]) -> list[str]:

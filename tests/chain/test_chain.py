@@ -1,0 +1,149 @@
+"""The chain through the real Invoke, uv and mlflow, on a model of the tests' own. Each test leaves it up to date."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from .conftest import REPOSITORY, Package
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("chain")]
+
+ALL = [
+    "scaffold",
+    "compile-reqs",
+    "sync-env",
+    "download-data",
+    "package",
+    "payload",
+    "predict",
+    "serve-predict",
+    "verify",
+]
+SPEC = """
+import pandas as pd
+INPUT_EXAMPLE = pd.DataFrame({"input_uri": ["model_data/tiny.h5ad"]})
+ARTIFACTS = {"checkpoint": "model_data/tf_sapiens"}
+"""
+
+
+@pytest.fixture(scope="module")
+def built(package: Package) -> Package:
+    """Return the package, built by the chain."""
+    (package.root / "tiny.h5ad").rename(package.root / "model_data" / "tiny.h5ad")
+    spec = package.root / "model_spec.py"
+    spec.write_text(spec.read_text() + SPEC)
+    ran = package.ran("verify")
+    assert sorted(ran) == sorted(ALL)
+    return package
+
+
+def test_build_runs_nothing_and_imports_no_mlflow_when_nothing_changed(built: Package) -> None:
+    words = ["verify", "--model", "transcriptformer", "--models-dir", str(built.root.parent)]
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "invoke", *words],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.count("up to date") >= 2 * len(ALL)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
+    assert "pipeline.runner" in imported
+    assert not imported & {"mlflow", "pandas", "numpy"}
+    assert "filelock" not in imported
+
+
+def test_verification_says_that_all_routes_agree(built: Package) -> None:
+    verification = json.loads((built.root / "verification.json").read_text())
+    assert verification["ok"] is True
+    assert {route["route"] for route in verification["routes"]} == {"in-process", "served", "golden"}
+
+
+def test_comment_in_requirements_reruns_compile_reqs_alone(built: Package) -> None:
+    path = built.root / "requirements.in"
+    path.write_text("# a comment\n" + path.read_text())
+    assert built.ran("verify") == ["compile-reqs"]
+
+
+def test_edit_of_code_that_changes_no_answer_reruns_what_reads_the_model(built: Package) -> None:
+    built.code.write_text(built.code.read_text() + "\n# a comment\n")
+    steps = built.steps("verify")
+    ran = [name for name, step in steps.items() if step["action"] == "ran"]
+    assert sorted(ran) == sorted(["package", "payload", "predict", "serve-predict", "verify"])
+    assert steps["package"]["reasons"] == ["model_code/transcriptformer_mlflow_model.py changed"]
+
+
+def test_predict_stops_at_predict_when_asked_for_it(built: Package) -> None:
+    scale = built.root / "model_data" / "tf_sapiens" / "scale.txt"
+    scale.write_text("0.25\n")
+    assert built.ran("predict") == ["package", "payload", "predict"]
+    assert json.loads((built.root / "predict_output.json").read_text())["predictions"][0][0] == 0.5
+    scale.write_text("0.5\n")
+    assert built.ran("predict") == ["package", "payload", "predict"]
+    assert built.invoke("status").returncode == 0
+
+
+def test_edited_payload_is_kept_and_predicted(built: Package) -> None:
+    other = built.root / "other.txt"
+    other.write_text("2 2 2\n")
+    payload = built.root / "test_input_payload.json"
+    before = payload.read_text()
+    payload.write_text(before.replace("artifact://input_example", str(other)))
+    assert built.ran("predict") == ["predict"]
+    assert len(json.loads((built.root / "predict_output.json").read_text())["predictions"]) == 1
+    payload.write_text(before)
+    assert built.ran("predict") == ["predict"]
+
+
+def test_placeholder_is_refused_by_name_and_the_old_answer_stands(built: Package) -> None:
+    payload, answer = built.root / "test_input_payload.json", built.root / "predict_output.json"
+    before, old = payload.read_text(), answer.read_text()
+    payload.write_text(before.replace("artifact://input_example", "<string: input_uri>"))
+    done = built.invoke("predict")
+    assert done.returncode == 2
+    assert "<string: input_uri>" in done.stderr
+    assert "placeholder" in done.stderr
+    assert answer.read_text() == old
+    payload.write_text(before)
+    assert built.ran("predict") == []
+
+
+def test_forward_pass_that_raises_shows_the_authors_traceback_and_the_good_model_stands(built: Package) -> None:
+    before, model = built.code.read_text(), built.root / "mlflow_model_artifacts" / "MLmodel"
+    good = model.read_bytes()
+    built.code.write_text(before.replace("return (input_obj.mean", "return (self.no_such_thing"))
+    done = built.invoke("verify")
+    assert done.returncode == 1
+    assert "return (self.no_such_thing" in done.stderr
+    assert "model_side" not in done.stderr
+    assert "skipped" in done.stdout
+    assert model.read_bytes() == good
+    built.code.write_text(before)
+    assert built.ran("verify") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["package", "--model", "pbmc_pcaa"], ["model 'pbmc_pcaa'", "Did you mean 'pbmc_pca'?"]),
+        (["package", "--model", "../x"], ["../x"]),
+        (["scaffold", "--model", "class"], ["class", "keyword"]),
+    ],
+)
+def test_task_refuses_and_names_the_nearest_when_there_is_no_such_model(words: list[str], expected: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", *words],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ,
+    )
+    assert done.returncode == 2
+    assert all(word in done.stderr for word in expected), done.stderr
+    assert "Traceback" not in done.stderr
