@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from environments.uv import python_version, run_uv
-
 from pipeline.errors import UsageError, run_main
 
 NAMES_MLFLOW = re.compile(r"^\s*mlflow(-skinny)?\s*([\[=<>!~;@#]|$)", re.MULTILINE | re.IGNORECASE)

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from environments.uv import interpreter, python_version, run_uv
-
 from pipeline.errors import UsageError, run_main
 
 

@@ -1,0 +1,120 @@
+"""Requirements and model environments, made with the real uv."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import compile_requirements
+import pytest
+import sync_environment
+
+from pipeline.errors import run_main
+
+pytestmark = pytest.mark.e2e
+SMALL = "six==1.16.0\n"
+
+
+def compile_in(package: Path, *flags: str) -> int:
+    return run_main(lambda: compile_requirements.main(["--package", str(package), *flags]))
+
+
+def sync_in(package: Path) -> int:
+    return run_main(lambda: sync_environment.main(["--package", str(package)]))
+
+
+def pins(package: Path) -> dict[str, str]:
+    lines = (package / "requirements.txt").read_text().splitlines()
+    return dict(line.split("==", 1) for line in lines if "==" in line and not line.lstrip().startswith("#"))
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """Return a package of which only the requirements are there."""
+    root = tmp_path / "a package"
+    root.mkdir()
+    (root / "requirements.in").write_text("six<1.17\n")
+    return root
+
+
+def test_mlflow_is_in_the_set_though_nobody_named_it(package: Path) -> None:
+    assert compile_in(package) == 0
+    assert {"six", "mlflow"} <= pins(package).keys()
+
+
+def test_mlflow_skinny_is_enough_when_the_author_says_so(package: Path) -> None:
+    (package / "requirements.in").write_text("mlflow-skinny\nsix\n")
+    assert compile_in(package) == 0
+    assert "mlflow-skinny" in pins(package)
+    assert "mlflow" not in pins(package)
+
+
+def test_pins_stay_until_upgrade_moves_them(package: Path) -> None:
+    (package / "requirements.in").write_text("mlflow-skinny\nsix==1.15.0\n")
+    assert compile_in(package) == 0
+    (package / "requirements.in").write_text("mlflow-skinny\nsix\n")
+    assert compile_in(package) == 0
+    assert pins(package)["six"] == "1.15.0"
+    first = (package / "requirements.txt").read_bytes()
+    (package / "requirements.txt").unlink()
+    assert compile_in(package) == 0
+    assert (package / "requirements.txt").read_bytes() == first
+    assert compile_in(package, "--upgrade") == 0
+    assert pins(package)["six"] != "1.15.0"
+
+
+def test_every_file_has_a_hash_when_asked(package: Path) -> None:
+    (package / "requirements.in").write_text("mlflow-skinny\n")
+    assert compile_in(package, "--generate-hashes") == 0
+    assert (package / "requirements.txt").read_text().count("--hash=sha256:") >= len(pins(package))
+
+
+def test_missing_requirements_are_named_and_nothing_is_written(
+    package: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (package / "requirements.in").unlink()
+    assert compile_in(package) == 2
+    assert "requirements.in: no such file" in capfd.readouterr().err
+    assert list(package.iterdir()) == []
+
+
+def test_explanation_of_uv_is_shown_and_the_old_file_stands_when_nothing_fits(
+    package: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (package / "requirements.txt").write_text("six==1.16.0\n")
+    (package / "requirements.in").write_text("six==1.16.0\nsix==1.15.0\n")
+    assert compile_in(package) == 2
+    said = capfd.readouterr().err
+    assert "your requirements are unsatisfiable" in " ".join(said.split())
+    assert "requirements.in: uv refused it" in said
+    assert (package / "requirements.txt").read_text() == "six==1.16.0\n"
+    assert not list(package.glob(".*.part"))
+
+
+def test_environment_holds_exactly_what_is_pinned(package: Path) -> None:
+    (package / "requirements.txt").write_text(SMALL)
+    assert sync_in(package) == 0
+    python = package / ".venv" / "bin" / "python"
+    shown = subprocess.run(
+        [python, "-c", "import six; print(six.__version__)"], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout == "1.16.0\n"
+    assert sorted(path.name for path in (package / ".venv/lib").rglob("*.dist-info")) == ["six-1.16.0.dist-info"]
+
+
+def test_old_environment_stands_when_the_new_one_cannot_be_made(
+    package: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (package / "requirements.txt").write_text(SMALL)
+    assert sync_in(package) == 0
+    (package / "requirements.txt").write_text("six==0.0.0.1\n")
+    assert sync_in(package) == 2
+    assert "requirements.txt: uv refused it" in capfd.readouterr().err
+    assert (package / ".venv" / "bin" / "python").exists()
+    assert sorted(path.name for path in (package / ".venv/lib").rglob("*.dist-info")) == ["six-1.16.0.dist-info"]
+    assert not (package / ".venv.old").exists()
+
+
+def test_missing_lock_is_named_when_there_is_none(package: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert sync_in(package) == 2
+    assert "requirements.txt: no such file" in capfd.readouterr().err
