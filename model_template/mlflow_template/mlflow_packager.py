@@ -14,15 +14,18 @@ Exit codes: 0 packaged, 1 the model failed, 2 the request or the package is not 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from model_side.errors import UsageError, run_main
-from model_side.flags import DTYPES, PARAM_TYPES, Flags, read_flags
+from model_side.flags import DTYPES, PARAM_TYPES, SERIALIZATIONS, read_flags
 from model_side.model_files import quiet_mlflow
+from model_side.text_files import require_file
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -33,34 +36,48 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = read_flags(args)
     target: Path = args.out_dir.absolute()
     _refuse_other_content(target)
+    if args.json_payload_filepath:
+        require_file(args.json_payload_filepath, "--json-payload-filepath")
     target.parent.mkdir(parents=True, exist_ok=True)
     for leftover in target.parent.glob(f".{target.name}.part-*"):
         shutil.rmtree(leftover)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.part-", dir=target.parent))
     try:
-        _package(flags, work, target, args.time_limit)
+        facts = _package(flags, args, work, target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+    if args.json:
+        print(json.dumps({"ok": True, "dry_run": args.dry_run, **facts}, indent=1))
     return 0
 
 
-def _package(flags: Flags, work: Path, target: Path, seconds: float) -> None:
+def _package(flags: Any, args: argparse.Namespace, work: Path, target: Path) -> dict[str, str]:
+    """Save, prove and publish: each in a process of its own, so that the author's code meets a fresh one each time."""
     quiet_mlflow()
     from model_side.child import run_in_child
+    from model_side.manifest import seal
+    from model_side.proof import prove, prove_payload, run_checks
     from model_side.publish import publish_directory
-    from model_side.save import identify, prove, run_checks, save_model
+    from model_side.save import dry_run, save_model
 
-    staged, empty = work / target.name, work / "empty"
+    staged, empty, here = work / target.name, work / "empty", Path.cwd()
     empty.mkdir()
     code = (PACKAGE / "model_code", PACKAGE / "model_spec.py", staged / "code")
-    # Three processes: what the author's code does to one of them is not there in the next.
-    run_in_child(save_model, PACKAGE, flags, staged, subject="save", directory=PACKAGE, code=code, seconds=seconds)
+    common: dict[str, Any] = {"code": code, "seconds": args.time_limit}
+    if args.dry_run:
+        run_in_child(dry_run, PACKAGE, flags, subject="dry run", directory=PACKAGE, **common)
+        return {"model": target.name}
+    run_in_child(save_model, PACKAGE, flags, work, staged, subject="save", directory=PACKAGE, **common)
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != PACKAGE]
-    output = run_in_child(prove, staged, subject="forward pass", directory=empty, code=code, seconds=seconds)
-    run_in_child(run_checks, PACKAGE, flags, staged, subject="CHECKS", directory=PACKAGE, code=code, seconds=seconds)
-    digest = identify(staged)
+    output = run_in_child(prove, staged, subject="forward pass", directory=empty, **common)
+    if args.json_payload_filepath:
+        payload = args.json_payload_filepath.absolute()
+        output = run_in_child(prove_payload, staged, payload, subject="forward pass", directory=here, **common)
+    run_in_child(run_checks, PACKAGE, flags, staged, subject="CHECKS", directory=PACKAGE, **common)
+    digest = seal(staged, PACKAGE)
     publish_directory(staged, target)
-    print(f"{target.name}: packaged; the example gives {output}; {digest}", file=sys.stderr)
+    print(f"{target.name}: packaged; the forward pass gives {output}; {digest}", file=sys.stderr)
+    return {"model": target.name, "digest": digest, "output": output}
 
 
 def _refuse_other_content(target: Path) -> None:
@@ -89,6 +106,8 @@ def _parser() -> argparse.ArgumentParser:
         help='params of predict by name: a type, or {"type": ..., "default": ...} (MODEL_SIGNATURE); '
         f"types: {', '.join(PARAM_TYPES)}",
     )
+    add("--serialization", choices=SERIALIZATIONS, help="code: a model that loads without any pickle (SERIALIZATION)")
+    add("--json-payload-filepath", type=Path, metavar="PATH", help="predict this payload, too, before publishing")
     add(
         "--out-dir",
         type=Path,
@@ -96,6 +115,8 @@ def _parser() -> argparse.ArgumentParser:
         help="where the MLflow Model goes (default: mlflow_model_artifacts beside this file)",
     )
     add("--time-limit", type=float, default=3600.0, metavar="SECONDS", help="for each process (default: %(default)g)")
+    add("--dry-run", action="store_true", help="check all that can be checked before saving, and save nothing")
+    add("--json", action="store_true", help="print one JSON document on stdout")
     return parser
 
 

@@ -16,6 +16,7 @@ DTYPES = (
     *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
     *("float16", "float32", "float64", "str"),
 )
+SERIALIZATIONS = ("pickle", "code")
 PARAM_TYPES = ("boolean", "integer", "long", "float", "double", "string", "datetime")
 
 
@@ -52,6 +53,8 @@ class Flags:
     output_dtype : str or None
         One of `DTYPES`.
     params : tuple of ParamFlag or None
+    serialization : str or None
+        One of `SERIALIZATIONS`.
     """
 
     model_class: str | None = None
@@ -62,6 +65,7 @@ class Flags:
     output_shape: tuple[int, ...] | None = None
     output_dtype: str | None = None
     params: tuple[ParamFlag, ...] | None = None
+    serialization: str | None = None
 
 
 def read_flags(args: argparse.Namespace) -> Flags:
@@ -94,6 +98,7 @@ def read_flags(args: argparse.Namespace) -> Flags:
         output_shape=read(args.output_shape, _shape),
         output_dtype=read(args.output_dtype, lambda name: known(name, DTYPES, "--output-dtype", "dtype")),
         params=read(args.extra_params_spec_json, _params),
+        serialization=args.serialization,
     )
     if problems:
         raise UsageError("command line", "; ".join(problems).rstrip("."))

@@ -1,44 +1,38 @@
-"""Save an MLflow Model reproducibly, and prove it in a fresh process. Import it in the model environment only."""
+"""Save an MLflow Model reproducibly. Import it in the model environment only."""
 
 from __future__ import annotations
 
-import fnmatch
-import hashlib
 import os
 import shutil
 import sys
-import warnings
-from collections.abc import Callable
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
-import numpy as np
 from mlflow.models import Model
 
-from .contract import Tolerance, as_array, compare, form_of, hold_output
-from .errors import StepError, UsageError
+from .errors import UsageError
 from .flags import Flags
+from .manifest import NO_ID
 from .model_class import load_model_class
-from .model_files import read_model
-from .parsing import parse_payload
-from .payloads import check_payload
 from .spec import Spec, read_spec
 
 CODE = "model_code"
 REQUIREMENTS = "requirements.txt"
-GOLDEN = "golden_output.npz"
 # What tools leave behind in a directory of code, and what must not travel.
 _LEFT_OUT = ("__pycache__", "*.py[co]", "*~", ".*", "#*#", "*.bak", "*.orig")
-_NO_ID = "0" * 32
+_FROM_CODE = """\
+from mlflow.models import set_model
+from {module} import {name}
+
+set_model({name}())
+"""
 
 
-def save_model(package: Path, flags: Flags, staged: Path) -> None:
-    """Save the model that `package` declares to `staged`, which must not exist.
-
-    The same sources give the same bytes: the model's identity comes from the content, its time from SOURCE_DATE_EPOCH
-    (else 1970-01-01), and every path in it is relative.
+def check_package(package: Path, flags: Flags) -> tuple[Spec, type[mlflow.pyfunc.PythonModel], list[str]]:
+    """Check all that can be checked before saving, and return the spec, the model's class and the requirements.
 
     Raises
     ------
@@ -49,26 +43,66 @@ def save_model(package: Path, flags: Flags, staged: Path) -> None:
     os.chdir(package)
     requirements = _requirements(package)
     spec = read_spec(package, flags)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*Add type hints.*")
-        model = load_model_class(spec.model_class, package)()
-    code = staged.with_name(f"{staged.name}.code") / CODE
-    try:
-        shutil.copytree(package / CODE, code, ignore=shutil.ignore_patterns(*_LEFT_OUT))
-        mlflow.pyfunc.save_model(
-            staged,
-            python_model=model,
-            code_paths=[str(code)],
-            artifacts={name: os.path.relpath(path, package) for name, path in spec.artifacts.items()},
-            signature=spec.signature,
-            input_example=spec.stored.for_mlflow(),
-            pip_requirements=requirements,
-            model_config=dict(spec.model_config),
-            metadata=_metadata(spec),
-            mlflow_model=Model(model_uuid=_NO_ID, utc_time_created=_time()),
-        )
-    finally:
-        shutil.rmtree(code.parent, ignore_errors=True)
+    return spec, load_model_class(spec.model_class, package), requirements
+
+
+def dry_run(package: Path, flags: Flags) -> None:
+    """Check the package and save nothing."""
+    check_package(package, flags)
+
+
+def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> None:
+    """Save the model that `package` declares to `staged`, which must not exist.
+
+    The same sources give the same bytes: the model's time comes from SOURCE_DATE_EPOCH (else 1970-01-01), its identity
+    is left to `manifest.seal`, and every path in it is relative.
+
+    Parameters
+    ----------
+    package : Path
+    flags : Flags
+    work : Path
+        A directory for temporary files on the file system of `staged`, so that MLflow's copy of the artifacts is moved
+        there, not copied once more.
+    staged : Path
+
+    Raises
+    ------
+    UsageError
+        If the package is not as it should be.
+    """
+    spec, model_class, requirements = check_package(package, flags)
+    tempfile.tempdir = str(work)
+    code = work / CODE
+    shutil.copytree(package / CODE, code, ignore=shutil.ignore_patterns(*_LEFT_OUT))
+    mlflow.pyfunc.save_model(
+        staged,
+        python_model=_python_model(spec, model_class, work),
+        code_paths=[str(code)],
+        artifacts={name: os.path.relpath(path, package) for name, path in spec.artifacts.items()},
+        signature=spec.signature,
+        input_example=spec.stored.for_mlflow(),
+        pip_requirements=requirements,
+        model_config=dict(spec.model_config),
+        metadata=_metadata(spec),
+        mlflow_model=Model(model_uuid=NO_ID, utc_time_created=_time()),
+    )
+    _make_relative(staged / "MLmodel", work)
+
+
+def _python_model(spec: Spec, model_class: type[mlflow.pyfunc.PythonModel], work: Path) -> Any:
+    """Return the model itself, to be pickled, or the file that makes it, where nothing is to be pickled."""
+    if spec.serialization == "pickle":
+        return model_class()
+    path = work / "model.py"
+    path.write_text(_FROM_CODE.format(module=model_class.__module__, name=model_class.__name__), encoding="utf-8")
+    return str(path)
+
+
+def _make_relative(mlmodel: Path, work: Path) -> None:
+    """MLflow writes where the model's file was; it reads only its name."""
+    text = mlmodel.read_text(encoding="utf-8")
+    mlmodel.write_text(text.replace(f"{work}/", ""), encoding="utf-8")
 
 
 def _requirements(package: Path) -> list[str]:
@@ -77,7 +111,7 @@ def _requirements(package: Path) -> list[str]:
         advice = "Run `uv pip compile requirements.in -o requirements.txt`, or `invoke compile-reqs`."
         raise UsageError(str(path), "no such file", advice=advice)
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    here = [line for line in lines if fnmatch.filter([line], "-e *") or line.startswith(("./", "../", "/", "file:"))]
+    here = [line for line in lines if line.startswith(("-e ", "--editable", "./", "../", "/", "file:"))]
     if here:
         raise UsageError(
             REQUIREMENTS,
@@ -100,70 +134,3 @@ def _metadata(spec: Spec) -> dict[str, Any]:
 def _time() -> str:
     seconds = int(os.environ.get("SOURCE_DATE_EPOCH") or 0)
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def prove(staged: Path) -> str:
-    """Load the model as its receiver does, predict its example twice, hold the output to the contract, and keep it.
-
-    Call it in a process that has not imported the author's code, in an empty working directory.
-
-    Returns
-    -------
-    str
-        The output's dtype and shape.
-
-    Raises
-    ------
-    StepError
-        If the output is not what the signature declares, or differs between two calls.
-    UsageError
-        If the example does not fit the signature.
-    """
-    files = read_model(str(staged))
-    if files.example is None:
-        raise StepError("INPUT_EXAMPLE", "MLflow did not store it")
-    check_payload(files.example, files.signature, subject="INPUT_EXAMPLE")
-    model = mlflow.pyfunc.load_model(str(staged))
-    outputs = []
-    for _ in range(2):
-        data = parse_payload(files.example, model, files.signature)
-        output = model.predict(data, params=files.example.get("params"))
-        hold_output(output, files.signature, allow_nan=bool(files.metadata.get("allow_nan")), subject="forward pass")
-        outputs.append(as_array(output, files.signature))
-    if not compare(*outputs, Tolerance(rtol=0.0)).agrees:
-        raise StepError("predict", "two predictions of one input differ", advice="Seed what is random in the model.")
-    parts = outputs[0] if isinstance(outputs[0], dict) else {"output": outputs[0]}
-    # Texts as numpy's own: an array of objects would be stored as a pickle.
-    np.savez(
-        staged / GOLDEN, **{name: part.astype("U") if part.dtype == object else part for name, part in parts.items()}
-    )
-    return form_of(outputs[0])
-
-
-def run_checks(package: Path, flags: Flags, staged: Path) -> None:
-    """Call CHECKS of model_spec.py on the example's output, if there is one; what it raises is the author's verdict."""
-    sys.path.insert(0, str(package))
-    spec = read_spec(package, flags)
-    checks: Callable[..., object] | None = spec.checks
-    if checks is not None:
-        with np.load(staged / GOLDEN) as golden:
-            parts = dict(golden)
-        checks(spec.example.data, dict(spec.example.params), parts.get("output", parts))
-
-
-def identify(staged: Path) -> str:
-    """Give the saved model an identity that its content decides, and return its digest, ``sha256:<hex>``."""
-    mlmodel = staged / "MLmodel"
-    digest = _digest(staged)
-    text = mlmodel.read_text(encoding="utf-8")
-    mlmodel.write_text(text.replace(_NO_ID, digest[:32], 1), encoding="utf-8")
-    return f"sha256:{digest}"
-
-
-def _digest(directory: Path) -> str:
-    whole = hashlib.sha256()
-    for path in sorted(path for path in directory.rglob("*") if path.is_file()):
-        with path.open("rb") as stream:
-            value = hashlib.file_digest(stream, "sha256").hexdigest()
-        whole.update(f"{value}  {path.relative_to(directory).as_posix()}\n".encode())
-    return whole.hexdigest()

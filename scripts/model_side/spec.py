@@ -18,7 +18,7 @@ from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
 from .errors import StepError, UsageError
 from .examples import Example, has_uris, read_example
-from .flags import Flags
+from .flags import SERIALIZATIONS, Flags
 from .tracebacks import author_traceback
 
 SPEC = "model_spec.py"
@@ -32,6 +32,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "TAGS": (dict,),
     "TOLERANCE": (dict,),
     "ALLOW_NAN": (bool,),
+    "SERIALIZATION": (str,),
 }
 ENTRIES = (*_TYPES, "INPUT_EXAMPLE", "CHECKS")
 
@@ -53,6 +54,8 @@ class Spec:
         Absolute, by the name in ``context.artifacts``; the example's own file among them.
     model_config, tags, tolerance : mapping
     allow_nan : bool
+    serialization : str
+        "pickle", or "code" for a model that loads without any.
     checks : callable or None
         ``checks(example, params, output)`` raises where the example's output is wrong.
     """
@@ -68,6 +71,7 @@ class Spec:
     tags: Mapping[str, str]
     tolerance: Mapping[str, float]
     allow_nan: bool = False
+    serialization: str = "pickle"
     checks: Callable[..., object] | None = None
 
 
@@ -108,6 +112,7 @@ def read_spec(package: Path, flags: Flags) -> Spec:
         tags={**{str(k): str(v) for k, v in entries["TAGS"].items()}, **flags.tags},
         tolerance={"rtol": 1e-5, "atol": 0.0, **entries["TOLERANCE"]},
         allow_nan=entries["ALLOW_NAN"],
+        serialization=flags.serialization or entries["SERIALIZATION"],
         checks=entries.get("CHECKS"),
     )
 
@@ -135,6 +140,7 @@ def _defaults(package: Path) -> dict[str, Any]:
         "MODEL_CLASS": f"model_code.{name}_mlflow_model:",
         **{entry: {} for entry in ("ARTIFACTS", "MODEL_CONFIG", "TAGS", "TOLERANCE")},
         "ALLOW_NAN": False,
+        "SERIALIZATION": SERIALIZATIONS[0],
     }
 
 
@@ -148,6 +154,8 @@ def _type_problems(entries: Mapping[str, Any]) -> Iterator[str]:
     for name, types in _TYPES.items():
         if name in entries and not isinstance(entries[name], types):
             yield f"{name}: expected a {types[0].__name__}, got a {type(entries[name]).__name__}"
+    if entries.get("SERIALIZATION", SERIALIZATIONS[0]) not in SERIALIZATIONS:
+        yield f"SERIALIZATION: expected one of {', '.join(SERIALIZATIONS)}, got {entries['SERIALIZATION']!r}"
     if entries.get("CHECKS") is not None and not callable(entries["CHECKS"]):
         yield f"CHECKS: expected a function or None, got a {type(entries['CHECKS']).__name__}"
 

@@ -1,4 +1,4 @@
-"""Write a text file whole or not at all."""
+"""Write a text file whole or not at all, and check beforehand that files are as they must be."""
 
 from __future__ import annotations
 
@@ -28,3 +28,15 @@ def require_writable(target: Path) -> None:
     if target.is_dir() or not target.parent.is_dir():
         got = "a directory" if target.is_dir() else "no such directory"
         raise UsageError(str(target), "cannot be written", expected="a file in an existing directory", got=got)
+
+
+def require_file(path: Path, flag: str) -> None:
+    """Check, before the work, that a flag's file is there.
+
+    Raises
+    ------
+    UsageError
+        If it is not.
+    """
+    if not path.is_file():
+        raise UsageError(flag, "no such file", got=str(path))

@@ -22,6 +22,7 @@ TREE = {
     "code/model_code/tiny_mlflow_model.py",
     "conda.yaml",
     "golden_output.npz",
+    "package_manifest.json",
     "input_example.json",
     "python_env.yaml",
     "python_model.pkl",

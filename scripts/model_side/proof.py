@@ -1,0 +1,83 @@
+"""Prove a saved model: it loads, predicts and keeps its contract. Import it in the model environment only."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import numpy as np
+
+from .answers import Arrays
+from .contract import Tolerance, as_array, compare, form_of, hold_output
+from .errors import StepError
+from .flags import Flags
+from .model_files import ModelFiles, read_model
+from .parsing import parse_payload
+from .payloads import check_payload, read_payload
+from .spec import read_spec
+
+GOLDEN = "golden_output.npz"
+
+
+def prove(staged: Path) -> str:
+    """Load the model as its receiver does, predict its example twice, hold the output to the contract, and keep it.
+
+    Call it in a process that has not imported the author's code, in an empty working directory.
+
+    Returns
+    -------
+    str
+        The output's dtype and shape.
+
+    Raises
+    ------
+    StepError
+        If the output is not what the signature declares, or differs between two calls.
+    UsageError
+        If the example does not fit the signature.
+    """
+    files = read_model(str(staged))
+    if files.example is None:
+        raise StepError("INPUT_EXAMPLE", "MLflow did not store it")
+    check_payload(files.example, files.signature, subject="INPUT_EXAMPLE")
+    model = mlflow.pyfunc.load_model(str(staged))
+    first, second = (_predict(model, files, files.example) for _ in range(2))
+    if not compare(first, second, Tolerance(rtol=0.0)).agrees:
+        raise StepError("predict", "two predictions of one input differ", advice="Seed what is random in the model.")
+    parts = first if isinstance(first, dict) else {"output": first}
+    # Texts as numpy's own: an array of objects would be stored as a pickle.
+    stored = {name: part.astype("U") if part.dtype == object else part for name, part in parts.items()}
+    np.savez(staged / GOLDEN, **stored)  # type: ignore[arg-type]  # its own keyword is a boolean
+    return form_of(first)
+
+
+def prove_payload(staged: Path, path: Path) -> str:
+    """Predict another payload, too, in the working directory that its paths are relative to.
+
+    Returns
+    -------
+    str
+        The output's dtype and shape.
+    """
+    files = read_model(str(staged))
+    payload = read_payload(path, files.signature)
+    return form_of(_predict(mlflow.pyfunc.load_model(str(staged)), files, payload))
+
+
+def _predict(model: mlflow.pyfunc.PyFuncModel, files: ModelFiles, payload: Mapping[str, Any]) -> Arrays:
+    output = model.predict(parse_payload(payload, model, files.signature), params=payload.get("params"))
+    hold_output(output, files.signature, allow_nan=bool(files.metadata.get("allow_nan")), subject="forward pass")
+    return as_array(output, files.signature)
+
+
+def run_checks(package: Path, flags: Flags, staged: Path) -> None:
+    """Call CHECKS of model_spec.py on the example's output, if there is one; what it raises is the author's verdict."""
+    sys.path.insert(0, str(package))
+    spec = read_spec(package, flags)
+    if spec.checks is not None:
+        with np.load(staged / GOLDEN) as golden:
+            parts = dict(golden)
+        spec.checks(spec.example.data, dict(spec.example.params), parts.get("output", parts))

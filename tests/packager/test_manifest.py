@@ -1,0 +1,144 @@
+"""The manifest: what is in a package, what it was made from, and that nothing in it can change unseen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from model_side.errors import StepError, UsageError
+from model_side.manifest import check_manifest
+
+from .conftest import FLAGS, Author
+
+LOAD = """
+import sys, mlflow.pyfunc, pandas
+model = mlflow.pyfunc.load_model(sys.argv[1])
+print(model.predict(pandas.DataFrame({"input_uri": ["artifact://input_example"]})).tolist()[0][0])
+"""
+
+
+@pytest.fixture
+def model(good_model: Author, tmp_path: Path) -> Path:
+    """Return a copy of a good MLflow Model."""
+    return Path(shutil.copytree(good_model.model, tmp_path / "received"))
+
+
+def test_manifest_lists_every_file_with_its_size_and_sha256(good_model: Author) -> None:
+    files = good_model.files()
+    manifest = json.loads(files.pop("package_manifest.json"))
+    assert manifest["files"].keys() == files.keys()
+    for name, content in files.items():
+        assert manifest["files"][name] == {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    assert manifest["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert manifest["mlflow"]
+    assert manifest["sources"] == []
+
+
+def test_manifest_names_the_sources_of_the_data_and_the_commit(author: Author) -> None:
+    source = '[[source]]\nuri = "https://example.org/w"\npath = "w"\nsha256 = "ab"\n'
+    (author.root / "model_data.toml").write_text(source)
+    git = ["git", "-C", str(author.root), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["init", "-q"], ["add", "requirements.in"], ["commit", "-qm", "mine"]):
+        subprocess.run([*git, *words], check=True)
+    assert author.package(*FLAGS).returncode == 0
+    manifest = json.loads((author.model / "package_manifest.json").read_text())
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    assert manifest["source_commit"] == head
+    assert manifest["sources"] == [{"uri": "https://example.org/w", "path": "w", "sha256": "ab"}]
+
+
+def test_check_gives_the_digest_when_nothing_changed(model: Path) -> None:
+    manifest = json.loads((model / "package_manifest.json").read_text())
+    assert check_manifest(model) == manifest["digest"]
+    (model / "code" / "model_code" / "__pycache__").mkdir()
+    (model / "code" / "model_code" / "__pycache__" / "x.pyc").touch()
+    assert check_manifest(model) == manifest["digest"]
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[0] ^= 1
+    path.write_bytes(content)
+
+
+WEIGHTS = "artifacts/tf_tiny/scale.txt"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda model: flip(model / WEIGHTS), [f"{WEIGHTS}: expected sha256"]),
+        (lambda model: (model / WEIGHTS).write_text("0.55"), [f"{WEIGHTS}: expected 3 bytes, got 4"]),
+        (lambda model: (model / WEIGHTS).unlink(), [f"{WEIGHTS}: missing"]),
+        (lambda model: (model / "code" / "extra.py").touch(), ["code/extra.py: not of this package"]),
+        (lambda model: (flip(model / WEIGHTS), (model / "conda.yaml").unlink()), [WEIGHTS, "conda.yaml: missing"]),
+    ],
+)
+def test_check_names_the_file_when_it_is_not_as_packaged(
+    model: Path, change: Callable[[Path], object], words: list[str]
+) -> None:
+    change(model)
+    with pytest.raises(StepError) as caught:
+        check_manifest(model)
+    assert all(word in str(caught.value) for word in words)
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"files": {"a": 1}}', '{"files": {"a": {"size": 1}}}'])
+def test_check_refuses_when_there_is_no_manifest_to_go_by(model: Path, content: str | None) -> None:
+    (model / "package_manifest.json").unlink()
+    if content is not None:
+        (model / "package_manifest.json").write_text(content)
+    with pytest.raises(UsageError, match=r"package_manifest\.json"):
+        check_manifest(model)
+
+
+def test_model_from_code_loads_without_any_pickle(author: Author) -> None:
+    assert author.package(*FLAGS, "--serialization", "code").returncode == 0
+    files = author.files()
+    assert "model.py" in files
+    assert "python_model.pkl" not in files
+    assert not [name for name, content in files.items() if str(author.root.parent).encode() in content]
+    command = [sys.executable, "-c", LOAD, str(author.model)]
+    environment = {**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+    done = subprocess.run(command, cwd=author.root.parent, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "3.0\n"
+
+
+def test_dry_run_checks_everything_before_saving_and_writes_nothing(author: Author, scaffolded: Author) -> None:
+    before = sorted(author.root.rglob("*.*"))
+    done = author.package(*FLAGS, "--dry-run", "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout) == {"ok": True, "dry_run": True, "model": "mlflow_model_artifacts"}
+    assert [path for path in sorted(author.root.rglob("*.*")) if path.suffix != ".pyc"] == before
+    assert author.package("--dry-run").returncode == 2
+
+
+def test_other_payload_must_pass_too_when_it_is_given(packaged: Author) -> None:
+    good = packaged.files()
+    (packaged.root / "more.txt").write_text("1 1 1\n2 2 2\n3 3 3\n")
+    payload = packaged.root / "payload.json"
+    payload.write_text(json.dumps({"inputs": {"input_uri": ["more.txt"]}}))
+    done = packaged.package(*FLAGS, "--json-payload-filepath", "payload.json", "--json")
+    assert done.returncode == 0
+    document = json.loads(done.stdout)
+    assert document["output"] == "float32 [3, 4]"
+    assert document["digest"] == check_manifest(packaged.model)
+    assert packaged.files() == good
+    for text, code, word in (
+        (json.dumps({"inputs": {"input_uri": ["none.txt"]}}), 1, "none.txt"),
+        (json.dumps({"inputs": {"input_url": ["more.txt"]}}), 2, "input_url"),
+    ):
+        payload.write_text(text)
+        done = packaged.package(*FLAGS, "--json-payload-filepath", "payload.json")
+        assert done.returncode == code
+        assert word in done.stderr
+    assert packaged.package(*FLAGS, "--json-payload-filepath", "none.json").returncode == 2
+    assert packaged.files() == good
