@@ -106,8 +106,9 @@ def keep_stdout_for_data() -> TextIO:
 
 
 def main(argv: Sequence[str] | None = None, data: TextIO | None = None) -> int:
-    """Run the command line; the answer goes to `data`, by default stdout."""
+    """Run the command line; the answer goes to `data`, by default stdout, which is then kept for it alone."""
     args = _parser().parse_args(argv)
+    data = keep_stdout_for_data() if data is None else data
     if args.output_path:
         require_writable(args.output_path)
     files = read_model(args.model_uri)
@@ -128,5 +129,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    stdout = keep_stdout_for_data()
-    raise SystemExit(run_main(lambda: main(data=stdout)))
+    raise SystemExit(run_main(main))

@@ -1,0 +1,174 @@
+"""A content-addressed cache in the user's cache directory, shared by all models and clones.
+
+An object shares its bytes with model_data/ where the file system can: by reflink, else by hard link. A hard link means
+that an edit in place would reach the object, so linked files are made read-only and an object is read and compared with
+its name each time that it is used; one that differs is dropped, never handed out. Where neither works, it is a copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from .content import FileFact, hash_file
+from .share import share
+
+VARIABLE = "MODEL_DATA_CACHE"
+_READ_ONLY = 0o444
+
+
+@dataclass(frozen=True)
+class Cached:
+    """One object of the cache.
+
+    Parameters
+    ----------
+    sha256 : str
+    size : int
+        Bytes.
+    name : str
+        The file that it was first fetched for.
+    shown : str
+        Where it came from, without credentials.
+    used : float
+        When it was last used, in seconds since the epoch.
+    links : int
+        How many model_data/ files share its bytes by hard link.
+    """
+
+    sha256: str
+    size: int
+    name: str
+    shown: str
+    used: float
+    links: int
+
+
+def cache_directory(environment: Mapping[str, str]) -> Path:
+    """Return where the cache is: $MODEL_DATA_CACHE, else under $XDG_CACHE_HOME, else under ~/.cache."""
+    if environment.get(VARIABLE):
+        return Path(environment[VARIABLE]).expanduser().absolute()
+    home = environment.get("XDG_CACHE_HOME", "")
+    base = Path(home) if home.startswith("/") else Path.home() / ".cache"
+    return base / "mlflow-model-chain" / "model_data"
+
+
+class Cache:
+    """The objects under one directory, by sha256.
+
+    Parameters
+    ----------
+    root : Path
+        It need not exist.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._objects, self._lists = root / "objects", root / "lists"
+
+    def has(self, sha256: str) -> bool:
+        """Tell whether there is an object of this name; its bytes are compared when it is taken."""
+        return bool(sha256) and self._place(sha256).is_file()
+
+    def take(self, sha256: str, target: Path) -> FileFact | None:
+        """Put the object's bytes at `target`; return None where there is no sound object.
+
+        `target` must not exist; it appears only with the right bytes.
+        """
+        place = self._place(sha256)
+        if not self.has(sha256):
+            return None
+        try:
+            share(place, target)
+            fact = hash_file(target)
+        except OSError:
+            target.unlink(missing_ok=True)
+            return None
+        if fact.sha256 != sha256:
+            target.unlink()
+            self._drop(sha256)
+            return None
+        with suppress(OSError):
+            os.utime(self._note(sha256))
+        return fact
+
+    def put(self, source: Path, fact: FileFact, name: str, shown: str) -> None:
+        """Keep a file whose sha256 has just been seen; a cache that cannot be written costs only a later download."""
+        place = self._place(fact.sha256)
+        if place.exists():
+            return
+        aside = place.with_name(f"{place.name}.{os.getpid()}.part")
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            note = json.dumps({"name": name, "from": shown})
+            self._note(fact.sha256).write_text(note + "\n", encoding="utf-8")
+            aside.unlink(missing_ok=True)
+            share(source, aside)
+            aside.chmod(_READ_ONLY)
+            aside.replace(place)
+        except OSError:
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)
+
+    def has_list(self, sha256: str) -> bool:
+        """Tell whether there is the list of a directory of this digest."""
+        return bool(sha256) and (self._lists / sha256).is_file()
+
+    def take_list(self, sha256: str) -> list[tuple[str, str]] | None:
+        """Return sha256 and name of each file of the directory of this digest; None where that is not known."""
+        with suppress(OSError, ValueError):
+            text = (self._lists / sha256).read_bytes()
+            if hashlib.sha256(text).hexdigest() == sha256:
+                lines = text.decode("utf-8", "surrogateescape").splitlines()
+                return [(line[:64], line[66:]) for line in lines]
+        return None
+
+    def put_list(self, text: str) -> None:
+        """Keep the list of a directory, as `content.listing` writes it."""
+        content = text.encode("utf-8", "surrogateescape")
+        place = self._lists / hashlib.sha256(content).hexdigest()
+        aside = place.with_name(f"{place.name}.{os.getpid()}.part")
+        with suppress(OSError):
+            self._lists.mkdir(parents=True, exist_ok=True)
+            aside.write_bytes(content)
+            aside.replace(place)
+
+    def contents(self) -> list[Cached]:
+        """Return every object, the longest unused first."""
+        return sorted(self._contents(), key=lambda cached: (cached.used, cached.sha256))
+
+    def prune(self, older_than_seconds: float) -> list[Cached]:
+        """Remove the objects that were not used for this long, and what cut-off runs left; return what was removed."""
+        now = time.time()
+        old = [cached for cached in self.contents() if now - cached.used >= older_than_seconds]
+        for cached in old:
+            self._drop(cached.sha256)
+        for leftover in self._objects.glob("*/*.part"):
+            leftover.unlink(missing_ok=True)
+        return old
+
+    def _contents(self) -> Iterator[Cached]:
+        for place in self._objects.glob("??/" + "?" * 62):
+            with suppress(OSError, ValueError):
+                status, sha256 = place.stat(), place.parent.name + place.name
+                note, used = {}, status.st_mtime
+                with suppress(FileNotFoundError):
+                    note = json.loads(self._note(sha256).read_bytes())
+                    used = self._note(sha256).stat().st_mtime
+                links = status.st_nlink - 1
+                yield Cached(sha256, status.st_size, note.get("name", ""), note.get("from", ""), used, links)
+
+    def _drop(self, sha256: str) -> None:
+        self._place(sha256).unlink(missing_ok=True)
+        self._note(sha256).unlink(missing_ok=True)
+
+    def _place(self, sha256: str) -> Path:
+        return self._objects / sha256[:2] / sha256[2:]
+
+    def _note(self, sha256: str) -> Path:
+        return self._objects / sha256[:2] / f"{sha256[2:]}.json"

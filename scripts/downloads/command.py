@@ -1,0 +1,148 @@
+"""Run a model's own downloader in its model environment, and take its outputs into the record."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import StepError, UsageError
+from pipeline.fingerprint import StatCache
+from pipeline.processes import clean_environment
+
+from .content import Files, digest, look
+from .declaration import DATA_DIRECTORY, Source
+from .faults import foreign, wrong_bytes
+from .place import beside, check_inside, keep_as_bad, remove, set_aside
+from .plan import Verdict, is_edited
+from .record import Entry
+from .redact import redact
+
+
+def run_command(verdict: Verdict, entry: Entry | None, package: Path) -> tuple[Files, str]:
+    """Run the command of a source, and return the files that it wrote and their digest.
+
+    The command writes straight into model_data/. So a marker is laid down first: where a killed run has left one, what
+    is in the place of the outputs is half done and goes. A command that fails leaves what was there before.
+
+    Raises
+    ------
+    StepError
+        If it fails, leaves out an output, writes other bytes than the sha256 says, or would replace an author's file.
+    UsageError
+        If the model environment, or the program in it, is missing.
+    """
+    source, data = verdict.source, package / DATA_DIRECTORY
+    argv, environment = _prepared(source, package)
+    targets = [check_inside(data, path) for path in source.paths]
+    marker = marker_of(source, data)
+    was_cut_off = marker.exists()
+    if was_cut_off:
+        _tidy(targets)
+    elif not verdict.owned:
+        _check_free(targets)
+    marker.touch()
+    edited = entry is not None and is_edited(look(data, source.paths, StatCache()), entry)
+    try:
+        with _old_kept(targets, as_bad=edited):
+            _run(source, package, argv, environment)
+            files = _outputs(source, data)
+            got = digest(files, source.paths)
+            if source.sha256 and got != source.sha256:
+                bad = [set_aside(target) for target in targets]
+                raise wrong_bytes(source, got, bad[0])
+    except BaseException:
+        marker.unlink()
+        raise
+    return files, got
+
+
+def marker_of(source: Source, data: Path) -> Path:
+    """Return what says that the command of a source has begun and is not in the record yet."""
+    return beside(data / source.paths[0], "command")
+
+
+def _prepared(source: Source, package: Path) -> tuple[list[str], dict[str, str]]:
+    programs = package.absolute() / ".venv" / "bin"
+    if not programs.is_dir():
+        raise UsageError(
+            source.name, "its command needs the model environment, .venv", advice="Run `invoke sync-env` first."
+        )
+    environment = clean_environment(os.environ, {})
+    environment["PATH"] = os.pathsep.join([str(programs), environment["PATH"]])
+    argv = shlex.split(source.command)
+    program = shutil.which(argv[0], path=environment["PATH"])
+    if program is None:
+        raise UsageError(
+            source.name,
+            "its command starts with no known program",
+            got=argv[0],
+            advice="Add the package that brings it to requirements.in.",
+        )
+    return [program, *argv[1:]], environment
+
+
+def _old(target: Path) -> Path:
+    return beside(target, "old")
+
+
+def _tidy(targets: Sequence[Path]) -> None:
+    """Undo what a killed run of the command left."""
+    for target in targets:
+        remove(target)
+        if os.path.lexists(_old(target)):
+            _old(target).replace(target)
+
+
+def _check_free(targets: Sequence[Path]) -> None:
+    for target in targets:
+        if os.path.lexists(target):
+            raise foreign(target)
+
+
+@contextmanager
+def _old_kept(targets: Sequence[Path], *, as_bad: bool) -> Iterator[None]:
+    """Move what is in the place of the outputs aside; bring it back where the command fails."""
+    olds = {target: _old(target) for target in targets if os.path.lexists(target)}
+    for target, old in olds.items():
+        remove(old)
+        target.replace(old)
+    try:
+        yield
+    except BaseException:
+        for target in targets:
+            remove(target)
+        for target, old in olds.items():
+            old.replace(target)
+        raise
+    for target, old in olds.items():
+        keep_as_bad(old, target) if as_bad else remove(old)
+
+
+def _run(source: Source, package: Path, argv: list[str], environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        argv, cwd=package, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(), check=False
+    )
+    if done.returncode:
+        how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+        raise StepError(
+            source.name, f"its command failed: {redact(source.command)}", got=how, advice="Its own words are above."
+        )
+
+
+def _outputs(source: Source, data: Path) -> Files:
+    files = look(data, source.paths, StatCache())
+    missing = [path for path in source.paths if not any(f"{name}/".startswith(f"{path}/") for name in files)]
+    if missing:
+        raise StepError(
+            source.name,
+            f"its command ended well but wrote no {', '.join(f'{DATA_DIRECTORY}/{path}' for path in missing)}",
+            got=", ".join(sorted(path.name for path in data.iterdir() if not path.name.startswith("."))) or "nothing",
+            advice="Correct the outputs or the command; it runs in the package's directory.",
+        )
+    return files

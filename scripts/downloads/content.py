@@ -1,0 +1,110 @@
+r"""What is in model_data/: files by name, with size and sha256. This module only reads.
+
+The digest of one file is its sha256. The digest of a directory is the sha256 of its list, a line ``<sha256>  <name>``
+per file, sorted by name: what ``find . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum``
+prints inside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.fingerprint import StatCache
+
+from .declaration import DATA_DIRECTORY, RESERVED_SUFFIXES
+
+Files = Mapping[str, "FileFact"]
+
+
+@dataclass(frozen=True)
+class FileFact:
+    """The content of one file.
+
+    Parameters
+    ----------
+    size : int
+        Bytes.
+    sha256 : str
+        64 hexadecimal digits.
+    """
+
+    size: int
+    sha256: str
+
+
+def look(data: Path, paths: Iterable[str], stats: StatCache) -> dict[str, FileFact]:
+    """Return every file at or under `paths`, by its name relative to `data`; nothing for a path that is missing.
+
+    Raises
+    ------
+    OSError
+        If something there cannot be read.
+    """
+    found = {}
+    for path in paths:
+        for name, place in _walk(data / path, path):
+            status = Path(place).stat()
+            fingerprint = stats.fingerprint(place, f"{DATA_DIRECTORY}/{name}", status)
+            found[name] = FileFact(status.st_size, fingerprint.removeprefix("sha256:"))
+    return found
+
+
+def remember(data: Path, files: Files, stats: StatCache) -> None:
+    """Tell the stat cache about files whose sha256 is known from writing them."""
+    for name, fact in files.items():
+        status = (data / name).stat()
+        if status.st_size == fact.size:
+            key = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+            stats.entries[f"{DATA_DIRECTORY}/{name}"] = (*key, f"sha256:{fact.sha256}")
+            stats.changed = True
+
+
+def digest(files: Files, paths: tuple[str, ...]) -> str:
+    """Return the one sha256 that stands for all that a source brings.
+
+    Parameters
+    ----------
+    files : mapping of str to FileFact
+        By name relative to model_data/.
+    paths : tuple of str
+        What the source declares. The list of one directory is relative to it, of several paths to model_data/.
+    """
+    if len(paths) == 1 and set(files) == set(paths):
+        return files[paths[0]].sha256
+    return hashlib.sha256(
+        listing(files, paths[0] if len(paths) == 1 else "").encode("utf-8", "surrogateescape")
+    ).hexdigest()
+
+
+def listing(files: Files, top: str) -> str:
+    """Return the list of files, as `sha256sum` writes it, with names relative to `top`."""
+    skip = len(top) + 1 if top else 0
+    return "".join(f"{files[name].sha256}  {name[skip:]}\n" for name in sorted(files, key=os.fsencode))
+
+
+def hash_file(path: Path) -> FileFact:
+    """Read a file from end to end."""
+    with path.open("rb") as stream:
+        value = hashlib.file_digest(stream, "sha256").hexdigest()
+        return FileFact(os.fstat(stream.fileno()).st_size, value)
+
+
+def _walk(place: Path, name: str) -> Iterator[tuple[str, str]]:
+    if place.is_dir():
+        yield from _members(str(place), name)
+    elif place.exists():
+        yield name, str(place)
+
+
+def _members(directory: str, name: str) -> Iterator[tuple[str, str]]:
+    with os.scandir(directory) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            member = f"{name}/{entry.name}" if name else entry.name
+            if entry.is_dir():
+                yield from _members(entry.path, member)
+            elif not entry.name.endswith(RESERVED_SUFFIXES):
+                yield member, entry.path

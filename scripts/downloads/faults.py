@@ -1,0 +1,31 @@
+"""Two faults that several modules meet: bytes that are not the declared ones, and an author's file in the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.errors import StepError
+
+from .declaration import Source
+
+
+def wrong_bytes(source: Source, got: str, bad: Path) -> StepError:
+    """Return the error for bytes that are not the declared ones and were kept as `bad`."""
+    return StepError(
+        source.name,
+        f"wrong sha256 of {source.shown}",
+        expected=source.sha256,
+        got=got,
+        advice=f"It was not installed and is kept as {bad.name}. If the new content is right, correct the sha256.",
+    )
+
+
+def foreign(target: Path, expected: str | None = None, got: str | None = None) -> StepError:
+    """Return the error for a file of the author's where a source's file should be."""
+    return StepError(
+        str(target),
+        "a file that came from no source is in the place of one",
+        expected=expected,
+        got=got,
+        advice="Move it away, or give the source another path; an author's file is never replaced.",
+    )

@@ -1,0 +1,162 @@
+"""Bring what a source declares to a staged place beside its target: from the cache, an address or a wheel."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline.fingerprint import StatCache
+
+from .cache import Cache
+from .content import FileFact, Files, digest, hash_file, look
+from .declaration import Source
+from .faults import wrong_bytes
+from .locate import LocalTree, locate
+from .place import beside, part_of, remove, set_aside
+from .progress import Bar
+from .space import Space
+from .transfer import Tuning, Watch, fetch, retrying
+from .tree import fetch_tree
+from .wheel import fetch_member
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What fetching needs.
+
+    Parameters
+    ----------
+    package : Path
+        The package's directory.
+    cache : Cache
+    space : Space
+    tuning : Tuning
+    jobs : int
+        How many files at once.
+    is_stopped : callable
+        Tells whether to give up.
+    """
+
+    package: Path
+    cache: Cache
+    space: Space
+    tuning: Tuning
+    jobs: int
+    is_stopped: Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What has been brought, not yet in its place.
+
+    Parameters
+    ----------
+    path : Path
+        A file or a directory beside the target.
+    files : mapping of str to FileFact
+        By name relative to model_data/, as they will be called there.
+    resumed : bool
+        Whether some of the bytes are of an earlier run.
+    cached : bool
+        Whether the bytes came from the cache.
+    sha256 : str
+        Digest of what the source names.
+    """
+
+    path: Path
+    files: Files
+    resumed: bool = False
+    cached: bool = False
+    sha256: str = ""
+
+
+def obtain(source: Source, target: Path, shop: Workshop, bar: Bar) -> Staged:
+    """Bring what `source` names, held to its sha256, to a place beside `target`.
+
+    Raises
+    ------
+    StepError
+        If it cannot be had, or is not what the sha256 says; then it is kept aside as ``.bad``.
+    """
+    if staged := _from_cache(source, target, shop):
+        return replace(staged, sha256=source.sha256)
+    staged = _stage(source, target, shop, bar)
+    got = digest(staged.files, source.paths)
+    if source.sha256 and got != source.sha256 and staged.resumed:
+        # After a power cut the disk may not hold what the note says: the bytes of the earlier run get one more chance.
+        remove(part_of(target))
+        staged = _stage(source, target, shop, bar)
+        got = digest(staged.files, source.paths)
+    if source.sha256 and got != source.sha256:
+        raise wrong_bytes(source, got, set_aside(staged.path))
+    return replace(staged, sha256=got)
+
+
+def is_at_hand(source: Source, cache: Cache) -> bool:
+    """Tell whether a source can be had without a network."""
+    return source.uri.startswith("file:") or cache.has(source.sha256) or cache.has_list(source.sha256)
+
+
+def _stage(source: Source, target: Path, shop: Workshop, bar: Bar) -> Staged:
+    if source.package:
+        return _measured(fetch_member(source, shop.package, target), source)
+    found = retrying(shop.tuning, time.sleep)(locate, source.uri)
+    watch = Watch(lambda total, have: _expect(source, shop.space, bar, total, have), bar.advance, shop.is_stopped)
+    part = part_of(target)
+    if isinstance(found, LocalTree):
+        remove(part)
+        return Staged(part, _named(found.copy(part, source.name, shop.space), source.paths[0]))
+    if isinstance(found, tuple):
+        files = fetch_tree(found, part, shop.jobs, shop.tuning, watch)
+        return Staged(part, _named(files, source.paths[0]))
+    if part.is_dir():
+        remove(part)
+    fact, resumed = fetch(found, part, shop.tuning, watch)
+    return Staged(part, {source.paths[0]: fact}, resumed)
+
+
+def _expect(source: Source, space: Space, bar: Bar, total: int | None, have: int) -> None:
+    if total is not None:
+        space.take(source.name, total - have)
+        bar.expect(total, have)
+
+
+def _from_cache(source: Source, target: Path, shop: Workshop) -> Staged | None:
+    part, path = part_of(target), source.paths[0]
+    if shop.cache.has(source.sha256):
+        taken = beside(target, "cached")
+        remove(taken)
+        if fact := shop.cache.take(source.sha256, taken):
+            remove(part)
+            remove(part.with_name(f"{part.name}.json"))
+            return Staged(taken, {path: fact}, cached=True)
+    if not source.unpack and (members := shop.cache.take_list(source.sha256)):
+        return _tree_from_cache(members, part, path, shop.cache)
+    return None
+
+
+def _tree_from_cache(members: list[tuple[str, str]], part: Path, path: str, cache: Cache) -> Staged | None:
+    if not all(cache.has(sha256) for sha256, _ in members):
+        return None
+    remove(part)
+    files: dict[str, FileFact] = {}
+    for sha256, name in members:
+        (part / name).parent.mkdir(parents=True, exist_ok=True)
+        fact = cache.take(sha256, part / name)
+        if fact is None:
+            remove(part)
+            return None
+        files[name] = fact
+    return Staged(part, _named(files, path), cached=True)
+
+
+def _measured(place: Path, source: Source) -> Staged:
+    if place.is_file():
+        return Staged(place, {source.paths[0]: hash_file(place)})
+    return Staged(place, _named(look(place, [""], StatCache()), source.paths[0]))
+
+
+def _named(files: Files, top: str) -> dict[str, FileFact]:
+    return {f"{top}/{name}": fact for name, fact in files.items()}

@@ -1,0 +1,218 @@
+"""Read files over HTTP with requests: proxies, certificates and ~/.netrc as the machine is set up."""
+
+from __future__ import annotations
+
+import email.utils
+import re
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from pipeline.errors import StepError
+
+from .origins import ChangedError, CutError, Opened
+from .redact import redact
+
+CHUNK = 1 << 20
+_CONNECT_SECONDS, _SILENCE_SECONDS = 15, 60
+_MAY_PASS = (408, 425, 429, 500, 502, 503, 504)
+_LONGEST_WAIT = 120.0
+_GUARD = threading.Lock()
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+
+
+class _MachineTrust(HTTPAdapter):
+    """Trust the machine's certificate authorities (SSL_CERT_FILE included), not only the ones that requests ships."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs, ssl_context=ssl.create_default_context())
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(proxy, **kwargs, ssl_context=ssl.create_default_context())
+
+
+def session() -> requests.Session:
+    """Return the session of this process: one pool of connections."""
+    with _GUARD:
+        return _session()
+
+
+@cache
+def _session() -> requests.Session:
+    made = requests.Session()
+    made.headers["Accept-Encoding"] = "identity"
+    made.headers["User-Agent"] = "mlflow-model-chain"
+    adapter = _MachineTrust(pool_connections=16, pool_maxsize=32)
+    made.mount("https://", adapter)
+    made.mount("http://", adapter)
+    return made
+
+
+@dataclass(frozen=True)
+class HttpFile:
+    """One file behind an http(s) address.
+
+    Parameters
+    ----------
+    url : str
+    headers : dict of str to str
+        Further headers; they may carry a token, and go to this host only.
+    """
+
+    url: str
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def shown(self) -> str:
+        """Return its address, without credentials."""
+        return redact(self.url)
+
+    @property
+    def key(self) -> str:
+        """Return what tells it from other files."""
+        return self.url
+
+    def open(self, start: int, end: int | None, validator: str) -> Opened:
+        """Ask for the bytes from `start` to before `end`."""
+        headers = dict(self.headers)
+        if start or end is not None:
+            headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+            if validator.startswith('"') or validator[-4:] == " GMT":
+                headers["If-Range"] = validator
+        response = _get(self.url, headers, self.shown)
+        try:
+            return self._opened(response, start, "Range" in headers)
+        except BaseException:
+            response.close()
+            raise
+
+    def _opened(self, response: requests.Response, start: int, ranged: bool) -> Opened:
+        _check_status(response, self.shown, ranged)
+        total, first, is_part = _length(response), 0, response.status_code == 206
+        if is_part:
+            found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+            if not found or int(found[1]) != start:
+                raise StepError(self.shown, "the server sent another range than it was asked for")
+            first, total = start, None if found[3] == "*" else int(found[3])
+        encoded = response.headers.get("Content-Encoding", "identity") != "identity"
+        in_ranges = is_part or (response.headers.get("Accept-Ranges") == "bytes" and not encoded)
+        chunks = _chunks(response, self.shown, decode=encoded)
+        size, interrupt = None if encoded else total, partial(_interrupt, response)
+        return Opened(first, size, _validator(response), in_ranges, chunks, response.close, interrupt)
+
+
+def get_json(url: str, headers: dict[str, str] | None = None) -> tuple[Any, str]:
+    """Return the JSON document at `url`, and the address of its next page (empty for none).
+
+    Raises
+    ------
+    CutError
+        If a later attempt may succeed.
+    StepError
+        If the answer is no JSON or the server refuses.
+    """
+    shown = redact(url)
+    with _get(url, headers or {}, shown) as response:
+        _check_status(response, shown, ranged=False)
+        try:
+            return response.json(), response.links.get("next", {}).get("url", "")
+        except requests.RequestException as error:
+            raise StepError(
+                shown, "expected a JSON answer", got=response.headers.get("Content-Type", "none")
+            ) from error
+
+
+def _get(url: str, headers: dict[str, str], shown: str) -> requests.Response:
+    try:
+        return session().get(url, headers=headers, stream=True, timeout=(_CONNECT_SECONDS, _SILENCE_SECONDS))
+    except (
+        requests.exceptions.InvalidURL,
+        requests.exceptions.InvalidSchema,
+        requests.exceptions.MissingSchema,
+    ) as error:
+        raise StepError(shown, "it is not an address that can be asked", got=redact(str(error))) from error
+    except requests.exceptions.TooManyRedirects as error:
+        raise StepError(shown, "it redirects in circles") from error
+    except requests.exceptions.SSLError as error:
+        advice = "If a proxy signs for it, name its certificates in SSL_CERT_FILE."
+        raise StepError(shown, "network: its certificate is not trusted", got=_cause(error), advice=advice) from error
+    except requests.exceptions.ProxyError as error:
+        raise CutError(shown, f"the proxy did not answer ({_cause(error)})") from error
+    except requests.RequestException as error:
+        raise CutError(shown, _cause(error)) from error
+
+
+def _check_status(response: requests.Response, shown: str, ranged: bool) -> None:
+    code = response.status_code
+    if code in (200, 206):
+        return
+    if code == 416 and ranged:
+        raise ChangedError(shown)
+    said = f"{code} {response.reason or ''}".rstrip()
+    if code in _MAY_PASS:
+        raise CutError(shown, f"the server answered {said}", _retry_after(response))
+    advice = {
+        401: "It wants credentials: give them in the environment or in ~/.netrc.",
+        403: "Access is refused: check your credentials, or that the licence was accepted.",
+        404: "Check the address.",
+        407: "The proxy wants credentials: see your proxy settings.",
+        410: "It is gone for good: find its new address.",
+    }
+    raise StepError(shown, f"the server answered {said}", advice=advice.get(code, ""))
+
+
+def _chunks(response: requests.Response, shown: str, *, decode: bool) -> Iterator[bytes]:
+    # read1 returns what has arrived; read would gather a full buffer from small pieces: a third of the speed.
+    raw: Any = response.raw
+    try:
+        if decode:
+            yield from raw.stream(CHUNK, decode_content=True)
+            return
+        while chunk := raw.read1(CHUNK):
+            yield chunk
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise CutError(shown, _cause(error)) from error
+
+
+def _interrupt(response: requests.Response) -> None:
+    # ValueError: there is no connection any more.
+    with suppress(ValueError, OSError):
+        response.raw.shutdown()
+
+
+def _length(response: requests.Response) -> int | None:
+    length = response.headers.get("Content-Length", "")
+    return int(length) if length.isdecimal() else None
+
+
+def _validator(response: requests.Response) -> str:
+    etag = response.headers.get("ETag", "")
+    return etag or response.headers.get("Last-Modified", "")
+
+
+def _retry_after(response: requests.Response) -> float:
+    asked = response.headers.get("Retry-After", "")
+    if asked.isdecimal():
+        return min(float(asked), _LONGEST_WAIT)
+    if moment := email.utils.parsedate_tz(asked):
+        return min(max(0.0, email.utils.mktime_tz(moment) - time.time()), _LONGEST_WAIT)
+    return 0.0
+
+
+def _cause(error: BaseException) -> str:
+    """Return the innermost reason: what wraps it repeats the whole address."""
+    while inner := getattr(error, "reason", None) or error.__cause__ or error.__context__:
+        if not isinstance(inner, BaseException):
+            break
+        error = inner
+    text = redact(str(error)) or type(error).__name__
+    return text.partition(": ")[2] or text if text.startswith(("<", "HTTP")) else text

@@ -1,0 +1,99 @@
+"""Find files on the Hugging Face Hub by its plain HTTP interface; no library of its own is needed."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pipeline.errors import StepError, UsageError
+
+from .http import HttpFile, get_json
+from .origins import Member, Origin
+
+_ADDRESS = re.compile(
+    r"hf://(?P<kind>datasets/|spaces/|models/)?(?P<repo>[^/@]+/[^/@]+)"
+    r"(?:@(?P<early>[^/]+))?(?:/(?P<path>[^@]*))?(?:@(?P<late>.+))?"
+)
+
+
+@dataclass(frozen=True)
+class _Repository:
+    """A repository of the Hub."""
+
+    endpoint: str
+    kind: str
+    name: str
+    headers: dict[str, str] = field(repr=False)
+
+    def file(self, path: str, revision: str) -> HttpFile:
+        kind = "" if self.kind == "models/" else self.kind
+        url = f"{self.endpoint}/{kind}{self.name}/resolve/{quote(revision, safe='')}/{quote(path)}"
+        return HttpFile(url, self.headers)
+
+    def commit(self, revision: str) -> str:
+        return str(self._ask(f"revision/{quote(revision, safe='')}")[0]["sha"])
+
+    def tree(self, commit: str, top: str) -> Iterator[dict[str, Any]]:
+        """Yield every entry under `top`, page by page."""
+        page, following = self._ask(f"tree/{commit}/{quote(top)}".rstrip("/") + "?recursive=true")
+        yield from page
+        while following:
+            page, following = get_json(following, self.headers)
+            yield from page
+
+    def _ask(self, what: str) -> tuple[Any, str]:
+        return get_json(f"{self.endpoint}/api/{self.kind}{self.name}/{what}", self.headers)
+
+
+def locate_on_hub(uri: str, environment: Mapping[str, str] = os.environ) -> Origin | tuple[Member, ...]:
+    """Return what ``hf://owner/repo/file@revision`` stands for: a file, or the files of a directory or a pattern.
+
+    A directory ends with a slash; nothing after the repository means all of it. Datasets are at
+    ``hf://datasets/owner/repo``.
+
+    Raises
+    ------
+    UsageError
+        If the address is not of that form.
+    StepError
+        If there is no such repository, revision or directory.
+    """
+    found = _ADDRESS.fullmatch(uri)
+    if not found or (found["early"] and found["late"]):
+        raise UsageError(uri, "not an address of the Hub", expected="hf://owner/repo/file@revision")
+    path, revision = found["path"] or "", found["early"] or found["late"] or "main"
+    endpoint = environment.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
+    repository = _Repository(endpoint, found["kind"] or "models/", found["repo"], _headers(environment))
+    pattern = re.search(r"[*?\[]", path)
+    if path and not path.endswith("/") and not pattern:
+        return repository.file(path, revision)
+    top = path[: pattern.start()].rpartition("/")[0] if pattern else path.strip("/")
+    # A branch may move while its files come: all of them are asked for by its commit.
+    members = tuple(_members(repository, repository.commit(revision), top, path if pattern else "*"))
+    if not members:
+        raise StepError(uri, "no file is there", advice="Check the uri.")
+    return members
+
+
+def _members(repository: _Repository, commit: str, top: str, pattern: str) -> Iterator[Member]:
+    for entry in repository.tree(commit, top):
+        path = str(entry["path"])
+        if entry["type"] == "file" and fnmatchcase(path, pattern):
+            mark = str((entry.get("lfs") or entry).get("oid", ""))
+            yield Member(path[len(top) :].lstrip("/"), repository.file(path, commit), int(entry["size"]), mark)
+
+
+def _headers(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the header with the person's token, from where the Hub's own tools keep it."""
+    token = environment.get("HF_TOKEN", "")
+    home = Path(environment.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    stored = Path(environment.get("HF_TOKEN_PATH") or home / "token")
+    if not token and stored.is_file():
+        token = stored.read_text(encoding="utf-8")
+    return {"Authorization": f"Bearer {token.strip()}"} if token.strip() else {}

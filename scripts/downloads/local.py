@@ -1,0 +1,137 @@
+"""Read files of this machine, at file:// addresses."""
+
+# Strings and bare descriptors: ten thousand small files are mostly the cost of Python objects.
+# ruff: noqa: PTH103, PTH118
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from pipeline.errors import StepError
+
+from .content import FileFact
+from .origins import Opened
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """One file of this machine.
+
+    Parameters
+    ----------
+    path : Path
+    """
+
+    path: Path
+
+    @property
+    def shown(self) -> str:
+        """Return its path."""
+        return str(self.path)
+
+    @property
+    def key(self) -> str:
+        """Return its path."""
+        return str(self.path)
+
+    def open(self, start: int, end: int | None, validator: str) -> Opened:
+        """Read from `start` on, or from the beginning where the file is not the one that `validator` stands for."""
+        try:
+            stream = self.path.open("rb", buffering=0)
+        except OSError as error:
+            raise StepError(self.shown, "it cannot be read", got=error.strerror) from error
+        status = os.fstat(stream.fileno())
+        found = f"{status.st_mtime_ns} {status.st_ino}"
+        first = start if validator in ("", found) else 0
+        stream.seek(first)
+        return Opened(first, status.st_size, found, True, iter(lambda: stream.read(CHUNK), b""), stream.close)
+
+
+def local_path(uri: str) -> Path:
+    """Return the path that a file:// address stands for.
+
+    Raises
+    ------
+    StepError
+        If it is another machine's, or there is nothing.
+    """
+    parts = urlsplit(uri.replace("?", "%3F").replace("#", "%23"))
+    path = Path(unquote(parts.path))
+    if parts.netloc not in ("", "localhost") or not path.is_absolute():
+        raise StepError(uri, "not a path of this machine", expected="file:///absolute/path")
+    return path
+
+
+def copy_tree(source: Path, target: Path) -> dict[str, FileFact]:
+    """Copy all files under `source` to `target`, and return what they are, by name.
+
+    Raises
+    ------
+    StepError
+        If something there cannot be read.
+    """
+    facts: dict[str, FileFact] = {}
+    buffer = memoryview(bytearray(CHUNK))
+    try:
+        for directory, name in _directories(str(source)):
+            os.makedirs(os.path.join(target, name), exist_ok=True)
+            for entry in directory:
+                member = f"{name}/{entry.name}" if name else entry.name
+                facts[member] = _copy_hashed(entry.path, os.path.join(target, member), buffer)
+    except OSError as error:
+        raise StepError(str(error.filename or source), "it cannot be copied", got=error.strerror) from error
+    return facts
+
+
+def _directories(top: str) -> Iterator[tuple[list[os.DirEntry[str]], str]]:
+    """Yield each directory's files with its name, without recursion: a tree may be deep."""
+    waiting = [""]
+    while waiting:
+        name = waiting.pop()
+        with os.scandir(os.path.join(top, name)) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+        yield [entry for entry in found if not entry.is_dir()], name
+        waiting += [f"{name}/{entry.name}" if name else entry.name for entry in found if entry.is_dir()]
+
+
+def _copy_hashed(source: str, target: str, buffer: memoryview) -> FileFact:
+    digest, size = hashlib.sha256(), 0
+    read = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        write = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            while count := os.readv(read, [buffer]):
+                digest.update(buffer[:count])
+                _write(write, buffer[:count])
+                size += count
+        finally:
+            os.close(write)
+    finally:
+        os.close(read)
+    return FileFact(size, digest.hexdigest())
+
+
+def _write(descriptor: int, view: memoryview) -> None:
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def size_of(top: Path) -> int:
+    """Return how many bytes the files under `top` hold.
+
+    Raises
+    ------
+    StepError
+        If something there cannot be read.
+    """
+    try:
+        return sum(entry.stat().st_size for directory, _ in _directories(str(top)) for entry in directory)
+    except OSError as error:
+        raise StepError(str(error.filename or top), "it cannot be read", got=error.strerror) from error

@@ -1,0 +1,230 @@
+"""One run over all sources of a package: look, decide, fetch, record."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.errors import PipelineError, StepError, UsageError
+from pipeline.ledger import save_stat_cache
+
+from .bring import Brought, bring
+from .cache import Cache
+from .command import marker_of
+from .content import digest, remember
+from .declaration import DECLARATION, Source
+from .exclusive import alone
+from .faults import foreign
+from .fetchers import Workshop, is_at_hand
+from .plan import Verdict, Why, decide
+from .progress import Progress, amount
+from .record import entry_of, write_record
+from .redact import redact
+from .scene import Scene, read_scene
+from .space import Space
+from .transfer import Tuning
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run goes about it.
+
+    Parameters
+    ----------
+    cache : Path
+        Where the shared cache is.
+    lock : bool
+        Whether a source without sha256 is fetched, to fill it in.
+    refresh : bool
+        Whether mutable sources are fetched again.
+    offline : bool
+        Whether to fail at once where a network would be needed.
+    jobs : int
+        How many sources, and how many files of a directory, at once.
+    tuning : Tuning
+    """
+
+    cache: Path
+    lock: bool = False
+    refresh: bool = False
+    offline: bool = False
+    jobs: int = 4
+    tuning: Tuning = field(default_factory=Tuning)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one source.
+
+    Parameters
+    ----------
+    source : Source
+    action : str
+        "present", "fetched", "from cache", "ran" or "failed".
+    why : Why
+    sha256 : str
+        Digest of what the source names; empty if it failed.
+    size : int
+        Bytes in model_data/.
+    error : PipelineError or None
+    """
+
+    source: Source
+    action: str
+    why: Why
+    sha256: str = ""
+    size: int = 0
+    error: PipelineError | None = None
+
+
+def run(package: Path, settings: Settings, progress: Progress) -> list[Outcome]:
+    """Bring all that is missing or wrong, and return what became of each source, as declared.
+
+    A source that fails does not keep the others from being brought and recorded.
+
+    Raises
+    ------
+    UsageError
+        If the declaration is at fault, or names something that cannot be had as put.
+    """
+    scene = read_scene(package)
+    _check_pins(scene, settings)
+    _warn(scene.sources, progress)
+    verdicts = _decide(scene, settings)
+    if any(verdict.why is not Why.PRESENT for verdict in verdicts):
+        with alone(package, progress.say):
+            save_stat_cache(package, scene.stats)
+            scene = read_scene(package)
+            return _fetch_all(scene, _decide(scene, settings), settings, progress)
+    save_stat_cache(package, scene.stats)
+    return [_present(verdict, scene) for verdict in verdicts]
+
+
+def _check_pins(scene: Scene, settings: Settings) -> None:
+    bare = [source for source in scene.sources if not (source.sha256 or source.mutable or source.command)]
+    if bare and not settings.lock:
+        raise UsageError(
+            str(scene.package / DECLARATION),
+            f"no sha256 for {', '.join(source.name for source in bare)}",
+            advice="Run `invoke download-data --lock` once to fill it in from what is fetched, "
+            "or accept any content with `mutable = true`.",
+        )
+
+
+def _warn(sources: Sequence[Source], progress: Progress) -> None:
+    for source in sources:
+        if source.mutable and not source.sha256:
+            progress.say(f"warning: {source.name}: mutable, without sha256: any content of {source.shown} is accepted")
+
+
+def _decide(scene: Scene, settings: Settings) -> list[Verdict]:
+    return [
+        decide(source, scene.found[source.paths], scene.entries.get(source.paths), refresh=settings.refresh)
+        for source in scene.sources
+    ]
+
+
+def _present(verdict: Verdict, scene: Scene) -> Outcome:
+    files, entry = scene.found[verdict.source.paths], scene.entries[verdict.source.paths]
+    return Outcome(verdict.source, "present", verdict.why, entry.sha256, sum(fact.size for fact in files.values()))
+
+
+def _record_adopted(scene: Scene, verdicts: Sequence[Verdict]) -> None:
+    adopted = [verdict.source for verdict in verdicts if verdict.why is Why.ADOPTED]
+    for source in adopted:
+        scene.entries[source.paths] = entry_of(source, scene.found[source.paths])
+    if adopted:
+        write_record(scene.data, scene.entries.values())
+
+
+def _fetch_all(scene: Scene, verdicts: list[Verdict], settings: Settings, progress: Progress) -> list[Outcome]:
+    _record_adopted(scene, verdicts)
+    cache, wanted = Cache(settings.cache), [verdict for verdict in verdicts if verdict.fetches]
+    if settings.offline:
+        _check_at_hand([verdict.source for verdict in wanted], cache)
+    scene.data.mkdir(parents=True, exist_ok=True)
+    stopped = threading.Event()
+    shop = Workshop(scene.package, cache, Space(scene.data), settings.tuning, settings.jobs, stopped.is_set)
+    outcomes: dict[tuple[str, ...], Outcome] = {
+        verdict.source.paths: _refused(verdict, scene) if verdict.why is Why.FOREIGN else _present(verdict, scene)
+        for verdict in verdicts
+        if not verdict.fetches
+    }
+    with progress.shown():
+        for verdict, brought in _bring_each(wanted, scene, shop, progress, stopped):
+            outcomes[verdict.source.paths] = _settle(verdict, brought, scene)
+    save_stat_cache(scene.package, scene.stats)
+    return [outcomes[source.paths] for source in scene.sources]
+
+
+def _bring_each(
+    wanted: Sequence[Verdict], scene: Scene, shop: Workshop, progress: Progress, stopped: threading.Event
+) -> Iterator[tuple[Verdict, Brought | PipelineError]]:
+    """Bring the sources, several at once; commands come last, one by one, since they may read the others' files."""
+    commands = [verdict for verdict in wanted if verdict.source.command]
+    with ThreadPoolExecutor(shop.jobs) as pool:
+        try:
+            futures = {
+                pool.submit(_attempt, verdict, scene, shop, progress): verdict
+                for verdict in wanted
+                if not verdict.source.command
+            }
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BaseException:
+            stopped.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    for verdict in commands:
+        yield verdict, _attempt(verdict, scene, shop, progress)
+
+
+def _attempt(verdict: Verdict, scene: Scene, shop: Workshop, progress: Progress) -> Brought | PipelineError:
+    bar = progress.bar(verdict.source.name)
+    try:
+        entry = scene.entries.get(verdict.source.paths)
+        brought = bring(verdict, entry, scene.found[verdict.source.paths], shop, bar)
+    except PipelineError as error:
+        bar.done("failed")
+        return error
+    except OSError as error:
+        bar.done("failed")
+        place = redact(str(error.filename or verdict.source.name))
+        return StepError(place, "the disk refused", got=error.strerror or type(error).__name__)
+    bar.done(f"{brought.action}, {amount(sum(fact.size for fact in brought.files.values()))}")
+    return brought
+
+
+def _settle(verdict: Verdict, brought: Brought | PipelineError, scene: Scene) -> Outcome:
+    """Record a success at once: a later kill must not cost it."""
+    source = verdict.source
+    if isinstance(brought, PipelineError):
+        return Outcome(source, "failed", verdict.why, error=brought)
+    scene.entries[source.paths] = entry_of(source, brought.files, brought.sha256)
+    write_record(scene.data, scene.entries.values())
+    if source.command:
+        marker_of(source, scene.data).unlink(missing_ok=True)
+    remember(scene.data, brought.files, scene.stats)
+    size = sum(fact.size for fact in brought.files.values())
+    return Outcome(source, brought.action, verdict.why, brought.sha256, size)
+
+
+def _refused(verdict: Verdict, scene: Scene) -> Outcome:
+    source = verdict.source
+    got = digest(scene.found[source.paths], source.paths)
+    error = foreign(scene.data / source.paths[0], source.sha256, got)
+    return Outcome(source, "failed", verdict.why, error=error)
+
+
+def _check_at_hand(sources: Sequence[Source], cache: Cache) -> None:
+    missing = [source for source in sources if not is_at_hand(source, cache)]
+    if missing:
+        raise StepError(
+            ", ".join(source.name for source in missing),
+            "missing, and --offline",
+            got="neither in model_data/ nor in the cache",
+            advice="Run it once with a network.",
+        )

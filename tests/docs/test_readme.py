@@ -1,0 +1,77 @@
+"""What the README says is there: verbs, make targets, command lines, files."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from invoke import Collection
+
+REPOSITORY = Path(__file__).parents[2]
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+
+def tasks() -> Collection:
+    found = importlib.util.spec_from_file_location("tasks", REPOSITORY / "tasks.py")
+    assert found
+    assert found.loader
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return Collection.from_module(module)
+
+
+def make_targets() -> set[str]:
+    said = subprocess.run(["make", "help"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    return {line.split()[0] for line in said.splitlines() if line}
+
+
+def test_every_verb_is_in_the_table_and_nothing_else() -> None:
+    section = README.partition("## The verbs")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE) != []
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)) == set(tasks().task_names)
+
+
+def test_every_verb_can_be_made() -> None:
+    assert set(tasks().task_names) <= make_targets()
+
+
+def test_every_make_target_that_is_named_exists() -> None:
+    named = set(re.findall(r"(?:`|^ {4})make ([a-z][a-z-]+)", README, re.MULTILINE))
+    assert {"verify", "test", "scaffold"} <= named
+    assert named <= make_targets()
+
+
+def test_every_flag_of_a_verb_is_explained() -> None:
+    collection = tasks()
+    for name in collection.task_names:
+        task = collection[name]
+        unexplained = [argument.name for argument in task.get_arguments() if not argument.help]
+        assert not unexplained, (name, unexplained)
+
+
+def test_every_linked_file_exists() -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", README)
+    assert len(links) >= 4
+    assert [link for link in links if not (REPOSITORY / link).exists()] == []
+
+
+def test_every_path_of_the_tree_exists() -> None:
+    tree = README.partition("## The tree")[2].partition("A package's own tree")[0]
+    names = re.findall(r"^( {4,6})([\w.-]+/?) ", tree, re.MULTILINE)
+    paths = [("scripts/" if len(indent) == 6 else "") + name for indent, name in names]
+    assert len(paths) > 10
+    assert [path for path in paths if path != "models/" and not (REPOSITORY / path).exists()] == []
+
+
+@pytest.mark.parametrize("script", sorted(set(re.findall(r"python (scripts/\w+\.py)", README))))
+def test_every_command_line_explains_itself(script: str) -> None:
+    done = subprocess.run(
+        [sys.executable, script, "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("usage:")
+    for flags in re.findall(rf"python {re.escape(script)}(.*)", README):
+        assert all(flag in done.stdout for flag in re.findall(r"--[a-z-]+", flags))

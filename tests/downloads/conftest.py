@@ -1,0 +1,93 @@
+"""A package with a declaration, its own cache, and a hostile server."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from downloads.http import session
+from downloads.progress import PlainProgress
+from downloads.session import Outcome, Settings, run
+from downloads.transfer import Tuning
+
+from .server import Hostile, serving
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "download_data.py"
+QUICK = Tuning(attempts=4, first_wait=0.001, longest_wait=0.002)
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@dataclass
+class Model:
+    """A package that declares sources."""
+
+    root: Path
+    cache: Path
+    said: io.StringIO = field(default_factory=io.StringIO)
+
+    @property
+    def data(self) -> Path:
+        return self.root / "model_data"
+
+    def declare(self, *sources: str) -> None:
+        """Write model_data.toml with these tables."""
+        (self.root / "model_data.toml").write_text("".join(f"[[source]]\n{source}\n\n" for source in sources))
+
+    def get(self, tuning: Tuning = QUICK, **settings: object) -> list[Outcome]:
+        """Bring all that is declared."""
+        return run(self.root, Settings(self.cache, tuning=tuning, **settings), PlainProgress(self.said))  # type: ignore[arg-type]
+
+    def actions(self, **settings: object) -> list[str]:
+        """Bring all, expect success, and return what was done for each source."""
+        outcomes = self.get(**settings)  # type: ignore[arg-type]
+        assert not [str(outcome.error) for outcome in outcomes if outcome.error]
+        return [outcome.action for outcome in outcomes]
+
+    def error(self, **settings: object) -> str:
+        """Bring all, expect one failure, and return its text."""
+        (error,) = [outcome.error for outcome in self.get(**settings) if outcome.error]  # type: ignore[arg-type]
+        return str(error)
+
+    def files(self) -> dict[str, bytes]:
+        """Return every file in model_data/ but the record."""
+        found = (path for path in self.data.rglob("*") if path.is_file() and path.name != ".sources.json")
+        return {str(path.relative_to(self.data)): path.read_bytes() for path in sorted(found)}
+
+    def command_line(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run download_data.py as a person does."""
+        command = [sys.executable, str(SCRIPT), "--package", str(self.root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(autouse=True)
+def _own_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep the person's cache, home and proxies out of it, and close the connections of the process after it."""
+    monkeypatch.setenv("MODEL_DATA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    yield
+    session().close()
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    """Return a package without sources."""
+    root = tmp_path / "foo_mlflow_pkg"
+    root.mkdir()
+    return Model(root, tmp_path / "cache")
+
+
+@pytest.fixture
+def hostile() -> Iterator[Hostile]:
+    """Run the hostile server."""
+    with serving() as server:
+        yield server

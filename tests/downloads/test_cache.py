@@ -1,0 +1,134 @@
+"""The cache that all models and clones share."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from downloads.cache import Cache, cache_directory
+from downloads.cache_report import cache_json, cache_lines
+
+from .conftest import Model, sha256
+from .server import Hostile
+
+WEIGHTS = b"weights" * 1000
+PIN = sha256(WEIGHTS)
+
+
+def fetched(model: Model, hostile: Hostile) -> Cache:
+    """Bring a file, and return the cache that it is in now."""
+    model.declare(f'uri = "{hostile.put("/w", WEIGHTS)}?key=topsecret"\npath = "w.bin"\nsha256 = "{PIN}"')
+    assert model.actions() == ["fetched"]
+    return Cache(model.cache)
+
+
+def stored(model: Model) -> Path:
+    return model.cache / "objects" / PIN[:2] / PIN[2:]
+
+
+def another(model: Model) -> Model:
+    """Return another package that declares the same."""
+    root = model.root.with_name("bar_mlflow_pkg")
+    root.mkdir()
+    (root / "model_data.toml").write_bytes((model.root / "model_data.toml").read_bytes())
+    return Model(root, model.cache)
+
+
+def test_other_model_takes_the_file_without_a_download(model: Model, hostile: Hostile) -> None:
+    fetched(model, hostile)
+    other = another(model)
+    assert other.actions() == ["from cache"]
+    assert other.files() == {"w.bin": WEIGHTS}
+    assert len(hostile.asked) == 1
+
+
+def test_bytes_are_on_the_disk_once_when_the_file_system_can_link(model: Model, hostile: Hostile) -> None:
+    fetched(model, hostile)
+    other = another(model)
+    other.actions()
+    places = [stored(model), model.data / "w.bin", other.data / "w.bin"]
+    if len({place.stat().st_ino for place in places}) == 1:  # Else they are reflinks, which show in no stat.
+        assert not any(place.stat().st_mode & stat.S_IWUSR for place in places)
+
+
+def test_damaged_object_is_dropped_and_the_file_fetched_again(model: Model, hostile: Hostile) -> None:
+    fetched(model, hostile)
+    other = another(model)
+    stored(model).chmod(0o644)
+    stored(model).write_bytes(b"W" + WEIGHTS[1:])
+    assert other.actions() == ["fetched"]
+    assert other.files() == {"w.bin": WEIGHTS}
+    assert stored(model).read_bytes() == WEIGHTS
+
+
+def test_edit_through_a_link_is_seen_in_every_model(model: Model, hostile: Hostile) -> None:
+    fetched(model, hostile)
+    other = another(model)
+    assert other.actions() == ["from cache"]
+    path = model.data / "w.bin"
+    path.chmod(0o644)
+    with path.open("r+b") as stream:
+        stream.write(b"X")
+    assert other.actions() in (["present"], ["fetched"])
+    assert other.files()["w.bin"] == WEIGHTS
+    assert model.actions() in (["from cache"], ["fetched"])
+    assert model.files()["w.bin"] == WEIGHTS
+
+
+def test_download_works_when_the_cache_cannot_be_written(model: Model, hostile: Hostile) -> None:
+    model.cache.write_text("a file where the directory should be")
+    fetched(model, hostile)
+    assert model.files() == {"w.bin": WEIGHTS}
+
+
+def test_copy_is_made_when_links_are_not_possible(
+    model: Model, hostile: Hostile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError("another file system")
+
+    monkeypatch.setattr(os, "link", refuse)
+    fetched(model, hostile)
+    other = another(model)
+    assert other.actions() == ["from cache"]
+    assert stored(model).stat().st_nlink == 1
+    assert other.files() == {"w.bin": WEIGHTS}
+
+
+def test_mutable_and_local_sources_are_not_kept(model: Model, hostile: Hostile, tmp_path: Path) -> None:
+    (tmp_path / "local").write_bytes(b"local")
+    model.declare(
+        f'uri = "{hostile.put("/m", b"moves")}"\npath = "m"\nmutable = true',
+        f'uri = "{(tmp_path / "local").as_uri()}"\npath = "l"\nsha256 = "{sha256(b"local")}"',
+    )
+    assert model.actions() == ["fetched", "fetched"]
+    assert Cache(model.cache).contents() == []
+
+
+def test_report_names_what_is_there_without_credentials(model: Model, hostile: Hostile) -> None:
+    contents = fetched(model, hostile).contents()
+    line, total = cache_lines(contents, contents[0].used + 3 * 86400)
+    assert line.split()[:5] == [PIN[:12], "7.0", "kB", "3", "days"]
+    assert "w.bin" in line
+    assert total.startswith("1 files, 7.0 kB")
+    assert "topsecret" not in line + str(cache_json(contents))
+    assert cache_json(contents)[0]["sha256"] == PIN
+
+
+def test_prune_removes_what_was_not_used_for_long(model: Model, hostile: Hostile) -> None:
+    cache = fetched(model, hostile)
+    assert cache.prune(older_than_seconds=1000) == []
+    os.utime(stored(model).with_name(f"{PIN[2:]}.json"), (1, 1))
+    (stored(model).parent / "x.part").write_text("left by a killed run")
+    assert [cached.sha256 for cached in cache.prune(older_than_seconds=1000)] == [PIN]
+    assert [path for path in model.cache.rglob("*") if path.is_file()] == []
+    assert model.actions() == ["present"]
+
+
+def test_cache_is_where_the_environment_says() -> None:
+    assert cache_directory({"MODEL_DATA_CACHE": "/a"}) == Path("/a")
+    assert cache_directory({"XDG_CACHE_HOME": "/b"}) == Path("/b/mlflow-model-chain/model_data")
+    assert cache_directory({"XDG_CACHE_HOME": "relative"}).is_relative_to(Path.home())

@@ -1,0 +1,187 @@
+"""A model's own downloader, run in the model environment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from downloads.declaration import read_declaration
+
+from .conftest import SCRIPT, Model, sha256
+
+
+@pytest.fixture
+def program(model: Model) -> Path:
+    """Give the package a model environment with a program `bring` in it; return where its script is."""
+    programs = model.root / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    program = programs / "bring"
+    program.write_text("#!/bin/sh\nmkdir -p model_data/out\nprintf good > model_data/out/w.bin\n")
+    program.chmod(0o755)
+    return program
+
+
+def script(program: Path, body: str) -> None:
+    program.write_text(f"#!/bin/sh\n{body}\n")
+
+
+SOURCE = 'command = "bring --all \'two words\'"\noutputs = ["out"]'
+
+
+def test_command_runs_in_the_model_environment_and_its_outputs_are_recorded(model: Model, program: Path) -> None:
+    script(
+        program,
+        'mkdir model_data/out; printf "%s\\n" "$@" "$PWD" "$(command -v bring)" "${PYTHONPATH-}" > model_data/out/w',
+    )
+    model.declare(SOURCE)
+    done = model.command_line()
+    assert done.returncode == 0, done.stderr
+    lines = (model.data / "out/w").read_text().splitlines()
+    assert lines == ["--all", "two words", str(model.root), str(program), ""]
+    assert [path.name for path in model.data.iterdir() if path.name.endswith(".part")] == []
+
+
+def test_command_does_not_run_again_when_its_outputs_are_there(model: Model, program: Path) -> None:
+    script(program, "mkdir -p model_data/out; echo x >> model_data/out/w; echo x >> runs")
+    model.declare(SOURCE)
+    assert [model.actions(), model.actions()] == [["ran"], ["present"]]
+    assert (model.root / "runs").read_text() == "x\n"
+
+
+@pytest.mark.parametrize("change", ["alter", "delete"])
+def test_command_runs_again_when_an_output_is_no_longer_what_it_was(model: Model, program: Path, change: str) -> None:
+    model.declare(SOURCE)
+    assert model.actions() == ["ran"]
+    path = model.data / "out/w.bin"
+    path.write_text("evil") if change == "alter" else path.unlink()
+    assert model.actions() == ["ran"]
+    assert path.read_text() == "good"
+    assert model.actions() == ["present"]
+
+
+def test_command_runs_again_when_it_is_declared_differently(model: Model, program: Path) -> None:
+    model.declare(SOURCE)
+    assert model.actions() == ["ran"]
+    model.declare(SOURCE.replace("--all", "--some"))
+    assert model.actions() == ["ran"]
+    assert model.files() == {"out/w.bin": b"good"}
+
+
+def test_old_outputs_come_back_when_the_command_fails(model: Model, program: Path) -> None:
+    model.declare(SOURCE)
+    assert model.actions() == ["ran"]
+    model.declare(SOURCE.replace("--all", "--some"))
+    script(program, "mkdir model_data/out; echo half > model_data/out/w.bin; exit 3")
+    error = model.error()
+    assert "its command failed" in error
+    assert "exit code 3" in error
+    assert model.files() == {"out/w.bin": b"good"}
+
+
+def test_nothing_is_left_when_the_command_fails(model: Model, program: Path) -> None:
+    script(program, "mkdir model_data/out; echo half > model_data/out/w.bin; kill -9 $$")
+    model.declare(SOURCE)
+    assert "signal 9" in model.error()
+    assert model.files() == {}
+
+
+def test_command_is_at_fault_when_an_output_is_missing(model: Model, program: Path) -> None:
+    script(program, "mkdir model_data/other; echo x > model_data/other/w")
+    model.declare(SOURCE)
+    error = model.error()
+    assert "wrote no model_data/out" in error
+    assert "other" in error
+
+
+def test_wrong_output_is_kept_aside_when_a_sha256_is_declared(model: Model, program: Path) -> None:
+    model.declare(f'command = "bring"\npath = "out/w.bin"\nsha256 = "{"a" * 64}"')
+    error = model.error()
+    assert f"expected {'a' * 64}, got {sha256(b'good')}" in error
+    assert model.files() == {"out/w.bin.bad": b"good"}
+
+
+def test_lock_pins_the_outputs_of_a_command(model: Model, program: Path) -> None:
+    model.declare('command = "bring"\npath = "out/w.bin"')
+    assert model.command_line("--lock").returncode == 0
+    (source,) = read_declaration(model.root)
+    assert source.sha256 == sha256(b"good")
+
+
+def test_authors_file_is_not_replaced_when_a_command_wants_its_place(model: Model, program: Path) -> None:
+    model.declare(SOURCE)
+    (model.data / "out").mkdir(parents=True)
+    (model.data / "out" / "mine").write_text("mine")
+    assert "came from no source" in model.error()
+    assert model.files() == {"out/mine": b"mine"}
+
+
+def die_in_the_middle(model: Model, program: Path, body: str) -> None:
+    """Download with a command that kills the download, and itself is done for."""
+    script(program, f"{body}; kill -9 $PPID")
+    killed = subprocess.run([sys.executable, str(SCRIPT), "--package", str(model.root)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+
+
+HALF = "mkdir model_data/out; echo half > model_data/out/half"
+GOOD = "mkdir model_data/out; printf good > model_data/out/w.bin"
+
+
+def test_half_done_outputs_go_when_the_command_was_killed_with_everything(model: Model, program: Path) -> None:
+    model.declare(f'{SOURCE}\nsha256 = "{"a" * 64}"')
+    die_in_the_middle(model, program, HALF)
+    assert (model.data / "out/half").exists()
+    model.declare(SOURCE)
+    script(program, "exit 3")
+    assert "exit code 3" in model.error()
+    assert model.files() == {}
+    script(program, GOOD)
+    assert model.actions() == ["ran"]
+    assert model.files() == {"out/w.bin": b"good"}
+
+
+def test_last_good_outputs_come_back_when_a_second_run_was_killed(model: Model, program: Path) -> None:
+    model.declare(SOURCE)
+    assert model.actions() == ["ran"]
+    model.declare(SOURCE.replace("--all", "--some"))
+    die_in_the_middle(model, program, HALF)
+    script(program, "exit 3")
+    assert "exit code 3" in model.error()
+    assert model.files() == {"out/w.bin": b"good"}
+
+
+def test_nothing_unfinished_stays_when_a_second_run_was_killed_at_its_end(model: Model, program: Path) -> None:
+    model.declare(SOURCE)
+    assert model.actions() == ["ran"]
+    model.declare(SOURCE.replace("--all", "--some"))
+    die_in_the_middle(model, program, GOOD)
+    model.declare(SOURCE)
+    script(program, GOOD)
+    assert model.actions() == ["ran"]
+    assert model.files() == {"out/w.bin": b"good"}
+
+
+def test_command_needs_the_model_environment(model: Model) -> None:
+    model.declare(SOURCE)
+    assert "needs the model environment" in model.error()
+
+
+def test_command_is_refused_when_its_program_is_not_installed(model: Model, program: Path) -> None:
+    model.declare('command = "brign"\npath = "w"')
+    assert "got brign" in model.error()
+
+
+def test_secret_is_not_shown_when_the_command_fails(
+    model: Model, program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_TOKEN", "topsecret1")
+    script(program, 'test "$MY_TOKEN" = topsecret1 || exit 9; exit 4')
+    model.declare('command = "bring topsecret1"\npath = "w"')
+    error = model.error()
+    assert "exit code 4" in error
+    assert "topsecret1" not in error
+    assert os.environ["MY_TOKEN"] not in model.said.getvalue()

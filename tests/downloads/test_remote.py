@@ -1,0 +1,139 @@
+"""Protocols of fsspec: directories, patterns, resuming, and what is said when a library or a file is missing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from downloads.http import session
+from downloads.locate import locate
+from downloads.remote import RemoteFile, locate_remote
+from downloads.transfer import Watch, fetch
+from pipeline.errors import PipelineError, StepError, UsageError
+
+from .conftest import QUICK, Model, sha256
+
+FILES = {"a.bin": b"a" * 3000, "deep/b.bin": b"b" * 10, "deep/c.txt": b"c"}
+
+
+@pytest.fixture
+def memory() -> Iterator[str]:
+    """Fill fsspec's file system in memory, and return the address of a directory in it."""
+    files = fsspec.filesystem("memory")
+    for name, content in FILES.items():
+        files.pipe(f"/bucket/dir/{name}", content)
+    yield "memory://bucket/dir"
+    files.rm("/bucket", recursive=True)
+
+
+def test_file_is_brought(model: Model, memory: str) -> None:
+    model.declare(f'uri = "{memory}/a.bin"\npath = "a"\nsha256 = "{sha256(FILES["a.bin"])}"')
+    assert model.actions() == ["fetched"]
+    assert model.files() == {"a": FILES["a.bin"]}
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_directory_is_brought(model: Model, memory: str, slash: str) -> None:
+    model.declare(f'uri = "{memory}{slash}"\npath = "d"')
+    assert model.actions(lock=True) == ["fetched"]
+    assert model.files() == {f"d/{name}": content for name, content in FILES.items()}
+
+
+@pytest.mark.parametrize(("pattern", "names"), [("*.bin", ["a.bin"]), ("**/*.bin", ["a.bin", "deep/b.bin"])])
+def test_pattern_brings_what_it_matches(model: Model, memory: str, pattern: str, names: list[str]) -> None:
+    model.declare(f'uri = "{memory}/{pattern}"\npath = "d"\nmutable = true')
+    assert model.actions() == ["fetched"]
+    assert model.files() == {f"d/{name}": FILES[name] for name in names}
+
+
+def test_pattern_works_on_this_machine(model: Model, tmp_path: Path) -> None:
+    for name in ("one.bin", "two.bin", "no.txt"):
+        (tmp_path / name).write_text(name)
+    model.declare(f'uri = "{tmp_path.as_uri()}/*.bin"\npath = "d"\nmutable = true')
+    assert model.actions() == ["fetched"]
+    assert model.files() == {"d/one.bin": b"one.bin", "d/two.bin": b"two.bin"}
+
+
+@pytest.mark.parametrize("uri", ["memory://none/x", "memory://none/", "memory://none/*.bin"])
+def test_error_says_that_nothing_is_there(model: Model, memory: str, uri: str) -> None:
+    model.declare(f'uri = "{uri}"\npath = "d"\nsha256 = "{"a" * 64}"')
+    assert "is there. Check the uri." in model.error() or "no such file or directory" in model.error()
+
+
+def test_pattern_is_refused_when_it_is_none(memory: str) -> None:
+    with pytest.raises(UsageError, match="not a pattern"):
+        locate(f"{memory}/**.bin")
+
+
+def test_extra_is_named_when_a_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(UsageError, match=r"s3:// needs a library that is not installed. Install s3fs"):
+        locate("s3://bucket/key")
+
+
+def test_known_protocols_are_named_when_one_is_unknown() -> None:
+    with pytest.raises(UsageError, match=r"unknown protocol: got nonsense. Known: .*\bs3\b"):
+        locate("nonsense://bucket/key")
+
+
+def test_transfer_starts_over_when_the_file_changed(memory: str, tmp_path: Path) -> None:
+    origin = locate_remote(f"{memory}/a.bin")
+    assert isinstance(origin, RemoteFile)
+    before = origin.open(0, None, "").validator
+    fsspec.filesystem("memory").pipe("/bucket/dir/a.bin", b"other")
+    assert origin.open(3, None, before).start == 0
+    fact, resumed = fetch(origin, tmp_path / "part", QUICK, Watch())
+    assert (fact.sha256, resumed) == (sha256(b"other"), False)
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """Run moto's S3 server with the files in a bucket; credentials come from the environment, as a person's do."""
+    pytest.importorskip("s3fs", reason="s3fs is not installed")
+    moto = pytest.importorskip("moto.server", reason="moto[server] is not installed")
+    server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    address = f"http://{host}:{port}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test-key-id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "topsecret5")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    put(f"{address}/weights")
+    for name, content in FILES.items():
+        put(f"{address}/weights/dir/{name}", content)
+    yield "s3://weights"
+    fsspec.filesystem("s3").clear_instance_cache()
+    server.stop()
+
+
+def put(url: str, content: bytes = b"") -> None:
+    """Store an object, or make a bucket; moto asks who it is, and believes it."""
+    session().put(
+        url, data=content, headers={"Authorization": "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request"}
+    )
+
+
+def test_s3_brings_files_directories_and_patterns(model: Model, bucket: str, tmp_path: Path) -> None:
+    model.declare(
+        f'uri = "{bucket}/dir/a.bin"\npath = "a"\nsha256 = "{sha256(FILES["a.bin"])}"',
+        f'uri = "{bucket}/dir/"\npath = "d"\nmutable = true',
+        f'uri = "{bucket}/dir/**/*.txt"\npath = "t"\nmutable = true',
+    )
+    assert model.actions() == ["fetched"] * 3
+    expected = {"a": FILES["a.bin"], "t/deep/c.txt": b"c", **{f"d/{name}": text for name, text in FILES.items()}}
+    assert model.files() == expected
+    written = [path for path in model.root.rglob("*") if path.is_file()]
+    assert not [path for path in written if b"topsecret5" in path.read_bytes()]
+
+
+def test_s3_says_what_is_wrong_when_a_key_or_the_bucket_is_missing(bucket: str, tmp_path: Path) -> None:
+    for uri in (f"{bucket}/none", "s3://no-such-bucket-here/x"):
+        with pytest.raises(PipelineError) as caught:
+            fetch(locate_remote(uri), tmp_path / "part", QUICK, Watch())  # type: ignore[arg-type]
+        assert isinstance(caught.value, StepError)
+        assert "topsecret5" not in str(caught.value)

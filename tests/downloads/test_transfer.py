@@ -1,0 +1,318 @@
+"""Transfers from a server that is as bad as the real ones."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from downloads.transfer import Tuning
+
+from .conftest import SCRIPT, Model, sha256
+from .server import (
+    Answer,
+    Fault,
+    Hostile,
+    code,
+    cut,
+    cut_then_swap,
+    hang_up,
+    lie,
+    redirect,
+    throttled,
+    whole,
+)
+
+MB = 1 << 20
+WEIGHTS = random.Random(1).randbytes(9 * MB)
+OTHER = random.Random(2).randbytes(9 * MB)
+SHORTER = OTHER[: 2 * MB]
+
+
+def want(model: Model, hostile: Hostile, *faults: Fault, content: bytes = WEIGHTS, pin: str = "") -> None:
+    """Declare a file at the hostile server, whose next answers are `faults`."""
+    url = hostile.put("/w.bin", content, *faults)
+    model.declare(f'uri = "{url}"\npath = "w.bin"\nsha256 = "{pin or sha256(content)}"')
+
+
+RECOVERABLE: dict[str, list[Fault]] = {
+    "the connection drops": [cut(3 * MB)],
+    "the connection drops again and again": [cut(MB)] * 7,
+    "the connection drops before a byte": [cut(0), cut(0)],
+    "the connection closes without a word": [hang_up, hang_up],
+    "the length is too great": [lie(len(WEIGHTS) + 5)],
+    "the range is ignored": [cut(5 * MB), whole],
+    "the range is ignored and cut": [cut(5 * MB), lambda answer: answer.serve(ranges=False, sent=MB)],
+    "too many requests": [code(429, Retry_After="0"), code(429)],
+    "the service is unavailable": [code(503), code(503), code(502)],
+    "the range is not satisfiable": [cut(5 * MB), code(416)],
+    "the service is unavailable in the middle": [cut(2 * MB), code(503), code(429), cut(2 * MB)],
+}
+
+
+@pytest.mark.parametrize("etags", [True, False], ids=["etag", "no-etag"])
+@pytest.mark.parametrize("trouble", RECOVERABLE)
+def test_bytes_are_right_when_trouble_passes(model: Model, hostile: Hostile, trouble: str, etags: bool) -> None:
+    hostile.etags = etags
+    want(model, hostile, *RECOVERABLE[trouble])
+    assert model.actions() == ["fetched"]
+    assert model.files() == {"w.bin": WEIGHTS}
+    assert not hostile.faults["/w.bin"]
+
+
+def test_transfer_goes_on_from_where_it_was_cut(model: Model, hostile: Hostile) -> None:
+    want(model, hostile, cut(3 * MB), cut(2 * MB))
+    assert model.actions() == ["fetched"]
+    assert hostile.ranges("/w.bin") == ["", f"bytes={3 * MB}-", f"bytes={5 * MB}-"]
+    assert hostile.asked[1].if_range.startswith('"')
+
+
+def test_wrong_bytes_are_not_installed_when_the_length_is_too_small(model: Model, hostile: Hostile) -> None:
+    want(model, hostile, lie(len(WEIGHTS) - 5))
+    assert f"expected {sha256(WEIGHTS)}, got {sha256(WEIGHTS[:-5])}" in model.error()
+    assert model.files() == {"w.bin.bad": WEIGHTS[:-5]}
+
+
+@pytest.mark.parametrize("etags", [True, False], ids=["etag", "no-etag"])
+@pytest.mark.parametrize("after", [OTHER, SHORTER], ids=["same-size", "shorter"])
+def test_transfer_starts_over_when_the_file_changes_in_between(
+    model: Model, hostile: Hostile, after: bytes, etags: bool
+) -> None:
+    hostile.etags = etags
+    want(model, hostile, cut_then_swap(after, 3 * MB), pin=sha256(after))
+    if etags or after is SHORTER:
+        assert model.actions() == ["fetched"]
+        assert model.files() == {"w.bin": after}
+    else:  # Nothing tells the two apart but the hash.
+        assert "wrong sha256" in model.error()
+        assert "w.bin" not in model.files()
+
+
+def test_transfer_gives_up_when_the_file_changes_at_every_answer(model: Model, hostile: Hostile) -> None:
+    contents = [random.Random(n).randbytes(MB) for n in range(9)]
+    want(model, hostile, *(cut_then_swap(content, 1000) for content in contents))
+    assert "it could not be continued: it changes" in model.error()
+    assert "w.bin" not in model.files()
+
+
+def test_redirect_is_followed(model: Model, hostile: Hostile) -> None:
+    hostile.put("/real", WEIGHTS, cut(MB))
+    want(model, hostile, *[redirect("/real")] * 2)
+    assert model.actions() == ["fetched"]
+    assert model.files() == {"w.bin": WEIGHTS}
+
+
+def test_redirect_is_an_error_when_it_leads_in_circles(model: Model, hostile: Hostile) -> None:
+    want(model, hostile, *[redirect("/w.bin")] * 40)
+    assert "redirects in circles" in model.error()
+
+
+@pytest.mark.parametrize(("number", "word"), [(404, "Check the address"), (403, "licence"), (401, "netrc")])
+def test_refusal_is_not_tried_again(model: Model, hostile: Hostile, number: int, word: str) -> None:
+    want(model, hostile, code(number))
+    error = model.error()
+    assert f"the server answered {number}" in error
+    assert word in error
+    assert len(hostile.asked) == 1
+
+
+def test_next_run_goes_on_when_this_one_gave_up(model: Model, hostile: Hostile) -> None:
+    want(model, hostile, cut(6 * MB), *[code(503)] * 4)
+    error = model.error()
+    assert "network: the server answered 503" in error
+    assert "run it again to go on from there" in error
+    assert set(model.files()) == {"w.bin.part", "w.bin.part.json"}
+    assert model.actions() == ["fetched"]
+    assert hostile.ranges("/w.bin")[-1] == f"bytes={6 * MB}-"
+    assert model.files() == {"w.bin": WEIGHTS}
+
+
+@pytest.mark.parametrize("after", [OTHER, SHORTER], ids=["same-size", "shorter"])
+def test_next_run_starts_over_when_the_file_changed_meanwhile(model: Model, hostile: Hostile, after: bytes) -> None:
+    want(model, hostile, cut(6 * MB), *[code(503)] * 4)
+    assert "network" in model.error()
+    want(model, hostile, content=after)
+    assert model.actions() == ["fetched"]
+    assert model.files() == {"w.bin": after}
+
+
+def test_bytes_of_an_earlier_run_get_one_more_chance_when_the_disk_lost_them(model: Model, hostile: Hostile) -> None:
+    want(model, hostile, cut(6 * MB), *[code(503)] * 4)
+    assert "network" in model.error()
+    with (model.data / "w.bin.part").open("r+b") as part:
+        part.seek(MB)
+        part.write(b"\0" * 1000)
+    assert model.actions() == ["fetched"]
+    assert model.files() == {"w.bin": WEIGHTS}
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"schema": 1}', b"\xff\xfe"])
+def test_next_run_starts_over_when_the_note_is_damaged(model: Model, hostile: Hostile, damage: bytes) -> None:
+    want(model, hostile, cut(6 * MB), *[code(503)] * 4)
+    assert "network" in model.error()
+    (model.data / "w.bin.part.json").write_bytes(damage)
+    assert model.actions() == ["fetched"]
+    assert hostile.ranges("/w.bin")[-1] == ""
+    assert model.files() == {"w.bin": WEIGHTS}
+
+
+def test_network_is_named_when_nobody_listens(model: Model, hostile: Hostile) -> None:
+    model.declare(f'uri = "http://127.0.0.1:9/w"\npath = "w.bin"\nsha256 = "{"a" * 64}"')
+    assert "network: " in model.error()
+
+
+def test_several_ranges_are_fetched_when_one_connection_is_slow(model: Model, hostile: Hostile) -> None:
+    gate = threading.Event()
+
+    def open_the_gate(answer: Answer) -> None:
+        gate.set()
+        answer.serve()
+
+    want(model, hostile, throttled(gate, MB), open_the_gate)
+    eager = Tuning(4, 0.001, 0.002, streams=3, fast_enough=1e12, gain=0.0, piece=MB, look_every=0.01)
+    assert model.actions(tuning=eager) == ["fetched"]
+    assert gate.is_set()
+    assert len(hostile.ranges("/w.bin")) >= 2
+    assert model.files() == {"w.bin": WEIGHTS}
+
+
+def test_ranges_are_right_when_each_of_them_is_cut(model: Model, hostile: Hostile) -> None:
+    gate = threading.Event()
+
+    def open_the_gate(answer: Answer) -> None:
+        gate.set()
+        answer.serve(sent=1000)
+
+    want(model, hostile, throttled(gate, MB), open_the_gate, *[cut(MB)] * 3, code(503))
+    eager = Tuning(4, 0.001, 0.002, streams=4, fast_enough=1e12, gain=0.0, piece=MB // 4, look_every=0.01)
+    assert model.actions(tuning=eager) == ["fetched"]
+    assert model.files() == {"w.bin": WEIGHTS}
+
+
+def test_several_files_are_fetched_at_once(model: Model, hostile: Hostile) -> None:
+    together = threading.Barrier(3)
+
+    def wait_for_the_others(answer: Answer) -> None:
+        together.wait(20)
+        answer.serve()
+
+    urls = [hostile.put(f"/{n}", WEIGHTS[:1000], wait_for_the_others) for n in range(3)]
+    model.declare(*(f'uri = "{u}"\npath = "{n}"\nsha256 = "{sha256(WEIGHTS[:1000])}"' for n, u in enumerate(urls)))
+    assert model.actions() == ["fetched"] * 3
+
+
+def test_source_that_fails_does_not_keep_others_from_being_brought(model: Model, hostile: Hostile) -> None:
+    good, bad = hostile.put("/good", b"good"), hostile.put("/bad", b"bad", code(404))
+    pins = sha256(b"good"), sha256(b"bad")
+    model.declare(
+        f'uri = "{bad}"\npath = "bad"\nsha256 = "{pins[1]}"', f'uri = "{good}"\npath = "good"\nsha256 = "{pins[0]}"'
+    )
+    assert [outcome.action for outcome in model.get()] == ["failed", "fetched"]
+    assert [outcome.action for outcome in model.get()] == ["fetched", "present"]
+
+
+def test_nothing_is_fetched_when_the_disk_is_too_small(model: Model, hostile: Hostile) -> None:
+    want(model, hostile, lie(10**17))
+    error = model.error()
+    assert "not enough disk space: expected 100000.0 TB" in error
+    assert model.files() in ({}, {"w.bin.part": b""})
+
+
+def test_empty_file_is_brought(model: Model, hostile: Hostile) -> None:
+    want(model, hostile, content=b"", pin=sha256(b""))
+    assert model.actions() == ["fetched"]
+    assert model.files() == {"w.bin": b""}
+
+
+def test_credentials_are_nowhere_when_a_download_works_or_fails(model: Model, hostile: Hostile, tmp_path: Path) -> None:
+    good, bad = hostile.put("/good", b"good"), hostile.put("/bad", b"bad", code(403))
+    model.declare(
+        f'uri = "{good}?sig=topsecret1"\npath = "good"\nsha256 = "{sha256(b"good")}"',
+        f'uri = "{bad}?X-Amz-Signature=topsecret2"\npath = "bad"\nsha256 = "{sha256(b"bad")}"',
+    )
+    done = model.command_line("--json")
+    assert done.returncode == 1
+    model.declare('uri = "http://127.0.0.1:9/x?token=topsecret3"\npath = "gone"\nmutable = true')
+    error = model.error()
+    assert "network" in error
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "model_data.toml"]
+    assert written
+    texts = [
+        done.stdout,
+        done.stderr,
+        error,
+        model.said.getvalue(),
+        *(path.read_bytes().decode("latin-1") for path in written),
+    ]
+    assert not [text for text in texts if "topsecret" in text]
+
+
+def test_user_and_password_come_from_netrc(
+    model: Model, hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password topsecret4\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    want(model, hostile, content=b"w")
+    assert model.actions() == ["fetched"]
+    assert hostile.asked[0].headers["authorization"].startswith("Basic ")
+
+
+def test_interruption_ends_at_once_and_keeps_what_has_arrived(model: Model, hostile: Hostile) -> None:
+    gate, started = threading.Event(), threading.Event()
+    running: list[subprocess.Popen[str]] = []
+
+    def interrupt_and_fall_silent(answer: Answer) -> None:
+        answer.serve(sent=5 * MB, then=partial(silence, answer))
+
+    def silence(answer: Answer) -> None:
+        started.wait(20)
+        running[0].send_signal(signal.SIGINT)
+        gate.wait(20)
+
+    want(model, hostile, interrupt_and_fall_silent)
+    command = [sys.executable, str(SCRIPT), "--package", str(model.root)]
+    running.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
+    started.set()
+    said = running[0].communicate(timeout=15)[1]
+    assert not gate.is_set()
+    gate.set()
+    assert running[0].returncode == 130
+    assert "interrupted" in said
+    assert set(model.files()) == {"w.bin.part", "w.bin.part.json"}
+    assert model.actions() == ["fetched"]
+    assert hostile.ranges("/w.bin")[-1].startswith("bytes=")
+    assert model.files() == {"w.bin": WEIGHTS}
+
+
+def test_second_download_waits_for_the_first(model: Model, hostile: Hostile) -> None:
+    second: list[subprocess.Popen[str]] = []
+
+    def start_another(answer: Answer) -> None:
+        command = [sys.executable, str(SCRIPT), "--package", str(model.root)]
+        second.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
+        assert second[0].stderr
+        assert "waiting for another download of it" in second[0].stderr.readline()
+        answer.serve()
+
+    want(model, hostile, start_another)
+    assert model.actions() == ["fetched"]
+    said = second[0].communicate(timeout=20)[1]
+    assert (second[0].returncode, said) == (0, "")
+    assert len(hostile.asked) == 1
+
+
+def test_proxy_is_used_when_the_environment_names_one(
+    model: Model, hostile: Hostile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", hostile.address)
+    hostile.put("http://weights.invalid/w", b"w")
+    model.declare(f'uri = "http://weights.invalid/w"\npath = "w"\nsha256 = "{sha256(b"w")}"')
+    assert model.actions() == ["fetched"]
