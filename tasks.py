@@ -3,14 +3,17 @@
 `invoke package --model foo` first brings everything upstream of `package` up to date, and runs only what is stale.
 """
 
+import os
 import sys
 from pathlib import Path
 
 from invoke import Exit, task
 
+# Invoke turns bytecode off, and then every no-op compiles the pipeline anew: 15 ms.
+sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
 sys.path.insert(0, str(Path(__file__).parent / "scripts"))
 
-from pipeline import verbs
+from pipeline import verbs  # noqa: E402
 
 HELP = {
     "model": "a model's name; repeat it for several (default: the one in invoke.yaml)",
@@ -18,7 +21,8 @@ HELP = {
     "models_dir": "where the <name>_mlflow_pkg directories live",
     "jobs": "how many commands may run at once",
     "dry_run": "say what would happen, write nothing",
-    "force": "run this step whatever is seen (without a name: the task's own)",
+    "force": "run the task's own step whatever is seen",
+    "force_step": "run this step whatever is seen",
     "json": "print one JSON document on stdout instead",
 }
 
@@ -29,14 +33,13 @@ def verb(**flags):
     def make(body):
         names = body.__code__.co_varnames[: body.__code__.co_argcount]
         known = {name: text for name, text in {**HELP, **flags}.items() if name in names}
-        return task(body, iterable=["model"], optional=["force"], help=known)
+        return task(body, iterable=["model"], help=known)
 
     return make
 
 
 def _do(call, context, flags, *arguments, **options):
-    request = verbs.Request.of(context.config.chain, flags)
-    code = verbs.run(lambda: call(request, *arguments, **options))
+    code = verbs.run(lambda: call(verbs.Request.of(context.config.chain, flags), *arguments, **options))
     if code:
         raise Exit(code=code)
 
@@ -54,13 +57,24 @@ def scaffold(
 
 
 @verb(upgrade="move the pins to the newest releases that fit")
-def compile_reqs(context, model, upgrade=False, all=False, models_dir="", jobs=0, dry_run=False, force="", json=False):
+def compile_reqs(
+    context,
+    model,
+    upgrade=False,
+    all=False,
+    models_dir="",
+    jobs=0,
+    dry_run=False,
+    force=False,
+    force_step="",
+    json=False,
+):
     """Pin requirements.in, with mlflow in the set, to requirements.txt."""
     _do(verbs.build, context, locals(), "compile-reqs", ["--upgrade"] * upgrade)
 
 
 @verb()
-def sync_env(context, model, all=False, models_dir="", jobs=0, dry_run=False, force="", json=False):
+def sync_env(context, model, all=False, models_dir="", jobs=0, dry_run=False, force=False, force_step="", json=False):
     """Build the model environment, .venv, from requirements.txt."""
     _do(verbs.build, context, locals(), "sync-env")
 
@@ -80,7 +94,8 @@ def download_data(
     models_dir="",
     jobs=0,
     dry_run=False,
-    force="",
+    force=False,
+    force_step="",
     json=False,
 ):
     """Bring the files that model_data.toml declares, verified, to model_data/."""
@@ -89,33 +104,42 @@ def download_data(
 
 
 @verb()
-def package(context, model, all=False, models_dir="", jobs=0, dry_run=False, force="", json=False):
+def package(context, model, all=False, models_dir="", jobs=0, dry_run=False, force=False, force_step="", json=False):
     """Save the MLflow Model, proven by a forward pass in a fresh process."""
     _do(verbs.build, context, locals(), "package")
 
 
 @verb()
-def payload(context, model, all=False, models_dir="", jobs=0, dry_run=False, force="", json=False):
+def payload(context, model, all=False, models_dir="", jobs=0, dry_run=False, force=False, force_step="", json=False):
     """Write a test payload from the model's signature; an edited one is kept."""
     _do(verbs.build, context, locals(), "payload")
 
 
 @verb()
-def predict(context, model, all=False, models_dir="", jobs=0, dry_run=False, force="", json=False):
+def predict(context, model, all=False, models_dir="", jobs=0, dry_run=False, force=False, force_step="", json=False):
     """Predict in-process, in the model environment."""
     _do(verbs.build, context, locals(), "predict")
 
 
 @verb(env_manager="how the served environment is made: uv, virtualenv, conda or local")
 def serve_predict(
-    context, model, env_manager="", all=False, models_dir="", jobs=0, dry_run=False, force="", json=False
+    context,
+    model,
+    env_manager="",
+    all=False,
+    models_dir="",
+    jobs=0,
+    dry_run=False,
+    force=False,
+    force_step="",
+    json=False,
 ):
     """Predict as a server does, in an environment rebuilt from the package alone."""
     _do(verbs.build, context, locals(), "serve-predict")
 
 
 @verb()
-def verify(context, model, all=False, models_dir="", jobs=0, dry_run=False, force="", json=False):
+def verify(context, model, all=False, models_dir="", jobs=0, dry_run=False, force=False, force_step="", json=False):
     """Prove that all ways of running the model agree."""
     _do(verbs.build, context, locals(), "verify")
 

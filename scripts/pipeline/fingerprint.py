@@ -7,33 +7,20 @@ was hashed. The change time cannot be set by a program, so an edit that restores
 from __future__ import annotations
 
 import errno
-import fnmatch
-import hashlib
 import os
-import re
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from .errors import UsageError
 from .staleness import MISSING, Seen
 from .step import Step
 
 # What editors, file managers and Python leave behind in a directory; it never counts.
-IGNORED: tuple[str, ...] = (
-    "__pycache__",
-    "*.py[co]",
-    "*~",
-    ".*.sw?",
-    ".#*",
-    "#*#",
-    "4913",
-    ".DS_Store",
-    "Thumbs.db",
-    ".nfs*",
-)
-IGNORED += (".ipynb_checkpoints", ".pytest_cache", ".mypy_cache", ".ruff_cache")
-_is_ignored = re.compile("|".join(fnmatch.translate(pattern) for pattern in IGNORED)).match
+_IGNORED = {"__pycache__", "4913", ".DS_Store", "Thumbs.db"}
+_IGNORED |= {".ipynb_checkpoints", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
+_IGNORED_ENDS = (".pyc", ".pyo", "~")
+_IGNORED_STARTS = (".#", ".nfs")
 
 # The kernel stamps a change with its coarse clock. A file changed within one tick of being hashed could change again
 # without another stamp, so hashing waits the tick out. Some file systems stamp whole seconds, and are not waited for.
@@ -41,6 +28,7 @@ _TICK_NS = 20_000_000
 _COARSE_NS = 2_000_000_000
 
 Entry = tuple[int, int, int, int, str]
+Lines = Callable[[bytes], bool]
 
 
 class StatCache:
@@ -58,20 +46,24 @@ class StatCache:
         self.entries: dict[str, Entry] = {}
         self.changed = False
 
-    def fingerprint(self, path: str, name: str, status: os.stat_result) -> str:
-        """Return the fingerprint of a regular file, hashing it where the cache does not know it."""
-        known = self.entries.get(name) or self._old.get(name)
+    def fingerprint(self, path: str, name: str, status: os.stat_result, counts: Lines | None = None) -> str:
+        """Return the fingerprint of a regular file, or of those lines that count, hashing what the cache lacks."""
         key = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        if known is not None and tuple(known[:4]) == key:
-            self.entries[name] = known
-            return known[4]
+        for known in (self.entries.get(name), self._old.get(name)):
+            if known is not None and known[:4] == key:
+                self.entries[name] = known
+                return known[4]
         self.changed = True
         self._rehashed.add(name)
         self.entries.pop(name, None)
-        value, settled = _hash(path)
+        value, settled = _hash(path, counts)
         if settled is not None:
             self.entries[name] = (*settled, value)
         return value
+
+    def adopt(self, other: StatCache) -> None:
+        """Learn what another process has hashed meanwhile."""
+        self._old.update(other.kept())
 
     def kept(self) -> Mapping[str, Entry]:
         """Return the entries to keep: what this run looked at, and the rest of what earlier ones knew."""
@@ -169,21 +161,26 @@ def _environment(path: str, name: str, cache: StatCache) -> Iterator[tuple[str, 
 
     Tens of thousands of installed files are not read at each build: each distribution's RECORD lists their hashes.
     """
-    settings = _text(os.path.join(path, "pyvenv.cfg"))
+    settings = dict(_settings(os.path.join(path, "pyvenv.cfg")))
     for key in ("home", "implementation", "version_info", "include-system-site-packages"):
-        value = re.search(rf"^{key}\s*=\s*(.*)$", settings, re.MULTILINE)
-        yield f"{name}: {key}", value.group(1).strip() if value else ""
+        yield f"{name}: {key}", settings.get(key, "")
     interpreter = os.path.realpath(os.path.join(path, "bin", "python"))
-    yield f"{name}: interpreter", _optional(interpreter, cache)
-    programs = [entry.name for entry in _list(os.path.join(path, "bin"))]
-    yield f"{name}: programs", _digest(sorted(programs))
+    yield f"{name}: interpreter", _optional(interpreter, f"{name}: interpreter", cache)
+    yield f"{name}: programs", " ".join(entry.name for entry in _list(os.path.join(path, "bin")))
     for library in _list(os.path.join(path, "lib")):
         packages = _list(os.path.join(library.path, "site-packages"))
-        yield f"{name}: modules", _digest(sorted(entry.name for entry in packages))
+        yield f"{name}: modules", " ".join(e.name for e in packages if not e.name.endswith(".dist-info"))
         for entry in packages:
             if entry.name.endswith(".dist-info"):
-                record = os.path.join(entry.path, "RECORD")
-                yield f"{name}: {entry.name[:-10].replace('-', ' ')}", _optional(record, cache)
+                distribution = f"{name}: {entry.name[:-10].replace('-', ' ')}"
+                yield distribution, _optional(os.path.join(entry.path, "RECORD"), distribution, cache, _stays_in_place)
+
+
+def _is_ignored(name: str) -> bool:
+    if name in _IGNORED or name.endswith(_IGNORED_ENDS) or name.startswith(_IGNORED_STARTS):
+        return True
+    swap = name.startswith(".") and name[:-1].endswith(".sw")
+    return swap or (name.startswith("#") and name.endswith("#"))
 
 
 def _list(path: str) -> list[os.DirEntry[str]]:
@@ -194,28 +191,36 @@ def _list(path: str) -> list[os.DirEntry[str]]:
         return []
 
 
-def _optional(path: str, cache: StatCache) -> str:
+def _optional(path: str, name: str, cache: StatCache, counts: Lines | None = None) -> str:
     try:
-        return cache.fingerprint(path, path, os.stat(path))
+        return cache.fingerprint(path, name, os.stat(path), counts)
     except FileNotFoundError:
         return MISSING
 
 
-def _text(path: str) -> str:
+def _settings(path: str) -> Iterator[tuple[str, str]]:
     with open(path, encoding="utf-8", errors="replace") as stream:
-        return stream.read()
+        for line in stream:
+            key, _, value = line.partition("=")
+            yield key.strip(), value.strip()
 
 
-def _digest(names: list[str]) -> str:
-    return "sha256:" + hashlib.sha256("\0".join(names).encode("utf-8", "surrogateescape")).hexdigest()
+def _stays_in_place(line: bytes) -> bool:
+    """Tell whether a line of a RECORD is of a file of the library: a started script holds the environment's path."""
+    return not line.startswith(b"../")
 
 
-def _hash(path: str) -> tuple[str, tuple[int, int, int, int] | None]:
+def _hash(path: str, counts: Lines | None = None) -> tuple[str, tuple[int, int, int, int] | None]:
     """Hash a file; also return the stat that the hash holds for, or None where a later edit might not show in it."""
+    import hashlib  # 3 ms: not on the way to a no-op
+
     with open(path, "rb") as stream:
         _wait_out_the_tick(os.fstat(stream.fileno()).st_ctime_ns)
         before, started = os.fstat(stream.fileno()), time.time_ns()
-        value = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
+        if counts is None:
+            value = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
+        else:
+            value = "sha256:" + hashlib.sha256(b"".join(line for line in stream if counts(line))).hexdigest()
         after = os.fstat(stream.fileno())
     margin = _COARSE_NS if after.st_ctime_ns % 1_000_000_000 == 0 else _TICK_NS
     key = (after.st_size, after.st_mtime_ns, after.st_ctime_ns, after.st_ino)

@@ -6,11 +6,13 @@ absent, with one line that says so.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ SCHEMA = 1
 _FIELDS = ("dependencies", "targets", "tools", "params", "versions")
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Ledger:
     """The records of one pipeline, by step.
 
@@ -42,6 +44,7 @@ class Ledger:
     records: dict[str, Seen] = field(default_factory=dict)
     runs: dict[str, str] = field(default_factory=dict)
     trouble: str = ""
+    _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def record(self, name: str) -> Seen | Reason:
         """Return the step's record, or the reason why there is none."""
@@ -51,23 +54,11 @@ class Ledger:
 
     def write(self, name: str, seen: Seen, run: str) -> None:
         """Record a success of step `name`; on failure the old record stands, on disk and in memory."""
-        old = dict(self.records), dict(self.runs)
-        self.records[name], self.runs[name] = seen, run
-        try:
-            self._save()
-        except OSError:
-            self.records, self.runs = old
-            raise
-
-    def forget(self, name: str) -> None:
-        """Drop the record of step `name`."""
-        if name in self.records:
-            del self.records[name], self.runs[name]
-            self._save()
-
-    def _save(self) -> None:
-        steps = {name: {"run": self.runs[name], **asdict(seen)} for name, seen in self.records.items()}
-        replace_json(self.path, {"schema": SCHEMA, "steps": steps})
+        with self._guard:  # steps that run at once record at once
+            records, runs = {**self.records, name: seen}, {**self.runs, name: run}
+            steps = {step: {"run": runs[step], **_plain(record)} for step, record in records.items()}
+            replace_json(self.path, {"schema": SCHEMA, "steps": steps})
+            self.records, self.runs = records, runs
 
 
 def load_ledger(root: Path) -> Ledger:
@@ -97,7 +88,8 @@ def load_stat_cache(root: Path) -> StatCache:
 def save_stat_cache(root: Path, cache: StatCache) -> None:
     """Keep the stat cache; one that cannot be written is no fault, it only costs hashing."""
     if cache.changed and (root / STATE_DIRECTORY).is_dir():
-        files = {name: entry for name, entry in cache.kept().items() if name in cache.entries or (root / name).exists()}
+        known = cache.kept().items()
+        files = {n: entry for n, entry in known if n in cache.entries or ": " in n or (root / n).exists()}
         try:
             replace_json(root / STATE_DIRECTORY / "stat.json", {"schema": SCHEMA, "files": files})
         except OSError:
@@ -128,30 +120,51 @@ def locked(
 
     state = root / STATE_DIRECTORY
     state.mkdir(parents=True, exist_ok=True)
-    holder = state / "holder.json"
     lock = FileLock(state / "lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        say(f"{root.name}: waiting for {_holder(holder)}")
+        say(f"{root.name}: waiting for {holder(root) or 'another build of it'}")
         while not lock.is_locked:
             if stopped():
                 raise StepError(root.name, "interrupted while it waited") from None
             with suppress(Timeout):
                 lock.acquire(timeout=0.5)
     try:
-        replace_json(holder, {"pid": os.getpid(), "task": task})
+        replace_json(_holder(root), {"pid": os.getpid(), "task": task})
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        _holder(root).unlink(missing_ok=True)
         lock.release()
 
 
-def _holder(path: Path) -> str:
-    document, trouble = _load_json(path)
-    if document is None or trouble:
-        return "another build of it"
-    return f"{document.get('task', 'another build of it')} (process {document.get('pid', 'unknown')})"
+@contextmanager
+def making(directory: Path) -> Iterator[None]:
+    """Hold the right to make a package in `directory`, which is made if need be; nothing of the lock stays in it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_held(root: Path) -> bool:
+    """Tell whether some build of the package at `root` is at work, or was killed at work."""
+    return _holder(root).exists()
+
+
+def holder(root: Path) -> str:
+    """Return what is at work on the package at `root` now, by its task and process; empty where nothing is known."""
+    document = _load_json(_holder(root))[0] or {}
+    if document.get("pid") == os.getpid() or not Path(f"/proc/{document.get('pid')}").exists():
+        return ""
+    return f"{document.get('task')} (process {document.get('pid')})"
+
+
+def _holder(root: Path) -> Path:
+    return root / STATE_DIRECTORY / "holder.json"
 
 
 def _load_json(path: Path) -> tuple[dict[str, Any] | None, str]:
@@ -174,6 +187,10 @@ def _seen(record: Mapping[str, Any]) -> Seen:
         if not isinstance(record[name], dict):
             raise TypeError(name)
     return Seen(**{name: record[name] for name in _FIELDS}, command=str(record["command"]))
+
+
+def _plain(seen: Seen) -> dict[str, Any]:
+    return {**{name: dict(getattr(seen, name)) for name in _FIELDS}, "command": seen.command}
 
 
 def _is_entry(entry: object) -> bool:

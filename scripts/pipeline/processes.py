@@ -9,9 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, Any
 
 from .errors import StepError
 from .step import Step
@@ -22,7 +23,7 @@ SCRIPTS = Path(__file__).resolve().parents[1]
 _TOOL_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT")
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Processes:
     """The commands now running, so that an interruption can end them all."""
 
@@ -37,35 +38,27 @@ class Processes:
     def run(self, step: Step, root: Path, run: str, log: Path | None) -> int:
         """Run a step's command to its end and return its exit code; nothing that it started outlives it."""
         with self._slots:
-            process = self._start(step, root, run, log)
             try:
-                return process.wait()
-            except BaseException:
-                self.stop()
-                raise
+                return self._finish(self._start(step, root, run, log))
             finally:
-                with self._guard:
-                    self._running.discard(process)
                 kill_run(run)
+
+    def _finish(self, process: subprocess.Popen[bytes]) -> int:
+        try:
+            return process.wait()
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            with self._guard:
+                self._running.discard(process)
 
     def _start(self, step: Step, root: Path, run: str, log: Path | None) -> subprocess.Popen[bytes]:
         with self._guard:
             if self.stopped:
                 raise StepError(step.name, "interrupted before it started")
-            output = log.open("wb") if log else None
-            try:
-                process = subprocess.Popen(
-                    step.argv(),
-                    cwd=root if root.is_dir() else root.parent,
-                    env=clean_environment(os.environ, {**step.env, RUN_VARIABLE: run}),
-                    stdin=subprocess.DEVNULL,
-                    stdout=output or sys.stderr,
-                    stderr=None if step.live or not output else subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            finally:
-                if output:
-                    output.close()
+            with log.open("wb") if log else nullcontext(sys.stderr) as output:
+                process = _popen(step, root, run, output, None if step.live or not log else subprocess.STDOUT)
             self._running.add(process)
             return process
 
@@ -94,6 +87,24 @@ def clean_environment(environment: Mapping[str, str], extra: Mapping[str, str]) 
     own = str(Path(sys.prefix, "bin"))
     kept["PATH"] = os.pathsep.join(part for part in environment.get("PATH", "").split(os.pathsep) if part != own)
     return {**kept, **extra}
+
+
+def _popen(step: Step, root: Path, run: str, output: IO[Any], errors: int | None) -> subprocess.Popen[bytes]:
+    words = step.argv()
+    try:
+        return subprocess.Popen(
+            words,
+            cwd=root if root.is_dir() else root.parent,
+            env=clean_environment(os.environ, {**step.env, RUN_VARIABLE: run}),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise StepError(
+            step.name, "it cannot be started", expected=f"a program {words[0]}", got=error.strerror
+        ) from error
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

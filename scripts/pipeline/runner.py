@@ -7,14 +7,14 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import PipelineError, StepError, UsageError
+from .fingerprint import StatCache
 from .graph import order, unknown_step
-from .ledger import load_ledger, locked, save_stat_cache
+from .ledger import is_held, load_ledger, locked, making, save_stat_cache
 from .processes import Processes
 from .staleness import MISSING, Reason, Seen, Why, as_made, edited
 from .step import STATE_DIRECTORY, Step
@@ -67,7 +67,7 @@ def status(steps: Sequence[Step], target: str | None = None, root: str | Path = 
     return build(steps, target, root, dry_run=True)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Builder:
     """How to build: settings, and whom to tell.
 
@@ -102,6 +102,8 @@ class Builder:
         if self.dry_run or len(pipelines) == 1 or self.jobs == 1:
             with _terminable():
                 return [self.build(pipeline, target) for pipeline in pipelines]
+        from concurrent.futures import ThreadPoolExecutor  # 1 ms: not on the way to a no-op
+
         with _terminable(), ThreadPoolExecutor(self.jobs) as pool:
             try:
                 return [future.result() for future in [pool.submit(self.build, each, target) for each in pipelines]]
@@ -111,7 +113,23 @@ class Builder:
                 raise
 
     def build(self, pipeline: Pipeline, target: str | None = None) -> Result:
-        """Build one pipeline. Where nothing is stale, no lock is taken and next to nothing is written."""
+        """Build one pipeline. Where nothing is stale, no lock is taken and next to nothing is written.
+
+        What cannot be written, and what a pipeline's own declaration has against it, is this pipeline's failure alone.
+        """
+        if pipeline.fault:
+            return self._failed(pipeline, target, pipeline.fault)
+        try:
+            return self._build(pipeline, target)
+        except OSError as fault:
+            return self._failed(pipeline, target, _unwritable(fault, pipeline.root))
+
+    def _failed(self, pipeline: Pipeline, target: str | None, error: PipelineError) -> Result:
+        outcome = Outcome(target or "declaration", "failed", error=error)
+        self.tell(pipeline, outcome)
+        return Result(pipeline.name, (outcome,))
+
+    def _build(self, pipeline: Pipeline, target: str | None) -> Result:
         steps = order(pipeline.steps, goal_of(pipeline.steps, target))
         for name in self.force:
             if name not in {step.name for step in pipeline.steps}:
@@ -121,16 +139,17 @@ class Builder:
         outcomes = walk.go(would_run)
         if walk.ledger.trouble:
             self.say(f"{pipeline.name}: {walk.ledger.trouble}; nothing is taken as built")
-        unusable = any(outcome.action == "failed" for outcome in outcomes)
-        if self.dry_run or unusable or (all(o.action == "up-to-date" for o in outcomes) and not walk.interrupted):
+        settled = all(outcome.action == "up-to-date" for outcome in outcomes) and not walk.interrupted
+        unusable = any(outcome.action == "failed" for outcome in outcomes) and not is_held(pipeline.root)
+        if self.dry_run or unusable or settled:
             for outcome in told:
                 self.tell(pipeline, outcome)
             if not self.dry_run:
                 save_stat_cache(pipeline.root, walk.cache)
             return Result(pipeline.name, outcomes)
-        return self._build_stale(pipeline, steps)
+        return self._build_stale(pipeline, steps, walk.cache)
 
-    def _build_stale(self, pipeline: Pipeline, steps: Sequence[Step]) -> Result:
+    def _build_stale(self, pipeline: Pipeline, steps: Sequence[Step], hashed: StatCache) -> Result:
         made = None if pipeline.root.is_dir() else self._make_root(pipeline, steps[0])
         if made and made.error:
             skipped = (Outcome(step.name, "skipped", note=f"{made.step} failed") for step in steps[1:])
@@ -142,6 +161,7 @@ class Builder:
             undone = self._recover(pipeline)
             walk = Walk(pipeline, steps, self.force, lambda outcome: self.tell(pipeline, outcome))
             walk.interrupted, walk.stop = undone, self.processes.stop
+            walk.cache.adopt(hashed)
             try:
                 return Result(pipeline.name, walk.go(lambda *stale: self._act(walk, made, *stale), self.jobs))
             finally:
@@ -153,11 +173,16 @@ class Builder:
             self.say(f"{pipeline.name}: {name} was cut off last time; what it left is undone")
         return undone
 
-    def _make_root(self, pipeline: Pipeline, step: Step) -> Outcome:
-        """Run the first step where the pipeline's directory is not there yet, so that nothing can be kept in it."""
+    def _make_root(self, pipeline: Pipeline, step: Step) -> Outcome | None:
+        """Run the first step where the pipeline's directory is not there yet, so that nothing can be kept in it.
+
+        Return None where another build has made it meanwhile.
+        """
         started = time.monotonic()
-        pipeline.root.parent.mkdir(parents=True, exist_ok=True)
-        code = self.processes.run(step, pipeline.root, os.urandom(8).hex(), None)
+        with making(pipeline.root.parent):
+            if pipeline.root.is_dir():
+                return None
+            code = self.processes.run(step, pipeline.root, os.urandom(8).hex(), None)
         error = _failure(step, code, "above") if code else None
         reasons = (Reason(Why.TARGET_MISSING, pipeline.root.name),)
         return Outcome(step.name, "failed" if error else "ran", reasons, time.monotonic() - started, error)
@@ -174,8 +199,7 @@ class Builder:
         except PipelineError as fault:
             error = fault
         except OSError as fault:
-            place = str(fault.filename or walk.pipeline.root)
-            error = StepError(place, "cannot be written", got=fault.strerror, advice="Mend it and build again.")
+            error = _unwritable(fault, walk.pipeline.root)
         action = "failed" if error else "ran"
         return Outcome(step.name, action, reasons, time.monotonic() - started, error)
 
@@ -216,6 +240,11 @@ def _failure(step: Step, code: int, where: str) -> PipelineError:
     kind = UsageError if code == 2 else StepError
     fault = f"ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
     return kind(step.name, fault, advice=f"What it said is {where}.")
+
+
+def _unwritable(fault: OSError, root: Path) -> StepError:
+    place = str(fault.filename or root)
+    return StepError(place, "cannot be written", got=fault.strerror, advice="Mend it and build again.")
 
 
 def _refuse_unfinished(step: Step, before: Seen, after: Seen) -> None:

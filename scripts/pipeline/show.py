@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 
 from .errors import UsageError
 from .graph import order
-from .staleness import Reason, Scalar, decide
+from .staleness import Reason, decide
+from .step import Scalar
 from .walk import Pipeline, Walk
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from .ledger import Ledger, replace_json
 from .step import STATE_DIRECTORY, Step
 
 RUN_VARIABLE = "PIPELINE_RUN"
+_PATIENCE_SECONDS = 5.0
 
 
 class Transaction:
@@ -82,7 +84,7 @@ def interrupted(root: Path) -> tuple[str, ...]:
 def recover(root: Path, ledger: Ledger) -> tuple[str, ...]:
     """Tidy up after runs that were cut off, and return the steps whose work was undone.
 
-    Call it with the lock held: then whoever wrote a journal is gone.
+    Call it with the lock held: then whoever wrote a journal is gone. The old records stand, as the old targets do.
     """
     undone = []
     for name in interrupted(root):
@@ -92,7 +94,6 @@ def recover(root: Path, ledger: Ledger) -> tuple[str, ...]:
         kill_run(run)
         if ledger.runs.get(name) != run:
             _restore(root, run, plan)
-            ledger.forget(name)
             undone.append(name)
         _finish(root, journal, run)
     shutil.rmtree(root / STATE_DIRECTORY / "aside", ignore_errors=True)
@@ -102,10 +103,12 @@ def recover(root: Path, ledger: Ledger) -> tuple[str, ...]:
 
 
 def kill_run(run: str) -> None:
-    """End every process that a run started and that still lives, its descendants included."""
-    for pid in _processes(run):
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
+    """End every process that a run started, its descendants included, and wait until they are gone."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while (alive := list(_processes(run))) and time.monotonic() < deadline:
+        for pid in alive:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def remove(path: Path) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TextIO
 
 from . import report
-from .errors import run_main
+from .errors import PipelineError, UsageError, run_main
 from .model_steps import CHEAP, COSTLY, ENVIRONMENT, SCAFFOLD, pipeline_for
 from .packages import REPOSITORY, Package, names, require
 from .processes import run_script
@@ -18,8 +17,7 @@ from .step import STATE_DIRECTORY
 from .walk import Outcome, Pipeline
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """One call: which models, with which settings and flags.
 
     Parameters
@@ -33,8 +31,10 @@ class Request:
         Fields of each Package.
     jobs : int
     dry_run, as_json : bool
-    force : str or bool
-        The step to run whatever is seen; True means the task's own.
+    force : bool
+        Whether the task's own step runs whatever is seen.
+    force_step : str
+        Another step that runs whatever is seen.
     """
 
     models: tuple[str, ...]
@@ -44,12 +44,15 @@ class Request:
     jobs: int = 1
     dry_run: bool = False
     as_json: bool = False
-    force: str | bool = ""
+    force: bool = False
+    force_step: str = ""
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], flags: Mapping[str, Any]) -> Request:
         """Make a request of invoke.yaml's ``chain`` section and a task's flags."""
-        own = flags.get("models_dir")
+        own, jobs = flags.get("models_dir"), int(flags.get("jobs") or settings["jobs"])
+        if jobs < 1:
+            raise UsageError("--jobs", "out of range", expected="at least 1", got=str(jobs))
         return cls(
             models=tuple(dict.fromkeys(flags.get("model") or [settings["model"]])),
             every=bool(flags.get("all")),
@@ -58,10 +61,11 @@ class Request:
                 "env_manager": flags.get("env_manager") or settings["env_manager"],
                 "generate_hashes": bool(settings["generate_hashes"]),
             },
-            jobs=int(flags.get("jobs") or settings["jobs"]),
+            jobs=jobs,
             dry_run=bool(flags.get("dry_run")),
             as_json=bool(flags.get("json")),
-            force=flags.get("force") or "",
+            force=bool(flags.get("force")),
+            force_step=flags.get("force_step") or "",
         )
 
     def packages(self) -> list[Package]:
@@ -70,38 +74,45 @@ class Request:
         return [Package(name, self.models_dir, **self.common) for name in wanted]
 
     def pipelines(self, extra: Mapping[str, Sequence[str]] | None = None) -> list[Pipeline]:
-        """Return the chains of the packages that are meant.
+        """Return the chains of the packages that are meant; what one package declares wrongly is its own fault alone.
 
         Raises
         ------
         UsageError
             If a model does not exist, with the nearest name that does.
         """
-        return [pipeline_for(require(package), extra or {}) for package in self.packages()]
+        return [_declared(package, extra or {}) for package in [require(package) for package in self.packages()]]
+
+
+def _declared(package: Package, extra: Mapping[str, Sequence[str]]) -> Pipeline:
+    try:
+        return pipeline_for(package, extra)
+    except PipelineError as fault:
+        return Pipeline(package.root, (), package.name, fault)
 
 
 def build(request: Request, goal: str, extra: Sequence[str] = ()) -> int:
     """Bring `goal` of each model up to date; `extra` arguments make its command run, for this once."""
-    forced = (goal if request.force is True else str(request.force),) if request.force else ()
-    return _build(request, request.pipelines({goal: extra}), goal, (*forced, *([goal] if extra else [])))
+    forced = [goal] * (request.force or bool(extra)) + [request.force_step] * bool(request.force_step)
+    return _build(request, request.pipelines({goal: extra}), goal, tuple(forced))
 
 
 def scaffold(request: Request, archetype: str, *, update: bool, diff: bool) -> int:
     """Make packages that do not exist, and refresh the tool's files in those that do."""
-    flags = ["--diff"] * diff + ["--update"] * update
-    if flags:
+    if update or diff:
+        flags = ["--diff"] if diff or request.dry_run else ["--update"]
         return max(
             run_script(SCAFFOLD, "--target", str(each.models_dir), "--model-name", each.name, *flags)
             for each in request.packages()
         )
     extra = {"scaffold": ["--model-archetype", archetype] if archetype else []}
-    return _build(request, [pipeline_for(package, extra) for package in request.packages()], "scaffold", ())
+    return _build(request, [_declared(package, extra) for package in request.packages()], "scaffold", ())
 
 
 def _build(request: Request, pipelines: Sequence[Pipeline], goal: str, force: tuple[str, ...]) -> int:
     def tell(pipeline: Pipeline, outcome: Outcome) -> None:
         if not request.as_json:
-            print(report.line(outcome, pipeline.name if len(pipelines) > 1 else ""), flush=True)
+            _write(sys.stdout, report.line(outcome, pipeline.name if len(pipelines) > 1 else ""))
         if outcome.error:
             _say(f"error: {outcome.error}")
 
@@ -126,7 +137,7 @@ def clean(request: Request, *, environment: bool = False, everything: bool = Fal
     from .clean import clean as clean_pipeline
 
     steps = {*CHEAP, *(COSTLY if everything else ()), *(ENVIRONMENT if environment or everything else ())}
-    for pipeline in request.pipelines():
+    for pipeline in _usable(request):
         for text in clean_pipeline(pipeline, steps, state=everything, dry_run=request.dry_run):
             print(text)
     return 0
@@ -136,24 +147,35 @@ def explain(request: Request, step: str) -> int:
     """Show every dependency of a step: what the record says, what is there now."""
     from . import show
 
-    facts = [show.facts(pipeline, step) for pipeline in request.pipelines()]
+    facts = [show.facts(pipeline, step) for pipeline in _usable(request)]
     print(show.as_json(facts) if request.as_json else "\n\n".join(show.as_text(each) for each in facts))
     return 0
 
 
 def graph(request: Request, svg: str) -> int:
-    """Print the chain as Mermaid text and draw it as SVG."""
+    """Print the chain as Mermaid text and draw it as SVG, unless there is no package yet to keep the picture in."""
     from . import picture
 
-    for pipeline, result in zip(
-        pipelines := request.pipelines(), Builder(dry_run=True).build_all(pipelines), strict=True
-    ):
+    pipelines = _usable(request)
+    if svg and len(pipelines) > 1:
+        raise UsageError("--svg", "one file for several models", advice="Name one --model, or leave --svg out.")
+    for pipeline in pipelines:
+        result = Builder(dry_run=True).build(pipeline)
         print(picture.mermaid(pipeline, result))
-        target = Path(svg) if svg else pipeline.root / STATE_DIRECTORY / "graph.svg"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(picture.svg(pipeline, result), encoding="utf-8")
-        _say(f"drawn: {target}")
+        if svg or pipeline.root.is_dir():
+            target = Path(svg) if svg else pipeline.root / STATE_DIRECTORY / "graph.svg"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(picture.svg(pipeline, result), encoding="utf-8")
+            _say(f"drawn: {target}")
     return 0
+
+
+def _usable(request: Request) -> list[Pipeline]:
+    pipelines = request.pipelines()
+    for pipeline in pipelines:
+        if pipeline.fault:
+            raise pipeline.fault
+    return pipelines
 
 
 def run(verb: Callable[[], int]) -> int:
@@ -162,4 +184,10 @@ def run(verb: Callable[[], int]) -> int:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    _write(sys.stderr, text)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write a line in one piece: models are built in threads, and `print` writes the line's end apart."""
+    stream.write(text + "\n")
+    stream.flush()

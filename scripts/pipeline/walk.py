@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from .errors import PipelineError, UsageError
 from .fingerprint import StatCache, see
 from .graph import check
-from .ledger import Ledger, load_ledger, load_stat_cache
+from .ledger import Ledger, holder, load_ledger, load_stat_cache
 from .staleness import MISSING, Reason, Seen, Why, decide
-from .step import Step
+from .step import Step, overlaps
 from .transaction import interrupted
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one step.
 
     ``action`` is one of ran, up-to-date, failed, skipped, would-run.
@@ -44,13 +45,11 @@ class Outcome:
         return "pending" if all(reason.code is Why.UPSTREAM for reason in self.reasons) else "stale"
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """What became of a pipeline, in the order of its steps."""
 
     name: str
     outcomes: tuple[Outcome, ...]
-    notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -73,20 +72,23 @@ class Pipeline:
     """Steps with the directory that their paths are relative to.
 
     The first step may make that directory: where there is none yet, that step runs before anything is kept in it.
+    ``fault`` says why the steps of a pipeline could not even be told; ``before`` names the steps directly before each.
     """
 
     root: Path
     steps: tuple[Step, ...]
     name: str = ""
+    fault: PipelineError | None = None
+    before: Mapping[str, frozenset[str]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check(self.steps)
+        object.__setattr__(self, "before", check(self.steps))
 
 
 Act = Callable[[Step, Seen, tuple[Reason, ...]], Outcome]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Walk:
     """One walk over a pipeline's steps, with what it knows of them.
 
@@ -118,7 +120,7 @@ class Walk:
         self.ledger = load_ledger(self.pipeline.root)
         self.cache = load_stat_cache(self.pipeline.root)
         self.interrupted = self.interrupted or interrupted(self.pipeline.root)
-        self._before = check(self.pipeline.steps)
+        self._before = self.pipeline.before
         self._memo: dict[str, Mapping[str, str]] = {}
         self._guard = threading.Lock()
 
@@ -127,24 +129,32 @@ class Walk:
         with self._guard:
             if fresh:
                 self._memo.clear()
+                self.cache.adopt(load_stat_cache(self.pipeline.root))
             return see(step, str(self.pipeline.root), self.cache, self._memo)
 
     def record(self, step: Step) -> Seen | Reason:
-        """Return the step's record, or why there is none to trust."""
-        return Reason(Why.INTERRUPTED) if step.name in self.interrupted else self.ledger.record(step.name)
+        """Return the step's record, or why there is none."""
+        return self.ledger.record(step.name)
 
     def judge(self, step: Step, earlier: Mapping[str, Outcome]) -> tuple[Seen, tuple[Reason, ...]]:
         """Read and decide; no reasons means up to date."""
         seen, record = self.look(step), self.record(step)
-        ahead = [
-            outcome
-            for name, outcome in earlier.items()
-            if outcome.action == "would-run" and name in self._before[step.name]
-        ]
-        _refuse_unusable(step, seen, record, self.pipeline.root, pending=bool(ahead))
-        verdict = decide(step, seen, record)
+        coming = [name for name, outcome in earlier.items() if outcome.action == "would-run"]
+        _refuse_unusable(step, seen, record, self.pipeline.root, self._made_by(coming))
+        known = self._cut_off() if step.name in self.interrupted else decide(step, seen, record).reasons
         forced = (Reason(Why.FORCED),) if step.name in self.force else ()
-        return seen, (*forced, *verdict.reasons, *(Reason(Why.UPSTREAM, outcome.step) for outcome in ahead))
+        ahead = (Reason(Why.UPSTREAM, name) for name in coming if name in self._before[step.name])
+        return seen, (*forced, *known, *ahead)
+
+    def _cut_off(self) -> tuple[Reason]:
+        at_work = holder(self.pipeline.root)
+        return (Reason(Why.RUNNING, at_work) if at_work else Reason(Why.INTERRUPTED),)
+
+    def _made_by(self, names: Collection[str]) -> tuple[str, ...]:
+        """Return what these steps will write; where there is no directory yet, the first step may write anything."""
+        if not self.pipeline.root.is_dir():
+            return ("",)
+        return tuple(target for step in self.steps if step.name in names for target in step.targets)
 
     def go(self, act: Act, jobs: int = 1) -> tuple[Outcome, ...]:
         """Walk: each step as soon as those before it are done; what follows a failure is skipped."""
@@ -156,7 +166,7 @@ class Walk:
             done[outcome.step] = outcome
             self.tell(outcome)
 
-        with ThreadPoolExecutor(max(1, jobs)) as pool:
+        with _threads(jobs) as pool:
             try:
                 while waiting or running:
                     for step in [step for step in waiting if self._before[step.name] <= done.keys()]:
@@ -164,7 +174,7 @@ class Walk:
                         outcome = self._settle(step, done)
                         if isinstance(outcome, Outcome):
                             finish(outcome)
-                        elif jobs > 1:
+                        elif pool:
                             running[pool.submit(act, step, *outcome)] = step
                         else:
                             finish(act(step, *outcome))
@@ -189,15 +199,25 @@ class Walk:
         return (seen, reasons) if reasons else Outcome(step.name, "up-to-date")
 
 
+def _threads(jobs: int) -> AbstractContextManager[Any]:
+    """Return a pool of threads, or nothing where there is no need of one."""
+    if jobs == 1:
+        return nullcontext()
+    from concurrent.futures import ThreadPoolExecutor  # 1 ms: not on the way to a no-op
+
+    return ThreadPoolExecutor(jobs)
+
+
 def would_run(step: Step, seen: Seen, reasons: tuple[Reason, ...]) -> Outcome:
     """Act of a status and of a dry run: nothing happens."""
     return Outcome(step.name, "would-run", reasons)
 
 
-def _refuse_unusable(step: Step, seen: Seen, record: Seen | Reason, root: Path, *, pending: bool) -> None:
+def _refuse_unusable(step: Step, seen: Seen, record: Seen | Reason, root: Path, coming: Collection[str]) -> None:
     """Refuse a dependency that is missing, or that was a file and is a directory now, or the other way round."""
     for name in step.dependencies:
-        if seen.dependencies.get(name) == MISSING and not pending:
+        missing = seen.dependencies.get(name) == MISSING
+        if missing and not any(target == "" or overlaps(target, name) for target in coming):
             raise UsageError(
                 f"{root.name}/{name}", "it is missing", advice=f"Step {step.name!r} reads it: restore or write it."
             )
