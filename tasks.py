@@ -39,7 +39,11 @@ def verb(**flags):
 
 
 def _do(call, context, flags, *arguments, **options):
-    code = verbs.run(lambda: call(verbs.Request.of(context.config.chain, flags), *arguments, **options))
+    _run(lambda: call(verbs.Request.of(context.config.chain, flags), *arguments, **options))
+
+
+def _run(call):
+    code = verbs.run(call)
     if code:
         raise Exit(code=code)
 
@@ -99,8 +103,7 @@ def download_data(
     json=False,
 ):
     """Bring the files that model_data.toml declares, verified, to model_data/."""
-    extra = ["--lock"] * lock + ["--check"] * check + ["--offline"] * offline
-    _do(verbs.build, context, locals(), "download-data", extra)
+    _do(verbs.download, context, locals(), lock=lock, check=check, offline=offline)
 
 
 @verb()
@@ -160,6 +163,12 @@ def explain(context, model, step="", models_dir="", json=False):
 def graph(context, model, svg="", models_dir=""):
     """Print the chain with its files and states as Mermaid text, and draw it as SVG."""
     _do(verbs.graph, context, locals(), svg)
+
+
+@task(help={"prune": "remove what was not used for so many days; 0 for all", "json": HELP["json"]})
+def cache(context, prune="", json=False):
+    """Show or prune the cache of downloads that all models share."""
+    _run(lambda: verbs.cache(prune, as_json=json))
 
 
 @verb(env="the model environment, too", all="everything that steps made")

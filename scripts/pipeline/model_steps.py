@@ -14,6 +14,7 @@ from .step import Step
 from .walk import Pipeline
 
 SCAFFOLD = "generate_model_pkg_dir_structure"
+DOWNLOAD = "download_data"
 MODEL, PAYLOAD = "mlflow_model_artifacts", "test_input_payload.json"
 PREDICTED, SERVED, VERIFIED = "predict_output.json", "test_output.json", "verification.json"
 # What the packager reads, as far as names alone tell; what else it reads, it reports.
@@ -78,7 +79,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
         ),
         step(
             "download-data",
-            _tool("download_data"),
+            _tool(DOWNLOAD),
             dependencies=("model_data.toml", *([".venv"] if package.runs_commands() else [])),
             targets=package.data(),
             tools=_own("scripts/download_data.py", "scripts/downloads"),

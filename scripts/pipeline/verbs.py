@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TextIO
 
 from . import report
 from .errors import PipelineError, UsageError, run_main
-from .model_steps import CHEAP, COSTLY, ENVIRONMENT, SCAFFOLD, pipeline_for
+from .model_steps import CHEAP, COSTLY, DOWNLOAD, ENVIRONMENT, SCAFFOLD, pipeline_for
 from .packages import REPOSITORY, Package, names, require
 from .processes import run_script
 from .runner import Builder
@@ -97,6 +97,26 @@ def build(request: Request, goal: str, extra: Sequence[str] = ()) -> int:
     return _build(request, request.pipelines({goal: extra}), goal, tuple(forced))
 
 
+def download(request: Request, *, lock: bool, check: bool, offline: bool) -> int:
+    """Bring the declared data. A lock writes into model_data.toml and a check brings nothing: neither is a build."""
+    if not lock and not check:
+        return build(request, "download-data", ["--offline"] * offline)
+    flags = ["--lock"] * lock + ["--check"] * check + ["--offline"] * offline + ["--json"] * request.as_json
+    packages = [require(package) for package in request.packages()]
+    if lock:
+        # A package must be there, and a source that is a command runs in the model environment.
+        goal = "sync-env" if any(package.runs_commands() for package in packages) else "scaffold"
+        code = _build(request._replace(as_json=False), request.pipelines(), goal, ())
+        if code:
+            return code
+    return max(run_script(DOWNLOAD, "--package", str(package.root), *flags) for package in packages)
+
+
+def cache(prune: str, *, as_json: bool) -> int:
+    """Show or prune the cache of downloads."""
+    return run_script("download_cache", *(["--prune", prune] if prune else []), *["--json"] * as_json)
+
+
 def scaffold(request: Request, archetype: str, *, update: bool, diff: bool) -> int:
     """Make packages that do not exist, and refresh the tool's files in those that do."""
     if update or diff:
@@ -129,7 +149,30 @@ def status(request: Request, *, quiet: bool = False) -> int:
         print(report.document(results))
     elif not quiet:
         print(report.status_text(results))
+        for package in request.packages():
+            for name in _orphans(package):
+                print(
+                    f"{package.name}: model_data/{name} is an orphan: no source declares it; `invoke clean` removes it"
+                )
     return max((result.exit_code or int(not result.up_to_date) for result in results), default=0)
+
+
+def _orphans(package: Package) -> list[str]:
+    """Return the files in model_data/ that came from a source which is no longer declared."""
+    if not (package.root / "model_data" / ".sources.json").is_file():
+        return []
+    from downloads.orphans import orphans
+
+    return orphans(package.root)
+
+
+def _remove_orphans(package: Package) -> list[str]:
+    """Remove the orphans, and return a line for each: removed, or kept because it was edited."""
+    from downloads.orphans import remove_orphans
+
+    removed, kept = remove_orphans(package.root)
+    lines = [f"{package.name}: removed model_data/{name}: no source declares it" for name in removed]
+    return [*lines, *(f"{package.name}: kept model_data/{name}: it was edited, so it may be yours" for name in kept)]
 
 
 def clean(request: Request, *, environment: bool = False, everything: bool = False) -> int:
@@ -140,6 +183,12 @@ def clean(request: Request, *, environment: bool = False, everything: bool = Fal
     for pipeline in _usable(request):
         for text in clean_pipeline(pipeline, steps, state=everything, dry_run=request.dry_run):
             print(text)
+    for package in request.packages():
+        if request.dry_run:
+            lines = [f"{package.name}: would remove model_data/{name}" for name in _orphans(package)]
+        else:
+            lines = _remove_orphans(package) if _orphans(package) else []
+        print("".join(f"{line}\n" for line in lines), end="")
     return 0
 
 

@@ -1,0 +1,37 @@
+#!/usr/bin/env python
+"""Show the cache of downloads that all models and clones share, or prune it. model_data/ stays as it is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+from downloads.cache import Cache, cache_directory
+from downloads.cache_report import cache_json, cache_lines
+from pipeline.errors import run_main
+
+DAY = 86400
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prune", type=float, metavar="DAYS", help="remove what was not used for so many days; 0: all")
+    parser.add_argument("--json", action="store_true", help="print one JSON list on stdout")
+    args = parser.parse_args(argv)
+    directory = cache_directory(os.environ)
+    cache = Cache(directory)
+    if args.prune is not None:
+        removed = cache.prune(args.prune * DAY)
+        print(f"{directory}: removed {len(removed)} files", file=sys.stderr)
+    contents = cache.contents()
+    print(json.dumps(cache_json(contents), indent=1) if args.json else "\n".join(cache_lines(contents, time.time())))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))

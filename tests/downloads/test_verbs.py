@@ -1,0 +1,75 @@
+"""The verbs of Invoke around downloads: a lock, the cache, and what a removed source leaves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import generate_model_pkg_dir_structure as scaffold
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """Return a package that declares one file of this machine, without its sha256."""
+    (tmp_path / "models").mkdir()
+    assert scaffold.main(["--model-name", "foo", "--target", str(tmp_path / "models")]) == 0
+    (tmp_path / "w.bin").write_text("weights")
+    root = tmp_path / "models" / "foo_mlflow_pkg"
+    source = f'# mine\n[[source]]\nuri = "{(tmp_path / "w.bin").as_uri()}"\npath = "w.bin"\n'
+    (root / "model_data.toml").write_text(source)
+    return root
+
+
+def invoke(package: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "invoke", *words]
+    if words[0] != "cache":
+        command += ["--model", "foo", "--models-dir", str(package.parent)]
+    environment = {**os.environ, "MODEL_DATA_CACHE": str(package.parents[1] / "cache")}
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    print(done.stdout, done.stderr)
+    return done
+
+
+def test_lock_fills_in_what_a_build_refused_to_guess(package: Path) -> None:
+    assert invoke(package, "download-data").returncode == 2
+    assert invoke(package, "download-data", "--lock").returncode == 0
+    text = (package / "model_data.toml").read_text()
+    assert hashlib.sha256(b"weights").hexdigest() in text
+    assert text.startswith("# mine\n")
+    assert invoke(package, "download-data").returncode == 0
+    assert (package / "model_data" / "w.bin").read_text() == "weights"
+
+
+def test_check_finds_a_changed_byte(package: Path) -> None:
+    assert invoke(package, "download-data", "--lock").returncode == 0
+    assert invoke(package, "download-data", "--check").returncode == 0
+    (package / "model_data" / "w.bin").write_text("weightz")
+    done = invoke(package, "download-data", "--check")
+    assert done.returncode == 1
+    assert "w.bin" in done.stderr
+
+
+def test_file_of_a_removed_source_is_an_orphan_that_clean_removes(package: Path) -> None:
+    assert invoke(package, "download-data", "--lock").returncode == 0
+    (package / "model_data" / "mine.bin").write_text("mine")
+    (package / "model_data.toml").write_text("# nothing\n")
+    assert "model_data/w.bin is an orphan" in invoke(package, "status").stdout
+    assert "would remove model_data/w.bin" in invoke(package, "clean", "--dry-run").stdout
+    assert (package / "model_data" / "w.bin").exists()
+    assert "removed model_data/w.bin" in invoke(package, "clean").stdout
+    assert not (package / "model_data" / "w.bin").exists()
+    assert (package / "model_data" / "mine.bin").read_text() == "mine"
+    assert "orphan" not in invoke(package, "status").stdout
+
+
+def test_cache_shows_what_it_holds_and_prunes_it(package: Path) -> None:
+    assert "0 files" in invoke(package, "cache").stdout
+    assert json.loads(invoke(package, "cache", "--json").stdout) == []
+    assert "removed 0 files" in invoke(package, "cache", "--prune", "0").stderr
