@@ -28,7 +28,7 @@ _KINDS = {
     "package": {"package", "member", "path", "sha256", "unpack", "mutable"},
     "command": {"command", "outputs", "path", "sha256", "mutable"},
 }
-_KEYS = sorted(set().union(*_KINDS.values()))
+KEYS = sorted(set().union(*_KINDS.values()))
 _TYPES: Mapping[str, type] = {"unpack": bool, "mutable": bool, "outputs": list}
 _PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._, -]*\])?==[A-Za-z0-9.!+_-]+")
 _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)(://|:(?=10\.))")
@@ -122,15 +122,15 @@ def _tables(document: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], list[
 
 def _table_problems(table: Mapping[str, Any]) -> Iterator[str]:
     kinds = [kind for kind in _KINDS if kind in table]
-    unknown = [key for key in table if key not in _KEYS]
-    yield from (f"unknown key {key!r}{_nearest(key, _KEYS)}" for key in unknown)
+    unknown = [key for key in table if key not in KEYS]
+    yield from (f"unknown key {key!r}{_nearest(key, KEYS)}" for key in unknown)
     if len(kinds) != 1:
         yield f"expected exactly one of uri, package, command, got {' and '.join(kinds) or 'none'}"
         return
     wrong = [f"{key}: expected {_a(_TYPES.get(key, str))}, got {value!r}" for key, value in table.items()
-             if key in _KEYS and not isinstance(value, _TYPES.get(key, str))]  # fmt: skip
+             if key in KEYS and not isinstance(value, _TYPES.get(key, str))]  # fmt: skip
     yield from wrong
-    foreign = [key for key in table if key in _KEYS and key not in _KINDS[kinds[0]]]
+    foreign = [key for key in table if key in KEYS and key not in _KINDS[kinds[0]]]
     yield from (f"{key}: it does not go with {kinds[0]}" for key in foreign)
     if not wrong:
         yield from _CHECKS[kinds[0]](table)
