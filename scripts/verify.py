@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Show that the ways of running a model agree: in-process, served, and, for the stored example, when it was packaged.
+"""Show that the ways of running a model agree: in-process, served, over REST, and when it was packaged.
 
 Each answer is held to the output signature and compared with the in-process one. Floats may differ by the tolerance in
 the model's metadata (TOLERANCE of model_spec.py), all else must be equal. The verdict is a table and a JSON file; where
@@ -31,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     files = read_model(args.model_uri)
     tolerance = Tolerance(**(files.metadata.get("tolerance") or {}))
     answers = {"in-process": args.predict_output, "served": args.test_output}
+    answers |= {"rest": args.rest_output} if args.rest_output else {}
     routes = compare_routes(files, answers, _golden(args.model_uri, args.json_payload_file, files), tolerance)
     ok = all(route.agrees for route in routes)
     result = {"ok": ok, "routes": [route.entry() for route in routes]}
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model-uri", required=True, help="the model: a local path or any URI that MLflow resolves")
     parser.add_argument("--predict-output", type=Path, required=True, help="the answer of predict_func.py")
     parser.add_argument("--test-output", type=Path, required=True, help="the answer of serve_predict.py")
+    parser.add_argument("--rest-output", type=Path, help="the answer of its server")
     parser.add_argument("--output-path", type=Path, default=Path("verification.json"), help="default: %(default)s")
     parser.add_argument("--json-payload-file", type=Path, help="what was asked; if the example, its output counts too")
     return parser

@@ -1,4 +1,4 @@
-"""The ways of running a model, compared: in-process, served, and its example when it was packaged."""
+"""The ways of running a model, compared: in-process, served, over REST, and its example when it was packaged."""
 
 from __future__ import annotations
 

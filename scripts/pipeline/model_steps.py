@@ -17,12 +17,14 @@ SCAFFOLD = "generate_model_pkg_dir_structure"
 DOWNLOAD = "download_data"
 MODEL, PAYLOAD = "mlflow_model_artifacts", "test_input_payload.json"
 PREDICTED, SERVED, VERIFIED = "predict_output.json", "test_output.json", "verification.json"
+REST, REPORT = "rest_output.json", "serve_report.json"
 # What the packager reads, as far as names alone tell; what else it reads, it reports.
 AUTHORED = ("model_spec.py", "model_code", "model_data", "mlflow_packager.py", "model_side")
 LOCKED = ("requirements.txt", ".python-version", ".venv")
 TOOLS_OWN = ("mlflow_packager.py", "model_side")
+SERVING = ("scripts/environments", "scripts/model_side", "scripts/serving")
 ASK = f"--model-uri {MODEL} --json-payload-file {PAYLOAD}"
-COMPARE = f"{ASK} --predict-output {PREDICTED} --test-output {SERVED}"
+COMPARE = f"{ASK} --predict-output {PREDICTED} --test-output {SERVED} --rest-output {REST}"
 # What `invoke clean` removes: what is quickly made again; the environment; what takes an index or a download.
 CHEAP = ("package", "payload", "predict", "serve-predict", "verify")
 ENVIRONMENT = ("sync-env",)
@@ -47,6 +49,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
     pins = _there(package, "constraints.txt", "overrides.txt", "uv.toml")
     example = [f"examples/{package.name}"] if package.example else []
     overlay = "".join(f" --overlay {{repository}}/{path}" for path in example)
+    strict = f" --strict --env-manager {package.env_manager}" if package.strict else ""
     hashes = " --generate-hashes" if package.generate_hashes else ""
     return (
         step(
@@ -116,10 +119,10 @@ def steps_for(package: Package) -> tuple[Step, ...]:
         ),
         step(
             "serve-predict",
-            _tool(f"serve_predict {ASK} --output-path {SERVED} --env-manager {package.env_manager}"),
-            dependencies=(MODEL, PAYLOAD, ".venv"),
-            targets=(SERVED,),
-            tools={**_own("scripts/serve_predict.py", "scripts/environments", "scripts/model_side"), **files},
+            _tool(f"serve_predict {ASK} --output-path {SERVED} --rest-output {REST} --report {REPORT}{strict}"),
+            dependencies=(MODEL, PAYLOAD, *([".venv"] if strict else [])),
+            targets=(SERVED, REST, REPORT),
+            tools={**_own("scripts/serve_predict.py", *SERVING), **files},
             params=settings,
             versions=uv,
             atomic=True,
@@ -127,7 +130,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
         step(
             "verify",
             _model(f"{{scripts}}/verify.py {COMPARE} --output-path {VERIFIED}"),
-            dependencies=(MODEL, PAYLOAD, PREDICTED, SERVED, ".venv"),
+            dependencies=(MODEL, PAYLOAD, PREDICTED, SERVED, REST, ".venv"),
             targets=(VERIFIED,),
             tools=_own("scripts/verify.py", "scripts/model_side"),
             atomic=True,

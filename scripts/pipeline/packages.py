@@ -24,14 +24,17 @@ class Package(NamedTuple):
         The model's name.
     models_dir : Path
         The directory that holds ``<name>_mlflow_pkg``.
+    strict : bool
+        Whether test_output.json comes from the manual way's command, unaltered, with MLflow's own environment.
     env_manager : str
-        How `mlflow models predict` makes the served environment.
+        Who makes that one.
     generate_hashes : bool
         Whether requirements.txt pins the hash of every file.
     """
 
     name: str
     models_dir: Path
+    strict: bool = False
     env_manager: str = "uv"
     generate_hashes: bool = False
 

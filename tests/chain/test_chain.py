@@ -61,7 +61,7 @@ def test_build_runs_nothing_and_imports_no_mlflow_when_nothing_changed(built: Pa
 def test_verification_says_that_all_routes_agree(built: Package) -> None:
     verification = json.loads((built.root / "verification.json").read_text())
     assert verification["ok"] is True
-    assert {route["route"] for route in verification["routes"]} == {"in-process", "served", "golden"}
+    assert {route["route"] for route in verification["routes"]} == {"in-process", "served", "rest", "golden"}
 
 
 def test_comment_in_requirements_reruns_compile_reqs_alone(built: Package) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,14 @@ class Echo(PythonModel):
 
 set_model(Echo())
 '''
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep rebuilt environments out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MODEL_ENVIRONMENT_CACHE", str(tmp_path_factory.mktemp("environments")))
+        yield
 
 
 @pytest.fixture(scope="session")

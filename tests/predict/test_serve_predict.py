@@ -1,8 +1,9 @@
-"""serve_predict runs the manual way's command; a missing program and a failing model are told as such."""
+"""serve_predict answers from the rebuilt environment, or hands the manual way's command to MLflow."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,10 +14,13 @@ import pytest
 import serve_predict as command
 
 from model_side.errors import UsageError
+from serving.predict import author_part, require_manager
+from serving.rebuilt import cache_directory
 
 SMALL = ["mlflow-skinny", "numpy", "pandas"]
 CODE = '''
 import sys
+from importlib.metadata import distributions
 
 import numpy as np
 from mlflow.models import set_model
@@ -27,7 +31,8 @@ class Echo(PythonModel):
     """Print, and fail where the URI says so."""
 
     def predict(self, context, model_input, params=None):
-        print("the model's own words, from", sys.prefix)
+        installed = sorted(f"{each.name}=={each.version}" for each in distributions())
+        print("the model's own words, from", sys.prefix, *installed)
         if model_input["uri"].iloc[0] == "bad":
             raise ValueError("cannot open it")
         return np.full((len(model_input), 2), 0.5, "float32")
@@ -40,16 +45,16 @@ set_model(Echo())
 @pytest.mark.parametrize(("manager", "program"), [("virtualenv", "pyenv"), ("conda", "conda")])
 def test_program_is_named_with_how_to_get_it_when_it_is_missing(manager: str, program: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"{program}: not found: --env-manager {manager} needs it. .*http|Install"):
-        command.require_manager(manager, {"PATH": str(tmp_path)})
+        require_manager(manager, {"PATH": str(tmp_path)})
 
 
 @pytest.mark.parametrize("manager", ["uv", "local"])
 def test_no_program_is_asked_for_when_the_manager_needs_none(manager: str, tmp_path: Path) -> None:
-    command.require_manager(manager, {"PATH": str(tmp_path)})
+    require_manager(manager, {"PATH": str(tmp_path)})
 
 
 def test_conda_is_taken_when_the_environment_names_it(tmp_path: Path) -> None:
-    command.require_manager("conda", {"PATH": str(tmp_path), "CONDA_EXE": "/opt/conda/bin/conda"})
+    require_manager("conda", {"PATH": str(tmp_path), "CONDA_EXE": "/opt/conda/bin/conda"})
 
 
 LOG = """INFO mlflow: start
@@ -67,10 +72,10 @@ mlflow.exceptions.MlflowException: exit 1
 
 
 def test_traceback_starts_in_the_models_code_when_the_log_has_one() -> None:
-    shown = command.author_part(LOG.splitlines(keepends=True), "/p/model")
+    shown = author_part(LOG.splitlines(keepends=True), "/p/model")
     assert shown.splitlines()[1].startswith('  File "/p/model/code/model_code/foo.py"')
     assert shown.splitlines()[-1] == "ValueError: x"
-    assert command.author_part(LOG.splitlines(keepends=True), "/p/other") == ""
+    assert author_part(LOG.splitlines(keepends=True), "/p/other") == ""
 
 
 @pytest.fixture(scope="module")
@@ -86,27 +91,40 @@ def model(save_model: Callable[..., Path]) -> Path:
     )
 
 
-def serve(model: Path, directory: Path, uri: str, manager: str) -> subprocess.CompletedProcess[str]:
+def serve(model: Path, directory: Path, uri: str, *flags: str) -> subprocess.CompletedProcess[str]:
     (directory / "payload.json").write_text(json.dumps({"inputs": {"uri": [uri]}}), encoding="utf-8")
     argv = [sys.executable, command.__file__, "--model-uri", str(model), "--json-payload-file", "payload.json"]
-    argv += ["--output-path", "answer.json", "--env-manager", manager]
+    argv += ["--output-path", "answer.json", *flags]
     return subprocess.run(argv, cwd=directory, capture_output=True, text=True, check=False)
 
 
+def seen_by_the_model(done: subprocess.CompletedProcess[str]) -> tuple[str, list[str]]:
+    """Return the model's sys.prefix and what is installed there."""
+    assert done.returncode == 0, done.stderr
+    prefix, *distributions = done.stderr.partition("the model's own words, from ")[2].splitlines()[0].split()
+    return prefix, distributions
+
+
 def test_payload_is_refused_before_anything_starts_when_it_has_a_placeholder(model: Path, tmp_path: Path) -> None:
-    done = serve(model, tmp_path, "<string: uri>", "uv")
+    done = serve(model, tmp_path, "<string: uri>")
     assert done.returncode == 2
     assert "still the placeholder" in done.stderr
     assert "mlflow.models" not in done.stderr
 
 
+def test_other_manager_is_refused_when_strict_is_not_asked_for(model: Path, tmp_path: Path) -> None:
+    done = serve(model, tmp_path, "a", "--env-manager", "conda")
+    assert done.returncode == 2
+    assert "--env-manager conda: it needs --strict" in done.stderr
+
+
 @pytest.mark.e2e
 def test_answer_is_written_and_kept_when_a_later_call_fails_in_the_model(model: Path, tmp_path: Path) -> None:
-    done = serve(model, tmp_path, "a", "local")
+    done = serve(model, tmp_path, "a", "--strict", "--env-manager", "local")
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert json.loads((tmp_path / "answer.json").read_text(encoding="utf-8")) == {"predictions": [[0.5, 0.5]]}
-    done = serve(model, tmp_path, "bad", "local")
+    done = serve(model, tmp_path, "bad", "--rest-output", "rest.json", "--report", "report.json")
     assert done.returncode == 1
     tail = done.stderr[done.stderr.rindex("Traceback") :]
     assert "served.py" in tail.splitlines()[1]
@@ -116,10 +134,28 @@ def test_answer_is_written_and_kept_when_a_later_call_fails_in_the_model(model: 
 
 
 @pytest.mark.e2e
-def test_answer_comes_from_an_environment_of_its_own_when_uv_builds_it(model: Path, tmp_path: Path) -> None:
-    done = serve(model, tmp_path, "a", "uv")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == ""
-    assert json.loads((tmp_path / "answer.json").read_text(encoding="utf-8")) == {"predictions": [[0.5, 0.5]]}
-    prefix = done.stderr.partition("the model's own words, from ")[2].splitlines()[0]
-    assert prefix not in ("", sys.prefix)
+def test_rebuilt_environment_and_mlflows_own_give_the_same_from_the_same_packages(model: Path, tmp_path: Path) -> None:
+    answer = tmp_path / "answer.json"
+    prefix, distributions = seen_by_the_model(serve(model, tmp_path, "a"))
+    rebuilt = answer.read_bytes()
+    assert prefix.startswith(str(cache_directory(os.environ)))
+    assert {"mlflow-skinny", "numpy", "pandas"} <= {each.partition("==")[0] for each in distributions}
+    answer.unlink()
+    other, same = seen_by_the_model(serve(model, tmp_path, "a", "--strict"))
+    assert not {other, prefix} & {"", sys.prefix}
+    assert other != prefix
+    assert same == distributions
+    assert answer.read_bytes() == rebuilt
+
+
+@pytest.mark.e2e
+def test_server_answers_the_same_and_the_report_is_reproducible(model: Path, tmp_path: Path) -> None:
+    flags = ("--rest-output", "rest.json", "--report", "report.json", "--parallel", "2")
+    assert serve(model, tmp_path, "a", *flags).returncode == 0
+    first = (tmp_path / "report.json").read_bytes()
+    assert (tmp_path / "rest.json").read_bytes() == (tmp_path / "answer.json").read_bytes()
+    assert str(Path.home()).encode() not in first
+    done = serve(model, tmp_path, "a", *flags)
+    assert "MLflow answers instead of refusing: unknown-key" in done.stderr
+    assert "rebuilding" not in done.stderr
+    assert (tmp_path / "report.json").read_bytes() == first

@@ -80,6 +80,20 @@ def test_verdict_is_kept_aside_and_cells_are_shown_when_routes_differ(
     assert not (tmp_path / "verification.failed.json").exists()
 
 
+def test_rest_counts_as_a_route_when_its_answer_is_given(
+    model_dir: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["--model-uri", str(model_dir(PAIR)), "--output-path", str(tmp_path / "verification.json")]
+    for flag, predictions in (("predict", ANSWER), ("test", ANSWER), ("rest", [[0.5, 1.6]])):
+        path = tmp_path / f"{flag}.json"
+        path.write_text(json.dumps({"predictions": predictions}), encoding="utf-8")
+        argv += [f"--{flag}-output", str(path)]
+    assert run_main(lambda: command.main(argv)) == 1
+    agree = {"in-process": "agrees", "served": "agrees", "rest": "differs"}
+    assert statuses(tmp_path, "verification.failed.json") == agree
+    assert "not every route agrees: rest" in capsys.readouterr().err
+
+
 def test_tolerance_is_the_models_when_its_metadata_has_one(
     model_dir: Callable[..., Path], check: Callable[..., int]
 ) -> None:

@@ -1,0 +1,167 @@
+"""The environment that a model's receiver gets: rebuilt from the MLflow Model's own files alone, checked, and kept.
+
+It is made with uv as `mlflow models predict --env-manager uv` makes it, but once: its directory is named after what it
+is made of. It is built beside its place and gets there by one rename, so that what has the name is complete.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from environments.uv import interpreter, run_uv
+from pipeline.errors import StepError, UsageError
+from pipeline.processes import clean_environment
+
+from .installed import altered_files, installed, pin_faults, pins
+from .recipe import PYTHON_ENV, REQUIREMENTS, Recipe, digest, read_recipe
+
+VARIABLE = "MODEL_ENVIRONMENT_CACHE"
+BUILT = "built.json"
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """An environment, checked and ready.
+
+    Parameters
+    ----------
+    path : Path
+    recipe : Recipe
+    distributions : mapping of str to str
+        Versions by name.
+    """
+
+    path: Path
+    recipe: Recipe
+    distributions: Mapping[str, str]
+
+    def program(self, name: str) -> str:
+        """Return the path of one of its programs."""
+        return str(self.path / "bin" / name)
+
+    def variables(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables for its programs: nothing of the caller's Python, and its own programs found first."""
+        made = clean_environment(environment, {"VIRTUAL_ENV": str(self.path)})
+        made.pop("PYTHONDONTWRITEBYTECODE", None)  # what is compiled at the first use is there at the next
+        return {**made, "PATH": f"{self.path / 'bin'}:{made['PATH']}", "MLFLOW_UV_AUTO_DETECT": "false"}
+
+    def facts(self) -> dict[str, Any]:
+        """Return what tells this environment from any other."""
+        pinned = pins(self.recipe.files.get(REQUIREMENTS, ""))
+        loose = [f"{name}=={version}" for name, version in sorted(self.distributions.items()) if name not in pinned]
+        return {
+            "fingerprint": self.recipe.fingerprint,
+            REQUIREMENTS: digest(self.recipe.files.get(REQUIREMENTS, "")),
+            "python": self.recipe.python,
+            "distributions": len(self.distributions),
+            "not_pinned": loose,
+        }
+
+
+def cache_directory(environment: Mapping[str, str]) -> Path:
+    """Return where environments are kept: $MODEL_ENVIRONMENT_CACHE, else in $XDG_CACHE_HOME, else in ~/.cache."""
+    if environment.get(VARIABLE):
+        return Path(environment[VARIABLE]).expanduser().absolute()
+    home = environment.get("XDG_CACHE_HOME", "")
+    base = Path(home) if home.startswith("/") else Path.home() / ".cache"
+    return base / "mlflow-model-chain" / "environments"
+
+
+def rebuilt_environment(model: Path, environment: Mapping[str, str]) -> Rebuilt:
+    """Return the environment of the MLflow Model in the directory `model`: the kept one if it is whole, else a new one.
+
+    Raises
+    ------
+    UsageError
+        If the model's requirements cannot be installed.
+    StepError
+        If the index cannot be reached, or what was installed is not what was asked for.
+    """
+    recipe = read_recipe(model, environment)
+    place = cache_directory(environment) / recipe.fingerprint.removeprefix("sha256:")[:32]
+    with _locked(place):
+        if wrong := faults(place, recipe):
+            _say(f"rebuilding the model's environment: {wrong}")
+            _build(recipe, place)
+        if wrong := faults(place, recipe):
+            advice = "An edit in place of an installed file reaches uv's cache: run `uv cache clean`, then try again."
+            raise StepError("rebuilt environment", wrong, advice=advice)
+    path = place.resolve()
+    return Rebuilt(path, recipe, installed(path))
+
+
+def faults(place: Path, recipe: Recipe) -> str:
+    """Return the first thing that is wrong with the environment at `place`, nothing if it can be used."""
+    if not place.is_dir():
+        return "it was not built yet"
+    if not (place / "bin" / "python").exists():
+        return "its Python is gone"
+    found = installed(place)
+    try:
+        built = json.loads((place / BUILT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return f"{BUILT} cannot be read"
+    wanted = {**built, **pins(recipe.files.get(REQUIREMENTS, ""))}
+    differing = list(pin_faults(found, wanted))
+    differing += [f"{name}: expected none, got {found[name]}" for name in sorted(found.keys() - wanted.keys())]
+    altered = next(altered_files(place), None)
+    return "; ".join(differing[:3]) or (f"{altered} is not as it was installed" if altered else "")
+
+
+def _build(recipe: Recipe, place: Path) -> None:
+    part = place.with_name(f"{place.name}.part")
+    for old in (part, place):
+        if old.exists():
+            shutil.rmtree(old)
+    try:
+        _install(recipe, part)
+        (part / BUILT).write_text(json.dumps(installed(part), indent=1), encoding="utf-8")
+        part.rename(place)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _install(recipe: Recipe, part: Path) -> None:
+    """Make the environment by uv, where no file but the model's own is near."""
+    uv_env = {"UV_LINK_MODE": "hardlink"}  # never "symlink": the environment would change with uv's cache
+    python = interpreter(recipe.python)
+    # Its scripts find their Python beside them, so that it can be moved to its place.
+    run_uv(["venv", "--quiet", "--no-project", "--relocatable", "--python", python, part.name], part.parent, PYTHON_ENV)
+    for name, text in recipe.files.items():
+        (part / name).write_text(text, encoding="utf-8")
+    for lines in filter(None, (recipe.build_dependencies, recipe.dependencies)):
+        install = ["pip", "install", "--quiet", "--python", "bin/python", "--requirements", "-"]
+        run_uv(install, part, REQUIREMENTS, given="\n".join(lines), env=uv_env)
+
+
+@contextmanager
+def _locked(place: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{place}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            _say("waiting for another process that builds or checks the same environment")
+            lock.acquire()
+    except OSError as error:
+        raise UsageError(
+            str(place.parent), "cannot be written", got=error.strerror, advice=f"Set {VARIABLE} to another directory."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

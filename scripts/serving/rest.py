@@ -1,0 +1,193 @@
+"""Ask a server over REST: the payload, what must be refused, and several at once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+from model_side.contract import Tolerance, as_array, compare
+from model_side.errors import StepError
+from model_side.model_files import ModelFiles
+from model_side.negatives import Negative, negative_payloads
+from model_side.payloads import predictions_from_json
+
+from .answering import listener, require_environment
+from .rebuilt import Rebuilt
+from .server import HOST, Server
+
+SUBJECT = "REST"
+OK = 200
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to ask.
+
+    Parameters
+    ----------
+    path : Path
+        The payload's file; its name tells its kind.
+    payload : mapping
+        What is in it.
+    files : ModelFiles
+        Of the model.
+    parallel : int
+        How many requests at once.
+    seconds : float
+        How long an answer may take.
+    """
+
+    path: Path
+    payload: Mapping[str, Any]
+    files: ModelFiles
+    parallel: int
+    seconds: float
+
+    @property
+    def body(self) -> str:
+        """Return what is sent."""
+        return self.path.read_text(encoding="utf-8")
+
+    @property
+    def kind(self) -> str:
+        """Return its content type."""
+        return "text/csv" if self.path.suffix == ".csv" else "application/json"
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What came of it.
+
+    Parameters
+    ----------
+    answer : str
+        The server's answer, as it came.
+    report : mapping
+        What does not change from run to run: who answered, what was refused, what was not.
+    coerced : tuple of Negative
+        Payloads that must be refused, and were answered.
+    """
+
+    answer: str
+    report: Mapping[str, Any]
+    coerced: tuple[Negative, ...]
+
+
+def rest_route(server: Server, environment: Rebuilt, request: Request) -> Rest:
+    """Ask a server that is up, and check who answers.
+
+    Raises
+    ------
+    StepError
+        If it is not the environment's own, does not answer, or does not answer as it must.
+    """
+    interpreter = require_environment(listener(server.port, server.process.pid), environment)
+    try:
+        answer = ask(server.port, request)
+        negatives = negative_payloads(request.payload, request.files.signature)
+        statuses = {each.name: status_of(server.port, each, request.seconds) for each in negatives}
+        require_equal(server.port, request, answer)
+    except StepError as error:
+        raise server.failure(str(error)) from error
+    coerced = tuple(each for each in negatives if statuses[each.name] == OK)
+    report = {
+        "environment": environment.facts(),
+        "answered_by": {"interpreter": interpreter, **_versions(environment.program("python"))},
+        "refused": {name: status for name, status in statuses.items() if status != OK},
+        "coerced": {each.name: each.why for each in coerced},
+        "equal_answers_at_once": request.parallel,
+    }
+    return Rest(answer, report, coerced)
+
+
+def ask(port: int, request: Request) -> str:
+    """Return the answer to a payload that fits.
+
+    Raises
+    ------
+    StepError
+        If it is not an answer of MLflow.
+    """
+    status, text = _post(port, request.body, request.kind, request.seconds)
+    if status != OK:
+        got = f"status {status}: {_message(text)}"
+        raise StepError(SUBJECT, "the payload was refused", expected=f"status {OK}", got=got)
+    predictions_from_json(text, subject=SUBJECT)
+    return text
+
+
+def status_of(port: int, negative: Negative, seconds: float) -> int:
+    """Return the status of the answer to a payload that must be refused.
+
+    Raises
+    ------
+    StepError
+        If the answer is neither a refusal nor predictions, or there is none.
+    """
+    status, text = _post(port, json.dumps(negative.payload), "application/json", seconds)
+    if status != OK and not 400 <= status < 500:
+        got = f"status {status}: {_message(text)}"
+        raise StepError(SUBJECT, f"payload {negative.name} ({negative.why})", expected="a refusal, 4xx", got=got)
+    return status
+
+
+def require_equal(port: int, request: Request, expected: str) -> None:
+    """Send the same payload several times at once, and hold the answers to the first one.
+
+    Raises
+    ------
+    StepError
+        If one differs by more than the model's tolerance.
+    """
+    with ThreadPoolExecutor(request.parallel) as pool:
+        answers = list(pool.map(lambda _: ask(port, request), range(request.parallel)))
+    wrong = sum(not _same(expected, answer, request.files) for answer in answers)
+    if wrong:
+        fault = f"{wrong} of {request.parallel} answers given at once differ from the one given alone"
+        raise StepError(SUBJECT, fault, advice="predict must not change what other calls read: the model, or files.")
+
+
+def _post(port: int, body: str, kind: str, seconds: float) -> tuple[int, str]:
+    connection = HTTPConnection(HOST, port, timeout=seconds)
+    try:
+        connection.request("POST", "/invocations", body.encode(), {"Content-Type": kind})
+        response = connection.getresponse()
+        return response.status, response.read().decode("utf-8", errors="replace")
+    except (OSError, HTTPException) as error:
+        raise StepError(SUBJECT, "the server did not answer", got=repr(error)) from error
+    finally:
+        connection.close()
+
+
+def _same(expected: str, got: str, files: ModelFiles) -> bool:
+    if expected == got:
+        return True
+    tolerance = Tolerance(**(files.metadata.get("tolerance") or {}))
+    one, other = (as_array(predictions_from_json(text, subject=SUBJECT), files.signature) for text in (expected, got))
+    return compare(one, other, tolerance).agrees
+
+
+def _versions(python: str) -> dict[str, str]:
+    """Return what an interpreter says of itself, its place in words that are the same on every machine."""
+    code = (
+        "import json, pathlib, platform, sys; from importlib.metadata import version; "
+        "inside = pathlib.Path(sys.executable).parent.parent.samefile(sys.prefix) and sys.prefix != sys.base_prefix; "
+        "print(json.dumps({'sys.prefix': 'the rebuilt environment' if inside else sys.prefix, "
+        "'python': platform.python_version(), 'mlflow': version('mlflow-skinny')}))"
+    )
+    done = subprocess.run([python, "-I", "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
+
+
+def _message(text: str) -> Any:
+    try:
+        return json.loads(text)["message"]
+    except (ValueError, KeyError, TypeError):
+        return text[:500]

@@ -1,0 +1,148 @@
+"""`mlflow models serve` for as long as a block runs: up and answering, or gone, whatever ends the block."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import IO
+
+from model_side.errors import StepError, UsageError
+
+from .answering import listener
+from .rebuilt import Rebuilt
+
+HOST = "127.0.0.1"
+LEASH = Path(__file__).with_name("leash.py")
+POLL_SECONDS, GRACE_SECONDS = 0.05, 5.0
+SHOWN_LINES = 60  # of the log of a server that died
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that was started.
+
+    Parameters
+    ----------
+    port : int
+        On 127.0.0.1.
+    process : Popen
+        What holds it: the leader of its group, in a session of its own.
+    log : Path or None
+        What it says; None where it says it on this process's stderr.
+    """
+
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path | None
+
+    def wait_until_up(self, seconds: float) -> None:
+        """Wait until it answers.
+
+        Raises
+        ------
+        StepError
+            At once if it ends, or when the time is over; with the end of its log.
+        """
+        deadline = time.monotonic() + seconds
+        while not _answers(self.port):
+            with suppress(subprocess.TimeoutExpired):
+                code = self.process.wait(POLL_SECONDS)
+                raise self.failure(f"it ended with exit code {code} before it answered")
+            if time.monotonic() > deadline:
+                raise self.failure(f"it did not answer within {seconds:g} s")
+
+    def failure(self, fault: str) -> StepError:
+        """Return an error with the end of the log in front."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log else []
+        shown = "\n".join(lines[-SHOWN_LINES:])
+        return StepError("mlflow models serve", fault, advice="Its log is above.", author_traceback=shown)
+
+    def stop(self) -> None:
+        """End it: asked first, then made to, with all that it started."""
+        if (pid := listener(self.port, self.process.pid)) is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(GRACE_SECONDS)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.communicate()
+
+
+@contextmanager
+def serving(
+    model_uri: str, environment: Rebuilt, log: Path | None, *, port: int = 0, seconds: float = 600
+) -> Iterator[Server]:
+    """Start `mlflow models serve` on a model and give it at once; wait for it with `Server.wait_until_up`.
+
+    Parameters
+    ----------
+    model_uri : str
+    environment : Rebuilt
+        Whose mlflow it is.
+    log : Path or None
+        Where it says what it says; None means this process's stderr.
+    port : int
+        0 means any that is free.
+    seconds : float
+        How long one request may take.
+    """
+    with _reserved(port) as held:
+        command = [environment.program("mlflow"), "models", "serve", "--env-manager", "local", "--model-uri", model_uri]
+        command += ["--host", HOST, "--port", str(held), "--timeout", str(int(seconds))]
+        with _output(log) as output:
+            process = subprocess.Popen(
+                [sys.executable, "-I", str(LEASH), *command],
+                env=environment.variables(os.environ),
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        server = Server(held, process, log)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def _reserved(port: int) -> Iterator[int]:
+    """Hold a port without listening: nobody else is given it, and the server may still take it."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            holder.bind((HOST, port))
+        except OSError as error:
+            advice = "Take another with --port, or let one be found."
+            raise UsageError(f"port {port}", "cannot be used", got=error.strerror, advice=advice) from error
+        yield holder.getsockname()[1]
+
+
+@contextmanager
+def _output(log: Path | None) -> Iterator[IO[bytes]]:
+    if log is None:
+        yield sys.stderr.buffer
+        return
+    with log.open("wb") as stream:
+        yield stream
+
+
+def _answers(port: int) -> bool:
+    connection = HTTPConnection(HOST, port, timeout=10)
+    try:
+        connection.request("GET", "/ping")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,171 @@
+"""The rebuilt environment: what decides it, when it is reused, and what is never taken for whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import UsageError
+from serving.installed import altered_files, installed, pins
+from serving.rebuilt import VARIABLE, cache_directory, faults, rebuilt_environment
+from serving.recipe import read_recipe
+
+PIN = f"filelock=={version('filelock')}"
+LOCK = """
+# a comment
+aiohttp==3.1.0 \\
+    --hash=sha256:00
+Typing_Extensions==4.01.0  # via x
+uvicorn[standard]==0.30.0
+colorama==0.4 ; sys_platform == 'win32'
+loose>=1
+--index-url https://example.org/simple
+"""
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes what of an MLflow Model decides its environment."""
+
+    def write(requirements: str = PIN, python: str = "") -> Path:
+        directory = tmp_path / "model"
+        directory.mkdir(exist_ok=True)
+        asked = python or ".".join(str(part) for part in sys.version_info[:3])
+        (directory / "python_env.yaml").write_text(f"python: {asked}\ndependencies:\n- -r requirements.txt\n")
+        (directory / "requirements.txt").write_text(f"{requirements}\n")
+        return directory
+
+    return write
+
+
+@pytest.fixture
+def variables(tmp_path: Path) -> dict[str, str]:
+    return {**os.environ, VARIABLE: str(tmp_path / "the cache")}
+
+
+def made_by_hand(root: Path, **versions: str) -> Path:
+    """Write what uv leaves of distributions with one file each."""
+    site = root / "lib" / "python3.11" / "site-packages"
+    for name, each in versions.items():
+        record = site / f"{name}-{each}.dist-info" / "RECORD"
+        record.parent.mkdir(parents=True)
+        (site / f"{name}.py").write_text("x = 1\n")
+        record.write_text(f"{name}.py,sha256=00,6\n{name}-{each}.dist-info/RECORD,,\n")
+    return root
+
+
+def test_pins_are_the_exact_ones_without_a_condition() -> None:
+    assert pins(LOCK) == {"aiohttp": "3.1.0", "typing-extensions": "4.1.0", "uvicorn": "0.30.0"}
+
+
+def test_installed_and_altered_are_read_from_the_records(tmp_path: Path) -> None:
+    environment = made_by_hand(tmp_path, Typing_Extensions="4.1", idna="3.0")
+    assert installed(environment) == {"typing-extensions": "4.1", "idna": "3.0"}
+    assert list(altered_files(environment)) == []
+    (environment / "lib/python3.11/site-packages/idna.py").write_text("x = 12\n")
+    assert list(altered_files(environment)) == ["idna.py"]
+    (environment / "lib/python3.11/site-packages/idna.py").unlink()
+    assert list(altered_files(environment)) == ["idna.py"]
+
+
+def test_environment_is_refused_for_a_reason_when_it_is_not_what_was_built(
+    tmp_path: Path, model: Callable[..., Path], variables: Mapping[str, str]
+) -> None:
+    recipe, place = read_recipe(model("idna==3.0"), variables), tmp_path / "place"
+    assert faults(place, recipe) == "it was not built yet"
+    made_by_hand(place, idna="3.0", six="1.0")
+    assert faults(place, recipe) == "its Python is gone"
+    (place / "bin").mkdir()
+    (place / "bin" / "python").symlink_to(sys.executable)
+    assert faults(place, recipe) == "built.json cannot be read"
+    (place / "built.json").write_text('{"idna": "3.0"}')
+    assert faults(place, recipe) == "six: expected none, got 1.0"
+    (place / "built.json").write_text('{"idna": "3.0", "six": "1.1"}')
+    assert faults(place, recipe) == "six: expected 1.1, got 1.0"
+    (place / "built.json").write_text('{"idna": "3.0", "six": "1.0"}')
+    assert faults(place, recipe) == ""
+    assert faults(place, read_recipe(model("idna==3.1"), variables)) == "idna: expected 3.1, got 3.0"
+
+
+def test_fingerprint_follows_what_decides_the_environment(
+    model: Callable[..., Path], variables: Mapping[str, str]
+) -> None:
+    def fingerprint(directory: Path, **extra: str) -> str:
+        return read_recipe(directory, {**variables, **extra}).fingerprint
+
+    first = fingerprint(model())
+    assert fingerprint(model()) == first
+    assert fingerprint(model(), UV_CACHE_DIR="elsewhere", UV_INDEX_PASSWORD="secret") == first
+    assert fingerprint(model(), UV_EXCLUDE_NEWER="2025-01-01") != first
+    assert fingerprint(model("idna==3.0")) != first
+    assert fingerprint(model(python="3.12.1")) != first
+
+
+def test_cache_is_the_users_and_can_be_moved(tmp_path: Path) -> None:
+    assert cache_directory({VARIABLE: str(tmp_path)}) == tmp_path
+    assert cache_directory({"XDG_CACHE_HOME": "/c"}) == Path("/c/mlflow-model-chain/environments")
+
+
+def test_model_is_refused_when_it_does_not_say_its_environment(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"python_env.yaml: cannot be read"):
+        read_recipe(tmp_path, {})
+
+
+@pytest.mark.e2e
+def test_environment_is_reused_while_it_is_whole_and_built_anew_when_it_is_not(
+    model: Callable[..., Path], variables: dict[str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    directory = model()
+    first = rebuilt_environment(directory, variables)
+    assert list(first.distributions) == ["filelock"]
+    said = subprocess.run([first.program("python"), "-c", "import filelock, sys; print(sys.prefix)"], **CAPTURED)
+    assert said.stdout.strip() == str(first.path)
+    assert {path.suffix for path in first.path.parent.iterdir()} == {"", ".lock"}
+    inode = first.path.stat().st_ino
+    assert rebuilt_environment(directory, variables).path.stat().st_ino == inode
+    assert capfd.readouterr().err.count("rebuilding") == 1
+    next(first.path.rglob("filelock/__init__.py")).unlink()
+    assert rebuilt_environment(directory, variables) == first
+    assert "rebuilding the model's environment: filelock/__init__.py is not as it was installed" in (
+        capfd.readouterr().err
+    )
+    assert next(first.path.rglob("filelock/__init__.py")).is_file()
+
+
+@pytest.mark.e2e
+def test_killed_build_is_not_taken_for_complete(model: Callable[..., Path], variables: dict[str, str]) -> None:
+    directory = model()
+    recipe = read_recipe(directory, variables)
+    half = cache_directory(variables) / f"{recipe.fingerprint.removeprefix('sha256:')[:32]}.part"
+    made_by_hand(half, filelock="0.1")
+    assert rebuilt_environment(directory, variables).distributions == pins(PIN)
+    assert not half.exists()
+
+
+@pytest.mark.e2e
+def test_nothing_is_kept_when_the_requirements_cannot_be_installed(
+    model: Callable[..., Path], variables: dict[str, str]
+) -> None:
+    with pytest.raises(UsageError, match=r"requirements.txt: uv refused it"):
+        rebuilt_environment(model("filelock==0.0.0.1"), variables)
+    assert [path.suffix for path in cache_directory(variables).iterdir()] == [".lock"]
+
+
+def test_facts_hold_no_place_and_name_what_no_pin_decides(tmp_path: Path, model: Callable[..., Path]) -> None:
+    from serving.rebuilt import Rebuilt
+
+    recipe = read_recipe(model("idna==3.0"), {})
+    facts = Rebuilt(tmp_path, recipe, {"idna": "3.0", "pip": "26.0"}).facts()
+    assert facts["not_pinned"] == ["pip==26.0"]
+    assert facts["distributions"] == 2
+    assert str(tmp_path) not in json.dumps(facts)
+
+
+CAPTURED: dict[str, bool] = {"capture_output": True, "text": True, "check": True}

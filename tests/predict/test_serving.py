@@ -1,0 +1,196 @@
+"""The server: who answers, what it refuses, and that it never outlives its block or its starter."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from model_side.errors import StepError, UsageError
+from model_side.model_files import read_model
+from model_side.negatives import Negative
+from serving.answering import listener, require_environment
+from serving.rebuilt import Rebuilt, rebuilt_environment
+from serving.rest import Request, ask, require_equal, rest_route, status_of
+from serving.server import LEASH, Server, serving
+
+PINS = [f"{name}=={version(name)}" for name in ("mlflow-skinny", "numpy", "pandas")]
+CODE = '''
+import os
+
+import numpy as np
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+
+class Echo(PythonModel):
+    """Do what the URI says."""
+
+    calls = 0
+
+    def load_context(self, context):
+        if os.environ.get("BREAK_THE_MODEL"):
+            raise RuntimeError("no weights here")
+
+    def predict(self, context, model_input, params=None):
+        self.calls += 1
+        uri = model_input["uri"].iloc[0]
+        if uri == "bad":
+            raise ValueError("cannot open it")
+        if uri == "end":
+            os._exit(3)
+        return np.full((len(model_input), 2), float(self.calls if uri == "count" else 0.5), "float32")
+
+
+set_model(Echo())
+'''
+CHILD = "import os, sys; os.write(1, b'up'); sys.stdin.read(); import threading; threading.Event().wait()"
+
+
+def test_whole_group_ends_when_the_other_end_of_the_leash_is_closed() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-I", str(LEASH), sys.executable, "-c", CHILD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.read(2) == b"up"
+        assert process.stdin
+        process.stdin.close()  # as the kernel does when its holder is killed
+        assert process.stdout.read() == b""  # the command held this pipe: it is gone
+    assert process.returncode == -9
+
+
+def test_leash_passes_on_how_the_command_ended() -> None:
+    command = [sys.executable, "-I", str(LEASH), sys.executable, "-c", "raise SystemExit(3)"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as process:
+        assert process.wait() == 3
+
+
+@pytest.fixture(scope="module")
+def model(save_model: Callable[..., Path]) -> Path:
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ColSpec, Schema, TensorSpec
+
+    outputs = Schema([TensorSpec(np.dtype("float32"), (-1, 2))])
+    signature = ModelSignature(Schema([ColSpec("string", "uri")]), outputs)
+    return save_model("over_rest", signature, CODE, pip_requirements=PINS)
+
+
+@pytest.fixture(scope="module")
+def environment(model: Path) -> Rebuilt:
+    return rebuilt_environment(model, os.environ)
+
+
+@pytest.fixture(scope="module")
+def server(model: Path, environment: Rebuilt, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(str(model), environment, tmp_path_factory.mktemp("server") / "log") as server:
+        server.wait_until_up(120)
+        yield server
+    with pytest.raises(ProcessLookupError):
+        os.killpg(server.process.pid, 0)
+
+
+@pytest.fixture
+def request_of(model: Path, tmp_path: Path) -> Callable[..., Request]:
+    """Return a function that makes a request with one URI."""
+
+    def make(uri: str) -> Request:
+        payload = {"dataframe_split": {"columns": ["uri"], "data": [[uri]]}}
+        path = tmp_path / "payload.json"
+        path.write_text(json.dumps(payload), encoding="utf-8")
+        return Request(path, payload, read_model(str(model)), 3, 60.0)
+
+    return make
+
+
+pytestmark = pytest.mark.xdist_group("serving")
+
+
+@pytest.mark.e2e
+def test_report_tells_who_answered_and_what_was_let_through(
+    server: Server, environment: Rebuilt, request_of: Callable[..., Request]
+) -> None:
+    rest = rest_route(server, environment, request_of("a"))
+    assert json.loads(rest.answer) == {"predictions": [[0.5, 0.5]]}
+    assert rest.report["answered_by"] == {
+        "interpreter": "bin/python",
+        "sys.prefix": "the rebuilt environment",
+        "python": environment.recipe.python,
+        "mlflow": version("mlflow-skinny"),
+    }
+    assert rest.report["refused"]["no-data"] == 400
+    assert rest.report["coerced"]["number-uri"] == 'number in "uri"'  # MLflow makes a text of it
+    assert {each.name for each in rest.coerced} == set(rest.report["coerced"])
+    assert rest.report["equal_answers_at_once"] == 3
+
+
+@pytest.mark.e2e
+def test_answer_is_refused_when_another_environment_gives_it(
+    server: Server, environment: Rebuilt, tmp_path: Path
+) -> None:
+    pid = listener(server.port, server.process.pid)
+    assert require_environment(pid, environment) == "bin/python"
+    with pytest.raises(StepError, match=rf"wrong environment: expected {tmp_path}, got {environment.path}"):
+        require_environment(pid, replace(environment, path=tmp_path))
+    assert listener(server.port, os.getsid(0)) is None
+    with pytest.raises(StepError, match="another process answers on its port"):
+        require_environment(None, environment)
+
+
+@pytest.mark.e2e
+def test_models_own_fault_is_told_and_the_server_stays(server: Server, request_of: Callable[..., Request]) -> None:
+    with pytest.raises(StepError, match="the payload was refused: expected status 200, got status 400"):
+        ask(server.port, request_of("bad"))
+    assert json.loads(ask(server.port, request_of("a"))) == {"predictions": [[0.5, 0.5]]}
+
+
+@pytest.mark.e2e
+def test_answers_that_depend_on_earlier_calls_are_found(server: Server, request_of: Callable[..., Request]) -> None:
+    request = request_of("count")
+    with pytest.raises(StepError, match="3 of 3 answers given at once differ from the one given alone"):
+        require_equal(server.port, request, ask(server.port, request))
+
+
+@pytest.mark.e2e
+def test_port_is_refused_at_once_when_another_server_has_it(
+    server: Server, model: Path, environment: Rebuilt, tmp_path: Path
+) -> None:
+    with (
+        pytest.raises(UsageError, match=f"port {server.port}: cannot be used"),
+        serving(str(model), environment, tmp_path / "log", port=server.port),
+    ):
+        pass
+
+
+@pytest.mark.e2e
+def test_waiting_ends_with_the_log_when_the_server_dies(
+    model: Path, environment: Rebuilt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BREAK_THE_MODEL", "1")
+    with (
+        serving(str(model), environment, tmp_path / "log") as server,
+        pytest.raises(StepError, match=r"it ended with exit code \d+ before it answered") as failure,
+    ):
+        server.wait_until_up(120)
+    assert "no weights here" in failure.value.author_traceback
+
+
+@pytest.mark.e2e
+def test_death_of_the_server_is_told_when_a_payload_ends_it(
+    model: Path, environment: Rebuilt, request_of: Callable[..., Request], tmp_path: Path
+) -> None:
+    with serving(str(model), environment, tmp_path / "log") as server:
+        server.wait_until_up(120)
+        negative = Negative("end-uri", "it ends the server", dict(request_of("end").payload))
+        with pytest.raises(StepError, match="the server did not answer"):
+            status_of(server.port, negative, 60.0)
