@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from model_side.model_files import local_directory
 from model_side.payloads import predictions_from_json
 from pipeline.processes import clean_environment
 
+from .leash import leashed
 from .rebuilt import Rebuilt
 
 SUBJECT = "mlflow models predict"
@@ -110,16 +112,8 @@ def _variables(environment: Mapping[str, str], programs: Path, manager: str) -> 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, list[str]]:
     """Run a command; pass on what it says to stderr, and return its exit code and its last lines."""
     said: deque[str] = deque(maxlen=KEPT_LINES)
-    with subprocess.Popen(
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
-        for line in process.stdout or ():
+    with leashed(command, dict(environment), subprocess.PIPE, subprocess.STDOUT) as process:
+        for line in io.TextIOWrapper(process.stdout or io.BytesIO(), errors="replace"):
             said.append(line)
             print(line, end="", file=sys.stderr, flush=True)
     return process.returncode, list(said)

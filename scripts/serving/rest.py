@@ -98,7 +98,7 @@ def rest_route(server: Server, environment: Rebuilt, request: Request) -> Rest:
     coerced = tuple(each for each in negatives if statuses[each.name] == OK)
     report = {
         "environment": environment.facts(),
-        "answered_by": {"interpreter": interpreter, **_versions(environment.program("python"))},
+        "answered_by": {"interpreter": interpreter, **_versions(environment, server.port)},
         "refused": {name: status for name, status in statuses.items() if status != OK},
         "coerced": {each.name: each.why for each in coerced},
         "equal_answers_at_once": request.parallel,
@@ -154,9 +154,16 @@ def require_equal(port: int, request: Request, expected: str) -> None:
 
 
 def _post(port: int, body: str, kind: str, seconds: float) -> tuple[int, str]:
+    return _send(port, "POST", "/invocations", body, kind, seconds)
+
+
+def _send(
+    port: int, method: str, place: str, body: str = "", kind: str = "application/json", seconds: float = 60
+) -> tuple[int, str]:
+    """Return the status and the text of an answer."""
     connection = HTTPConnection(HOST, port, timeout=seconds)
     try:
-        connection.request("POST", "/invocations", body.encode(), {"Content-Type": kind})
+        connection.request(method, place, body.encode(), {"Content-Type": kind})
         response = connection.getresponse()
         return response.status, response.read().decode("utf-8", errors="replace")
     except (OSError, HTTPException) as error:
@@ -173,17 +180,18 @@ def _same(expected: str, got: str, files: ModelFiles) -> bool:
     return compare(one, other, tolerance).agrees
 
 
-def _versions(python: str) -> dict[str, str]:
-    """Return what an interpreter says of itself, its place in words that are the same on every machine."""
-    code = (
-        "import json, pathlib, platform, sys; from importlib.metadata import version; "
-        "inside = pathlib.Path(sys.executable).parent.parent.samefile(sys.prefix) and sys.prefix != sys.base_prefix; "
-        "print(json.dumps({'sys.prefix': 'the rebuilt environment' if inside else sys.prefix, "
-        "'python': platform.python_version(), 'mlflow': version('mlflow-skinny')}))"
-    )
-    done = subprocess.run([python, "-I", "-c", code], stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, str] = json.loads(done.stdout)
-    return found
+def _versions(environment: Rebuilt, port: int) -> dict[str, str]:
+    """Return what the server says of its mlflow, and its interpreter of itself, in words without a place."""
+    code = "import json, platform, sys; print(json.dumps([sys.prefix, platform.python_version()]))"
+    command = [environment.program("python"), "-I", "-c", code]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    prefix, python = json.loads(done.stdout)
+    inside = Path(prefix) == environment.path
+    return {
+        "sys.prefix": "the rebuilt environment" if inside else prefix,
+        "python": python,
+        "mlflow": _send(port, "GET", "/version")[1],
+    }
 
 
 def _message(text: str) -> Any:

@@ -18,10 +18,10 @@ from typing import IO
 from model_side.errors import StepError, UsageError
 
 from .answering import listener
+from .leash import leashed
 from .rebuilt import Rebuilt
 
 HOST = "127.0.0.1"
-LEASH = Path(__file__).with_name("leash.py")
 POLL_SECONDS, GRACE_SECONDS = 0.05, 5.0
 SHOWN_LINES = 60  # of the log of a server that died
 
@@ -100,14 +100,7 @@ def serving(
         command = [environment.program("mlflow"), "models", "serve", "--env-manager", "local", "--model-uri", model_uri]
         command += ["--host", HOST, "--port", str(held), "--timeout", str(int(seconds))]
         with _output(log) as output:
-            process = subprocess.Popen(
-                [sys.executable, "-I", str(LEASH), *command],
-                env=environment.variables(os.environ),
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+            process = leashed(command, environment.variables(os.environ), output, output)
         server = Server(held, process, log)
         try:
             yield server

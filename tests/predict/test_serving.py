@@ -17,9 +17,10 @@ from model_side.errors import StepError, UsageError
 from model_side.model_files import read_model
 from model_side.negatives import Negative
 from serving.answering import listener, require_environment
+from serving.leash import leashed
 from serving.rebuilt import Rebuilt, rebuilt_environment
 from serving.rest import Request, ask, require_equal, rest_route, status_of
-from serving.server import LEASH, Server, serving
+from serving.server import Server, serving
 
 PINS = [f"{name}=={version(name)}" for name in ("mlflow-skinny", "numpy", "pandas")]
 CODE = '''
@@ -51,16 +52,15 @@ class Echo(PythonModel):
 
 set_model(Echo())
 '''
-CHILD = "import os, sys; os.write(1, b'up'); sys.stdin.read(); import threading; threading.Event().wait()"
+CHILD = "import os, threading; os.write(1, b'up'); threading.Event().wait()"
+
+
+def started(code: str) -> subprocess.Popen[bytes]:
+    return leashed([sys.executable, "-c", code], dict(os.environ), subprocess.PIPE, subprocess.STDOUT)
 
 
 def test_whole_group_ends_when_the_other_end_of_the_leash_is_closed() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-I", str(LEASH), sys.executable, "-c", CHILD],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
+    with started(CHILD) as process:
         assert process.stdout
         assert process.stdout.read(2) == b"up"
         assert process.stdin
@@ -70,8 +70,7 @@ def test_whole_group_ends_when_the_other_end_of_the_leash_is_closed() -> None:
 
 
 def test_leash_passes_on_how_the_command_ended() -> None:
-    command = [sys.executable, "-I", str(LEASH), sys.executable, "-c", "raise SystemExit(3)"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as process:
+    with started("raise SystemExit(3)") as process:
         assert process.wait() == 3
 
 
