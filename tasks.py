@@ -124,10 +124,14 @@ def predict(context, model, all=False, models_dir="", jobs=0, dry_run=False, for
     _do(verbs.build, context, locals(), "predict")
 
 
-@verb(env_manager="how the served environment is made: uv, virtualenv, conda or local")
+@verb(
+    strict="take test_output.json from the manual way's command, unaltered: MLflow makes an environment of its own",
+    env_manager="who makes that one: uv, virtualenv, conda or local",
+)
 def serve_predict(
     context,
     model,
+    strict=False,
     env_manager="",
     all=False,
     models_dir="",
@@ -137,8 +141,14 @@ def serve_predict(
     force_step="",
     json=False,
 ):
-    """Predict as a server does, in an environment rebuilt from the package alone."""
+    """Predict in an environment rebuilt from the model alone, by mlflow models predict and over REST."""
     _do(verbs.build, context, locals(), "serve-predict")
+
+
+@verb(port="on 127.0.0.1 (default: one that is free)")
+def serve(context, model, port=0, models_dir=""):
+    """Keep the model's server up until Ctrl-C, and print a curl line that asks it."""
+    _do(verbs.serve, context, locals(), port)
 
 
 @verb()

@@ -23,7 +23,8 @@ AUTHORED = ("model_spec.py", "model_code", "model_data", "mlflow_packager.py", "
 LOCKED = ("requirements.txt", ".python-version", ".venv")
 TOOLS_OWN = ("mlflow_packager.py", "model_side")
 SERVING = ("scripts/environments", "scripts/model_side", "scripts/serving")
-ASK = f"--model-uri {MODEL} --json-payload-file {PAYLOAD}"
+ASKED = ("--model-uri", MODEL, "--json-payload-file", PAYLOAD)
+ASK = " ".join(ASKED)
 COMPARE = f"{ASK} --predict-output {PREDICTED} --test-output {SERVED} --rest-output {REST}"
 # What `invoke clean` removes: what is quickly made again; the environment; what takes an index or a download.
 CHEAP = ("package", "payload", "predict", "serve-predict", "verify")

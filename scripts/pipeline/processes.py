@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from .errors import StepError
 from .step import Step
@@ -79,6 +79,13 @@ class Processes:
 def run_script(name: str, *arguments: str) -> int:
     """Run one of the tool's own command lines in the foreground and return its exit code."""
     return subprocess.run([sys.executable, str(SCRIPTS / f"{name}.py"), *arguments], check=False).returncode
+
+
+def become_script(name: str, *arguments: str, directory: Path) -> NoReturn:
+    """Become one of the tool's own command lines, so that what ends this process ends that."""
+    sys.stdout.flush()
+    os.chdir(directory)
+    os.execv(sys.executable, [sys.executable, str(SCRIPTS / f"{name}.py"), *arguments])
 
 
 def clean_environment(environment: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:

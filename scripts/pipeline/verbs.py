@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, TextIO
 
 from . import report
 from .errors import PipelineError, UsageError, run_main
-from .model_steps import CHEAP, COSTLY, DOWNLOAD, ENVIRONMENT, SCAFFOLD, pipeline_for
+from .model_steps import ASKED, CHEAP, COSTLY, DOWNLOAD, ENVIRONMENT, SCAFFOLD, pipeline_for
 from .packages import REPOSITORY, Package, names, require
-from .processes import run_script
+from .processes import become_script, run_script
 from .runner import Builder
 from .step import STATE_DIRECTORY
 from .walk import Outcome, Pipeline
@@ -51,6 +51,11 @@ class Request(NamedTuple):
     def of(cls, settings: Mapping[str, Any], flags: Mapping[str, Any]) -> Request:
         """Make a request of invoke.yaml's ``chain`` section and a task's flags."""
         own, jobs = flags.get("models_dir"), int(flags.get("jobs") or settings["jobs"])
+        manager = flags.get("env_manager") or settings["env_manager"]
+        strict = bool(flags.get("strict") or settings["strict"])
+        if manager != "uv" and not strict:
+            advice = "Add --strict, or `strict: true` in invoke.yaml: without it, the environment is rebuilt with uv."
+            raise UsageError(f"--env-manager {manager}", "it needs --strict", advice=advice)
         if jobs < 1:
             raise UsageError("--jobs", "out of range", expected="at least 1", got=str(jobs))
         return cls(
@@ -58,7 +63,8 @@ class Request(NamedTuple):
             every=bool(flags.get("all")),
             models_dir=Path(own).absolute() if own else (REPOSITORY / settings["models_dir"]).resolve(),
             common={
-                "env_manager": flags.get("env_manager") or settings["env_manager"],
+                "strict": strict,
+                "env_manager": manager,
                 "generate_hashes": bool(settings["generate_hashes"]),
             },
             jobs=jobs,
@@ -115,6 +121,17 @@ def download(request: Request, *, lock: bool, check: bool, offline: bool) -> int
 def cache(prune: str, *, as_json: bool) -> int:
     """Show or prune the cache of downloads."""
     return run_script("download_cache", *(["--prune", prune] if prune else []), *["--json"] * as_json)
+
+
+def serve(request: Request, port: int) -> int:
+    """Bring a model and its payload up to date, and become its server."""
+    packages = request.packages()
+    if len(packages) > 1:
+        raise UsageError("--model", "several models", expected="one: a server has one", got=str(len(packages)))
+    code = _build(request, request.pipelines(), "payload", ())
+    if not code:
+        become_script("serve_model", *ASKED, "--port", str(port), directory=packages[0].root)
+    return code
 
 
 def scaffold(request: Request, archetype: str, *, update: bool, diff: bool) -> int:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
+from urllib.error import URLError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -133,6 +136,8 @@ def test_forward_pass_that_raises_shows_the_authors_traceback_and_the_good_model
         (["package", "--model", "pbmc_pcaa"], ["model 'pbmc_pcaa'", "Did you mean 'pbmc_pca'?"]),
         (["package", "--model", "../x"], ["../x"]),
         (["scaffold", "--model", "class"], ["class", "keyword"]),
+        (["serve-predict", "--env-manager", "conda"], ["--env-manager conda: it needs --strict"]),
+        (["serve", "--model", "pbmc_pca", "--model", "other"], ["several models", "a server has one"]),
     ],
 )
 def test_task_refuses_and_names_the_nearest_when_there_is_no_such_model(words: list[str], expected: list[str]) -> None:
@@ -147,3 +152,21 @@ def test_task_refuses_and_names_the_nearest_when_there_is_no_such_model(words: l
     assert done.returncode == 2
     assert all(word in done.stderr for word in expected), done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_server_answers_its_curl_line_and_ends_with_its_task(built: Package) -> None:
+    words = ["serve", "--model", "transcriptformer", "--models-dir", str(built.root.parent)]
+    command = [sys.executable, "-m", "invoke", *words]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as task:
+        assert task.stdout
+        assert task.stderr
+        line = next((line for line in task.stdout if line.startswith("curl ")), None)
+        assert line, task.stderr.read()
+        url = shlex.split(line)[-1]
+        body = (built.root / "test_input_payload.json").read_bytes()
+        with urlopen(Request(url, body, {"Content-Type": "application/json"}), timeout=60) as answer:
+            assert answer.read() == (built.root / "test_output.json").read_bytes()
+        task.kill()
+        assert "POST /invocations" in task.stderr.read()  # it is at its end: the server held it and is gone
+    with pytest.raises(URLError):
+        urlopen(url, timeout=60)
