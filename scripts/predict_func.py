@@ -21,7 +21,7 @@ from typing import Any, TextIO
 
 from model_side.errors import StepError, run_main
 from model_side.model_files import ModelFiles, quiet_mlflow, read_model, whole_model
-from model_side.payloads import dumps_strict, read_payload
+from model_side.payloads import dumps_strict, read_payload, rows_to_match
 from model_side.text_files import publish, require_writable
 
 
@@ -50,7 +50,7 @@ def predict(model_uri: str, payload: Mapping[str, Any], files: ModelFiles) -> st
             output = model.predict(data, params=payload.get("params"))
     allow_nan = files.metadata.get("allow_nan") is True
     _say(f"loaded in {loaded - start:.2f} s, predicted in {time.perf_counter() - loaded:.2f} s")
-    hold_output(output, files.signature, allow_nan=allow_nan)
+    hold_output(output, files.signature, allow_nan=allow_nan, rows=rows_to_match(payload, files.signature))
     _say(_describe(output, files))
     return dumps_strict({"predictions": jsonable(output)})
 

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from model_side.contract import Tolerance
 from model_side.errors import StepError, run_main
+from model_side.golden import GOLDEN
 from model_side.model_files import ModelFiles, local_directory, read_model
-from model_side.payloads import dumps_strict, is_example, read_payload
+from model_side.payloads import dumps_strict, is_example, read_payload, rows_to_match
 from model_side.routes import compare_routes, table
 from model_side.text_files import publish, require_writable
-
-GOLDEN = "golden_output.npz"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,7 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     tolerance = Tolerance(**(files.metadata.get("tolerance") or {}))
     answers = {"in-process": args.predict_output, "served": args.test_output}
     answers |= {"rest": args.rest_output} if args.rest_output else {}
-    routes = compare_routes(files, answers, _golden(args.model_uri, args.json_payload_file, files), tolerance)
+    payload = read_payload(args.json_payload_file, files.signature) if args.json_payload_file else None
+    rows = rows_to_match(payload, files.signature) if payload else None
+    routes = compare_routes(files, answers, _golden(args.model_uri, payload, files), tolerance, rows)
     ok = all(route.agrees for route in routes)
     result = {"ok": ok, "routes": [route.entry() for route in routes]}
     result["tolerance"] = {"rtol": tolerance.rtol, "atol": tolerance.atol}
@@ -46,13 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _golden(model_uri: str, payload: Path | None, files: ModelFiles) -> Path | None:
+def _golden(model_uri: str, payload: Mapping[str, Any] | None, files: ModelFiles) -> Path | None:
     """Return the stored output of the example where the payload asks for the same."""
     directory = local_directory(model_uri)
     path = directory / GOLDEN if directory else None
     if not path or not payload or not path.is_file():
         return None
-    return path if is_example(read_payload(payload, files.signature), files) else None
+    return path if is_example(payload, files) else None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -69,11 +70,13 @@ def _package(flags: Any, args: argparse.Namespace, work: Path, target: Path) -> 
         return {"model": target.name}
     run_in_child(save_model, PACKAGE, flags, work, staged, subject="save", directory=PACKAGE, **common)
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != PACKAGE]
-    output = run_in_child(prove, staged, subject="forward pass", directory=empty, **common)
-    if args.json_payload_filepath:
-        payload = args.json_payload_filepath.absolute()
-        output = run_in_child(prove_payload, staged, payload, subject="forward pass", directory=here, **common)
-    run_in_child(run_checks, PACKAGE, flags, staged, subject="CHECKS", directory=PACKAGE, **common)
+    with tempfile.TemporaryDirectory() as scratch:  # for what the model leaves behind, its result files too
+        os.environ["TMPDIR"] = tempfile.tempdir = scratch
+        output = run_in_child(prove, staged, subject="forward pass", directory=empty, **common)
+        if args.json_payload_filepath:
+            payload = args.json_payload_filepath.absolute()
+            output = run_in_child(prove_payload, staged, payload, subject="forward pass", directory=here, **common)
+        run_in_child(run_checks, PACKAGE, flags, staged, subject="CHECKS", directory=PACKAGE, **common)
     digest = seal(staged, PACKAGE)
     publish_directory(staged, target)
     print(f"{target.name}: packaged; the forward pass gives {output}; {digest}", file=sys.stderr)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import StepError
+from .result_files import contents
 from .signatures import Anything, Field, Map, Object, Scalar, Signature, Tensor, Type
 
 Array = npt.NDArray[Any]
@@ -54,7 +55,7 @@ def as_array(predictions: object, signature: Signature) -> Arrays:
     -------
     ndarray or dict of str to ndarray
         One array where the output has one field without a name, else an array per name. Texts, objects and lists of
-        any length are in arrays of objects; null is NaN.
+        any length are in arrays of objects; null is NaN. Where the outputs are URIs of files, the digests of these.
 
     Raises
     ------
@@ -68,6 +69,8 @@ def as_array(predictions: object, signature: Signature) -> Arrays:
         arrays = {name: _to_array(value, known[name].type if name in known else None) for name, value in parts.items()}
     except (ValueError, TypeError, OverflowError) as error:
         raise StepError("predictions", f"do not fit the output signature: {error}") from error
+    if signature.output_files:
+        arrays = {name: contents(array) for name, array in arrays.items()}
     return arrays["0"] if len(fields) == 1 and fields[0].name is None and list(arrays) == ["0"] else arrays
 
 

@@ -21,6 +21,7 @@ from .answers import (
 )
 from .comparison import Comparison, Difference, Tolerance, compare, form_of
 from .errors import StepError
+from .result_files import result_faults
 from .signatures import Field, Signature, Tensor
 from .values import did_you_mean, faults
 
@@ -81,6 +82,7 @@ def output_faults(
         label = "" if len(fields) == 1 and each.name is None else f'"{name}": '
         if name in parts:
             yield from _part_faults(parts[name], each, label, allow_nan=allow_nan, rows=rows)
+            yield from result_faults(parts[name], label) if signature.output_files else ()
         elif each.required:
             yield f"{label}is missing: expected {each.type}"
 

@@ -101,9 +101,9 @@ def _read(directory: Path, model_uri: str) -> ModelFiles:
     name = _example_name(entry)
     path = directory / name if name else None
     example = json.loads(path.read_text(encoding="utf-8")) if path and path.is_file() else None
-    return ModelFiles(
-        parse_signature(entry.get("signature") or {}, from_type_hint=hint), example, entry.get("metadata") or {}
-    )
+    metadata = entry.get("metadata") or {}
+    signature = parse_signature(entry.get("signature") or {}, from_type_hint=hint, metadata=metadata)
+    return ModelFiles(signature, example, metadata)
 
 
 def _mlmodel(directory: Path, model_uri: str) -> dict[str, Any]:

@@ -63,6 +63,11 @@ class Content:
                 rows.setdefault(number, {})[item.key] = value
         return [rows[number] for number in sorted(rows)]
 
+    def row_count(self) -> int:
+        """Return the number of rows; a value that is no list is none, since it is a fault of its own."""
+        spanning = (len(item.value) for item in self.items if item.row is None and isinstance(item.value, list))
+        return max([*spanning, *(item.row + 1 for item in self.items if item.row is not None)], default=0)
+
     def add(self, where: str, column: Field, value: Any, row: int | None = None, position: int = 0) -> None:
         """Take in one value; a row of a tensor is held to the shape of a row."""
         if row is not None and isinstance(column.type, Tensor):

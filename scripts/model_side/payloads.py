@@ -52,7 +52,10 @@ def payload_faults(payload: object, signature: Signature) -> Iterator[str]:
         yield f'unknown key "{key}": {did_you_mean(key, _KEYS)}'
     forms = [key for key in FORMS if key in payload]
     if len(forms) == 1:
-        yield from read_form(forms[0], payload[forms[0]], signature).all_faults()
+        content = read_form(forms[0], payload[forms[0]], signature)
+        yield from content.all_faults()
+        if signature.one_row and not content.form_faults and (rows := content.row_count()) != 1:
+            yield f"{forms[0]}: expected one row per request, as the model declares, got {rows}"
     else:
         yield f"expected one of the keys {', '.join(FORMS)}, got {' and '.join(forms) or 'none'}"
     if "params" in payload:
@@ -93,6 +96,12 @@ def read_payload(source: str | Path, signature: Signature) -> dict[str, Any]:
 def is_example(payload: Mapping[str, Any], files: ModelFiles) -> bool:
     """Return whether a payload that fits asks for the same as the model's stored example, in whatever format."""
     return files.example is not None and _request(payload, files) == _request(files.example, files)
+
+
+def rows_to_match(payload: Mapping[str, Any], signature: Signature) -> int | None:
+    """Return how many rows the answer to a payload that fits must have; None where the model does not say."""
+    form = next(form for form in FORMS if form in payload)
+    return read_form(form, payload[form], signature).row_count() if signature.rows_match else None
 
 
 def _request(payload: Mapping[str, Any], files: ModelFiles) -> tuple[list[Row], dict[str, Any]]:
@@ -229,4 +238,5 @@ __all__ = [
     "payload_to_csv",
     "predictions_from_json",
     "read_payload",
+    "rows_to_match",
 ]

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .answers import Arrays, nulled
 from .contract import Comparison, Tolerance, as_array, compare, form_of, hold_output
 from .errors import StepError, UsageError
+from .golden import read_output
 from .model_files import ModelFiles
 from .payloads import predictions_from_json
 
@@ -52,7 +51,11 @@ def _single(by_name: dict[str, Any]) -> Any:
 
 
 def compare_routes(
-    files: ModelFiles, answers: Mapping[str, Path], golden: Path | None, tolerance: Tolerance
+    files: ModelFiles,
+    answers: Mapping[str, Path],
+    golden: Path | None,
+    tolerance: Tolerance,
+    rows: int | None = None,
 ) -> list[Route]:
     """Return each route, compared with the first one.
 
@@ -64,21 +67,27 @@ def compare_routes(
     golden : Path or None
         The file with the example's output when the model was packaged, where it was asked the same.
     tolerance : Tolerance
+    rows : int, optional
+        How many rows each answer must have.
     """
-    routes = [_answer(name, path, files) for name, path in answers.items()]
+    routes = [_answer(name, path, files, rows) for name, path in answers.items()]
     if golden:
         routes.append(_golden_route(golden, files))
     return [_compared(routes[0], route, tolerance) for route in routes]
 
 
-def _answer(name: str, path: Path, files: ModelFiles) -> Route:
+def _answer(name: str, path: Path, files: ModelFiles, rows: int | None) -> Route:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(str(path), "cannot be read", got=str(error)) from error
     try:
-        output = as_array(predictions_from_json(text, subject=name), files.signature)
-        hold_output(output, files.signature, allow_nan=files.metadata.get("allow_nan") is True, subject=name)
+        predictions = predictions_from_json(text, subject=name)
+        allow_nan = files.metadata.get("allow_nan") is True
+        # A file by its URI, all else in the declared dtype: JSON has none.
+        held = predictions if files.signature.output_files else as_array(predictions, files.signature)
+        hold_output(held, files.signature, allow_nan=allow_nan, rows=rows, subject=name)
+        output = as_array(predictions, files.signature)
     except StepError as error:
         return Route(name, fault=str(error))
     return Route(name, nulled(output))
@@ -87,11 +96,7 @@ def _answer(name: str, path: Path, files: ModelFiles) -> Route:
 def _golden_route(path: Path, files: ModelFiles) -> Route:
     """Return what the example gave when the model was packaged: one array, or one per column."""
     try:
-        with np.load(path) as stored:
-            parts = {name: stored[name] for name in stored.files}
-        return Route(
-            "golden", nulled(as_array(parts["output"] if list(parts) == ["output"] else parts, files.signature))
-        )
+        return Route("golden", nulled(as_array(read_output(path), files.signature)))
     except (StepError, ValueError) as error:
         return Route("golden", fault=f"{path.name}: {error}")
 

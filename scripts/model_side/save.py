@@ -84,7 +84,7 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> None:
         input_example=spec.stored.for_mlflow(),
         pip_requirements=requirements,
         model_config=dict(spec.model_config),
-        metadata=_metadata(spec),
+        metadata={**_metadata(spec), "one_row": bool(getattr(model_class, "ONE_ROW", False))},
         mlflow_model=Model(model_uuid=NO_ID, utc_time_created=_time()),
     )
     _make_relative(staged / "MLmodel", work)
@@ -128,6 +128,8 @@ def _metadata(spec: Spec) -> dict[str, Any]:
         "tags": dict(spec.tags),
         "tolerance": dict(spec.tolerance),
         "allow_nan": spec.allow_nan,
+        "rows_match": spec.rows_match,
+        "output_files": spec.output_files,
     }
 
 

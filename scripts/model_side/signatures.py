@@ -105,12 +105,21 @@ class Signature:
     params : tuple of Param
     from_type_hint : bool
         The signature comes from a type hint on the model's predict: MLflow then takes `inputs` alone.
+    one_row : bool
+        A request may have one row only.
+    rows_match : bool
+        The output has a row for each row of the input.
+    output_files : bool
+        The outputs are URIs of files, whose content counts.
     """
 
     inputs: tuple[Field, ...]
     outputs: tuple[Field, ...] = ()
     params: tuple[Param, ...] = ()
     from_type_hint: bool = False
+    one_row: bool = False
+    rows_match: bool = False
+    output_files: bool = False
 
     @property
     def is_tensors(self) -> bool:
@@ -128,7 +137,9 @@ class Signature:
         return any(isinstance(field.type, Array | Object | Map | Anything) for field in self.inputs)
 
 
-def parse_signature(signature: object, *, from_type_hint: bool = False) -> Signature:
+def parse_signature(
+    signature: object, *, from_type_hint: bool = False, metadata: Mapping[str, Any] | None = None
+) -> Signature:
     """Read a signature.
 
     Parameters
@@ -137,6 +148,8 @@ def parse_signature(signature: object, *, from_type_hint: bool = False) -> Signa
         A mapping is what MLmodel holds under `signature`: JSON texts under `inputs`, `outputs` and `params`.
     from_type_hint : bool
         MLmodel's `is_signature_from_type_hint`.
+    metadata : mapping, optional
+        MLmodel's `metadata`, with what the packager recorded of the archetype.
 
     Raises
     ------
@@ -150,7 +163,8 @@ def parse_signature(signature: object, *, from_type_hint: bool = False) -> Signa
     if not inputs or not isinstance(entry, Mapping):
         raise UsageError("MLmodel", "no input signature", advice="Save the model with a signature: the packager does.")
     params = tuple(_param(each) for each in _entries(entry, "params"))
-    return Signature(inputs, _fields(entry, "outputs"), params, from_type_hint)
+    archetype = {name: (metadata or {}).get(name) is True for name in ("one_row", "rows_match", "output_files")}
+    return Signature(inputs, _fields(entry, "outputs"), params, from_type_hint, **archetype)
 
 
 def _entries(entry: Mapping[str, Any], key: str) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
 from .errors import StepError, UsageError
-from .examples import Example, has_uris, read_example
+from .examples import URI_COLUMN, Example, has_uris, read_example
 from .flags import SERIALIZATIONS, Flags
 from .tracebacks import author_traceback
 
@@ -32,6 +32,8 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "TAGS": (dict,),
     "TOLERANCE": (dict,),
     "ALLOW_NAN": (bool,),
+    "ROWS_MATCH": (bool,),
+    "OUTPUT_FILES": (bool,),
     "SERIALIZATION": (str,),
 }
 ENTRIES = (*_TYPES, "INPUT_EXAMPLE", "CHECKS")
@@ -53,7 +55,9 @@ class Spec:
     artifacts : mapping of str to Path
         Absolute, by the name in ``context.artifacts``; the example's own file among them.
     model_config, tags, tolerance : mapping
-    allow_nan : bool
+    allow_nan, rows_match, output_files : bool
+        Whether numbers may be NaN; whether the output has a row for each row of the input; whether the outputs are URIs
+        of files, whose content counts.
     serialization : str
         "pickle", or "code" for a model that loads without any.
     checks : callable or None
@@ -71,6 +75,8 @@ class Spec:
     tags: Mapping[str, str]
     tolerance: Mapping[str, float]
     allow_nan: bool = False
+    rows_match: bool = False
+    output_files: bool = False
     serialization: str = "pickle"
     checks: Callable[..., object] | None = None
 
@@ -92,6 +98,7 @@ def read_spec(package: Path, flags: Flags) -> Spec:
     signature = _signature(entries.get("MODEL_SIGNATURE"), flags)
     artifacts = {name: package / str(path) for name, path in entries["ARTIFACTS"].items()} | dict(flags.artifacts)
     problems += [*_artifact_problems(entries["ARTIFACTS"], flags, artifacts), *_signature_problems(signature)]
+    problems += _example_flag_problems(signature, flags, entries["ARCHETYPE"])
     example = read_example(flags.example_uri, entries.get("INPUT_EXAMPLE"), problems)
     stored = example
     if example and has_uris(example):
@@ -112,6 +119,8 @@ def read_spec(package: Path, flags: Flags) -> Spec:
         tags={**{str(k): str(v) for k, v in entries["TAGS"].items()}, **flags.tags},
         tolerance={"rtol": 1e-5, "atol": 0.0, **entries["TOLERANCE"]},
         allow_nan=entries["ALLOW_NAN"],
+        rows_match=entries["ROWS_MATCH"],
+        output_files=entries["OUTPUT_FILES"],
         serialization=flags.serialization or entries["SERIALIZATION"],
         checks=entries.get("CHECKS"),
     )
@@ -139,7 +148,7 @@ def _defaults(package: Path) -> dict[str, Any]:
         "ARCHETYPE": "",
         "MODEL_CLASS": f"model_code.{name}_mlflow_model:",
         **{entry: {} for entry in ("ARTIFACTS", "MODEL_CONFIG", "TAGS", "TOLERANCE")},
-        "ALLOW_NAN": False,
+        **dict.fromkeys(("ALLOW_NAN", "ROWS_MATCH", "OUTPUT_FILES"), False),
         "SERIALIZATION": SERIALIZATIONS[0],
     }
 
@@ -188,6 +197,17 @@ def _signature_problems(signature: ModelSignature | None) -> Iterator[str]:
     for side in ("inputs", "outputs"):
         if not getattr(signature, side):
             yield f"MODEL_SIGNATURE: it has no {side}: declare them, a model's receiver needs both"
+
+
+def _example_flag_problems(signature: ModelSignature | None, flags: Flags, archetype: str) -> Iterator[str]:
+    if flags.example_uri is None or signature is None or not signature.inputs:
+        return
+    if URI_COLUMN not in signature.inputs.input_names():
+        which = f"the archetype {archetype}" if archetype else "this model"
+        yield (
+            f'--example-uri: not for {which}: its signature takes no column "{URI_COLUMN}": '
+            "leave it out and write INPUT_EXAMPLE"
+        )
 
 
 def _artifact_problems(declared: Mapping[str, Any], flags: Flags, artifacts: Mapping[str, Path]) -> Iterator[str]:

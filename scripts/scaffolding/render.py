@@ -15,6 +15,8 @@ from .names import class_name
 SCRIPTS = Path(__file__).resolve().parents[1]
 TEMPLATES = SCRIPTS.parent / "model_template"
 ARCHETYPES = "archetypes"
+PARTS = "parts"  # text that templates of archetypes include
+CONTRACT = "README.md"  # of an archetype: for who chooses one; what it says is in the package's own files, too
 _JUNK = ("__pycache__",)
 
 Files = Mapping[str, bytes]
@@ -42,6 +44,12 @@ def archetypes(template: str) -> list[str]:
     return _directories(TEMPLATES / template / ARCHETYPES)
 
 
+def contract(template: str, archetype: str) -> str:
+    """Return the one line that says what an archetype takes and gives: the first under its README's title."""
+    lines = (TEMPLATES / template / ARCHETYPES / archetype / CONTRACT).read_text(encoding="utf-8").splitlines()
+    return next((line for line in lines if line and not line.startswith("#")), "")
+
+
 def check_choice(choice: Choice) -> None:
     """Refuse a template or an archetype that does not exist, with the nearest that does.
 
@@ -66,21 +74,29 @@ def render(model_name: str, choice: Choice) -> Files:
     check_choice(choice)
     template = TEMPLATES / choice.template
     values = {"model_name": model_name, "class_name": class_name(model_name)}
-    files = {path: text for path, text in _read(template) if not path.startswith(f"{ARCHETYPES}/")}
+    files = {path: text for path, text in _read(template) if not path.startswith((f"{ARCHETYPES}/", f"{PARTS}/"))}
     files |= {f"model_side/{path}": text for path, text in _read(SCRIPTS / "model_side")}
     files[".python-version"] = f"{sys.version_info.major}.{sys.version_info.minor}\n".encode()
     for path, text in _read(template / ARCHETYPES / choice.archetype):
+        if path == CONTRACT:
+            continue
         name = f"model_code/{model_name}_mlflow_model.py" if path == "model.py.jinja" else path
-        files[name.removesuffix(".jinja")] = _fill(text, values) if path.endswith(".jinja") else text
+        files[name.removesuffix(".jinja")] = _fill(text, values, template) if path.endswith(".jinja") else text
     if choice.overlay is not None:
         files |= dict(_read(choice.overlay))
     return dict(sorted(files.items()))
 
 
-def _fill(text: bytes, values: Mapping[str, str]) -> bytes:
+def _fill(text: bytes, values: Mapping[str, str], template: Path) -> bytes:
     import jinja2
 
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(template),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        autoescape=False,
+    )
     return environment.from_string(text.decode()).render(values).encode()
 
 
