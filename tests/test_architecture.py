@@ -56,7 +56,10 @@ TABLE = (
     Rule("scripts/downloads/*.py", ("downloads", "environments", "filelock", "fsspec", "requests", "urllib3", "rich",
                                     "tenacity", "tomlkit", *pipeline("errors", "step", "fingerprint", "ledger",
                                                                      "processes"))),
-    Rule("scripts/*.py", (*pipeline("errors"), "downloads", "environments", "scaffolding", *SHARED_MODULES)),
+    Rule("scripts/serving/rest.py", ("serving", "model_side")),
+    Rule("scripts/serving/*.py", ("serving", "environments", "filelock", "yaml", *SHARED_MODULES,
+                                  *pipeline("errors", "machine", "processes"))),
+    Rule("scripts/*.py", (*pipeline("errors"), "downloads", "environments", "scaffolding", "serving", *SHARED_MODULES)),
     Rule("tasks.py", ("invoke", *pipeline("verbs")), ACTING),
 )  # fmt: skip
 
