@@ -175,6 +175,17 @@ def graph(context, model, svg="", models_dir=""):
     _do(verbs.graph, context, locals(), svg)
 
 
+@task(
+    help={
+        "model_uri": "the MLflow Model: a local path or any URI that MLflow resolves",
+        "manifest_only": "check the files, run nothing of the model",
+    }
+)
+def check(context, model_uri, manifest_only=False):
+    """Check a model received from someone else: its files, then its example."""
+    _run(lambda: verbs.check(model_uri, manifest_only=manifest_only))
+
+
 @task(help={"prune": "remove what was not used for so many days; 0 for all", "json": HELP["json"]})
 def cache(context, prune="", json=False):
     """Show or prune the cache of downloads that all models share."""

@@ -15,7 +15,17 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS = "scripts/"
 MODEL_LIBRARIES = ("mlflow", "numpy", "pandas", "yaml")
 # What of model_side a command line of the tool's environment may use: importing it imports no model library.
-SHARED = ("errors", "model_files", "payload_csv", "payload_forms", "payloads", "signatures", "text_files", "values")
+SHARED = (
+    "errors",
+    "manifest",
+    "model_files",
+    "payload_csv",
+    "payload_forms",
+    "payloads",
+    "signatures",
+    "text_files",
+    "values",
+)
 SHARED_MODULES = tuple(f"model_side.{name}" for name in SHARED)
 PURE = ("errors", "step", "graph", "staleness")
 READING = (*PURE, "fingerprint", "ledger", "transaction", "machine", "packages")

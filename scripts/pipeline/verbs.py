@@ -118,6 +118,11 @@ def download(request: Request, *, lock: bool, check: bool, offline: bool) -> int
     return max(run_script(DOWNLOAD, "--package", str(package.root), *flags) for package in packages)
 
 
+def check(model_uri: str, *, manifest_only: bool) -> int:
+    """Check an MLflow Model that somebody else packaged."""
+    return run_script("check_model", "--model-uri", model_uri, *["--manifest-only"] * manifest_only)
+
+
 def cache(prune: str, *, as_json: bool) -> int:
     """Show or prune the cache of downloads."""
     return run_script("download_cache", *(["--prune", prune] if prune else []), *["--json"] * as_json)
