@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Check an MLflow Model that somebody else packaged: every file by its manifest, then its example by running it.
 
-The environment is rebuilt from the model's own files, as serve_predict.py does. There the stored example is predicted, and
-the answer is compared with the output that the package carries, within the model's tolerance. That runs the model's
+The environment is rebuilt from the model's own files, as serve_predict.py does. There the stored example is predicted,
+and the answer is compared with the output that the package carries, within the model's tolerance. That runs the model's
 code: a manifest shows that nothing changed on the way, not whom the model came from.
 """
 
