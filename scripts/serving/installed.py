@@ -8,8 +8,13 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-_PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?==([^\s;\\,]+)\s*\\?$")
-_LEADING_ZERO = re.compile(r"(?<![0-9a-z])0+(?=[0-9])")
+_PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?==([^\s;\\,*]+)\s*\\?$")
+# What PEP 440 takes for the same: 1.00-rc.1 and 1.0rc1, 2.0.0 and 2.
+_SAME = (
+    (re.compile(r"[-_.]*([a-z]+)[-_.]*"), r"\1"),
+    (re.compile(r"(?<![0-9a-z])0+(?=[0-9])"), ""),
+    (re.compile(r"(?:\.0)+(?=$|[+a-z])"), ""),
+)
 
 
 def site_packages(environment: Path) -> Path:
@@ -19,13 +24,13 @@ def site_packages(environment: Path) -> Path:
 
 def installed(environment: Path) -> dict[str, str]:
     """Return the version of each installed distribution by its normal name."""
-    return {_normal(name): _plain(version) for name, version in _named(environment)}
+    return {_normal(name): version for name, version in _named(environment)}
 
 
 def pins(requirements: str) -> dict[str, str]:
     """Return the exact versions that requirements ask for without a condition, by normal name."""
     found = (_PIN.match(re.sub(r"\s+#.*", "", line).strip()) for line in requirements.splitlines())
-    return {_normal(match[1]): _plain(match[2]) for match in found if match}
+    return {_normal(match[1]): match[2] for match in found if match}
 
 
 def altered_files(environment: Path) -> Iterator[str]:
@@ -41,7 +46,8 @@ def altered_files(environment: Path) -> Iterator[str]:
 def pin_faults(found: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[str]:
     """Yield where installed distributions are not the pinned ones."""
     for name, version in sorted(wanted.items()):
-        if found.get(name) != version:
+        there = _plain(found.get(name, ""))
+        if _plain(version) not in (there, there.partition("+")[0]):
             yield f"{name}: expected {version}, got {found.get(name, 'none')}"
 
 
@@ -56,7 +62,10 @@ def _normal(name: str) -> str:
 
 
 def _plain(version: str) -> str:
-    return _LEADING_ZERO.sub("", version.lower().replace("_", "-"))
+    plain = version.lower()
+    for pattern, shorter in _SAME:
+        plain = pattern.sub(shorter, plain)
+    return plain
 
 
 def _size(path: str) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UsageError
-from serving.installed import altered_files, installed, pins
+from serving.installed import altered_files, installed, pin_faults, pins
 from serving.rebuilt import VARIABLE, cache_directory, faults, rebuilt_environment
 from serving.recipe import read_recipe
 
@@ -62,7 +62,25 @@ def made_by_hand(root: Path, **versions: str) -> Path:
 
 
 def test_pins_are_the_exact_ones_without_a_condition() -> None:
-    assert pins(LOCK) == {"aiohttp": "3.1.0", "typing-extensions": "4.1.0", "uvicorn": "0.30.0"}
+    assert pins(LOCK) == {"aiohttp": "3.1.0", "typing-extensions": "4.01.0", "uvicorn": "0.30.0"}
+
+
+@pytest.mark.parametrize(
+    ("pin", "found", "fits"),
+    [
+        ("1.0", "1.0.0", True),
+        ("1.0.0-rc.1", "1.0.0rc1", True),
+        ("2024.01", "2024.1", True),
+        ("2.3.0", "2.3.0+cpu", True),
+        ("2.3.0+cpu", "2.3.0+cu118", False),
+        ("1.0", "1.1", False),
+        ("10", "1", False),
+        ("1.*", "1.7", True),  # no exact pin: nothing to hold it to
+    ],
+)
+def test_versions_are_compared_as_pep_440_says(tmp_path: Path, pin: str, found: str, fits: bool) -> None:
+    there = installed(made_by_hand(tmp_path, x=found.replace("-", "_")))
+    assert (list(pin_faults(there, pins(f"x=={pin}"))) == []) is fits
 
 
 def test_installed_and_altered_are_read_from_the_records(tmp_path: Path) -> None:
