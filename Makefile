@@ -7,7 +7,8 @@ UV := $(or $(shell command -v uv 2>/dev/null),.bootstrap/bin/uv)
 TOOL := .venv/.synced
 RUN := .venv/bin/python -m
 FLAGS := $(if $(MODEL),--model $(MODEL)) $(if $(MODELS_DIR),--models-dir $(MODELS_DIR)) $(ARGS)
-VERBS := scaffold compile-reqs sync-env download-data package payload predict serve-predict serve verify status explain graph check cache clean
+VERBS := archetypes scaffold compile-reqs sync-env download-data package payload predict serve-predict verify \
+	status explain graph serve check cache clean
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test test-all lint bench list $(VERBS)

@@ -60,6 +60,12 @@ def scaffold(
     _do(verbs.scaffold, context, locals(), archetype, update=update, diff=diff)
 
 
+@task
+def archetypes(context):
+    """List the input-to-output shapes that a new model can have, with what each takes and gives."""
+    _run(verbs.archetypes)
+
+
 @verb(upgrade="move the pins to the newest releases that fit")
 def compile_reqs(
     context,

@@ -16,7 +16,7 @@ from pathlib import Path
 from pipeline.errors import StepError, UsageError, run_main
 from scaffolding.names import check_model_name
 from scaffolding.package_files import Change, apply, create, difference, plan, remember, remembered_choice
-from scaffolding.render import Choice, check_choice, render
+from scaffolding.render import Choice, archetypes, check_choice, contract, render
 
 SUFFIX = "_mlflow_pkg"
 
@@ -81,6 +81,20 @@ def _check_target(target: Path) -> None:
         raise UsageError("--target", "not writable", got=str(target), advice="Give another one.")
 
 
+class _ListArchetypes(argparse.Action):
+    """Print a line for each archetype and end, as --help does."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        template = Choice().template
+        names = archetypes(template)
+        for name in names:
+            print(f"{name:<{max(map(len, names))}}  {contract(template, name)}")
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model-name", required=True, help=f"an identifier; the package is <name>{SUFFIX}")
@@ -91,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--refresh", action="store_true", help="bring unedited files up to date, or make the package")
     parser.add_argument("--update", action="store_true", help="merge the template's changes into edited files, too")
     parser.add_argument("--diff", action="store_true", help="show what --update would do, write nothing")
+    parser.add_argument("--list-archetypes", action=_ListArchetypes, help="list them, with what each takes and gives")
     return parser
 
 

@@ -13,11 +13,14 @@ Exit codes: 0 packaged, 1 the model failed, 2 the request or the package is not 
 
 from __future__ import annotations
 
+import sys
+
+sys.path.append(sys.path.pop(0))  # a file beside this one must not hide a module of the standard library
+
 import argparse
 import json
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,7 +75,7 @@ def _package(flags: Any, args: argparse.Namespace, work: Path, target: Path) -> 
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != PACKAGE]
     with tempfile.TemporaryDirectory() as scratch:  # for what the model leaves behind, its result files too
         os.environ["TMPDIR"] = tempfile.tempdir = scratch
-        output = run_in_child(prove, staged, subject="forward pass", directory=empty, **common)
+        output = run_in_child(prove, staged, subject="forward pass", directory=empty, must_end=True, **common)
         if args.json_payload_filepath:
             payload = args.json_payload_filepath.absolute()
             output = run_in_child(prove_payload, staged, payload, subject="forward pass", directory=here, **common)

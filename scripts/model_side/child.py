@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -16,6 +17,7 @@ from .errors import ModelSideError, StepError
 from .tracebacks import author_traceback
 
 Answer = TypeVar("Answer")
+_GRACE = 5.0  # seconds for a process to end after its answer
 
 
 def run_in_child(
@@ -25,6 +27,7 @@ def run_in_child(
     directory: Path,
     code: Sequence[Path] = (),
     seconds: float | None = None,
+    must_end: bool = False,
 ) -> Answer:
     """Return ``work(*arguments)``, called in a process of its own.
 
@@ -42,6 +45,8 @@ def run_in_child(
         Where the author's code lies, for tracebacks.
     seconds : float, optional
         Time limit.
+    must_end : bool
+        Whether the process must end by itself soon after its answer, and leave no process behind.
 
     Raises
     ------
@@ -58,6 +63,8 @@ def run_in_child(
     theirs.close()
     try:
         answer: Answer = _answer(ours, process, subject, seconds)
+        if must_end:
+            _require_end(process, subject)
         return answer
     finally:
         with suppress(ProcessLookupError, PermissionError):
@@ -79,6 +86,31 @@ def _answer(ours: Connection, process: Any, subject: str, seconds: float | None)
     if error is not None:
         raise error
     return answer
+
+
+def _require_end(process: Any, subject: str) -> None:
+    process.join(_GRACE)
+    if process.exitcode is None:
+        advice = "Make its threads daemons, or end them; a process that runs it would hang."
+        raise StepError(subject, f"the process does not end {_GRACE:g} s after its answer", advice=advice)
+    until = time.monotonic() + _GRACE
+    while left := _running(process.pid):
+        if time.monotonic() > until:
+            advice = "End each child process that the model starts."
+            raise StepError(subject, f"it left processes behind: {', '.join(left)}", advice=advice)
+        time.sleep(_GRACE / 100)
+
+
+def _running(group: int) -> list[str]:
+    """Return the names of the processes in a group that still run, where the system tells."""
+    names = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has just ended
+            name, _, rest = path.read_text(errors="replace").partition("(")[2].rpartition(")")
+            state, _, of, *_ = rest.split()
+            if int(of) == group and state not in "ZX":
+                names.append(name)
+    return names
 
 
 class _Child:

@@ -42,15 +42,28 @@ def prove(staged: Path) -> str:
     if files.example is None:
         raise StepError("INPUT_EXAMPLE", "MLflow did not store it")
     check_payload(files.example, files.signature, subject="INPUT_EXAMPLE")
+    here = Path.cwd()
     model = mlflow.pyfunc.load_model(str(staged))
     first, second = (_predict(model, files, files.example) for _ in range(2))
     if not compare(first, second, Tolerance(rtol=0.0)).agrees:
         raise StepError("predict", "two predictions of one input differ", advice="Seed what is random in the model.")
+    _require_untouched(here)
     write_output(first, staged / GOLDEN)
     if files.signature.output_files:  # CHECKS wants the files, and the package their digests
         uris = replace(files, signature=replace(files.signature, output_files=False))
         write_output(_predict(model, uris, files.example), staged.with_name(GOLDEN))
     return form_of(first)
+
+
+def _require_untouched(directory: Path) -> None:
+    """Check that the model left the working directory, which was empty, alone: served, it is shared or read-only."""
+    if Path.cwd() != directory:
+        advice = "Use absolute paths: what else is in the process needs its own."
+        raise StepError("forward pass", "it changed the working directory", got=str(Path.cwd()), advice=advice)
+    written = sorted(path.name for path in directory.iterdir())
+    if written:
+        advice = "Write to tempfile.mkdtemp(): where a model is served, that directory may be read-only."
+        raise StepError("forward pass", "it wrote to the working directory", got=", ".join(written), advice=advice)
 
 
 def prove_payload(staged: Path, path: Path) -> str:

@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
-from .errors import UsageError
+from .errors import StepError, UsageError
 from .flags import Flags
 from .manifest import NO_ID
 from .model_class import load_model_class
+from .requirements import read_requirements
 from .spec import Spec, read_spec
+from .travel import LEFT_OUT, code_faults, hiding_modules, left_out, require_space
 
 CODE = "model_code"
-REQUIREMENTS = "requirements.txt"
-# What tools leave behind in a directory of code, and what must not travel.
-_LEFT_OUT = ("__pycache__", "*.py[co]", "*~", ".*", "#*#", "*.bak", "*.orig")
 _FROM_CODE = """\
 from mlflow.models import set_model
 from {module} import {name}
@@ -39,9 +39,12 @@ def check_package(package: Path, flags: Flags) -> tuple[Spec, type[mlflow.pyfunc
     UsageError
         If the package is not as it should be.
     """
+    faults = [*hiding_modules(package), *code_faults(package / CODE)]
+    if faults:
+        raise UsageError(package.name, "".join(["it cannot be packaged:", *(f"\n  {fault}" for fault in faults)]))
     sys.path.insert(0, str(package))
     os.chdir(package)
-    requirements = _requirements(package)
+    requirements = read_requirements(package)
     spec = read_spec(package, flags)
     return spec, load_model_class(spec.model_class, package), requirements
 
@@ -72,10 +75,13 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> None:
         If the package is not as it should be.
     """
     spec, model_class, requirements = check_package(package, flags)
+    require_space(spec.artifacts.values(), work)
     tempfile.tempdir = str(work)
     code = work / CODE
-    shutil.copytree(package / CODE, code, ignore=shutil.ignore_patterns(*_LEFT_OUT))
-    mlflow.pyfunc.save_model(
+    for name in left_out(package / CODE):
+        print(f"note: {name} stays behind: hidden files do not travel", file=sys.stderr)
+    shutil.copytree(package / CODE, code, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    _save(
         staged,
         python_model=_python_model(spec, model_class, work),
         code_paths=[str(code)],
@@ -88,6 +94,17 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> None:
         mlflow_model=Model(model_uuid=NO_ID, utc_time_created=_time()),
     )
     _make_relative(staged / "MLmodel", work)
+
+
+def _save(path: Path, **declared: Any) -> None:
+    try:
+        mlflow.pyfunc.save_model(path, **declared)
+    except MlflowException as error:
+        cause = error.__cause__ or error
+        advice = "INPUT_EXAMPLE and MODEL_SIGNATURE must fit."
+        if not isinstance(cause, MlflowException):
+            advice = "Make in load_context what cannot be pickled, or take --serialization code."
+        raise StepError("save", "MLflow refuses the model", got=" ".join(str(cause).split()), advice=advice) from error
 
 
 def _python_model(spec: Spec, model_class: type[mlflow.pyfunc.PythonModel], work: Path) -> Any:
@@ -103,23 +120,6 @@ def _make_relative(mlmodel: Path, work: Path) -> None:
     """MLflow writes where the model's file was; it reads only its name."""
     text = mlmodel.read_text(encoding="utf-8")
     mlmodel.write_text(text.replace(f"{work}/", ""), encoding="utf-8")
-
-
-def _requirements(package: Path) -> list[str]:
-    path = package / REQUIREMENTS
-    if not path.is_file():
-        advice = "Run `uv pip compile requirements.in -o requirements.txt`, or `invoke compile-reqs`."
-        raise UsageError(str(path), "no such file", advice=advice)
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    here = [line for line in lines if line.startswith(("-e ", "--editable", "./", "../", "/", "file:"))]
-    if here:
-        raise UsageError(
-            REQUIREMENTS,
-            "it names what is on this machine only",
-            got=", ".join(here),
-            advice="Publish it to an index, or move the code into model_code/.",
-        )
-    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _metadata(spec: Spec) -> dict[str, Any]:

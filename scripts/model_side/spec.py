@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.models import ModelSignature
@@ -20,6 +21,7 @@ from .errors import StepError, UsageError
 from .examples import URI_COLUMN, Example, has_uris, read_example
 from .flags import SERIALIZATIONS, Flags
 from .tracebacks import author_traceback
+from .travel import artifact_faults
 
 SPEC = "model_spec.py"
 DATA = "model_data"
@@ -103,6 +105,7 @@ def read_spec(package: Path, flags: Flags) -> Spec:
     stored = example
     if example and has_uris(example):
         stored, artifacts = _carry(example, artifacts, package, flags, problems)
+    problems += artifact_faults({name: path for name, path in artifacts.items() if path.exists()}, collide=_collides())
     problems += _tolerance_problems(entries["TOLERANCE"])
     _stop_at(problems)
     if signature is None or example is None or stored is None:
@@ -224,6 +227,11 @@ def _artifact_problems(declared: Mapping[str, Any], flags: Flags, artifacts: Map
         elif not path.exists():
             shown = declared[name] if name not in flags.artifacts else os.path.relpath(path)
             yield f"{where}: no such file or directory: {shown}: run `invoke download-data`, or put it there"
+
+
+def _collides() -> bool:
+    """Tell whether this MLflow saves artifacts with one base name to one path: it did before 3.16."""
+    return tuple(map(int, mlflow.__version__.split(".")[:2])) < (3, 16)
 
 
 def _tolerance_problems(tolerance: Mapping[str, Any]) -> Iterator[str]:

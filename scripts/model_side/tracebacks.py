@@ -17,7 +17,9 @@ def author_traceback(error: BaseException, roots: Sequence[Path]) -> str:
         Files and directories of the author's code. Where no frame lies there, the whole traceback is returned.
     """
     inside = [root.resolve() for root in roots]
-    entries = traceback.extract_tb(error.__traceback__)
+    entries: list[traceback.FrameSummary] = list(traceback.extract_tb(error.__traceback__))
+    if isinstance(error, SyntaxError) and error.filename and _is_inside(error.filename, inside):
+        entries = []  # it names the author's line itself
     first = next((n for n, entry in enumerate(entries) if _is_inside(entry.filename, inside)), 0)
     lines = traceback.format_list(entries[first:])
     return "".join(["Traceback (most recent call last):\n", *lines, *traceback.format_exception_only(error)])

@@ -151,6 +151,11 @@ def scaffold(request: Request, archetype: str, *, update: bool, diff: bool) -> i
     return _build(request, [_declared(package, extra) for package in request.packages()], "scaffold", ())
 
 
+def archetypes() -> int:
+    """List the archetypes with their contracts."""
+    return run_script(SCAFFOLD, "--list-archetypes")
+
+
 def _build(request: Request, pipelines: Sequence[Pipeline], goal: str, force: tuple[str, ...]) -> int:
     def tell(pipeline: Pipeline, outcome: Outcome) -> None:
         if not request.as_json:

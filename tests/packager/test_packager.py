@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -101,94 +100,6 @@ def test_spec_gives_everything_and_a_flag_overrides_when_both_are_there(author: 
     assert mlmodel(author)["flavors"]["python_function"]["config"] == {"depth": 1}
 
 
-def append_spec(text: str) -> Callable[[Author], None]:
-    def change(author: Author) -> None:
-        with (author.root / "model_spec.py").open("a") as stream:
-            stream.write(text + "\n")
-
-    return change
-
-
-def with_body(name: str, body: str) -> Callable[[Author], None]:
-    def change(author: Author) -> None:
-        text = author.code.read_text()
-        assert BODIES[name] in text
-        author.code.write_text(text.replace(BODIES[name], body))
-
-    return change
-
-
-def replace_flag(old: str, new: str) -> tuple[str, ...]:
-    return tuple(new if flag == old else flag for flag in FLAGS)
-
-
-FORWARD, LOAD = "_forward", "load_context"
-ONE = "np.ones((len(input_obj), 4))"
-FAULTS: list[tuple[str, Callable[[Author], object], tuple[str, ...], int, list[str]]] = [
-    # what is wrong, how, the flags, the exit code, what the message says
-    ("no requirements.txt", lambda a: (a.root / "requirements.txt").unlink(), FLAGS, 2,
-     ["requirements.txt", "no such file", "uv pip compile"]),
-    ("an editable requirement", lambda a: (a.root / "requirements.txt").write_text("-e .\n"), FLAGS, 2,
-     ["requirements.txt", "-e ."]),
-    ("no model_spec.py", lambda a: (a.root / "model_spec.py").unlink(), FLAGS, 2, ["model_spec.py", "no such file"]),
-    ("a spec that raises", append_spec("1 / 0"), FLAGS, 1, ["model_spec.py", "ZeroDivisionError", "1 / 0"]),
-    ("a misspelt entry", append_spec("ARTEFACTS = {}"), FLAGS, 2, ["ARTEFACTS", "did you mean ARTIFACTS"]),
-    ("an entry of another type", append_spec("TAGS = 3"), FLAGS, 2, ["TAGS: expected a dict, got a int"]),
-    ("two faults at once", append_spec("TAGS = 3\nALLOW_NAN = 'no'"), FLAGS, 2, ["TAGS", "ALLOW_NAN"]),
-    ("an artifact outside model_data", append_spec('ARTIFACTS = {"w": "/mnt/w.pt"}'), FLAGS, 2,
-     ['ARTIFACTS["w"]', "expected a path inside model_data/", "/mnt/w.pt"]),
-    ("no signature", append_spec("del MODEL_SIGNATURE"), FLAGS, 2, ["MODEL_SIGNATURE: not given"]),
-    ("no example", lambda a: None, (*FLAGS[:2], *FLAGS[4:]), 2, ["INPUT_EXAMPLE: not given", "--example-uri"]),
-    ("a missing checkpoint", lambda a: None, replace_flag("model_data/tf_tiny", "model_data/tf_tny"), 2,
-     ["--checkpoint", "model_data/tf_tny"]),
-    ("a missing example", lambda a: None, replace_flag("model_data/tiny.txt", "tiny.txt"), 2,
-     ["--example-uri", "tiny.txt"]),
-    ("no such module", lambda a: None, (*FLAGS, "--model-class", "model_code.tinny:M"), 2,
-     ["--model-class", "model_code.tinny"]),
-    ("no such class", lambda a: None, (*FLAGS, "--model-class", "model_code.tiny_mlflow_model:TinyMLflowModl"), 2,
-     ["no such class", "TinyMLflowModel"]),
-    ("a class that is no model", lambda a: None, (*FLAGS, "--model-class", "model_code.tiny_mlflow_model:Path"), 2,
-     ["expected a subclass of mlflow.pyfunc.PythonModel", "the class Path"]),
-    ("no colon", lambda a: None, (*FLAGS, "--model-class", "model_code"), 2, ["--model-class", "module:Class"]),
-    ("another name for context", lambda a: a.code.write_text(a.code.read_text().replace(
-        "load_context(self, context)", "load_context(self, c)").replace("context.artifacts", "c.artifacts", 1)),
-     FLAGS, 2, ["load_context(self, context)", "load_context(self, c)", "model_code/tiny_mlflow_model.py:"]),
-    ("a missing dependency", lambda a: a.code.write_text("import no_such_thing\n" + a.code.read_text().replace(
-        "from __future__ import annotations\n", "")), FLAGS, 1, ["no_such_thing", "requirements.in"]),
-    ("a forward pass that raises", with_body(FORWARD, "return self.no_such_weight"), FLAGS, 1,
-     ["AttributeError", "no_such_weight", "model_code/tiny_mlflow_model.py", "return self.no_such_weight"]),
-    ("a load_context that raises", with_body(LOAD, 'raise RuntimeError("bad weights")'), FLAGS, 1,
-     ["RuntimeError: bad weights", 'raise RuntimeError("bad weights")']),
-    ("a float64 for a float32", with_body(FORWARD, f"return {ONE}"), FLAGS, 1, ["float32", "float64"]),
-    ("another width", with_body(FORWARD, 'return np.ones((2, 5), "float32")'), FLAGS, 1, ["4", "5"]),
-    ("a NaN", with_body(FORWARD, f'return ({ONE} * np.nan).astype("float32")'), FLAGS, 1, ["NaN"]),
-    ("random output", with_body(FORWARD, f'return (np.random.rand() * {ONE}).astype("float32")'), FLAGS, 1,
-     ["two predictions of one input differ"]),
-    ("an os._exit", with_body(FORWARD, "import os; os._exit(0)"), FLAGS, 1, ["forward pass", "exit code 0"]),
-    ("a sys.exit", with_body(FORWARD, "raise SystemExit(0)"), FLAGS, 1, ["forward pass", "SystemExit"]),
-    ("a pass that hangs", with_body(FORWARD, "import threading; threading.Event().wait()"),
-     (*FLAGS, "--time-limit", "3"), 1, ["longer than 3 s", "--time-limit"]),
-    ("a check that raises", append_spec("def CHECKS(example, params, output):\n    assert output.sum() == 1, 'sum'"),
-     FLAGS, 1, ["CHECKS", "AssertionError", "sum"]),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("change", "flags", "code", "words"), [row[1:] for row in FAULTS], ids=[row[0] for row in FAULTS]
-)
-def test_packager_refuses_and_the_last_good_model_stands_when_there_is(
-    packaged: Author, change: Callable[[Author], object], flags: tuple[str, ...], code: int, words: list[str]
-) -> None:
-    before = packaged.files()
-    change(packaged)
-    done = packaged.package(*flags)
-    assert done.returncode == code
-    assert all(word in done.stderr for word in words), [word for word in words if word not in done.stderr]
-    assert "model_side" not in done.stderr
-    assert packaged.files() == before
-    assert not list(packaged.root.glob(".mlflow_model_artifacts*"))
-
-
 def test_packager_says_which_methods_are_unwritten_and_where_when_new(scaffolded: Author) -> None:
     done = scaffolded.package(*FLAGS)
     assert done.returncode == 2
@@ -235,3 +146,50 @@ def test_junk_and_hidden_files_stay_behind_when_code_travels(author: Author) -> 
         path.write_text("secret")
     assert author.package(*FLAGS).returncode == 0
     assert set(author.files()) == TREE
+
+
+def test_hidden_file_is_named_when_it_stays_behind(author: Author) -> None:
+    (author.root / "model_code" / ".env").write_text("secret")
+    done = author.package(*FLAGS)
+    assert done.returncode == 0
+    assert "note: model_code/.env stays behind" in done.stderr
+
+
+def test_model_may_call_its_modules_as_it_likes_and_print_when_packaged(author: Author) -> None:
+    (author.root / "model_code" / "json.py").write_text("depth = 2\n")
+    (author.root / "model_code" / "numpy.py").write_text("")
+    body = "import json, os; from .json import depth; print(json.dumps(depth)); "
+    body += "os.system('echo words of a child')\n        "
+    author.code.write_text(author.code.read_text().replace(BODIES["_forward"], body + BODIES["_forward"]))
+    done = author.package(*FLAGS, "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["ok"] is True
+    assert "words of a child" in done.stderr
+
+
+def test_packager_works_when_every_path_has_spaces_and_is_unicode(author: Author, tmp_path: Path) -> None:
+    moved = Author(author.root.rename(tmp_path / "ein Päckchen 包 'x'"))
+    (moved.root / "model_data" / "tiny.txt").rename(moved.root / "model_data" / "größe 1.txt")
+    (moved.root / "model_data" / "tf_tiny").rename(moved.root / "model_data" / "重み 1")
+    (moved.root / "model_data" / "重み 1" / "more weights é.bin").write_bytes(b"1")
+    flags = ["--checkpoint", "model_data/重み 1", "--example-uri", "model_data/größe 1.txt", "--output-shape", "[-1,4]"]
+    moved.model.parent.joinpath("out put").mkdir()
+    words = [*flags, "--out-dir", "out put/mödel", "--model-class", "model_code.tiny_mlflow_model:TinyMLflowModel"]
+    assert moved.package(*words).returncode == 0
+    assert (moved.root / "out put/mödel/artifacts/重み 1/more weights é.bin").is_file()
+    assert (moved.root / "out put/mödel/artifacts/größe 1.txt").is_file()
+
+
+def test_packager_names_the_file_that_hides_a_module_it_needs_itself(author: Author) -> None:
+    (author.root / "argparse.py").write_text("raise RuntimeError('not the real one')")
+    done = author.package_by_hand(*FLAGS)
+    assert done.returncode == 2
+    assert "argparse.py: it hides the module argparse of the standard library" in done.stderr
+
+
+def test_thread_pool_and_daemon_are_fine_when_the_process_ends_all_the_same(author: Author) -> None:
+    more = "import threading, concurrent.futures as f; self.go = threading.Event\n        "
+    more += "threading.Thread(target=self.go().wait, daemon=True).start()\n        "
+    more += "f.ThreadPoolExecutor().submit(len, 'x')\n        "
+    author.code.write_text(author.code.read_text().replace(BODIES["load_context"], more + BODIES["load_context"]))
+    assert author.package(*FLAGS).returncode == 0

@@ -102,6 +102,26 @@ def test_scaffold_names_the_known_and_leaves_nothing_when_asked_for_an_unknown(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_archetypes_are_listed_with_their_contracts(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run("--list-archetypes")
+    assert caught.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == rendering.archetypes("mlflow_template")
+    assert "file_uri_to_tensor      Files by URI in, one tensor out: any number of rows for each file." in lines
+
+
+def test_archetype_is_there_when_its_folder_is(tmp_path: Path, template: Callable[[str, str], None]) -> None:
+    folder = rendering.TEMPLATES / "mlflow_template" / "archetypes" / "audio_to_text"
+    folder.mkdir()
+    template("archetypes/audio_to_text/README.md", "# audio_to_text\n\nAudio in, text out.\n")
+    template("archetypes/audio_to_text/model.py.jinja", "class {{ class_name }}: pass\n")
+    assert rendering.contract("mlflow_template", "audio_to_text") == "Audio in, text out."
+    root = make(tmp_path, "foo", "--model-archetype", "audio_to_text")
+    assert (root / "model_code" / "foo_mlflow_model.py").read_text() == "class FooMLflowModel: pass\n"
+    assert not (root / "README.md").exists()
+
+
 def test_scaffold_refuses_when_the_target_is_no_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("x")
     assert run("--model-name", "foo", "--target", tmp_path / "file") == 2

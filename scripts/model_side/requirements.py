@@ -1,0 +1,53 @@
+"""Requirements that a package's receiver can install: hold each line to that. A credential is never shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import UsageError
+
+REQUIREMENTS = "requirements.txt"
+_USER = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_SECRET = re.compile(r"(?<=[?&])([^=&#\s]*(?:token|key|secret|password|signature|sig))=[^&#\s]+", re.IGNORECASE)
+_LOCAL = re.compile(r"^(\.{0,2}/|~|file:)|@\s*(file:|\.{0,2}/)|^[^#@;\s]+\.(whl|zip|tar\.gz)(\s|$)")
+_EDITABLE = re.compile(r"^(-e\b|--editable\b)")
+_FILES = re.compile(r"^(-r\b|--requirements?\b|-c\b|--constraints?\b)")
+_LINKS = re.compile(r"^(-f|--find-links|-i|--index-url|--extra-index-url)[\s=]+(?!https?://)")
+
+
+def read_requirements(package: Path) -> list[str]:
+    """Return the lines of requirements.txt that say something.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file, or with every line that cannot travel.
+    """
+    path = package / REQUIREMENTS
+    if not path.is_file():
+        advice = "Run `uv pip compile requirements.in -o requirements.txt`, or `invoke compile-reqs`."
+        raise UsageError(str(path), "no such file", advice=advice)
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except UnicodeDecodeError as error:
+        raise UsageError(REQUIREMENTS, "cannot be read", expected="UTF-8 text", got=str(error)) from error
+    found = [fault for number, line in enumerate(lines, 1) for fault in _faults(line, f"line {number}")]
+    if found:
+        raise UsageError(REQUIREMENTS, "".join(["it cannot travel:", *(f"\n  {fault}" for fault in found)]))
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _faults(line: str, where: str) -> Iterator[str]:
+    shown = _SECRET.sub(r"\1=***", _USER.sub("***", line))
+    if _EDITABLE.match(line) or _LOCAL.search(line):
+        advice = "publish it to an index, or move the code into model_code/"
+        yield f"{where}: it names what is on this machine only: got {shown}: {advice}"
+    elif _FILES.match(line):
+        yield f"{where}: it names another file: got {shown}: write the requirements themselves"
+    elif _LINKS.match(line):
+        yield f"{where}: it names a place on this machine: expected http(s)://, got {shown}"
+    if any(user.group() != "git" for user in _USER.finditer(line)) or _SECRET.search(line):
+        advice = "keep it in .netrc, a keyring or the index settings of uv"
+        yield f"{where}: it holds a credential, which every receiver would read: got {shown}: {advice}"

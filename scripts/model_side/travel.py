@@ -1,0 +1,130 @@
+"""What may travel in a package: its files by their names, and module names that would hide others."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatch
+from pathlib import Path
+
+from .errors import UsageError
+
+# What opens something, by the names that tools give it.
+_SECRET = (
+    *(".env", ".env.*", ".git", ".netrc", ".pypirc", ".ssh", ".aws", ".htpasswd", ".git-credentials"),
+    *("*.pem", "*.key", "*.p12", "*.pfx", "*.kdbx", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*"),
+)
+# What tools leave behind in a directory of code.
+LEFT_OUT = ("__pycache__", "*.py[co]", "*~", ".*", "#*#", "*.bak", "*.orig")
+_OURS = ("mlflow_packager", "model_spec", "model_code", "model_side")
+_MARGIN = 64 * 2**20  # bytes beside the artifacts: code, environment files, the example's output
+
+
+def artifact_faults(artifacts: Mapping[str, Path], *, collide: bool) -> Iterator[str]:
+    """Yield what is wrong with files and directories that are to travel as artifacts.
+
+    Parameters
+    ----------
+    artifacts : mapping of str to Path
+        Those that exist.
+    collide : bool
+        Whether this MLflow puts artifacts with the same base name into one place.
+    """
+    names: dict[str, str] = {}
+    for name, path in artifacts.items():
+        for file in tree(path):
+            yield from (f'artifact "{name}": {fault}' for fault in _file_faults(file, path.parent))
+        other = names.setdefault(path.name, name)
+        if collide and other != name:
+            yield (
+                f'artifacts "{other}" and "{name}": both are called {path.name}, and this MLflow would keep one of '
+                "them: rename one, or take mlflow>=3.16"
+            )
+
+
+def code_faults(code: Path) -> Iterator[str]:
+    """Yield which files of the author's code must not travel; hidden ones are left out anyway."""
+    for path in tree(code, LEFT_OUT):
+        yield from _file_faults(path, code.parent)
+
+
+def left_out(code: Path) -> list[str]:
+    """Return the hidden files and directories in the author's code that do not travel, by their relative paths."""
+    hidden = (path for path in code.rglob(".*") if path.name not in (".DS_Store",))
+    return sorted(path.relative_to(code.parent).as_posix() for path in hidden)
+
+
+def hiding_modules(package: Path) -> Iterator[str]:
+    """Yield which modules in the package's own directory hide others, while that directory is first on sys.path.
+
+    In model_code/ any name is fine: its modules are ``model_code.<name>``.
+    """
+    advice = "rename it, or move it to model_code/"
+    for path in sorted(package.iterdir()):
+        name = path.stem if path.suffix == ".py" else path.name if (path / "__init__.py").is_file() else ""
+        if not name or name in _OURS or name.startswith("."):
+            continue
+        if name in sys.stdlib_module_names:
+            yield f"{path.name}: it hides the module {name} of the standard library: {advice}"
+        elif _is_installed(name, package):
+            yield f"{path.name}: it hides the installed module {name}: {advice}"
+
+
+def require_space(artifacts: Iterable[Path], directory: Path) -> None:
+    """Check that the artifacts fit onto the file system of a directory.
+
+    Raises
+    ------
+    UsageError
+        If they do not.
+    """
+    need = sum(path.stat().st_size for top in artifacts for path in tree(top)) + _MARGIN
+    free = shutil.disk_usage(directory).free
+    if need > free:
+        expected, got = f"{need / 2**30:.1f} GiB for the artifacts", f"{free / 2**30:.1f} GiB free"
+        raise UsageError(
+            "--out-dir", "not enough disk space", expected=expected, got=got, advice="Make space, or give another one."
+        )
+
+
+def tree(top: Path, skipped: Iterable[str] = ()) -> Iterator[Path]:
+    """Yield the files under a path, or itself; links are followed, each directory once."""
+    if not top.is_dir():
+        yield top
+        return
+    patterns, seen = tuple(skipped), set()
+    for directory, directories, files in os.walk(top, followlinks=True):
+        real = Path(directory).resolve()
+        kept = [] if real in seen else [name for name in sorted(directories) if not _matches(name, patterns)]
+        seen.add(real)
+        yield from (Path(directory, name) for name in kept if _matches(name, _SECRET))
+        directories[:] = [name for name in kept if not _matches(name, _SECRET)]
+        yield from (Path(directory, name) for name in sorted(files) if not _matches(name, patterns))
+
+
+def _file_faults(path: Path, root: Path) -> Iterator[str]:
+    shown = os.fsencode(path.relative_to(root)).decode(errors="backslashreplace")
+    if _matches(path.name, _SECRET):
+        yield f"{shown}: it must not travel: it looks like a key, a password or a history: move it away, or rename it"
+    elif any("\udc80" <= letter <= "\udcff" for letter in path.name):
+        yield f"{shown}: its name is not UTF-8: rename it"
+    elif path.is_symlink() and not path.exists():
+        yield f"{shown}: a link to nothing: {path.readlink()}"
+    elif not (path.is_file() or path.is_dir()):
+        yield f"{shown}: expected a file or a directory, got a pipe, a socket or a device"
+    elif not os.access(path, os.R_OK):
+        yield f"{shown}: it cannot be read: permission denied"
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in patterns)
+
+
+def _is_installed(name: str, package: Path) -> bool:
+    """Tell whether a module of that name is found anywhere but in the package's directory."""
+    elsewhere = [entry for entry in sys.path if Path(entry or ".").resolve() != package]
+    found = importlib.machinery.PathFinder.find_spec(name, elsewhere)
+    return found is not None and found.origin is not None

@@ -1,0 +1,69 @@
+"""What may travel: the parts of it that no package of this environment shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model_side.errors import UsageError
+from model_side.requirements import read_requirements
+from model_side.travel import artifact_faults, tree
+
+from .conftest import FLAGS, Author
+
+
+def two_weights(root: Path) -> dict[str, Path]:
+    paths = {name: root / name / "w.txt" for name in ("one", "two")}
+    for name, path in paths.items():
+        path.parent.mkdir(parents=True)
+        path.write_text(name)
+    return paths
+
+
+def test_artifacts_of_one_base_name_are_refused_when_mlflow_would_keep_one(tmp_path: Path) -> None:
+    paths = two_weights(tmp_path)
+    assert list(artifact_faults(paths, collide=False)) == []
+    (fault,) = artifact_faults(paths, collide=True)
+    assert 'artifacts "one" and "two": both are called w.txt' in fault
+    assert list(artifact_faults({"one": paths["one"]}, collide=True)) == []
+
+
+def test_artifacts_of_one_base_name_both_travel_when_mlflow_keeps_them_apart(author: Author) -> None:
+    two_weights(author.root / "model_data")
+    words = [f"--artifact={name}=model_data/{name}/w.txt" for name in ("one", "two")]
+    assert author.package(*FLAGS, *words).returncode == 0
+    assert sorted(text for name, text in author.files().items() if name.endswith("w.txt")) == [b"one", b"two"]
+
+
+def test_tree_ends_when_a_link_leads_back(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "w").touch()
+    (tmp_path / "a" / "back").symlink_to(tmp_path)
+    assert {path.name for path in tree(tmp_path)} == {"w"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "numpy==2.1.0 ; python_version > '3.10'  # via mlflow",
+        "--index-url https://example.org/simple",
+        "mine @ https://example.org/mine-1-py3-none-any.whl#sha256=aa",
+        "mine @ git+ssh://git@example.org/mine.git@v1",
+        "numpy==2.1.0 \\\n    --hash=sha256:aa",
+    ],
+)
+def test_requirement_travels_when_any_receiver_can_get_it(tmp_path: Path, line: str) -> None:
+    (tmp_path / "requirements.txt").write_text(f"# made by uv\n{line}\n")
+    assert read_requirements(tmp_path) == [each.strip() for each in line.splitlines()]
+
+
+def test_every_line_that_cannot_travel_is_named_and_no_credential_is(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("-e .\n\nmine @ https://u:hunter2@example.org/x?token=hunter2&a=1\n")
+    with pytest.raises(UsageError) as caught:
+        read_requirements(tmp_path)
+    said = str(caught.value)
+    assert "line 1: it names what is on this machine only: got -e ." in said
+    assert "line 3: it holds a credential" in said
+    assert "https://***@example.org/x?token=***&a=1" in said
+    assert "hunter2" not in said
