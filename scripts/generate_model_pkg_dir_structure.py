@@ -69,7 +69,16 @@ def _said(change: Change) -> str:
 
 def _choice(args: argparse.Namespace, root: Path) -> Choice:
     """Return what to render: what the flags say, else what the package was made from."""
-    made_from = remembered_choice(root) or Choice()
+    remembered = remembered_choice(root)
+    if remembered and args.model_archetype not in (None, remembered.archetype):
+        raise UsageError(
+            str(root),
+            "it is of another archetype",
+            expected=remembered.archetype,
+            got=args.model_archetype,
+            advice="Make a new model for another one.",
+        )
+    made_from = remembered or Choice()
     return Choice(args.pkg_template or made_from.template, args.model_archetype or made_from.archetype, args.overlay)
 
 

@@ -148,7 +148,12 @@ def scaffold(request: Request, archetype: str, *, update: bool, diff: bool) -> i
             for each in request.packages()
         )
     extra = {"scaffold": ["--model-archetype", archetype] if archetype else []}
-    return _build(request, [_declared(package, extra) for package in request.packages()], "scaffold", ())
+    return _build(
+        request,
+        [_declared(package, extra) for package in request.packages()],
+        "scaffold",
+        ("scaffold",) * bool(archetype),
+    )
 
 
 def archetypes() -> int:

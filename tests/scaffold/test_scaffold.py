@@ -230,3 +230,14 @@ def test_removed_file_stays_away_when_it_was_the_authors_and_comes_back_when_the
     assert bring(package, "--refresh") == 0
     assert not (package / "model_data.toml").exists()
     assert (package / "mlflow_packager.py").exists()
+
+
+def test_archetype_stays_what_it_was_when_another_is_asked_for(
+    package: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files(package)
+    words = ["--model-name", "foo", "--target", package.parent, "--refresh"]
+    assert run(*words, "--model-archetype", "text_to_tensor") == 2
+    assert "expected file_uri_to_tensor, got text_to_tensor" in capsys.readouterr().err
+    assert files(package) == before
+    assert run(*words, "--model-archetype", "file_uri_to_tensor") == 0
