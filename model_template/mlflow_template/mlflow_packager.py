@@ -71,7 +71,7 @@ def _package(flags: Any, args: argparse.Namespace, work: Path, target: Path) -> 
     if args.dry_run:
         run_in_child(dry_run, PACKAGE, flags, subject="dry run", directory=PACKAGE, **common)
         return {"model": target.name}
-    run_in_child(save_model, PACKAGE, flags, work, staged, subject="save", directory=PACKAGE, **common)
+    artifacts = run_in_child(save_model, PACKAGE, flags, work, staged, subject="save", directory=PACKAGE, **common)
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != PACKAGE]
     with tempfile.TemporaryDirectory() as scratch:  # for what the model leaves behind, its result files too
         os.environ["TMPDIR"] = tempfile.tempdir = scratch
@@ -80,7 +80,7 @@ def _package(flags: Any, args: argparse.Namespace, work: Path, target: Path) -> 
             payload = args.json_payload_filepath.absolute()
             output = run_in_child(prove_payload, staged, payload, subject="forward pass", directory=here, **common)
         run_in_child(run_checks, PACKAGE, flags, staged, subject="CHECKS", directory=PACKAGE, **common)
-    digest = seal(staged, PACKAGE)
+    digest = seal(staged, PACKAGE, artifacts)
     publish_directory(staged, target)
     print(f"{target.name}: packaged; the forward pass gives {output}; {digest}", file=sys.stderr)
     return {"model": target.name, "digest": digest, "output": output}
@@ -113,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         f"types: {', '.join(PARAM_TYPES)}",
     )
     add("--serialization", choices=SERIALIZATIONS, help="code: a model that loads without any pickle (SERIALIZATION)")
+    add("--link-artifacts", action="store_true", help="hard links to model_data/, not copies (LINK_ARTIFACTS)")
     add("--json-payload-filepath", type=Path, metavar="PATH", help="predict this payload, too, before publishing")
     add(
         "--out-dir",

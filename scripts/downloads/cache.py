@@ -16,8 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from model_side.share import share
+
 from .content import FileFact, hash_file
-from .share import share
 
 VARIABLE = "MODEL_DATA_CACHE"
 _READ_ONLY = 0o444

@@ -55,6 +55,7 @@ class Flags:
     params : tuple of ParamFlag or None
     serialization : str or None
         One of `SERIALIZATIONS`.
+    link_artifacts : bool
     """
 
     model_class: str | None = None
@@ -66,6 +67,7 @@ class Flags:
     output_dtype: str | None = None
     params: tuple[ParamFlag, ...] | None = None
     serialization: str | None = None
+    link_artifacts: bool = False
 
 
 def read_flags(args: argparse.Namespace) -> Flags:
@@ -99,6 +101,7 @@ def read_flags(args: argparse.Namespace) -> Flags:
         output_dtype=read(args.output_dtype, lambda name: known(name, DTYPES, "--output-dtype", "dtype")),
         params=read(args.extra_params_spec_json, _params),
         serialization=args.serialization,
+        link_artifacts=args.link_artifacts,
     )
     if problems:
         raise UsageError("command line", "; ".join(problems).rstrip("."))

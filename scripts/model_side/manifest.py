@@ -37,7 +37,7 @@ class FileEntry:
     sha256: str
 
 
-def seal(model: Path, package: Path) -> str:
+def seal(model: Path, package: Path, known: Mapping[str, FileEntry] | None = None) -> str:
     """Give a saved model an identity that its content decides, write its manifest, and return its digest.
 
     Parameters
@@ -46,17 +46,19 @@ def seal(model: Path, package: Path) -> str:
         The MLflow Model, saved with the id `NO_ID`.
     package : Path
         What it was made from.
+    known : mapping of str to FileEntry, optional
+        Files that were hashed when they were written.
 
     Returns
     -------
     str
         ``sha256:<hex>`` of the list of all files but the manifest.
     """
-    files = read_files(model)
+    files = read_files(model, known)
     mlmodel = model / "MLmodel"
     text = mlmodel.read_text(encoding="utf-8")
     mlmodel.write_text(text.replace(NO_ID, _digest(files)[:32], 1), encoding="utf-8")
-    files["MLmodel"] = _entry(mlmodel)
+    files["MLmodel"] = file_entry(mlmodel)
     document = {"schema": SCHEMA, "digest": f"sha256:{_digest(files)}", **_provenance(package)}
     document["files"] = {name: asdict(entry) for name, entry in files.items()}
     (model / MANIFEST).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -92,11 +94,12 @@ def check_manifest(model: Path) -> str:
     return str(document["digest"])
 
 
-def read_files(model: Path) -> dict[str, FileEntry]:
-    """Return every file of a package but the manifest, by its relative path, sorted."""
+def read_files(model: Path, known: Mapping[str, FileEntry] | None = None) -> dict[str, FileEntry]:
+    """Return every file of a package but the manifest, by its relative path, sorted; those in `known` are not read."""
+    known = known or {}
     paths = sorted(path for path in model.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     names = {path.relative_to(model).as_posix(): path for path in paths}
-    return {name: _entry(path) for name, path in names.items() if name != MANIFEST}
+    return {name: known.get(name) or file_entry(path) for name, path in names.items() if name != MANIFEST}
 
 
 def _faults(declared: Mapping[str, FileEntry], found: Mapping[str, FileEntry]) -> Iterator[str]:
@@ -111,7 +114,8 @@ def _faults(declared: Mapping[str, FileEntry], found: Mapping[str, FileEntry]) -
             yield f"{name}: expected sha256 {declared[name].sha256}, got {found[name].sha256}"
 
 
-def _entry(path: Path) -> FileEntry:
+def file_entry(path: Path) -> FileEntry:
+    """Read a file from end to end and return what it is."""
     with path.open("rb") as stream:
         value = hashlib.file_digest(stream, "sha256").hexdigest()
     return FileEntry(path.stat().st_size, value)
@@ -136,7 +140,7 @@ def _provenance(package: Path) -> dict[str, Any]:
 
 
 def _tree(path: Path) -> dict[str, FileEntry]:
-    return read_files(path) if path.is_dir() else {"": _entry(path)} if path.is_file() else {}
+    return read_files(path) if path.is_dir() else {"": file_entry(path)} if path.is_file() else {}
 
 
 def _sources(declaration: Path) -> list[dict[str, Any]]:

@@ -14,9 +14,10 @@ import mlflow.pyfunc
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
+from .artifacts import place_artifacts, stand_ins
 from .errors import StepError, UsageError
 from .flags import Flags
-from .manifest import NO_ID
+from .manifest import NO_ID, FileEntry
 from .model_class import load_model_class
 from .requirements import read_requirements
 from .spec import Spec, read_spec
@@ -54,7 +55,7 @@ def dry_run(package: Path, flags: Flags) -> None:
     check_package(package, flags)
 
 
-def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> None:
+def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> dict[str, FileEntry]:
     """Save the model that `package` declares to `staged`, which must not exist.
 
     The same sources give the same bytes: the model's time comes from SOURCE_DATE_EPOCH (else 1970-01-01), its identity
@@ -65,9 +66,13 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> None:
     package : Path
     flags : Flags
     work : Path
-        A directory for temporary files on the file system of `staged`, so that MLflow's copy of the artifacts is moved
-        there, not copied once more.
+        A directory for temporary files on the file system of `staged`.
     staged : Path
+
+    Returns
+    -------
+    mapping of str to FileEntry
+        The artifacts' files, hashed while they were written.
 
     Raises
     ------
@@ -85,7 +90,7 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> None:
         staged,
         python_model=_python_model(spec, model_class, work),
         code_paths=[str(code)],
-        artifacts={name: os.path.relpath(path, package) for name, path in spec.artifacts.items()},
+        artifacts=stand_ins(spec.artifacts, work / "stand-ins"),
         signature=spec.signature,
         input_example=spec.stored.for_mlflow(),
         pip_requirements=requirements,
@@ -93,7 +98,9 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> None:
         metadata={**_metadata(spec), "one_row": bool(getattr(model_class, "ONE_ROW", False))},
         mlflow_model=Model(model_uuid=NO_ID, utc_time_created=_time()),
     )
+    placed = place_artifacts(staged, spec.artifacts, package, link=spec.link_artifacts)
     _make_relative(staged / "MLmodel", work)
+    return placed
 
 
 def _save(path: Path, **declared: Any) -> None:

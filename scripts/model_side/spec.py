@@ -37,6 +37,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "ROWS_MATCH": (bool,),
     "OUTPUT_FILES": (bool,),
     "SERIALIZATION": (str,),
+    "LINK_ARTIFACTS": (bool,),
 }
 ENTRIES = (*_TYPES, "INPUT_EXAMPLE", "CHECKS")
 
@@ -62,6 +63,8 @@ class Spec:
         of files, whose content counts.
     serialization : str
         "pickle", or "code" for a model that loads without any.
+    link_artifacts : bool
+        Whether artifacts may be hard links to model_data/, where the file system cannot share their bytes otherwise.
     checks : callable or None
         ``checks(example, params, output)`` raises where the example's output is wrong.
     """
@@ -80,6 +83,7 @@ class Spec:
     rows_match: bool = False
     output_files: bool = False
     serialization: str = "pickle"
+    link_artifacts: bool = False
     checks: Callable[..., object] | None = None
 
 
@@ -125,6 +129,7 @@ def read_spec(package: Path, flags: Flags) -> Spec:
         rows_match=entries["ROWS_MATCH"],
         output_files=entries["OUTPUT_FILES"],
         serialization=flags.serialization or entries["SERIALIZATION"],
+        link_artifacts=flags.link_artifacts or entries["LINK_ARTIFACTS"],
         checks=entries.get("CHECKS"),
     )
 
@@ -153,6 +158,7 @@ def _defaults(package: Path) -> dict[str, Any]:
         **{entry: {} for entry in ("ARTIFACTS", "MODEL_CONFIG", "TAGS", "TOLERANCE")},
         **dict.fromkeys(("ALLOW_NAN", "ROWS_MATCH", "OUTPUT_FILES"), False),
         "SERIALIZATION": SERIALIZATIONS[0],
+        "LINK_ARTIFACTS": False,
     }
 
 

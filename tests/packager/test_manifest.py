@@ -142,3 +142,28 @@ def test_other_payload_must_pass_too_when_it_is_given(packaged: Author) -> None:
         assert word in done.stderr
     assert packaged.package(*FLAGS, "--json-payload-filepath", "none.json").returncode == 2
     assert packaged.files() == good
+
+
+def test_artifact_is_one_copy_that_the_manifest_describes_when_packaged(packaged: Author) -> None:
+    directory = packaged.root / "model_data" / "tf_tiny"
+    (directory / "deep" / "empty").mkdir(parents=True)
+    (directory / "deep" / "big.bin").write_bytes(os.urandom(20_000_000))
+    (directory / "link.txt").symlink_to("scale.txt")
+    assert packaged.package(*FLAGS).returncode == 0
+    saved = packaged.model / "artifacts" / "tf_tiny"
+    for name in ("deep/big.bin", "scale.txt", "link.txt"):
+        assert (saved / name).read_bytes() == (directory / name).read_bytes()
+        assert not (saved / name).samefile(directory / name)
+        assert not (saved / name).is_symlink()
+    check_manifest(packaged.model)
+    mlmodel = (packaged.model / "MLmodel").read_text()
+    assert "uri: model_data/tf_tiny\n" in mlmodel
+    size = next(int(line.split()[1]) for line in mlmodel.splitlines() if line.startswith("model_size_bytes"))
+    assert size > 20_000_000
+
+
+def test_artifact_shares_its_bytes_when_the_author_opts_in(packaged: Author) -> None:
+    weights = packaged.root / "model_data" / "tf_tiny" / "scale.txt"
+    assert packaged.package(*FLAGS, "--link-artifacts").returncode == 0
+    assert (packaged.model / WEIGHTS).samefile(weights)
+    check_manifest(packaged.model)

@@ -1,0 +1,107 @@
+"""Put artifacts into a saved model: their bytes shared where the file system can, else copied once, hashed on the way.
+
+MLflow is given empty stand-ins, and the files follow. Import it in the model environment only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from mlflow.models import Model
+
+from .manifest import FileEntry, file_entry
+from .share import reflink
+
+CHUNK = 8 << 20
+
+
+def stand_ins(artifacts: Mapping[str, Path], directory: Path) -> dict[str, str]:
+    """Make an empty file or directory of each artifact's name, and return their paths by the artifact's."""
+    made = {}
+    for name, path in artifacts.items():
+        stand_in = directory / name / path.name
+        stand_in.parent.mkdir(parents=True)
+        if path.is_dir():
+            stand_in.mkdir()
+        else:
+            stand_in.touch()
+        made[name] = str(stand_in)
+    return made
+
+
+def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *, link: bool) -> dict[str, FileEntry]:
+    """Put the artifacts where MLflow put their stand-ins, and correct what MLmodel says of them.
+
+    Parameters
+    ----------
+    model : Path
+        The saved MLflow Model.
+    artifacts : mapping of str to Path
+        Absolute, by name.
+    package : Path
+        The directory that paths in MLmodel are relative to.
+    link : bool
+        Whether a hard link may stand for a copy.
+
+    Returns
+    -------
+    mapping of str to FileEntry
+        What was placed, by its path in the model.
+    """
+    entry = Model.load(str(model / "MLmodel"))
+    saved = entry.flavors["python_function"].get("artifacts") or {}
+    placed: dict[str, FileEntry] = {}
+    for name, source in artifacts.items():
+        target = model / saved[name]["path"]
+        saved[name]["uri"] = os.path.relpath(source, package)
+        for origin, place in _files(source, target):
+            placed[place.relative_to(model).as_posix()] = _place(origin, place, link=link)
+    if placed:
+        entry.model_size_bytes = (entry.model_size_bytes or 0) + sum(each.size for each in placed.values())
+        entry.save(str(model / "MLmodel"))
+    return placed
+
+
+def _files(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield each file of an artifact and its place, whose directory is there; links are followed."""
+    if not source.is_dir():
+        yield source, target
+        return
+    for top, directories, names in os.walk(source, followlinks=True):
+        place = target / os.path.relpath(top, source)
+        place.mkdir(parents=True, exist_ok=True)
+        directories.sort()
+        yield from ((Path(top, name), place / name) for name in sorted(names))
+
+
+def _place(source: Path, target: Path, *, link: bool) -> FileEntry:
+    target.unlink(missing_ok=True)
+    if reflink(source, target):
+        return file_entry(target)
+    if link:
+        try:
+            os.link(source.resolve(), target)
+            return file_entry(target)
+        except OSError:  # another file system, or one without links
+            target.unlink(missing_ok=True)
+    return _copy(source, target)
+
+
+def _copy(source: Path, target: Path) -> FileEntry:
+    """Copy a file; one thread hashes a piece while another writes it."""
+    digest, size = hashlib.sha256(), 0
+    with ThreadPoolExecutor(1) as hasher, source.open("rb", buffering=0) as origin, target.open("xb", 0) as copy:
+        while chunk := origin.read(CHUNK):
+            hashed = hasher.submit(digest.update, chunk)
+            view = memoryview(chunk)
+            while view:
+                view = view[copy.write(view) :]
+            hashed.result()
+            size += len(chunk)
+    shutil.copymode(source, target)
+    return FileEntry(size, digest.hexdigest())
