@@ -5,6 +5,7 @@ The process ends with the one that started it: its standard input closes then.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import os
@@ -36,7 +37,9 @@ def run(script: Path, *words: str, cwd: Path, env: Mapping[str, str] | None = No
 def _server() -> subprocess.Popen[str]:
     environment = {**os.environ, "MLFLOW_UV_AUTO_DETECT": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     command = [sys.executable, __file__]
-    return subprocess.Popen(command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    server = subprocess.Popen(command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    atexit.register(server.communicate)  # closes its input, so that it ends, and waits for that
+    return server
 
 
 def _child(request: Mapping[str, Any]) -> int:
