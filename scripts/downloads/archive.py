@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from model_side.file_entry import FileEntry
 from pipeline.errors import StepError
 
 from .archive_members import BROKEN, Link, Member, RefusedError, opened
-from .content import FileFact, Files
+from .content import Files
 from .place import remove
 from .space import Space
 
@@ -70,7 +71,7 @@ class _Budget:
 
 def _write_all(members: Iterator[Member | Link], target: Path, budget: _Budget) -> Files:
     target.mkdir(parents=True)
-    files: dict[str, FileFact] = {}
+    files: dict[str, FileEntry] = {}
     links: list[Link] = []
     for member in members:
         budget.count_member()
@@ -95,17 +96,17 @@ def _new(target: Path, name: str) -> IO[bytes]:
         raise RefusedError(f"{name}: it is there twice, or as a file and as a directory") from error
 
 
-def _copy(source: IO[bytes], written: IO[bytes], budget: _Budget) -> FileFact:
+def _copy(source: IO[bytes], written: IO[bytes], budget: _Budget) -> FileEntry:
     digest, size = hashlib.sha256(), 0
     while chunk := source.read(_CHUNK):
         budget.take(len(chunk))
         digest.update(chunk)
         written.write(chunk)
         size += len(chunk)
-    return FileFact(size, digest.hexdigest())
+    return FileEntry(size, digest.hexdigest())
 
 
-def _follow(link: Link, files: Files, target: Path, budget: _Budget) -> FileFact:
+def _follow(link: Link, files: Files, target: Path, budget: _Budget) -> FileEntry:
     """Write the file that a link inside the archive leads to: no link comes out."""
     parts: list[str] = []
     for part in PurePosixPath(link.to).parts:

@@ -26,7 +26,7 @@ class Brought:
     ----------
     action : str
         "fetched", "from cache" or "ran".
-    files : mapping of str to FileFact
+    files : mapping of str to FileEntry
         By name relative to model_data/.
     sha256 : str
         Digest of what the source names.

@@ -16,9 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from model_side.file_entry import FileEntry, file_entry
 from model_side.share import share
-
-from .content import FileFact, hash_file
+from pipeline.machine import user_cache
 
 VARIABLE = "MODEL_DATA_CACHE"
 _READ_ONLY = 0o444
@@ -52,12 +52,8 @@ class Cached:
 
 
 def cache_directory(environment: Mapping[str, str]) -> Path:
-    """Return where the cache is: $MODEL_DATA_CACHE, else under $XDG_CACHE_HOME, else under ~/.cache."""
-    if environment.get(VARIABLE):
-        return Path(environment[VARIABLE]).expanduser().absolute()
-    home = environment.get("XDG_CACHE_HOME", "")
-    base = Path(home) if home.startswith("/") else Path.home() / ".cache"
-    return base / "mlflow-model-chain" / "model_data"
+    """Return where the cache is: $MODEL_DATA_CACHE, else in the user's cache directory."""
+    return user_cache(environment, VARIABLE, "model_data")
 
 
 class Cache:
@@ -76,7 +72,7 @@ class Cache:
         """Tell whether there is an object of this name; its bytes are compared when it is taken."""
         return bool(sha256) and self._place(sha256).is_file()
 
-    def take(self, sha256: str, target: Path) -> FileFact | None:
+    def take(self, sha256: str, target: Path) -> FileEntry | None:
         """Put the object's bytes at `target`; return None where there is no sound object.
 
         `target` must not exist; it appears only with the right bytes.
@@ -86,7 +82,7 @@ class Cache:
             return None
         try:
             share(place, target)
-            fact = hash_file(target)
+            fact = file_entry(target)
         except OSError:
             target.unlink(missing_ok=True)
             return None
@@ -98,7 +94,7 @@ class Cache:
             os.utime(self._note(sha256))
         return fact
 
-    def put(self, source: Path, fact: FileFact, name: str, shown: str) -> None:
+    def put(self, source: Path, fact: FileEntry, name: str, shown: str) -> None:
         """Keep a file whose sha256 has just been seen; a cache that cannot be written costs only a later download."""
         place = self._place(fact.sha256)
         if place.exists():

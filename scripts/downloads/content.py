@@ -10,33 +10,17 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from model_side.file_entry import FileEntry
 from pipeline.fingerprint import StatCache
 
 from .declaration import DATA_DIRECTORY, RESERVED_SUFFIXES
 
-Files = Mapping[str, "FileFact"]
+Files = Mapping[str, "FileEntry"]
 
 
-@dataclass(frozen=True)
-class FileFact:
-    """The content of one file.
-
-    Parameters
-    ----------
-    size : int
-        Bytes.
-    sha256 : str
-        64 hexadecimal digits.
-    """
-
-    size: int
-    sha256: str
-
-
-def look(data: Path, paths: Iterable[str], stats: StatCache) -> dict[str, FileFact]:
+def look(data: Path, paths: Iterable[str], stats: StatCache) -> dict[str, FileEntry]:
     """Return every file at or under `paths`, by its name relative to `data`; nothing for a path that is missing.
 
     Raises
@@ -49,7 +33,7 @@ def look(data: Path, paths: Iterable[str], stats: StatCache) -> dict[str, FileFa
         for name, place in _walk(data / path, path):
             status = Path(place).stat()
             fingerprint = stats.fingerprint(place, f"{DATA_DIRECTORY}/{name}", status)
-            found[name] = FileFact(status.st_size, fingerprint.removeprefix("sha256:"))
+            found[name] = FileEntry(status.st_size, fingerprint.removeprefix("sha256:"))
     return found
 
 
@@ -68,7 +52,7 @@ def digest(files: Files, paths: tuple[str, ...]) -> str:
 
     Parameters
     ----------
-    files : mapping of str to FileFact
+    files : mapping of str to FileEntry
         By name relative to model_data/.
     paths : tuple of str
         What the source declares. The list of one directory is relative to it, of several paths to model_data/.
@@ -84,13 +68,6 @@ def listing(files: Files, top: str) -> str:
     """Return the list of files, as `sha256sum` writes it, with names relative to `top`."""
     skip = len(top) + 1 if top else 0
     return "".join(f"{files[name].sha256}  {name[skip:]}\n" for name in sorted(files, key=os.fsencode))
-
-
-def hash_file(path: Path) -> FileFact:
-    """Read a file from end to end."""
-    with path.open("rb") as stream:
-        value = hashlib.file_digest(stream, "sha256").hexdigest()
-        return FileFact(os.fstat(stream.fileno()).st_size, value)
 
 
 def _walk(place: Path, name: str) -> Iterator[tuple[str, str]]:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from model_side.file_entry import FileEntry, file_entry
 from pipeline.fingerprint import StatCache
 
 from .cache import Cache
-from .content import FileFact, Files, digest, hash_file, look
+from .content import Files, digest, look
 from .declaration import Source
 from .faults import wrong_bytes
 from .locate import LocalTree, locate
@@ -55,7 +56,7 @@ class Staged:
     ----------
     path : Path
         A file or a directory beside the target.
-    files : mapping of str to FileFact
+    files : mapping of str to FileEntry
         By name relative to model_data/, as they will be called there.
     resumed : bool
         Whether some of the bytes are of an earlier run.
@@ -141,7 +142,7 @@ def _tree_from_cache(members: list[tuple[str, str]], part: Path, path: str, cach
     if not all(cache.has(sha256) for sha256, _ in members):
         return None
     remove(part)
-    files: dict[str, FileFact] = {}
+    files: dict[str, FileEntry] = {}
     for sha256, name in members:
         (part / name).parent.mkdir(parents=True, exist_ok=True)
         fact = cache.take(sha256, part / name)
@@ -154,9 +155,9 @@ def _tree_from_cache(members: list[tuple[str, str]], part: Path, path: str, cach
 
 def _measured(place: Path, source: Source) -> Staged:
     if place.is_file():
-        return Staged(place, {source.paths[0]: hash_file(place)})
+        return Staged(place, {source.paths[0]: file_entry(place)})
     return Staged(place, _named(look(place, [""], StatCache()), source.paths[0]))
 
 
-def _named(files: Files, top: str) -> dict[str, FileFact]:
+def _named(files: Files, top: str) -> dict[str, FileEntry]:
     return {f"{top}/{name}": fact for name, fact in files.items()}

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from model_side.file_entry import FileEntry
 from pipeline.errors import StepError
 
-from .content import FileFact
 from .origins import Opened
 
 CHUNK = 1 << 20
@@ -69,7 +69,7 @@ def local_path(uri: str) -> Path:
     return path
 
 
-def copy_tree(source: Path, target: Path) -> dict[str, FileFact]:
+def copy_tree(source: Path, target: Path) -> dict[str, FileEntry]:
     """Copy all files under `source` to `target`, and return what they are, by name.
 
     Raises
@@ -77,7 +77,7 @@ def copy_tree(source: Path, target: Path) -> dict[str, FileFact]:
     StepError
         If something there cannot be read.
     """
-    facts: dict[str, FileFact] = {}
+    facts: dict[str, FileEntry] = {}
     buffer = memoryview(bytearray(CHUNK))
     try:
         for directory, name in _directories(str(source)):
@@ -101,7 +101,7 @@ def _directories(top: str) -> Iterator[tuple[list[os.DirEntry[str]], str]]:
         waiting += [f"{name}/{entry.name}" if name else entry.name for entry in found if entry.is_dir()]
 
 
-def _copy_hashed(source: str, target: str, buffer: memoryview) -> FileFact:
+def _copy_hashed(source: str, target: str, buffer: memoryview) -> FileEntry:
     digest, size = hashlib.sha256(), 0
     read = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -115,7 +115,7 @@ def _copy_hashed(source: str, target: str, buffer: memoryview) -> FileFact:
             os.close(write)
     finally:
         os.close(read)
-    return FileFact(size, digest.hexdigest())
+    return FileEntry(size, digest.hexdigest())
 
 
 def _write(descriptor: int, view: memoryview) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from model_side.file_entry import FileEntry
 from pipeline.errors import StepError
 
-from .content import FileFact
 from .local import LocalFile, copy_tree, local_path, size_of
 from .origins import Member, Origin
 from .space import Space
@@ -19,7 +19,7 @@ class LocalTree:
 
     path: Path
 
-    def copy(self, target: Path, name: str, space: Space) -> dict[str, FileFact]:
+    def copy(self, target: Path, name: str, space: Space) -> dict[str, FileEntry]:
         """Copy it to `target` and return its files by name."""
         space.take(name, size_of(self.path))
         return copy_tree(self.path, target)

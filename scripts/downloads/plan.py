@@ -54,7 +54,7 @@ def decide(source: Source, found: Files, entry: Entry | None, *, refresh: bool =
     Parameters
     ----------
     source : Source
-    found : mapping of str to FileFact
+    found : mapping of str to FileEntry
         What is in its place now; empty if nothing is.
     entry : Entry or None
         What the record says that was last brought there.

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .content import FileFact, Files, digest
+from model_side.file_entry import FileEntry
+
+from .content import Files, digest
 from .declaration import Source
 
 RECORD = ".sources.json"
@@ -29,7 +31,7 @@ class Entry:
         Where it came from, for people, without credentials.
     sha256 : str
         The digest that was held to: of the file, the directory, or the archive that was unpacked.
-    files : mapping of str to FileFact
+    files : mapping of str to FileEntry
         By name relative to model_data/.
     """
 
@@ -74,5 +76,5 @@ def write_record(data: Path, entries: Iterable[Entry]) -> None:
 
 
 def _entry(item: Mapping[str, Any]) -> Entry:
-    files = {str(name): FileFact(int(fact["size"]), str(fact["sha256"])) for name, fact in item["files"].items()}
+    files = {str(name): FileEntry(int(fact["size"]), str(fact["sha256"])) for name, fact in item["files"].items()}
     return Entry(tuple(item["paths"]), str(item["origin"]), str(item["shown"]), str(item["sha256"]), files)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from .content import FileFact
+from model_side.file_entry import FileEntry
+
 from .origins import ChangedError, CutError, Opened, Origin
 from .part import STRIDE, Part, Piece
 
@@ -69,7 +70,7 @@ class Watch:
     is_stopped: Callable[[], bool] = lambda: False
 
 
-def fetch(origin: Origin, part: Path, tuning: Tuning, watch: Watch) -> tuple[FileFact, bool]:
+def fetch(origin: Origin, part: Path, tuning: Tuning, watch: Watch) -> tuple[FileEntry, bool]:
     """Bring all bytes of `origin` to `part`; return what is there, and whether it was resumed from an earlier run.
 
     Raises
@@ -123,7 +124,7 @@ class _Transfer:
         self._open: dict[int, Opened] = {}
         self._work: list[Future[None]] = []
 
-    def run(self) -> FileFact:
+    def run(self) -> FileEntry:
         if self._described:
             self._watch.expect(self._part.total, self._part.have)
         with ThreadPoolExecutor(self._tuning.streams + 1) as pool:
@@ -138,7 +139,7 @@ class _Transfer:
             future.result()
         if not self._part.is_whole:
             raise CutError(self._origin.shown, "interrupted")
-        return FileFact(self._part.total or 0, self._digest.hexdigest())
+        return FileEntry(self._part.total or 0, self._digest.hexdigest())
 
     def _start(self, pool: ThreadPoolExecutor, work: Callable[..., None], *arguments: object) -> None:
         future = pool.submit(work, *arguments)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
+from model_side.file_entry import FileEntry, file_entry
 from pipeline.errors import StepError
 
-from .content import FileFact, hash_file
 from .origins import CutError, Member
 from .place import part_of, remove
 from .transfer import Tuning, Watch, fetch
@@ -17,7 +17,9 @@ from .transfer import Tuning, Watch, fetch
 _NOTE = ".listing.part"
 
 
-def fetch_tree(members: Sequence[Member], staged: Path, jobs: int, tuning: Tuning, watch: Watch) -> dict[str, FileFact]:
+def fetch_tree(
+    members: Sequence[Member], staged: Path, jobs: int, tuning: Tuning, watch: Watch
+) -> dict[str, FileEntry]:
     """Bring all `members` to the directory `staged`, and return what they are, by name.
 
     Files that an earlier run completed are kept while the remote listing is what it was then.
@@ -40,12 +42,12 @@ def fetch_tree(members: Sequence[Member], staged: Path, jobs: int, tuning: Tunin
     return facts
 
 
-def _fetch_member(member: Member, staged: Path, tuning: Tuning, watch: Watch) -> FileFact:
+def _fetch_member(member: Member, staged: Path, tuning: Tuning, watch: Watch) -> FileEntry:
     target = staged / member.name
     if watch.is_stopped():
         raise CutError(member.origin.shown, "interrupted")
     if target.is_file() and target.stat().st_size == member.size:
-        return hash_file(target)
+        return file_entry(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     fact, _ = fetch(member.origin, part_of(target), tuning, watch)
     if member.size is not None and fact.size != member.size:

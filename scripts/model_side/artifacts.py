@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mlflow.models import Model
 
-from .manifest import FileEntry, file_entry
+from .file_entry import FileEntry, file_entry
 from .share import reflink
 
 CHUNK = 8 << 20

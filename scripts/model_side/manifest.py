@@ -8,33 +8,18 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from .errors import StepError, UsageError
+from .file_entry import FileEntry, file_entry
 
 MANIFEST = "package_manifest.json"
 SCHEMA = 1
 NO_ID = "0" * 32
 _TOOL = ("mlflow_packager.py", "model_side")
-
-
-@dataclass(frozen=True)
-class FileEntry:
-    """One file of the package.
-
-    Parameters
-    ----------
-    size : int
-        Bytes.
-    sha256 : str
-        64 hexadecimal digits.
-    """
-
-    size: int
-    sha256: str
 
 
 def seal(model: Path, package: Path, known: Mapping[str, FileEntry] | None = None) -> str:
@@ -112,13 +97,6 @@ def _faults(declared: Mapping[str, FileEntry], found: Mapping[str, FileEntry]) -
             yield f"{name}: expected {declared[name].size} bytes, got {found[name].size}"
         elif declared[name] != found[name]:
             yield f"{name}: expected sha256 {declared[name].sha256}, got {found[name].sha256}"
-
-
-def file_entry(path: Path) -> FileEntry:
-    """Read a file from end to end and return what it is."""
-    with path.open("rb") as stream:
-        value = hashlib.file_digest(stream, "sha256").hexdigest()
-    return FileEntry(path.stat().st_size, value)
 
 
 def _digest(files: Mapping[str, FileEntry]) -> str:

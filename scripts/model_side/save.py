@@ -16,8 +16,9 @@ from mlflow.models import Model
 
 from .artifacts import place_artifacts, stand_ins
 from .errors import StepError, UsageError
+from .file_entry import FileEntry
 from .flags import Flags
-from .manifest import NO_ID, FileEntry
+from .manifest import NO_ID
 from .model_class import load_model_class
 from .requirements import read_requirements
 from .spec import Spec, read_spec

@@ -1,4 +1,4 @@
-"""What of this machine can change a target: versions of programs, uv's settings. Nothing is started to learn it."""
+"""What this machine has: versions of programs, uv's settings, the user's cache. Nothing is started to learn it."""
 
 from __future__ import annotations
 
@@ -35,6 +35,15 @@ def uv_files(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for name in _FILES:
         for number, path_text in enumerate(environment.get(name, "").split()):
             yield f"{name}[{number}]", path_text
+
+
+def user_cache(environment: Mapping[str, str], variable: str, name: str) -> Path:
+    """Return the directory `variable` says, else ``mlflow-model-chain/<name>`` in $XDG_CACHE_HOME, else in ~/.cache."""
+    if environment.get(variable):
+        return Path(environment[variable]).expanduser().absolute()
+    home = environment.get("XDG_CACHE_HOME", "")
+    base = Path(home) if home.startswith("/") else Path.home() / ".cache"
+    return base / "mlflow-model-chain" / name
 
 
 def _matters(name: str) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 
 from environments.uv import interpreter, run_uv
 from pipeline.errors import StepError, UsageError
+from pipeline.machine import user_cache
 from pipeline.processes import clean_environment
 
 from .installed import altered_files, installed, pin_faults, pins
@@ -66,12 +67,8 @@ class Rebuilt:
 
 
 def cache_directory(environment: Mapping[str, str]) -> Path:
-    """Return where environments are kept: $MODEL_ENVIRONMENT_CACHE, else in $XDG_CACHE_HOME, else in ~/.cache."""
-    if environment.get(VARIABLE):
-        return Path(environment[VARIABLE]).expanduser().absolute()
-    home = environment.get("XDG_CACHE_HOME", "")
-    base = Path(home) if home.startswith("/") else Path.home() / ".cache"
-    return base / "mlflow-model-chain" / "environments"
+    """Return where environments are kept: $MODEL_ENVIRONMENT_CACHE, else in the user's cache directory."""
+    return user_cache(environment, VARIABLE, "environments")
 
 
 def rebuilt_environment(model: Path, environment: Mapping[str, str]) -> Rebuilt:

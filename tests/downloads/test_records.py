@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from downloads.content import FileFact
 from downloads.doi import locate_doi
 from downloads.hub import locate_on_hub
 from downloads.origins import Member, Origin
 from downloads.transfer import Watch, fetch
 from downloads.tree import fetch_tree
+from model_side.file_entry import FileEntry
 from pipeline.errors import StepError, UsageError
 
 from .conftest import QUICK, Model, sha256
@@ -41,7 +41,7 @@ def fill_hub(hostile: Hostile, kind: str = "models/", repo: str = "owner/repo") 
     hostile.put(f"{api}/tree/{COMMIT}/sub%20dir", json.dumps(entries[2:]).encode())
 
 
-def bring(found: Origin | tuple[Member, ...], tmp_path: Path) -> dict[str, FileFact]:
+def bring(found: Origin | tuple[Member, ...], tmp_path: Path) -> dict[str, FileEntry]:
     if isinstance(found, tuple):
         return fetch_tree(found, tmp_path / "tree", 3, QUICK, Watch())
     return {"": fetch(found, tmp_path / "part", QUICK, Watch())[0]}
