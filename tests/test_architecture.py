@@ -17,11 +17,13 @@ MODEL_LIBRARIES = ("mlflow", "numpy", "pandas", "yaml")
 # What of model_side a command line of the tool's environment may use: importing it imports no model library.
 SHARED = (
     "errors",
+    "file_entry",
     "manifest",
     "model_files",
     "payload_csv",
     "payload_forms",
     "payloads",
+    "share",
     "signatures",
     "text_files",
     "values",
