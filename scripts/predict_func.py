@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from model_side.errors import StepError, run_main
-from model_side.model_files import ModelFiles, quiet_mlflow, read_model, whole_model
+from model_side.model_files import ModelFiles, disable_tracing, quiet_mlflow, read_model, whole_model
 from model_side.payloads import dumps_strict, read_payload, rows_to_match
 from model_side.text_files import publish, require_writable
 
@@ -37,6 +37,7 @@ def predict(model_uri: str, payload: Mapping[str, Any], files: ModelFiles) -> st
     quiet_mlflow()
     import mlflow.pyfunc
 
+    disable_tracing()
     from model_side.answers import jsonable
     from model_side.contract import hold_output
     from model_side.parsing import parse_payload

@@ -28,7 +28,7 @@ from typing import Any
 
 from model_side.errors import UsageError, run_main
 from model_side.flags import DTYPES, PARAM_TYPES, SERIALIZATIONS, read_flags
-from model_side.model_files import quiet_mlflow
+from model_side.model_files import disable_tracing, quiet_mlflow
 from model_side.text_files import require_file
 
 PACKAGE = Path(__file__).resolve().parent
@@ -58,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _package(flags: Any, args: argparse.Namespace, work: Path, target: Path) -> dict[str, str]:
     """Save, prove and publish: each in a process of its own, so that the author's code meets a fresh one each time."""
     quiet_mlflow()
+    disable_tracing()
     from model_side.child import run_in_child
     from model_side.manifest import seal
     from model_side.proof import prove, prove_payload, run_checks

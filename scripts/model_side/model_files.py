@@ -46,6 +46,13 @@ def quiet_mlflow() -> None:
         os.environ.setdefault(name, value)
 
 
+def disable_tracing() -> None:
+    """Import MLflow with its tracing off: for that, MLflow 3.1 makes a store in the working directory at every load."""
+    import mlflow.tracing
+
+    mlflow.tracing.disable()
+
+
 def local_directory(model_uri: str) -> Path | None:
     """Return the directory that a local path or file:// names, None for any other URI."""
     parts = urlsplit(model_uri)

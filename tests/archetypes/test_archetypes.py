@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -159,6 +162,28 @@ def test_result_is_elsewhere_and_the_log_says_so_when_nothing_can_be_written_bes
     assert np.load(path).tolist() == [[float(Path(uri).read_text()) / 2]]
     assert f"{uri}: nothing can be written beside it" in done.stderr
     assert str(path.parent) in done.stderr
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Iterator[str]:
+    """Give the address of a file on an HTTP server."""
+    (tmp_path / "far.txt").write_text("2 4 6")
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/far.txt"
+        server.shutdown()
+        thread.join()
+
+
+def test_remote_file_is_fetched_and_its_result_is_local(package_of: PackageOf, remote: str, tmp_path: Path) -> None:
+    frame = {"columns": ["input_uri"], "data": [[remote]]}
+    assert package_of("file_uri_to_tensor").predictions({"dataframe_split": frame}) == [[1.0, 2.0, 3.0]]
+    (result,) = uris(package_of("file_uri_to_file"), remote)
+    assert path_of(result).name == "far.txt.result.npy"
+    assert np.load(path_of(result)).tolist() == [[1.0, 2.0, 3.0]]
+    assert list(tmp_path.iterdir()) == [tmp_path / "far.txt"]
 
 
 RESULT_FAULTS = [
