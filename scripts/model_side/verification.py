@@ -43,7 +43,7 @@ def held_checks(metadata: Mapping[str, Any], report: Mapping[str, Any]) -> list[
 
 def lines(checks: list[dict[str, Any]]) -> str:
     """Return the checks for a person."""
-    return "\n".join(f"{each['check']:<12}{each['status']:<9}{_said(each)}".rstrip() for each in checks)
+    return "\n".join(f"{each['check']:<12}{each['status']:<12}{_said(each)}".rstrip() for each in checks)
 
 
 def _said(check: Mapping[str, Any]) -> str:
