@@ -46,7 +46,7 @@ def check_model(model_uri: str, *, manifest_only: bool) -> None:
             raise UsageError(model_uri, "it carries no example", advice="--manifest-only checks its files alone.")
         environment = rebuilt_environment(model, os.environ)
         answer = Path(scratch, "answer.json")
-        predict_rebuilt(str(model), model / EXAMPLE, answer, environment)
+        predict_rebuilt(model, model / EXAMPLE, answer, environment)
         _compare(model, answer, environment)
 
 

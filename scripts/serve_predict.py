@@ -11,6 +11,9 @@ makes an environment of its own at each call (or, with "local", none).
 With --rest-output, `mlflow models serve` of the rebuilt environment answers the payload too, then payloads that must be
 refused, then the payload several times at once. --report says who answered and which faults MLflow let through.
 
+The model's own example is predicted from a read-only copy of the model, in an empty directory. What the prediction uses
+beyond the model, its environment and its input is noted in the report, by an audit hook.
+
 The payload is held to the model's signature first. What MLflow and the model print goes to stderr.
 """
 
@@ -21,18 +24,28 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from model_side.errors import UsageError, run_main
+from model_side.errors import StepError, UsageError, run_main
 from model_side.model_files import quiet_mlflow, read_model, whole_model
-from model_side.payloads import dumps_strict, read_payload
+from model_side.payloads import dumps_strict, is_example, read_payload
 from model_side.text_files import publish, require_writable
+from model_side.verification import settings_of
 from pipeline import errors
+from serving.portable import elsewhere
 from serving.predict import predict_rebuilt, predict_strict
-from serving.rebuilt import rebuilt_environment
+from serving.rebuilt import Rebuilt, rebuilt_environment
 from serving.rest import Request, Rest, rest_route
 from serving.server import serving
+from serving.watch import inputs, outside
+
+PORTABLE = (
+    "It ran on a read-only copy of the model, in an empty directory: "
+    'VERIFICATION = {"portable": False} in model_spec.py leaves that out.'
+)
 
 
 def serve_predict(args: argparse.Namespace) -> None:
@@ -56,23 +69,52 @@ def _in_rebuilt(args: argparse.Namespace, part: Path, request: Request) -> Rest 
     """Predict, while a server of the same environment comes up where one is asked for."""
     with whole_model(args.model_uri) as model, tempfile.TemporaryDirectory() as scratch:
         environment = rebuilt_environment(model, os.environ)
-
-        def predict() -> None:
-            if args.strict:
-                predict_strict(args.model_uri, args.json_payload_file, part, args.env_manager)
-            else:
-                predict_rebuilt(str(model), args.json_payload_file, part, environment)
-
+        place = _Place(model, environment, Path(scratch))
         if not args.rest_output:
-            predict()
+            _predict(args, part, request, place)
             return None
-        with serving(str(model), environment, Path(scratch, "server.log"), seconds=args.time_limit) as server:
-            predict()
+        with serving(str(model), environment, place.scratch / "server.log", seconds=args.time_limit) as server:
+            facts = _predict(args, part, request, place)
             server.wait_until_up(args.time_limit)
             rest = rest_route(server, environment, request)
     for negative in rest.coerced:
         print(f"REST: MLflow answers instead of refusing: {negative.name} ({negative.why})", file=sys.stderr)
-    return rest
+    return replace(rest, report={**rest.report, **facts})
+
+
+class _Place(NamedTuple):
+    """Where a model, its environment and what may be thrown away are."""
+
+    model: Path
+    environment: Rebuilt
+    scratch: Path
+
+
+def _predict(args: argparse.Namespace, part: Path, request: Request, place: _Place) -> dict[str, Any]:
+    """Write the answer to `part`, and return what can be said of how it came about."""
+    payload = args.json_payload_file
+    if args.strict:
+        predict_strict(args.model_uri, payload, part, args.env_manager)
+        return {}
+    log, why_not = place.scratch / "used.log", _not_portable(request)
+    with nullcontext((place.model, None)) if why_not else elsewhere(place.model) as (model, directory):
+        try:
+            predict_rebuilt(model, payload, part, place.environment, log, directory)
+        except StepError as error:
+            if not why_not:
+                error.advice += " " + PORTABLE
+            raise
+        used = outside(log, place.environment, [model, payload, part, *inputs(request.payload)])
+    return {"portable": why_not or "passed", "used_from_outside": used.facts()}
+
+
+def _not_portable(request: Request) -> str:
+    """Return why the prediction may need the place that it is made in; nothing where it must not."""
+    if not settings_of(request.files.metadata)["portable"]:
+        return "off"
+    if request.files.signature.output_files:
+        return "not checked: its results are files"
+    return "" if is_example(request.payload, request.files) else "not checked: the payload is not the model's example"
 
 
 @contextmanager

@@ -27,6 +27,7 @@ SHARED = (
     "signatures",
     "text_files",
     "values",
+    "verification",
 )
 SHARED_MODULES = tuple(f"model_side.{name}" for name in SHARED)
 PURE = ("errors", "step", "graph", "staleness")
@@ -68,6 +69,7 @@ TABLE = (
     Rule("scripts/downloads/*.py", ("downloads", "environments", "filelock", "fsspec", "requests", "urllib3", "rich",
                                     "tenacity", "tomlkit", *SHARED_MODULES,
                                     *pipeline("errors", "step", "fingerprint", "ledger", "machine", "processes"))),
+    Rule("scripts/serving/watching/*.py", ()),
     Rule("scripts/serving/rest.py", ("serving", "model_side")),
     Rule("scripts/serving/*.py", ("serving", "environments", "filelock", "yaml", *SHARED_MODULES,
                                   *pipeline("errors", "machine", "processes"))),

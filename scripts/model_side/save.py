@@ -138,6 +138,7 @@ def _metadata(spec: Spec) -> dict[str, Any]:
         "allow_nan": spec.allow_nan,
         "rows_match": spec.rows_match,
         "output_files": spec.output_files,
+        "verification": dict(spec.verification),
     }
 
 

@@ -6,7 +6,7 @@ import importlib.util
 import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from .examples import URI_COLUMN, Example, has_uris, read_example
 from .flags import SERIALIZATIONS, Flags
 from .tracebacks import author_traceback
 from .travel import artifact_faults
+from .verification import VERIFICATION, settings_faults
 
 SPEC = "model_spec.py"
 DATA = "model_data"
@@ -38,6 +39,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "OUTPUT_FILES": (bool,),
     "SERIALIZATION": (str,),
     "LINK_ARTIFACTS": (bool,),
+    "VERIFICATION": (dict,),
 }
 ENTRIES = (*_TYPES, "INPUT_EXAMPLE", "CHECKS")
 
@@ -61,6 +63,8 @@ class Spec:
     allow_nan, rows_match, output_files : bool
         Whether numbers may be NaN; whether the output has a row for each row of the input; whether the outputs are URIs
         of files, whose content counts.
+    verification : mapping of str to bool
+        hermetic and portable: whether verify checks it; network: whether a prediction may use it.
     serialization : str
         "pickle", or "code" for a model that loads without any.
     link_artifacts : bool
@@ -82,6 +86,7 @@ class Spec:
     allow_nan: bool = False
     rows_match: bool = False
     output_files: bool = False
+    verification: Mapping[str, bool] = field(default_factory=lambda: dict(VERIFICATION))
     serialization: str = "pickle"
     link_artifacts: bool = False
     checks: Callable[..., object] | None = None
@@ -110,7 +115,7 @@ def read_spec(package: Path, flags: Flags) -> Spec:
     if example and has_uris(example):
         stored, artifacts = _carry(example, artifacts, package, flags, problems)
     problems += artifact_faults({name: path for name, path in artifacts.items() if path.exists()}, collide=_collides())
-    problems += _tolerance_problems(entries["TOLERANCE"])
+    problems += [*_tolerance_problems(entries["TOLERANCE"]), *settings_faults(entries["VERIFICATION"])]
     _stop_at(problems)
     if signature is None or example is None or stored is None:
         raise UsageError(SPEC, "incomplete")
@@ -128,6 +133,7 @@ def read_spec(package: Path, flags: Flags) -> Spec:
         allow_nan=entries["ALLOW_NAN"],
         rows_match=entries["ROWS_MATCH"],
         output_files=entries["OUTPUT_FILES"],
+        verification={**VERIFICATION, **entries["VERIFICATION"]},
         serialization=flags.serialization or entries["SERIALIZATION"],
         link_artifacts=flags.link_artifacts or entries["LINK_ARTIFACTS"],
         checks=entries.get("CHECKS"),
@@ -155,7 +161,7 @@ def _defaults(package: Path) -> dict[str, Any]:
     return {
         "ARCHETYPE": "",
         "MODEL_CLASS": f"model_code.{name}_mlflow_model:",
-        **{entry: {} for entry in ("ARTIFACTS", "MODEL_CONFIG", "TAGS", "TOLERANCE")},
+        **{entry: {} for entry in ("ARTIFACTS", "MODEL_CONFIG", "TAGS", "TOLERANCE", "VERIFICATION")},
         **dict.fromkeys(("ALLOW_NAN", "ROWS_MATCH", "OUTPUT_FILES"), False),
         "SERIALIZATION": SERIALIZATIONS[0],
         "LINK_ARTIFACTS": False,

@@ -25,7 +25,7 @@ TOOLS_OWN = ("mlflow_packager.py", "model_side")
 SERVING = ("scripts/environments", "scripts/model_side", "scripts/serving")
 ASKED = ("--model-uri", MODEL, "--json-payload-file", PAYLOAD)
 ASK = " ".join(ASKED)
-COMPARE = f"{ASK} --predict-output {PREDICTED} --test-output {SERVED} --rest-output {REST}"
+COMPARE = f"{ASK} --predict-output {PREDICTED} --test-output {SERVED} --rest-output {REST} --serve-report {REPORT}"
 # What `invoke clean` removes: what is quickly made again; the environment; what takes an index or a download.
 CHEAP = ("package", "payload", "predict", "serve-predict", "verify")
 ENVIRONMENT = ("sync-env",)
@@ -131,7 +131,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
         step(
             "verify",
             _model(f"{{scripts}}/verify.py {COMPARE} --output-path {VERIFIED}"),
-            dependencies=(MODEL, PAYLOAD, PREDICTED, SERVED, REST, ".venv"),
+            dependencies=(MODEL, PAYLOAD, PREDICTED, SERVED, REST, REPORT, ".venv"),
             targets=(VERIFIED,),
             tools=_own("scripts/verify.py", "scripts/model_side"),
             atomic=True,

@@ -11,15 +11,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO
 
 
 def leashed(
-    command: Sequence[str], variables: dict[str, str], output: int | IO[bytes], errors: int | IO[bytes]
+    command: Sequence[str],
+    variables: dict[str, str],
+    output: int | IO[bytes],
+    errors: int | IO[bytes],
+    directory: Path | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a command so that it ends, with all that it started, when its `stdin` is closed or this process ends."""
     return subprocess.Popen(
         [sys.executable, "-I", __file__, *command],
+        cwd=directory,
         env=variables,
         stdin=subprocess.PIPE,
         stdout=output,

@@ -20,6 +20,7 @@ from pipeline.processes import clean_environment
 
 from .leash import leashed
 from .rebuilt import Rebuilt
+from .watch import watched
 
 SUBJECT = "mlflow models predict"
 KEPT_LINES = 2000  # of what MLflow says, to find the author's traceback in
@@ -30,10 +31,28 @@ PROGRAMS = {
 }
 
 
-def predict_rebuilt(model_uri: str, payload: Path, part: Path, environment: Rebuilt) -> None:
-    """Write the answer of the environment's own mlflow to `part`."""
-    command = _command(environment.program("mlflow"), model_uri, payload, part, "local")
-    _predict(command, environment.variables(os.environ), model_uri, part)
+def predict_rebuilt(
+    model: Path,
+    payload: Path,
+    part: Path,
+    environment: Rebuilt,
+    log: Path | None = None,
+    directory: Path | None = None,
+) -> None:
+    """Write the answer of the environment's own mlflow to `part`.
+
+    Parameters
+    ----------
+    model, payload, part : Path
+    environment : Rebuilt
+    log : Path, optional
+        Where it is noted what the prediction uses.
+    directory : Path, optional
+        Where it runs; by default here.
+    """
+    command = _command(environment.program("mlflow"), str(model), payload.absolute(), part.absolute(), "local")
+    variables = environment.variables(os.environ)
+    _predict(command, watched(variables, log, model) if log else variables, str(model), part, directory)
 
 
 def predict_strict(model_uri: str, payload: Path, part: Path, manager: str) -> None:
@@ -90,9 +109,11 @@ def _command(mlflow: str, model_uri: str, payload: Path, part: Path, manager: st
     return [*command, "--input-path", str(payload), "--output-path", str(part), "--env-manager", manager]
 
 
-def _predict(command: Sequence[str], variables: Mapping[str, str], model_uri: str, part: Path) -> None:
+def _predict(
+    command: Sequence[str], variables: Mapping[str, str], model_uri: str, part: Path, directory: Path | None = None
+) -> None:
     part.unlink(missing_ok=True)
-    code, said = _run(command, variables)
+    code, said = _run(command, variables, directory)
     if code or not part.is_file():
         raise _failure(code, said, model_uri)
     predictions_from_json(part.read_text(encoding="utf-8"), subject=SUBJECT)
@@ -109,10 +130,10 @@ def _variables(environment: Mapping[str, str], programs: Path, manager: str) -> 
     return {**kept, "PATH": os.pathsep.join([str(programs), kept["PATH"], *homes])}
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, list[str]]:
+def _run(command: Sequence[str], environment: Mapping[str, str], directory: Path | None) -> tuple[int, list[str]]:
     """Run a command; pass on what it says to stderr, and return its exit code and its last lines."""
     said: deque[str] = deque(maxlen=KEPT_LINES)
-    with leashed(command, dict(environment), subprocess.PIPE, subprocess.STDOUT) as process:
+    with leashed(command, dict(environment), subprocess.PIPE, subprocess.STDOUT, directory) as process:
         for line in io.TextIOWrapper(process.stdout or io.BytesIO(), errors="replace"):
             said.append(line)
             print(line, end="", file=sys.stderr, flush=True)

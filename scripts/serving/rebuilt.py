@@ -1,16 +1,20 @@
 """The environment that a model's receiver gets: rebuilt from the MLflow Model's own files alone, checked, and kept.
 
 It is made with uv as `mlflow models predict --env-manager uv` makes it, but once: its directory is named after what it
-is made of. It is built beside its place and gets there by one rename, so that what has the name is complete.
+is made of. It is built beside its place and gets there by one rename, so that what has the name is complete. One that
+was not used for some weeks is removed when another is built.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +29,8 @@ from .recipe import PYTHON_ENV, REQUIREMENTS, Recipe, digest, read_recipe
 
 VARIABLE = "MODEL_ENVIRONMENT_CACHE"
 BUILT = "built.json"
+KEPT_DAYS = 30  # after the last use
+_NAME = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -44,8 +50,17 @@ class Rebuilt:
     distributions: Mapping[str, str]
 
     def program(self, name: str) -> str:
-        """Return the path of one of its programs."""
-        return str(self.path / "bin" / name)
+        """Return the path of one of its programs.
+
+        Raises
+        ------
+        StepError
+            If it has none of that name.
+        """
+        path = self.path / "bin" / name
+        if not path.exists():
+            raise StepError("rebuilt environment", f"it has no {name}", advice="requirements.txt must name mlflow.")
+        return str(path)
 
     def variables(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Return the variables for its programs: nothing of the caller's Python, and its own programs found first."""
@@ -86,10 +101,12 @@ def rebuilt_environment(model: Path, environment: Mapping[str, str]) -> Rebuilt:
     with _locked(place):
         if wrong := faults(place, recipe):
             _say(f"rebuilding the model's environment: {wrong}")
+            _drop_unused(place.parent)
             _build(recipe, place)
         if wrong := faults(place, recipe):
             advice = "An edit in place of an installed file reaches uv's cache: run `uv cache clean`, then try again."
             raise StepError("rebuilt environment", wrong, advice=advice)
+        os.utime(place)
     path = place.resolve()
     return Rebuilt(path, recipe, installed(path))
 
@@ -123,6 +140,18 @@ def _build(recipe: Recipe, place: Path) -> None:
         part.rename(place)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _drop_unused(directory: Path) -> None:
+    """Remove the environments that were last used long ago, unless somebody has their lock."""
+    from filelock import FileLock, Timeout
+
+    oldest = time.time() - KEPT_DAYS * 86400
+    for path in directory.iterdir():
+        if _NAME.fullmatch(path.name) and path.stat().st_mtime < oldest:
+            with suppress(Timeout), FileLock(f"{path}.lock", timeout=0):
+                _say(f"removing an environment that was not used for {KEPT_DAYS} days")
+                shutil.rmtree(path)
 
 
 def _install(recipe: Recipe, part: Path) -> None:

@@ -65,6 +65,8 @@ def test_verification_says_that_all_routes_agree(built: Package) -> None:
     verification = json.loads((built.root / "verification.json").read_text())
     assert verification["ok"] is True
     assert {route["route"] for route in verification["routes"]} == {"in-process", "served", "rest", "golden"}
+    checks = {check["check"]: check["status"] for check in verification["checks"]}
+    assert checks == {"hermetic": "passed", "portable": "passed"}
 
 
 def test_comment_in_requirements_reruns_compile_reqs_alone(built: Package) -> None:

@@ -70,6 +70,7 @@ FAULTS: list[tuple[str, Callable[[Author], object], tuple[str, ...], int, list[s
     ("a spec that raises", append_spec("1 / 0"), FLAGS, 1, ["model_spec.py", "ZeroDivisionError", "1 / 0"]),
     ("a misspelt entry", append_spec("ARTEFACTS = {}"), FLAGS, 2, ["ARTEFACTS", "did you mean ARTIFACTS"]),
     ("an entry of another type", append_spec("TAGS = 3"), FLAGS, 2, ["TAGS: expected a dict, got a int"]),
+    ("an unknown check", append_spec("VERIFICATION = {'portabel': True}"), FLAGS, 2, ["VERIFICATION", "portabel"]),
     ("two faults at once", append_spec("TAGS = 3\nALLOW_NAN = 'no'"), FLAGS, 2, ["TAGS", "ALLOW_NAN"]),
     ("an artifact outside model_data", append_spec('ARTIFACTS = {"w": "/mnt/w.pt"}'), FLAGS, 2,
      ['ARTIFACTS["w"]', "expected a path inside model_data/", "/mnt/w.pt"]),

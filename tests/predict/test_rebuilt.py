@@ -158,6 +158,20 @@ def test_environment_is_reused_while_it_is_whole_and_built_anew_when_it_is_not(
 
 
 @pytest.mark.e2e
+def test_environment_is_removed_when_it_was_not_used_for_long_and_another_is_built(
+    model: Callable[..., Path], variables: dict[str, str]
+) -> None:
+    cache = cache_directory(variables)
+    old, new, other = cache / ("0" * 32), cache / ("1" * 32), cache / "notes"
+    for path in (old, new, other):
+        path.mkdir(parents=True)
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    rebuilt_environment(model(), variables)
+    assert [path.exists() for path in (old, new, other)] == [False, True, True]
+
+
+@pytest.mark.e2e
 def test_killed_build_is_not_taken_for_complete(model: Callable[..., Path], variables: dict[str, str]) -> None:
     directory = model()
     recipe = read_recipe(directory, variables)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 import serve_predict as command
@@ -33,6 +34,8 @@ class Echo(PythonModel):
     def predict(self, context, model_input, params=None):
         installed = sorted(f"{each.name}=={each.version}" for each in distributions())
         print("the model's own words, from", sys.prefix, *installed)
+        if model_input["uri"].iloc[0] == "here":
+            open("beside_the_package.txt").close()
         if model_input["uri"].iloc[0] == "bad":
             raise ValueError("cannot open it")
         return np.full((len(model_input), 2), 0.5, "float32")
@@ -78,17 +81,20 @@ def test_traceback_starts_in_the_models_code_when_the_log_has_one() -> None:
     assert author_part(LOG.splitlines(keepends=True), "/p/other") == ""
 
 
-@pytest.fixture(scope="module")
-def model(save_model: Callable[..., Path]) -> Path:
+def saved(save_model: Callable[..., Path], name: str, **given: Any) -> Path:
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types.schema import ColSpec, Schema, TensorSpec
 
     outputs = Schema([TensorSpec(np.dtype("float32"), (-1, 2))])
     pins = [f"{name}=={version(name)}" for name in SMALL]
-    return save_model(
-        "served", ModelSignature(Schema([ColSpec("string", "uri")]), outputs), CODE, pip_requirements=pins
-    )
+    signature = ModelSignature(Schema([ColSpec("string", "uri")]), outputs)
+    return save_model(name, signature, CODE, pip_requirements=pins, **given)
+
+
+@pytest.fixture(scope="module")
+def model(save_model: Callable[..., Path]) -> Path:
+    return saved(save_model, "served")
 
 
 def serve(model: Path, directory: Path, uri: str, *flags: str) -> subprocess.CompletedProcess[str]:
@@ -159,3 +165,17 @@ def test_server_answers_the_same_and_the_report_is_reproducible(model: Path, tmp
     assert "MLflow answers instead of refusing: unknown-key" in done.stderr
     assert "rebuilding" not in done.stderr
     assert (tmp_path / "report.json").read_bytes() == first
+
+
+@pytest.mark.e2e
+def test_model_is_refused_when_its_example_needs_what_lies_beside_the_package(
+    save_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    import pandas as pd
+
+    (tmp_path / "beside_the_package.txt").write_text("x", encoding="utf-8")
+    bound = saved(save_model, "bound", input_example=pd.DataFrame({"uri": ["here"]}))
+    done = serve(bound, tmp_path, "here")
+    assert done.returncode == 1
+    assert "No such file or directory: 'beside_the_package.txt'" in done.stderr
+    assert "It ran on a read-only copy of the model, in an empty directory" in done.stderr

@@ -14,6 +14,7 @@ import pytest
 import verify as command
 
 from model_side.errors import run_main
+from model_side.verification import held_checks
 
 PAIR = [{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 2]}}]
 COLUMNS = [{"type": "double", "name": "score"}, {"type": "string", "name": "label"}]
@@ -92,6 +93,39 @@ def test_rest_counts_as_a_route_when_its_answer_is_given(
     agree = {"in-process": "agrees", "served": "agrees", "rest": "differs"}
     assert statuses(tmp_path, "verification.failed.json") == agree
     assert "not every route agrees: rest" in capsys.readouterr().err
+
+
+USED: dict[str, list[str]] = {"files": ["~/weights.bin"], "network": ["example.org"], "programs": []}
+
+
+@pytest.mark.parametrize(
+    ("settings", "report", "expected"),
+    [
+        ({}, {}, {"hermetic": "not checked", "portable": "not checked"}),
+        ({}, {"used_from_outside": USED, "portable": "passed"}, {"hermetic": "failed", "portable": "passed"}),
+        ({"network": True}, {"used_from_outside": USED}, {"hermetic": "passed", "portable": "not checked"}),
+        ({}, {"used_from_outside": {**USED, "network": []}}, {"hermetic": "passed", "portable": "not checked"}),
+        ({"hermetic": False, "portable": False}, {"used_from_outside": USED}, {"hermetic": "off", "portable": "off"}),
+    ],
+)
+def test_checks_follow_the_report_and_the_models_settings(
+    settings: dict[str, bool], report: dict[str, Any], expected: dict[str, str]
+) -> None:
+    checks = held_checks({"verification": settings}, report)
+    assert {check["check"]: check["status"] for check in checks} == expected
+
+
+def test_verdict_is_no_when_a_prediction_uses_the_network(
+    model_dir: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["--model-uri", str(model_dir(PAIR)), "--output-path", str(tmp_path / "verification.json")]
+    (tmp_path / "answer.json").write_text(json.dumps({"predictions": ANSWER}), encoding="utf-8")
+    (tmp_path / "report.json").write_text(json.dumps({"used_from_outside": USED}), encoding="utf-8")
+    argv += [word for flag in ("predict", "test") for word in (f"--{flag}-output", str(tmp_path / "answer.json"))]
+    assert run_main(lambda: command.main([*argv, "--serve-report", str(tmp_path / "report.json")])) == 1
+    said = capsys.readouterr().err
+    assert "verify: hermetic: the prediction uses the network: example.org" in said
+    assert result(tmp_path, "verification.failed.json")["checks"][0]["files"] == ["~/weights.bin"]
 
 
 def test_tolerance_is_the_models_when_its_metadata_has_one(

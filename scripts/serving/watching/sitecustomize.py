@@ -1,0 +1,58 @@
+"""Note what a prediction opens, connects to and starts: an audit hook, in its interpreter and in those that it starts.
+
+Python imports a module of this name at its start when its directory is on PYTHONPATH. Standard library only.
+"""
+
+import os
+import socket
+import sys
+from typing import Any
+
+LOG, MODEL, STARTED = "PREDICTION_WATCH_LOG", "PREDICTION_WATCH_MODEL", "PREDICTION_WATCH_STARTED"
+STARTING = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system")
+
+
+class Watch:
+    """The hook; it notes from the first file of the model on, so that what MLflow's start needs is left out."""
+
+    def __init__(self, log: str, model: str) -> None:
+        self._own = tuple(f"{os.path.realpath(path)}/" for path in (sys.prefix, sys.base_prefix))
+        self._model = model
+        self._seen: set[str] = set()
+        self._file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Take one event."""
+        if event == "open":
+            self._opened(arguments[0])
+        elif STARTED in os.environ:
+            if event in STARTING:
+                program = arguments[0] or next(iter(arguments[1] or ()), "")
+                self._note("starts", os.fsdecode(program).split()[0])
+            elif event == "socket.getaddrinfo" and arguments[0]:
+                self._note("asks for", f"{_text(arguments[0])}")
+            elif event == "socket.connect" and arguments[0].family in (socket.AF_INET, socket.AF_INET6):
+                self._note("connects to", _text(arguments[1][0]))
+
+    def _opened(self, path: object) -> None:
+        if not isinstance(path, str | bytes | os.PathLike):
+            return  # a descriptor, of what was opened before
+        name = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - it must follow no link, and open nothing
+        if name.startswith(self._model):
+            os.environ[STARTED] = "1"
+        elif STARTED in os.environ and not name.startswith(self._own):
+            self._note("opens", name)
+
+    def _note(self, what: str, name: str) -> None:
+        line = f"{what}\t{name!r}\n"
+        if line not in self._seen:
+            self._seen.add(line)
+            os.write(self._file, line.encode())
+
+
+def _text(host: object) -> str:
+    return host.decode(errors="replace") if isinstance(host, bytes) else str(host)
+
+
+if LOG in os.environ:
+    sys.addaudithook(Watch(os.environ[LOG], os.environ[MODEL]))

@@ -1,0 +1,88 @@
+"""What a prediction uses from outside is noted, in its interpreter and in those that it starts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from serving.portable import elsewhere
+from serving.rebuilt import Rebuilt
+from serving.recipe import Recipe
+from serving.watch import Outside, inputs, outside, watched
+
+SOURCE = """
+import contextlib, os, socket, subprocess, sys
+here = sys.argv[1]
+open(f"{here}/early.txt").close()
+open(f"{here}/model/MLmodel").close()
+with contextlib.suppress(OSError):
+    socket.getaddrinfo("no-such-host.invalid", 80)
+with contextlib.suppress(OSError), socket.socket() as plain:
+    plain.settimeout(0.1)
+    plain.connect(("127.0.0.1", 1))
+for name in ("input.txt", "scratch/t.txt", "home/weights.bin", "work/notes.txt"):
+    open(f"{here}/{name}").close()
+with contextlib.suppress(OSError):
+    open(f"{here}/home/none.cfg")
+if len(sys.argv) == 2:
+    subprocess.run([sys.executable, "-c", f"open({here!r} + '/work/of-child.txt').close()"], check=True)
+"""
+
+
+@pytest.fixture
+def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Outside]:
+    """Return a function that runs SOURCE as a prediction and tells what it used."""
+    names = ("early.txt", "model/MLmodel", "input.txt", "scratch/t.txt", "home/weights.bin", "work/notes.txt")
+    for name in (*names, "work/of-child.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x", encoding="utf-8")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / "work")
+
+    def run() -> Outside:
+        log, model = tmp_path / "log", tmp_path / "model"
+        subprocess.run(
+            [sys.executable, "-c", SOURCE, str(tmp_path)], env=watched(dict(os.environ), log, model), check=True
+        )
+        recipe = Recipe("3.11", (), (), {}, {})
+        return outside(log, Rebuilt(Path(sys.prefix), recipe, {}), [model, tmp_path / "input.txt"])
+
+    return run
+
+
+def test_files_hosts_and_programs_are_noted_and_own_ones_are_not(used: Callable[[], Outside]) -> None:
+    assert used() == Outside(
+        files=("notes.txt", "of-child.txt", "~/weights.bin"),
+        hosts=("no-such-host.invalid",),
+        programs=(Path(sys.executable).name,),
+    )
+
+
+def test_nothing_is_noted_when_nothing_was_written(tmp_path: Path) -> None:
+    rebuilt = Rebuilt(tmp_path, Recipe("3.11", (), (), {}, {}), {})
+    assert outside(tmp_path / "none", rebuilt, []) == Outside((), (), ())
+
+
+def test_inputs_are_the_local_paths_in_a_payload() -> None:
+    payload = {"inputs": {"uri": ["file:///data/a%20b.h5ad", "c.txt", "https://example.org/d"], "n": [1.5, None]}}
+    assert list(inputs(payload)) == [Path("/data/a b.h5ad"), Path("c.txt")]
+
+
+def test_copy_elsewhere_is_read_only_and_gone_afterwards(tmp_path: Path) -> None:
+    (tmp_path / "model" / "artifacts").mkdir(parents=True)
+    (tmp_path / "model" / "artifacts" / "w.bin").write_bytes(b"1")
+    with elsewhere(tmp_path / "model") as (copy, empty):
+        assert (copy / "artifacts" / "w.bin").read_bytes() == b"1"
+        assert not any(path.stat().st_mode & 0o222 for path in (copy, *copy.rglob("*")))
+        assert list(empty.iterdir()) == []
+        assert not copy.is_relative_to(tmp_path)
+    assert not copy.parent.exists()
+    assert (tmp_path / "model" / "artifacts" / "w.bin").stat().st_mode & 0o200
