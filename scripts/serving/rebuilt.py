@@ -103,12 +103,16 @@ def rebuilt_environment(model: Path, environment: Mapping[str, str]) -> Rebuilt:
             _say(f"rebuilding the model's environment: {wrong}")
             _drop_unused(place.parent)
             _build(recipe, place)
-        if wrong := faults(place, recipe):
-            advice = "An edit in place of an installed file reaches uv's cache: run `uv cache clean`, then try again."
-            raise StepError("rebuilt environment", wrong, advice=advice)
+            _require_whole(place, recipe)
         os.utime(place)
     path = place.resolve()
     return Rebuilt(path, recipe, installed(path))
+
+
+def _require_whole(place: Path, recipe: Recipe) -> None:
+    if wrong := faults(place, recipe):
+        advice = "An edit in place of an installed file reaches uv's cache: run `uv cache clean`, then try again."
+        raise StepError("rebuilt environment", wrong, advice=advice)
 
 
 def faults(place: Path, recipe: Recipe) -> str:
