@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from model_side.errors import StepError
 from serving.portable import elsewhere
 from serving.rebuilt import Rebuilt
 from serving.recipe import Recipe
@@ -74,6 +75,16 @@ def test_nothing_is_noted_when_nothing_was_written(tmp_path: Path) -> None:
 def test_inputs_are_the_local_paths_in_a_payload() -> None:
     payload = {"inputs": {"uri": ["file:///data/a%20b.h5ad", "c.txt", "https://example.org/d"], "n": [1.5, None]}}
     assert list(inputs(payload)) == [Path("/data/a b.h5ad"), Path("c.txt")]
+
+
+def test_copy_elsewhere_is_refused_with_advice_when_it_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "w.bin").symlink_to("nowhere")
+    with (
+        pytest.raises(StepError, match=r"portable copy of the model: cannot be made.*TMPDIR"),
+        elsewhere(tmp_path / "model"),
+    ):
+        pass
 
 
 def test_copy_elsewhere_is_read_only_and_gone_afterwards(tmp_path: Path) -> None:
