@@ -132,7 +132,7 @@ def predict(context, model, all=False, models_dir="", jobs=0, dry_run=False, for
 
 @verb(
     strict="take test_output.json from the manual way's command, unaltered: MLflow makes an environment of its own",
-    env_manager="who makes that one: uv, virtualenv, conda or local",
+    env_manager="who makes that one: uv, virtualenv, conda or local; implies --strict",
 )
 def serve_predict(
     context,

@@ -4,8 +4,8 @@
 The environment is made with uv from the model's python_env.yaml and requirements.txt. It is kept in $XDG_CACHE_HOME
 (or in $MODEL_ENVIRONMENT_CACHE) and used again, after a check, until one of them changes.
 
-With --strict, --output-path comes from the manual way's command instead, unaltered: `mlflow models predict` with
---env-manager, by the mlflow of .venv in the working directory, else by the one beside this interpreter. MLflow then
+With --strict or --env-manager, --output-path comes from the manual way's command instead, unaltered: `mlflow models
+predict` with that manager (default: uv), by the mlflow of .venv in the working directory, else by the one beside this interpreter. MLflow then
 makes an environment of its own at each call (or, with "local", none).
 
 With --rest-output, `mlflow models serve` of the rebuilt environment answers the payload too, then payloads that must be
@@ -29,7 +29,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from model_side.errors import StepError, UsageError, run_main
+from model_side.errors import StepError, run_main
 from model_side.model_files import quiet_mlflow, read_model, whole_model
 from model_side.payloads import dumps_strict, is_example, read_payload
 from model_side.text_files import publish, require_writable
@@ -130,9 +130,8 @@ def _part(target: Path) -> Iterator[Path]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     args = _parser().parse_args(argv)
-    if args.env_manager != "uv" and not args.strict:
-        advice = "Without it, the environment is rebuilt with uv."
-        raise UsageError(f"--env-manager {args.env_manager}", "it needs --strict", advice=advice)
+    args.strict = args.strict or args.env_manager is not None
+    args.env_manager = args.env_manager or "uv"
     for path in filter(None, (args.output_path, args.rest_output, args.report if args.rest_output else None)):
         require_writable(path)
     quiet_mlflow()
@@ -146,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json-payload-file", type=Path, required=True, help="the payload, JSON or .csv")
     parser.add_argument("--output-path", type=Path, default=Path("test_output.json"), help="default: %(default)s")
     managers = ["uv", "virtualenv", "conda", "local"]
-    parser.add_argument("--env-manager", choices=managers, default="uv", help="with --strict: who makes MLflow's own")
+    parser.add_argument("--env-manager", choices=managers, help="who makes MLflow's own environment; implies --strict")
     parser.add_argument("--strict", action="store_true", help="hand the manual way's command to MLflow unaltered")
     parser.add_argument("--rest-output", type=Path, help="ask over REST, too, and write the answer there")
     parser.add_argument("--report", type=Path, default=Path("serve_report.json"), help="default: %(default)s")

@@ -52,10 +52,7 @@ class Request(NamedTuple):
         """Make a request of invoke.yaml's ``chain`` section and a task's flags."""
         own, jobs = flags.get("models_dir"), int(flags.get("jobs") or settings["jobs"])
         manager = flags.get("env_manager") or settings["env_manager"]
-        strict = bool(flags.get("strict") or settings["strict"])
-        if manager != "uv" and not strict:
-            advice = "Add --strict, or `strict: true` in invoke.yaml: without it, the environment is rebuilt with uv."
-            raise UsageError(f"--env-manager {manager}", "it needs --strict", advice=advice)
+        strict = bool(flags.get("strict") or flags.get("env_manager") or settings["strict"])
         if jobs < 1:
             raise UsageError("--jobs", "out of range", expected="at least 1", got=str(jobs))
         return cls(

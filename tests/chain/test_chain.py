@@ -138,7 +138,6 @@ def test_forward_pass_that_raises_shows_the_authors_traceback_and_the_good_model
         (["package", "--model", "pbmc_pcaa"], ["model 'pbmc_pcaa'", "Did you mean 'pbmc_pca'?"]),
         (["package", "--model", "../x"], ["../x"]),
         (["scaffold", "--model", "class"], ["class", "keyword"]),
-        (["serve-predict", "--env-manager", "conda"], ["--env-manager conda: it needs --strict"]),
         (["serve", "--model", "pbmc_pca", "--model", "other"], ["several models", "a server has one"]),
     ],
 )

@@ -118,15 +118,9 @@ def test_payload_is_refused_before_anything_starts_when_it_has_a_placeholder(mod
     assert "mlflow.models" not in done.stderr
 
 
-def test_other_manager_is_refused_when_strict_is_not_asked_for(model: Path, tmp_path: Path) -> None:
-    done = serve(model, tmp_path, "a", "--env-manager", "conda")
-    assert done.returncode == 2
-    assert "--env-manager conda: it needs --strict" in done.stderr
-
-
 @pytest.mark.e2e
 def test_answer_is_written_and_kept_when_a_later_call_fails_in_the_model(model: Path, tmp_path: Path) -> None:
-    done = serve(model, tmp_path, "a", "--strict", "--env-manager", "local")
+    done = serve(model, tmp_path, "a", "--env-manager", "local")
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert json.loads((tmp_path / "answer.json").read_text(encoding="utf-8")) == {"predictions": [[0.5, 0.5]]}
