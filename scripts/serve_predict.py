@@ -5,8 +5,8 @@ The environment is made with uv from the model's python_env.yaml and requirement
 (or in $MODEL_ENVIRONMENT_CACHE) and used again, after a check, until one of them changes.
 
 With --strict or --env-manager, --output-path comes from the manual way's command instead, unaltered: `mlflow models
-predict` with that manager (default: uv), by the mlflow of .venv in the working directory, else by the one beside this interpreter. MLflow then
-makes an environment of its own at each call (or, with "local", none).
+predict` with that manager (default: uv), by the mlflow of .venv in the working directory, else by the one beside this
+interpreter. MLflow then makes an environment of its own at each call (or, with "local", none).
 
 With --rest-output, `mlflow models serve` of the rebuilt environment answers the payload too, then payloads that must be
 refused, then the payload several times at once. --report says who answered and which faults MLflow let through.
