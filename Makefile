@@ -6,7 +6,7 @@ PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),.bootstrap/bin/uv)
 TOOL := .venv/.synced
 RUN := .venv/bin/python -m
-FLAGS := $(if $(MODEL),--model $(MODEL)) $(if $(MODELS_DIR),--models-dir $(MODELS_DIR)) $(ARGS)
+FLAGS := $(if $(MODEL),--model $(MODEL)) $(if $(MODELS_DIR),--models-dir "$(MODELS_DIR)") $(ARGS)
 VERBS := archetypes scaffold compile-reqs sync-env download-data package payload predict serve-predict verify \
 	status explain graph serve check cache clean
 
@@ -23,6 +23,7 @@ help: ## Show this list
 	.bootstrap/bin/python -m pip install --quiet --disable-pip-version-check uv
 
 $(TOOL): pyproject.toml uv.lock | $(UV)
+	[ -e .venv/bin/python ] || $(UV) venv --quiet --relocatable --python $(PYTHON) .venv
 	$(UV) sync --frozen --quiet --compile-bytecode --python $(PYTHON)
 	@touch $@
 

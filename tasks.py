@@ -39,11 +39,11 @@ def verb(**flags):
 
 
 def _do(call, context, flags, *arguments, **options):
-    _run(lambda: call(verbs.Request.of(context.config.chain, flags), *arguments, **options))
+    _run(lambda: call(verbs.Request.of(context.config.chain, flags), *arguments, **options), flags.get("json"))
 
 
-def _run(call):
-    code = verbs.run(call)
+def _run(call, as_json=False):
+    code = verbs.run(call, as_json=bool(as_json))
     if code:
         raise Exit(code=code)
 

@@ -17,7 +17,7 @@ from environments.uv import python_version, run_uv
 from pipeline.errors import UsageError, run_main
 
 NAMES_MLFLOW = re.compile(r"^\s*mlflow(-skinny)?\s*([\[=<>!~;@#]|$)", re.MULTILINE | re.IGNORECASE)
-PINS = Path(".pipeline", "pins.txt")
+PINS = Path(".pipeline", "pins")  # by Python version: those of one Python are no start for another
 
 
 def compile_requirements(package: Path, *, upgrade: bool = False, hashes: bool = False) -> None:
@@ -32,7 +32,8 @@ def compile_requirements(package: Path, *, upgrade: bool = False, hashes: bool =
     if not source.is_file():
         raise UsageError(str(source), "no such file", advice="Write the model's dependencies there, one per line.")
     target, part = package / "requirements.txt", package / ".requirements.txt.part"
-    pins = next((path for path in (package / PINS, target) if path.is_file()), None)
+    kept = package / PINS / f"{python_version(package)}.txt"
+    pins = next((path for path in (kept, *([] if kept.parent.is_dir() else [target])) if path.is_file()), None)
     try:
         if pins and not upgrade:
             shutil.copyfile(pins, part)  # uv keeps the pins that it finds in its output file
@@ -40,8 +41,8 @@ def compile_requirements(package: Path, *, upgrade: bool = False, hashes: bool =
         run_uv(
             [*_command(part.name, package, hashes=hashes), *(["-"] if more else [])], package, source.name, given=more
         )
-        (package / PINS).parent.mkdir(exist_ok=True)
-        shutil.copyfile(part, package / PINS)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(part, kept)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)

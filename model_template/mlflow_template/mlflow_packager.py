@@ -19,14 +19,16 @@ sys.path.append(sys.path.pop(0))  # a file beside this one must not hide a modul
 
 import argparse
 import json
+import logging
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from model_side.errors import UsageError, run_main
+from model_side.errors import ModelSideError, UsageError, run_main
 from model_side.flags import DTYPES, PARAM_TYPES, SERIALIZATIONS, read_flags
 from model_side.model_files import disable_tracing, quiet_mlflow
 from model_side.text_files import require_file
@@ -37,6 +39,7 @@ PACKAGE = Path(__file__).resolve().parent
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     args = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever asks it to end gets a tidy end
     flags = read_flags(args)
     target: Path = args.out_dir.absolute()
     _refuse_other_content(target)
@@ -48,6 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.part-", dir=target.parent))
     try:
         facts = _package(flags, args, work, target)
+    except ModelSideError as error:
+        # The author's own files, not the copies that are gone in a moment.
+        error.author_traceback = error.author_traceback.replace(f"{work / target.name / 'code'}/", f"{PACKAGE}/")
+        raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
     if args.json:
@@ -65,6 +72,7 @@ def _package(flags: Any, args: argparse.Namespace, work: Path, target: Path) -> 
     from model_side.publish import publish_directory
     from model_side.save import dry_run, save_model
 
+    logging.getLogger("mlflow").setLevel(logging.ERROR)  # what it warns of is decided here
     staged, empty, here = work / target.name, work / "empty", Path.cwd()
     empty.mkdir()
     code = (PACKAGE / "model_code", PACKAGE / "model_spec.py", staged / "code")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from pipeline.errors import PipelineError, StepError, UsageError
 
+_PYTHON = re.compile(r"3\.\d+(\.\d+)?")
 NETWORK_WORDS = ("error sending request", "dns error", "connection refused", "timed out", "network", "Failed to fetch")
 
 
@@ -79,6 +81,8 @@ def python_version(package: Path) -> str:
     """Return the interpreter's version that the package asks for in .python-version, or the one running."""
     path = package / ".python-version"
     asked = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+    if asked and not _PYTHON.fullmatch(asked):
+        raise UsageError(str(path), "not a version of Python", expected="one such as 3.11 or 3.11.7", got=repr(asked))
     return asked or f"{sys.version_info.major}.{sys.version_info.minor}"
 
 

@@ -66,6 +66,10 @@ def run_main(main: Callable[[], int]) -> int:
             print(error.author_traceback.rstrip(), file=sys.stderr)
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        reason = error.strerror or str(error)
+        print(f"error: {error.filename or 'file system'}: {reason}. Mend it and try again.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

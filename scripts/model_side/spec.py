@@ -17,7 +17,7 @@ import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
-from .errors import StepError, UsageError
+from .errors import UsageError
 from .examples import URI_COLUMN, Example, has_uris, read_example
 from .flags import SERIALIZATIONS, Flags
 from .tracebacks import author_traceback
@@ -98,9 +98,7 @@ def read_spec(package: Path, flags: Flags) -> Spec:
     Raises
     ------
     UsageError
-        With every problem at once.
-    StepError
-        If model_spec.py itself raises.
+        With every problem at once; or with the author's traceback, if model_spec.py itself raises.
     """
     entries = _run(package / SPEC)
     problems = [*_type_problems(entries), *_name_problems(entries)]
@@ -150,7 +148,7 @@ def _run(path: Path) -> dict[str, Any]:
     try:
         found.loader.exec_module(module)
     except Exception as error:  # the author's code may raise anything
-        raise StepError(
+        raise UsageError(
             SPEC, f"it raised {type(error).__name__}: {error}", author_traceback=author_traceback(error, [path])
         ) from error
     return {name: value for name, value in vars(module).items() if name.isupper() and not name.startswith("_")}

@@ -75,6 +75,14 @@ class Package(NamedTuple):
     def data(self) -> tuple[str, ...]:
         """Return what model_data.toml declares, as paths relative to the package."""
         names = [name for source in self.sources() for name in _paths(source)]
+        for name in names:
+            if name.startswith("/") or ".." in PurePosixPath(name).parts:
+                raise UsageError(
+                    f"{self.root.name}/model_data.toml",
+                    "a path leaves the directory",
+                    expected="one inside model_data/",
+                    got=repr(name),
+                )
         return tuple(dict.fromkeys(str(PurePosixPath("model_data", name)) for name in names))
 
     def sources_text(self) -> str:
@@ -99,7 +107,7 @@ def require(package: Package) -> Package:
     UsageError
         If it is neither, with the nearest name that is.
     """
-    if package.root.is_dir() or package.example:
+    if package.name and (package.root.is_dir() or package.example):
         return package
     examples = [path.name for path in sorted((REPOSITORY / "examples").glob("*")) if path.is_dir()]
     known = sorted({*names(package.models_dir), *examples})

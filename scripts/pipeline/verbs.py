@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -256,9 +257,18 @@ def _usable(request: Request) -> list[Pipeline]:
     return pipelines
 
 
-def run(verb: Callable[[], int]) -> int:
-    """Run a verb with the one handler of errors."""
-    return run_main(verb)
+def run(verb: Callable[[], int], *, as_json: bool = False) -> int:
+    """Run a verb with the one handler of errors; a refused request is a JSON document, too, where one is due."""
+
+    def call() -> int:
+        try:
+            return verb()
+        except PipelineError as error:
+            if as_json:
+                print(json.dumps({"ok": False, "error": str(error)}, indent=2, ensure_ascii=False))
+            raise
+
+    return run_main(call)
 
 
 def _say(text: str) -> None:

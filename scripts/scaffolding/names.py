@@ -9,6 +9,7 @@ import sys
 
 from pipeline.errors import UsageError
 
+LONGEST = 100  # it becomes part of file names
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -31,6 +32,8 @@ def _fault(name: str) -> str:
         return "it contains a path; --target says where the package goes"
     if not _IDENTIFIER.fullmatch(name):
         return "not an identifier"
+    if len(name) > LONGEST:
+        return f"longer than {LONGEST} letters"
     if keyword.iskeyword(name) or keyword.issoftkeyword(name):
         return "a keyword of Python"
     if name in sys.stdlib_module_names:

@@ -73,3 +73,20 @@ def test_cache_shows_what_it_holds_and_prunes_it(package: Path) -> None:
     assert "0 files" in invoke(package, "cache").stdout
     assert json.loads(invoke(package, "cache", "--json").stdout) == []
     assert "removed 0 files" in invoke(package, "cache", "--prune", "0").stderr
+
+
+def test_path_that_leaves_is_named_as_the_author_wrote_it(package: Path) -> None:
+    text = (package / "model_data.toml").read_text()
+    (package / "model_data.toml").write_text(text.replace('path = "w.bin"', 'path = "../../x"'))
+    done = invoke(package, "download-data")
+    assert done.returncode == 2
+    assert "model_data.toml: a path leaves the directory: expected one inside model_data/, got '../../x'" in done.stderr
+
+
+def test_refused_request_is_a_json_document_where_one_is_due(package: Path) -> None:
+    done = invoke(package, "package", "--model", "fooo", "--json")
+    assert done.returncode == 2
+    document = json.loads(done.stdout)
+    assert document["ok"] is False
+    assert "Did you mean 'foo'?" in document["error"]
+    assert invoke(package, "status", "--model", "").returncode == 2

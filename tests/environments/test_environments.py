@@ -118,3 +118,22 @@ def test_old_environment_stands_when_the_new_one_cannot_be_made(
 def test_missing_lock_is_named_when_there_is_none(package: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert sync_in(package) == 2
     assert "requirements.txt: no such file" in capfd.readouterr().err
+
+
+def test_pins_of_one_python_are_no_start_for_another(package: Path) -> None:
+    (package / "requirements.in").write_text("mlflow-skinny\nsix==1.15.0\n")
+    (package / ".python-version").write_text("3.11\n")
+    assert compile_in(package) == 0
+    (package / "requirements.in").write_text("mlflow-skinny\nsix\n")
+    (package / ".python-version").write_text("3.12\n")
+    assert compile_in(package) == 0
+    assert pins(package)["six"] != "1.15.0"
+    (package / ".python-version").write_text("3.11\n")
+    assert compile_in(package) == 0
+    assert pins(package)["six"] == "1.15.0"
+
+
+def test_python_version_is_named_when_it_is_none(package: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (package / ".python-version").write_text("banana\n")
+    assert compile_in(package) == 2
+    assert "expected one such as 3.11 or 3.11.7, got 'banana'" in capfd.readouterr().err

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -67,7 +69,7 @@ FAULTS: list[tuple[str, Callable[[Author], object], tuple[str, ...], int, list[s
     ("an editable requirement", lambda a: (a.root / "requirements.txt").write_text("-e .\n"), FLAGS, 2,
      ["requirements.txt", "-e ."]),
     ("no model_spec.py", lambda a: (a.root / "model_spec.py").unlink(), FLAGS, 2, ["model_spec.py", "no such file"]),
-    ("a spec that raises", append_spec("1 / 0"), FLAGS, 1, ["model_spec.py", "ZeroDivisionError", "1 / 0"]),
+    ("a spec that raises", append_spec("1 / 0"), FLAGS, 2, ["model_spec.py", "ZeroDivisionError", "1 / 0"]),
     ("a misspelt entry", append_spec("ARTEFACTS = {}"), FLAGS, 2, ["ARTEFACTS", "did you mean ARTIFACTS"]),
     ("an entry of another type", append_spec("TAGS = 3"), FLAGS, 2, ["TAGS: expected a dict, got a int"]),
     ("an unknown check", append_spec("VERIFICATION = {'portabel': True}"), FLAGS, 2, ["VERIFICATION", "portabel"]),
@@ -135,7 +137,7 @@ FAULTS: list[tuple[str, Callable[[Author], object], tuple[str, ...], int, list[s
     ("an example with an unknown param",
      append_spec(f"{FRAME}({{'input_uri': ['model_data/tiny.txt']}}), {{'batch': 1}}"),
      NO_EXAMPLE, 2, ["INPUT_EXAMPLE", 'unknown param "batch"']),
-    ("a spec with a syntax error", append_spec("TAGS = {"), FLAGS, 1, ["model_spec.py", "SyntaxError", "TAGS = {"]),
+    ("a spec with a syntax error", append_spec("TAGS = {"), FLAGS, 2, ["model_spec.py", "SyntaxError", "TAGS = {"]),
     ("a spec that exits", append_spec("raise SystemExit(0)"), FLAGS, 1, ["SystemExit", "model_spec.py"]),
     # requirements that cannot travel
     *((f"the requirement {line}", require(line), FLAGS, 2, ["requirements.txt", "line 2", *words]) for line, *words in (
@@ -228,6 +230,22 @@ def test_packager_refuses_and_the_last_good_model_stands_when_there_is(
     assert done.returncode == code
     assert all(word in done.stderr for word in words), [word for word in words if word not in done.stderr]
     assert "model_side" not in done.stderr
+    assert "mlflow_model_artifacts/code/" not in done.stderr
     assert "hunter2" not in done.stderr
     assert packaged.files() == before
     assert not list(packaged.root.glob(".mlflow_model_artifacts*"))
+
+
+def test_nothing_is_left_beside_the_model_when_the_packager_is_asked_to_end(author: Author) -> None:
+    reached = author.root / "reached"
+    os.mkfifo(reached)
+    text = author.code.read_text().replace(BODIES[FORWARD], f"open({str(reached)!r}, 'w').close(); input_obj.hang()")
+    author.code.write_text(text.replace("input_obj.hang()", "__import__('threading').Event().wait()"))
+    command = [sys.executable, "mlflow_packager.py", *FLAGS]
+    process = subprocess.Popen(command, cwd=author.root, stderr=subprocess.PIPE, text=True)
+    reached.read_text()
+    assert list(author.root.glob(".mlflow_model_artifacts*"))
+    process.terminate()
+    assert "interrupted" in process.communicate()[1]
+    assert process.returncode == 130
+    assert not list(author.root.glob(".mlflow_model_artifacts*"))

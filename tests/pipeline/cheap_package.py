@@ -15,7 +15,14 @@ from pipeline.packages import Package
 from pipeline.runner import Builder
 from pipeline.walk import Pipeline, Result
 
-SETTINGS = {"model": "cheap", "models_dir": "models", "env_manager": "uv", "generate_hashes": False, "jobs": 2}
+SETTINGS = {
+    "model": "cheap",
+    "models_dir": "models",
+    "strict": False,
+    "env_manager": "uv",
+    "generate_hashes": False,
+    "jobs": 2,
+}
 # A file called `broken` in the package makes a step fail; a fifo called `reached` makes it say so and wait.
 STAND_IN = """#!/bin/sh
 model=mlflow_model_artifacts
@@ -29,7 +36,10 @@ case "$1" in
 mlflow_packager.py) mkdir -p $model; cat model_spec.py model_code/*.py > $model/MLmodel ;;
 *generate_mlflow_test_payload.py) [ -e test_input_payload.json ] || echo payload > test_input_payload.json ;;
 *predict_func.py) cat $model/MLmodel test_input_payload.json > predict_output.json ;;
-*serve_predict.py) cat $model/MLmodel test_input_payload.json > test_output.json ;;
+*serve_predict.py)
+    cat $model/MLmodel test_input_payload.json > test_output.json
+    cp test_output.json rest_output.json
+    echo served > serve_report.json ;;
 *verify.py) cat predict_output.json test_output.json > verification.json ;;
 *) exit 3 ;;
 esac
