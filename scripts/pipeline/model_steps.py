@@ -84,7 +84,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
         step(
             "download-data",
             _tool(DOWNLOAD),
-            dependencies=("model_data.toml", *([".venv"] if package.runs_commands() else [])),
+            dependencies=("model_data.toml", *([".venv"] if package.runs_commands() else []), *package.scripts()),
             targets=package.data(),
             tools=_own("scripts/download_data.py", "scripts/downloads"),
             after=("scaffold",),
