@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline.errors import PipelineError, StepError, UsageError
 
+OWN_FILES = {"UV_CONSTRAINT": "constraints.txt", "UV_OVERRIDE": "overrides.txt"}
 NETWORK_WORDS = ("error sending request", "dns error", "connection refused", "timed out", "network", "Failed to fetch")
 
 
@@ -65,6 +66,15 @@ def run_uv(
     sys.stderr.write(done.stderr)
     if done.returncode:
         raise _fault(subject, done.stderr)
+
+
+def own_settings(package: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables by which uv, run in `package`, takes its constraints.txt and overrides.txt, too.
+
+    They join what the machine's variables name; uv's flags of the same meaning would put those out of force.
+    """
+    there = {variable: name for variable, name in OWN_FILES.items() if (package / name).is_file()}
+    return {variable: f"{environment.get(variable, '')} {name}".strip() for variable, name in there.items()}
 
 
 def _fault(subject: str, said: str) -> PipelineError:
