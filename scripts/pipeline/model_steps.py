@@ -94,7 +94,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
         step(
             "package",
             _model(f"mlflow_packager.py --out-dir {MODEL}"),
-            dependencies=(*AUTHORED, *LOCKED),
+            dependencies=(*AUTHORED, *LOCKED, *_there(package, "overrides.txt", "uv.toml")),
             targets=(MODEL,),
             params={"model_data.toml": package.sources_text()},
             after=("download-data",),
