@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UsageError
+from .requirements import line_faults
 
 UV_TOML, OVERRIDES = "uv.toml", "overrides.txt"
 KEY = "override-dependencies"
-_HERE_ONLY = re.compile(r"(^|\s)(file:|/|~/|\.{1,2}/)|://[^/\s]*@")
 
 
 def uv_toml(package: Path) -> str:
@@ -36,13 +36,11 @@ def uv_toml(package: Path) -> str:
     overrides = list(_requirements(_text(package / OVERRIDES)))
     if overrides and KEY in settings:
         raise UsageError(UV_TOML, f"{KEY} is declared here and in {OVERRIDES}", advice="Keep one of them.")
-    for value in (*_strings(settings), *overrides):
-        if _HERE_ONLY.search(value):
-            shown = re.sub(r"(?<=://)[^/\s]*@", "", value)
-            advice = "Put it into your own settings of uv: a UV_ variable, or uv.toml of the user."
-            raise UsageError(
-                UV_TOML, "it would travel in the model, and holds on this machine only", got=shown, advice=advice
-            )
+    found = [fault for value in _strings(settings) for fault in line_faults(value, UV_TOML)]
+    found += [fault for line in overrides for fault in line_faults(line, OVERRIDES)]
+    if found:
+        advice = "\nWhat holds on this machine only belongs in a UV_ variable, or in uv.toml of the user."
+        raise UsageError(UV_TOML, "".join(["it cannot travel:", *(f"\n  {fault}" for fault in found)]), advice=advice)
     return (f"{KEY} = {json.dumps(overrides)}\n" if overrides else "") + text
 
 

@@ -35,7 +35,7 @@ def test_overrides_travel_beside_what_uv_toml_says(tmp_path: Path) -> None:
         ({"uv.toml": 'find-links = ["/srv/wheels"]\n'}, "/srv/wheels"),
         ({"uv.toml": 'find-links = ["../wheels"]\n'}, "../wheels"),
         ({"uv.toml": '[[index]]\nurl = "file:///srv/simple"\n'}, "file:///srv/simple"),
-        ({"uv.toml": 'index-url = "https://me:secret@index.example"\n'}, "https://index.example"),
+        ({"uv.toml": 'index-url = "https://me:secret@index.example"\n'}, "index.example"),
         ({"overrides.txt": "./six.whl\n"}, "./six.whl"),
         ({"overrides.txt": "six @ file:///srv/six.whl\n"}, "file:///srv/six.whl"),
     ],
