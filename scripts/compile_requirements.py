@@ -8,12 +8,13 @@ moves them. uv's own settings hold: uv.toml, UV_* variables; so do constraints.t
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from environments.uv import python_version, run_uv
+from environments.uv import own_settings, python_version, run_uv
 from pipeline.errors import UsageError, run_main
 
 NAMES_MLFLOW = re.compile(r"^\s*mlflow(-skinny)?\s*([\[=<>!~;@#]|$)", re.MULTILINE | re.IGNORECASE)
@@ -38,9 +39,8 @@ def compile_requirements(package: Path, *, upgrade: bool = False, hashes: bool =
         if pins and not upgrade:
             shutil.copyfile(pins, part)  # uv keeps the pins that it finds in its output file
         more = "" if NAMES_MLFLOW.search(source.read_text(encoding="utf-8")) else "mlflow\n"
-        run_uv(
-            [*_command(part.name, package, hashes=hashes), *(["-"] if more else [])], package, source.name, given=more
-        )
+        command = [*_command(part.name, package, hashes=hashes), *(["-"] if more else [])]
+        run_uv(command, package, source.name, given=more, env=own_settings(package, os.environ))
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(part, kept)
         part.replace(target)
@@ -51,8 +51,6 @@ def compile_requirements(package: Path, *, upgrade: bool = False, hashes: bool =
 def _command(output: str, package: Path, *, hashes: bool) -> list[str]:
     command = ["pip", "compile", "requirements.in", "--output-file", output, "--quiet"]
     command += ["--python-version", python_version(package), "--custom-compile-command", "invoke compile-reqs"]
-    for name, flag in (("constraints.txt", "--constraints"), ("overrides.txt", "--overrides")):
-        command += [flag, name] if (package / name).is_file() else []
     command += ["--generate-hashes"] if hashes else []
     return command
 

@@ -8,11 +8,12 @@ saves seconds at every later import of mlflow.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from environments.uv import interpreter, python_version, run_uv
+from environments.uv import interpreter, own_settings, python_version, run_uv
 from pipeline.errors import UsageError, run_main
 
 
@@ -44,7 +45,7 @@ def _make(package: Path, environment: Path) -> None:
     python = interpreter(python_version(package))
     run_uv(["venv", "--quiet", "--python", python, environment.name], package, ".python-version")
     sync = ["pip", "sync", "--compile-bytecode", "--python", f"{environment.name}/bin/python", "requirements.txt"]
-    run_uv(sync, package, "requirements.txt")
+    run_uv(sync, package, "requirements.txt", env=own_settings(package, os.environ))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

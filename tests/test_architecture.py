@@ -64,11 +64,12 @@ TABLE = (
         Rule(f"scripts/{name}.py", ("model_side", *MODEL_LIBRARIES))
         for name in ("generate_mlflow_test_payload", "predict_func", "verify")
     ),
-    Rule("scripts/environments/*.py", pipeline("errors")),
+    Rule("scripts/environments/*.py", pipeline("errors", "machine")),
     Rule("scripts/scaffolding/*.py", ("scaffolding", "jinja2", *pipeline("errors", "step"))),
     Rule("scripts/downloads/*.py", ("downloads", "environments", "filelock", "fsspec", "requests", "urllib3", "rich",
                                     "tenacity", "tomlkit", *SHARED_MODULES,
-                                    *pipeline("errors", "step", "fingerprint", "ledger", "machine", "processes"))),
+                                    *pipeline("errors", "step", "fingerprint", "ledger", "machine", "packages",
+                                              "processes"))),
     Rule("scripts/serving/watching/*.py", ()),
     Rule("scripts/serving/rest.py", ("serving", "model_side")),
     Rule("scripts/serving/*.py", ("serving", "environments", "filelock", "yaml", *SHARED_MODULES,

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.errors import UsageError
+from pipeline.packages import named_files
 
 from .redact import has_credentials, redact
 
@@ -52,6 +53,8 @@ class Source:
         Whether a missing sha256 is accepted.
     number : int
         Its place in the file, from 1.
+    scripts : str
+        Digest of the package's own files that the command names; empty where it names none.
     """
 
     paths: tuple[str, ...]
@@ -63,6 +66,7 @@ class Source:
     sha256: str = ""
     unpack: bool = False
     mutable: bool = False
+    scripts: str = ""
 
     @property
     def name(self) -> str:
@@ -78,6 +82,7 @@ class Source:
     def origin(self) -> str:
         """Return a digest of where it comes from: it changes when the declaration does, and gives no secret away."""
         facts = [self.uri, self.package, self.member, self.command, self.unpack, *self.paths]
+        facts += [self.scripts] if self.scripts else []
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -104,7 +109,7 @@ def read_declaration(package: Path) -> tuple[Source, ...]:
         found = list(_table_problems(table))
         problems += [f"source {number}: {problem}" for problem in found]
         if not found:
-            sources.append(_source(table, number))
+            sources.append(_source(table, number, package))
     problems += _clashes(sources)
     if problems:
         fault = problems[0] if len(problems) == 1 else "".join(f"\n  - {problem}" for problem in problems)
@@ -220,14 +225,21 @@ def _clashes(sources: list[Source]) -> list[str]:
     return problems
 
 
-def _source(table: Mapping[str, Any], number: int) -> Source:
+def _source(table: Mapping[str, Any], number: int, package: Path) -> Source:
     given = {key: value for key, value in table.items() if key not in ("path", "outputs", "sha256")}
     return Source(
         paths=tuple(str(PurePosixPath(path)) for path in _paths(table)),
         number=number,
         sha256=table.get("sha256", "").removeprefix("sha256:").lower(),
+        scripts=_scripts(table.get("command", ""), package),
         **given,
     )
+
+
+def _scripts(command: str, package: Path) -> str:
+    names = named_files(command, package)
+    digests = [f"{name} {hashlib.sha256((package / name).read_bytes()).hexdigest()}" for name in names]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest() if names else ""
 
 
 def _nearest(word: str, known: list[str]) -> str:

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import PipelineError, StepError, UsageError
+from pipeline.machine import uv_anchored
 
 _PYTHON = re.compile(r"3\.\d+(\.\d+)?")
+OWN_FILES = {"UV_CONSTRAINT": "constraints.txt", "UV_OVERRIDE": "overrides.txt"}
 NETWORK_WORDS = ("error sending request", "dns error", "connection refused", "timed out", "network", "Failed to fetch")
 
 
@@ -62,11 +64,21 @@ def run_uv(
         stdout=sys.stderr,
         text=True,
         check=False,
-        env={**os.environ, **(env or {})},
+        env={**os.environ, **uv_anchored(os.environ), **(env or {})},
     )
     sys.stderr.write(done.stderr)
     if done.returncode:
         raise _fault(subject, done.stderr)
+
+
+def own_settings(package: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables by which uv, run in `package`, takes its constraints.txt and overrides.txt, too.
+
+    They join what the machine's variables name; uv's flags of the same meaning would put those out of force.
+    """
+    machine = uv_anchored(environment)
+    there = {variable: name for variable, name in OWN_FILES.items() if (package / name).is_file()}
+    return {variable: f"{machine.get(variable, '')} {name}".strip() for variable, name in there.items()}
 
 
 def _fault(subject: str, said: str) -> PipelineError:

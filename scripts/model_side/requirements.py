@@ -33,13 +33,14 @@ def read_requirements(package: Path) -> list[str]:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except UnicodeDecodeError as error:
         raise UsageError(REQUIREMENTS, "cannot be read", expected="UTF-8 text", got=str(error)) from error
-    found = [fault for number, line in enumerate(lines, 1) for fault in _faults(line, f"line {number}")]
+    found = [fault for number, line in enumerate(lines, 1) for fault in line_faults(line, f"line {number}")]
     if found:
         raise UsageError(REQUIREMENTS, "".join(["it cannot travel:", *(f"\n  {fault}" for fault in found)]))
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def _faults(line: str, where: str) -> Iterator[str]:
+def line_faults(line: str, where: str) -> Iterator[str]:
+    """Yield why a line, or another setting of an installer, cannot travel to a receiver; credentials are left out."""
     shown = _SECRET.sub(r"\1=***", _USER.sub("***", line))
     if _EDITABLE.match(line) or _LOCAL.search(line):
         advice = "publish it to an index, or move the code into model_code/"

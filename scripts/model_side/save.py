@@ -23,6 +23,7 @@ from .model_class import load_model_class
 from .requirements import read_requirements
 from .spec import Spec, read_spec
 from .travel import LEFT_OUT, code_faults, hiding_modules, left_out, require_space
+from .uv_toml import UV_TOML, uv_toml
 
 CODE = "model_code"
 _FROM_CODE = """\
@@ -47,6 +48,7 @@ def check_package(package: Path, flags: Flags) -> tuple[Spec, type[mlflow.pyfunc
     sys.path.insert(0, str(package))
     os.chdir(package)
     requirements = read_requirements(package)
+    uv_toml(package)
     spec = read_spec(package, flags)
     return spec, load_model_class(spec.model_class, package), requirements
 
@@ -101,6 +103,8 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> dict[st
     )
     placed = place_artifacts(staged, spec.artifacts, package, link=spec.link_artifacts)
     _make_relative(staged / "MLmodel", work)
+    if settings := uv_toml(package):
+        (staged / UV_TOML).write_text(settings, encoding="utf-8")
     return placed
 
 

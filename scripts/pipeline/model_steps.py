@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from .machine import uv_files, uv_settings, uv_version
+from .machine import uv_anchored, uv_files, uv_settings, uv_version
 from .packages import REPOSITORY, Package
 from .step import Step
 from .walk import Pipeline
@@ -45,8 +45,8 @@ def steps_for(package: Package) -> tuple[Step, ...]:
     """Return the steps of a package, in the order in which a person thinks of them."""
     places = {"python": sys.executable, "models": str(package.models_dir)}
     places |= {"repository": str(REPOSITORY), "scripts": str(REPOSITORY / "scripts")}
-    step = partial(Step, places=places, env=QUIET)
-    uv, settings, files = {"uv": uv_version()}, uv_settings(os.environ), dict(uv_files(os.environ))
+    step = partial(Step, places=places, env={**QUIET, **uv_anchored(os.environ)})
+    uv, settings, files = {"uv": uv_version()}, uv_settings(os.environ), dict(uv_files(os.environ, package.root))
     pins = _there(package, "constraints.txt", "overrides.txt", "uv.toml")
     example = [f"examples/{package.name}"] if package.example else []
     overlay = "".join(f" --overlay {{repository}}/{path}" for path in example)
@@ -84,7 +84,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
         step(
             "download-data",
             _tool(DOWNLOAD),
-            dependencies=("model_data.toml", *([".venv"] if package.runs_commands() else [])),
+            dependencies=("model_data.toml", *([".venv"] if package.runs_commands() else []), *package.scripts()),
             targets=package.data(),
             tools=_own("scripts/download_data.py", "scripts/downloads"),
             after=("scaffold",),
@@ -94,7 +94,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
         step(
             "package",
             _model(f"mlflow_packager.py --out-dir {MODEL}"),
-            dependencies=(*AUTHORED, *LOCKED),
+            dependencies=(*AUTHORED, *LOCKED, *_there(package, "overrides.txt", "uv.toml")),
             targets=(MODEL,),
             params={"model_data.toml": package.sources_text()},
             after=("download-data",),

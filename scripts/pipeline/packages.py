@@ -93,6 +93,19 @@ class Package(NamedTuple):
         """Tell whether a source is a command, which runs in the model environment."""
         return any("command" in source for source in self.sources())
 
+    def scripts(self) -> tuple[str, ...]:
+        """Return the package's own files that the commands of sources name."""
+        found = self.file("model_data.toml").parent
+        commands = [str(source["command"]) for source in self.sources() if "command" in source]
+        return tuple(dict.fromkeys(name for command in commands for name in named_files(command, found)))
+
+
+def named_files(command: str, root: Path) -> list[str]:
+    """Return the files inside `root` that a command names, such as a script of the author's, but no data."""
+    words = [word.strip("'\"") for word in command.split()]
+    inside = [word for word in words if PurePosixPath(word).parts[:1] not in ((), ("/",), ("model_data",))]
+    return [word for word in inside if ".." not in PurePosixPath(word).parts and (root / word).is_file()]
+
 
 def names(models_dir: Path) -> list[str]:
     """Return the names of the models that have a package in `models_dir`, sorted."""

@@ -16,6 +16,7 @@ from environments.uv import uv_executable
 from model_side.errors import StepError, UsageError
 from model_side.model_files import local_directory
 from model_side.payloads import predictions_from_json
+from pipeline.machine import uv_anchored
 from pipeline.processes import clean_environment
 
 from .leash import leashed
@@ -121,7 +122,7 @@ def _predict(
 
 def _variables(environment: Mapping[str, str], programs: Path, manager: str) -> dict[str, str]:
     """Return the variables for MLflow: without this interpreter, with its uv, and with the package's Python last."""
-    kept = clean_environment(environment, {"MLFLOW_UV_AUTO_DETECT": "false"})
+    kept = clean_environment(environment, {**uv_anchored(environment), "MLFLOW_UV_AUTO_DETECT": "false"})
     if manager == "uv":
         (programs / "uv").symlink_to(uv_executable())
     settings = Path(".venv/pyvenv.cfg")

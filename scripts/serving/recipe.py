@@ -15,6 +15,7 @@ from pipeline.errors import UsageError
 from pipeline.machine import uv_files, uv_settings
 
 REQUIREMENTS, PYTHON_ENV = "requirements.txt", "python_env.yaml"
+_FILES = (REQUIREMENTS, "constraints.txt", "uv.toml")
 _FORMAT = "1"  # of what is kept; another number makes every environment anew
 
 
@@ -29,7 +30,7 @@ class Recipe:
     build_dependencies, dependencies : tuple of str
         Lines of requirements, installed one after the other, as MLflow does.
     files : mapping of str to str
-        Texts of the files that they name.
+        Texts of the files that they name, and of uv.toml.
     settings : mapping of str to str
         uv's settings that can change what is installed, and the platform.
     """
@@ -60,7 +61,7 @@ def read_recipe(model: Path, environment: Mapping[str, str]) -> Recipe:
         python, before, after = (entry.get(name) for name in ("python", "build_dependencies", "dependencies"))
     except (OSError, AttributeError, yaml.YAMLError) as error:
         raise UsageError(str(path), "cannot be read", got=str(error), advice="Run `invoke package`.") from error
-    files = {name: _text(model / name) for name in (REQUIREMENTS, "constraints.txt") if (model / name).is_file()}
+    files = {name: _text(model / name) for name in _FILES if (model / name).is_file()}
     settings = uv_settings(environment) | {"platform": sysconfig.get_platform()}
     settings |= {label: digest(_text(Path(file))) for label, file in uv_files(environment)}
     return Recipe(str(python), tuple(before or ()), tuple(after or ()), files, settings)

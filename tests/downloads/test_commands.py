@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from downloads.declaration import read_declaration
+from pipeline.packages import Package, named_files
 
 from .conftest import SCRIPT, Model, sha256
 
@@ -70,6 +71,17 @@ def test_command_runs_again_when_it_is_declared_differently(model: Model, progra
     model.declare(SOURCE.replace("--all", "--some"))
     assert model.actions() == ["ran"]
     assert model.files() == {"out/w.bin": b"good"}
+
+
+def test_command_runs_again_when_the_authors_script_that_it_names_changes(model: Model, program: Path) -> None:
+    script(program, "mkdir -p model_data/out; cp make.txt model_data/out/w.bin")
+    (model.root / "make.txt").write_text("one")
+    model.declare('command = "bring make.txt"\noutputs = ["out"]')
+    assert [model.actions(), model.actions()] == [["ran"], ["present"]]
+    assert Package("foo", model.root.parent).scripts() == ("make.txt",)
+    (model.root / "make.txt").write_text("two")
+    assert model.actions() == ["ran"]
+    assert model.files() == {"out/w.bin": b"two"}
 
 
 def test_old_outputs_come_back_when_the_command_fails(model: Model, program: Path) -> None:
@@ -185,3 +197,12 @@ def test_secret_is_not_shown_when_the_command_fails(
     assert "exit code 4" in error
     assert "topsecret1" not in error
     assert os.environ["MY_TOKEN"] not in model.said.getvalue()
+
+
+def test_files_that_a_command_names_are_the_packages_own_and_no_data(tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    for name in ("make.py", "tools/x.sh", "model_data/w", "../above.py"):
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).touch()
+    command = f"python make.py 'tools/x.sh' --out model_data model_data/w ../above.py {tmp_path}/above.py missing.py ."
+    assert named_files(command, package) == ["make.py", "tools/x.sh"]

@@ -9,7 +9,9 @@ import compile_requirements
 import pytest
 import sync_environment
 
-from pipeline.errors import run_main
+from environments.uv import interpreter, python_version, run_uv
+from model_side.uv_toml import uv_toml
+from pipeline.errors import UsageError, run_main
 
 pytestmark = pytest.mark.e2e
 SMALL = "six==1.16.0\n"
@@ -137,3 +139,34 @@ def test_python_version_is_named_when_it_is_none(package: Path, capfd: pytest.Ca
     (package / ".python-version").write_text("banana\n")
     assert compile_in(package) == 2
     assert "expected one such as 3.11 or 3.11.7, got 'banana'" in capfd.readouterr().err
+
+
+def test_overrides_of_the_machine_and_of_the_package_both_hold(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (package / "requirements.in").write_text("mlflow-skinny\nsix==1.16.0\nidna==3.10\n")
+    (package / "overrides.txt").write_text("six==1.15.0\n")
+    (package / "constraints.txt").write_text("iniconfig<0\n")
+    (tmp_path / "more.txt").write_text("idna==3.4\n")
+    monkeypatch.setenv("UV_OVERRIDE", (tmp_path / "more.txt").as_uri())
+    assert compile_in(package) == 0
+    assert (pins(package)["six"], pins(package)["idna"]) == ("1.15.0", "3.4")
+    (package / "constraints.txt").write_text("idna<3\n")
+    assert compile_in(package) == 2
+
+
+def test_overridden_lock_can_be_installed_from_the_model_alone(package: Path, tmp_path: Path) -> None:
+    # As MLflow does it: a directory of links to the model's files, and `uv pip install -r` in it.
+    (package / "overrides.txt").write_text("six==1.4.1\n")
+    (package / "requirements.txt").write_text("python-dateutil==2.9.0.post0\nsix==1.4.1\n")
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "uv.toml").write_text(uv_toml(package))
+    run_uv(["venv", "--quiet", "--python", interpreter(python_version(package)), ".venv"], tmp_path, ".venv")
+    install = ["pip", "install", "--python", str(tmp_path / ".venv"), "-r", str(package / "requirements.txt")]
+    with pytest.raises(UsageError):
+        run_uv(install, package, "requirements.txt")
+    served = tmp_path / "served"
+    served.mkdir()
+    (served / "uv.toml").symlink_to(model / "uv.toml")
+    run_uv(install, served, "requirements.txt")

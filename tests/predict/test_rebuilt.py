@@ -124,6 +124,9 @@ def test_fingerprint_follows_what_decides_the_environment(
     assert fingerprint(model(), UV_EXCLUDE_NEWER="2025-01-01") != first
     assert fingerprint(model("idna==3.0")) != first
     assert fingerprint(model(python="3.12.1")) != first
+    directory = model()
+    (directory / "uv.toml").write_text('override-dependencies = ["idna==3.0"]\n')
+    assert fingerprint(directory) != first
 
 
 def test_cache_is_the_users_and_can_be_moved(tmp_path: Path) -> None:
@@ -169,6 +172,17 @@ def test_environment_is_removed_when_it_was_not_used_for_long_and_another_is_bui
         os.utime(path, (0, 0))
     rebuilt_environment(model(), variables)
     assert [path.exists() for path in (old, new, other)] == [False, True, True]
+
+
+@pytest.mark.e2e
+def test_model_brings_its_own_overrides_when_its_requirements_contradict_each_other(
+    model: Callable[..., Path], variables: dict[str, str]
+) -> None:
+    directory = model("python-dateutil==2.9.0.post0\nsix==1.4.1")
+    with pytest.raises(UsageError):
+        rebuilt_environment(directory, variables)
+    (directory / "uv.toml").write_text('override-dependencies = ["six==1.4.1"]\n')
+    assert rebuilt_environment(directory, variables).distributions["six"] == "1.4.1"
 
 
 @pytest.mark.e2e

@@ -1,0 +1,49 @@
+"""What of a package's settings of uv travels in its MLflow Model."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from model_side.errors import UsageError
+from model_side.uv_toml import uv_toml
+
+INDEX = '[[index]]\nname = "cpu"\nurl = "https://index.example/cpu"\n'
+
+
+def test_model_has_no_settings_when_the_package_has_none(tmp_path: Path) -> None:
+    assert uv_toml(tmp_path) == ""
+
+
+def test_overrides_travel_beside_what_uv_toml_says(tmp_path: Path) -> None:
+    (tmp_path / "overrides.txt").write_text("# why\ntorch==2.13.0  # runs, too\n\nsix>=1 ; python_version < '4'\n")
+    (tmp_path / "uv.toml").write_text(INDEX)
+    assert tomllib.loads(uv_toml(tmp_path)) == {
+        "override-dependencies": ["torch==2.13.0", "six>=1 ; python_version < '4'"],
+        "index": [{"name": "cpu", "url": "https://index.example/cpu"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"uv.toml": "a = "}, "not valid TOML"),
+        ({"overrides.txt": "-r more.txt\n"}, "requirements alone"),
+        ({"overrides.txt": "six\n", "uv.toml": 'override-dependencies = ["six"]\n'}, "declared here and in"),
+        ({"uv.toml": 'find-links = ["/srv/wheels"]\n'}, "/srv/wheels"),
+        ({"uv.toml": 'find-links = ["../wheels"]\n'}, "../wheels"),
+        ({"uv.toml": '[[index]]\nurl = "file:///srv/simple"\n'}, "file:///srv/simple"),
+        ({"uv.toml": 'index-url = "https://me:secret@index.example"\n'}, "index.example"),
+        ({"overrides.txt": "./six.whl\n"}, "./six.whl"),
+        ({"overrides.txt": "six @ file:///srv/six.whl\n"}, "file:///srv/six.whl"),
+    ],
+)
+def test_settings_are_refused_when_no_receiver_could_use_them(tmp_path: Path, files: dict[str, str], said: str) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(UsageError) as caught:
+        uv_toml(tmp_path)
+    assert said in str(caught.value)
+    assert "secret" not in str(caught.value)
