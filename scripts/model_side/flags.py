@@ -96,7 +96,7 @@ def read_flags(args: argparse.Namespace) -> Flags:
         },
         model_config=read(args.model_config_json, _config),
         tags=read(args.model_tag or None, lambda pairs: _pairs(pairs, "--model-tag", "NAME=VALUE")) or {},
-        example_uri=args.example_uri,
+        example_uri=read(args.example_uri, lambda uri: uri if "://" in uri else str(Path(uri).absolute())),
         output_shape=read(args.output_shape, _shape),
         output_dtype=read(args.output_dtype, lambda name: known(name, DTYPES, "--output-dtype", "dtype")),
         params=read(args.extra_params_spec_json, _params),

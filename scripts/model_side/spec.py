@@ -6,7 +6,7 @@ import importlib.util
 import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
+from .carrying import DATA, carry, is_data
 from .errors import UsageError
 from .examples import URI_COLUMN, Example, has_uris, read_example
 from .flags import SERIALIZATIONS, Flags
@@ -25,7 +26,6 @@ from .travel import artifact_faults
 from .verification import VERIFICATION, settings_faults
 
 SPEC = "model_spec.py"
-DATA = "model_data"
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "ARCHETYPE": (str,),
     "MODEL_CLASS": (str,),
@@ -111,7 +111,7 @@ def read_spec(package: Path, flags: Flags) -> Spec:
     example = read_example(flags.example_uri, entries.get("INPUT_EXAMPLE"), problems)
     stored = example
     if example and has_uris(example):
-        stored, artifacts = _carry(example, artifacts, package, flags, problems)
+        stored, artifacts = carry(example, artifacts, package, flags, problems)
     problems += artifact_faults({name: path for name, path in artifacts.items() if path.exists()}, collide=_collides())
     problems += [*_tolerance_problems(entries["TOLERANCE"]), *settings_faults(entries["VERIFICATION"])]
     _stop_at(problems)
@@ -248,49 +248,6 @@ def _tolerance_problems(tolerance: Mapping[str, Any]) -> Iterator[str]:
     for name, value in tolerance.items():
         if name not in ("rtol", "atol") or isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
             yield f'TOLERANCE: expected "rtol" and "atol" with numbers from 0, got {name!r}: {value!r}'
-
-
-def is_data(path: str) -> bool:
-    """Tell whether a declared path lies inside model_data/, where the pipeline sees it change."""
-    normal = os.path.normpath(path)
-    return normal == DATA or normal.startswith(DATA + os.sep)
-
-
-def _carry(
-    example: Example, artifacts: Mapping[str, Path], package: Path, flags: Flags, problems: list[str]
-) -> tuple[Example, dict[str, Path]]:
-    """Let local files of the example travel as artifacts, named by artifact://, so that a moved package works."""
-    carried = dict(artifacts)
-    from_flag = flags.example_uri is not None
-    uris = []
-    for uri in example.data["input_uri"]:
-        if "://" in uri and not uri.startswith("file://"):
-            uris.append(uri)
-            continue
-        path = Path.cwd() if from_flag else package
-        path = path / uri.removeprefix("file://")
-        where = "--example-uri" if from_flag else "INPUT_EXAMPLE"
-        if not path.is_file():
-            problems.append(f"{where}: no such file: {uri}")
-        elif not from_flag and not is_data(os.path.relpath(path, package)):
-            problems.append(f'{where}: expected a file inside {DATA}/, got "{uri}": move it there')
-        else:
-            uris.append(_artifact_uri(path, carried))
-    if len(uris) != len(example.data):
-        return example, carried
-    return replace(example, data=example.data.assign(input_uri=uris)), carried
-
-
-def _artifact_uri(path: Path, artifacts: dict[str, Path]) -> str:
-    for name, known in artifacts.items():
-        if path.resolve() == known.resolve():
-            return f"artifact://{name}"
-        if known.is_dir() and path.resolve().is_relative_to(known.resolve()):
-            return f"artifact://{name}/{path.resolve().relative_to(known.resolve()).as_posix()}"
-    number = sum(name.startswith("input_example") for name in artifacts)
-    name = f"input_example_{number}" if number else "input_example"
-    artifacts[name] = path
-    return f"artifact://{name}"
 
 
 def describe(value: object) -> str:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from model_side.flags import DTYPES, PARAM_TYPES
+from tests import warm_python
 
 from .conftest import BODIES, FLAGS, Author
 
@@ -193,3 +194,15 @@ def test_thread_pool_and_daemon_are_fine_when_the_process_ends_all_the_same(auth
     more += "f.ThreadPoolExecutor().submit(len, 'x')\n        "
     author.code.write_text(author.code.read_text().replace(BODIES["load_context"], more + BODIES["load_context"]))
     assert author.package(*FLAGS).returncode == 0
+
+
+def test_paths_of_flags_are_relative_to_the_working_directory_when_called_from_elsewhere(author: Author) -> None:
+    (author.root.parent / "w").mkdir()
+    (author.root.parent / "w" / "scale.txt").write_text("2")
+    (author.root.parent / "x.txt").write_text("1 1 1\n")
+    words = ("--checkpoint", "w", "--example-uri", "x.txt", "--output-shape", "[-1,4]", "--out-dir", "made")
+    done = warm_python.run(author.root / "mlflow_packager.py", *words, cwd=author.root.parent)
+    assert done.returncode == 0, done.stderr
+    with np.load(author.root.parent / "made" / "golden_output.npz") as golden:
+        assert golden["output"].tolist() == [[6.0] * 4]
+    assert not author.model.exists()
