@@ -15,7 +15,16 @@ from pathlib import Path
 
 from pipeline.errors import StepError, UsageError, run_main
 from scaffolding.names import check_model_name
-from scaffolding.package_files import Change, apply, create, difference, plan, remember, remembered_choice
+from scaffolding.package_files import (
+    Change,
+    apply,
+    create,
+    difference,
+    plan,
+    remember,
+    remembered_choice,
+    takes_overlay,
+)
 from scaffolding.render import Choice, archetypes, check_choice, contract, render
 
 SUFFIX = "_mlflow_pkg"
@@ -79,7 +88,8 @@ def _choice(args: argparse.Namespace, root: Path) -> Choice:
             advice="Make a new model for another one.",
         )
     made_from = remembered or Choice()
-    return Choice(args.pkg_template or made_from.template, args.model_archetype or made_from.archetype, args.overlay)
+    overlay = args.overlay if takes_overlay(root) else None
+    return Choice(args.pkg_template or made_from.template, args.model_archetype or made_from.archetype, overlay)
 
 
 def _check_target(target: Path) -> None:

@@ -75,7 +75,7 @@ def remember(root: Path, files: Files, choice: Choice, kept: Collection[str] = (
     shutil.rmtree(root / BASE, ignore_errors=True)
     for path, content in files.items():
         _write(root / BASE / path, content)
-    document = {"template": choice.template, "archetype": choice.archetype}
+    document = {"template": choice.template, "archetype": choice.archetype, "overlay": choice.overlay is not None}
     _write(root / CHOICE, json.dumps(document).encode())
 
 
@@ -86,6 +86,14 @@ def remembered_choice(root: Path) -> Choice | None:
         return Choice(document["template"], document["archetype"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def takes_overlay(root: Path) -> bool:
+    """Tell whether an overlay's files may stand in for the template's: not in a package that was made without one."""
+    try:
+        return bool(json.loads((root / CHOICE).read_bytes()).get("overlay", True))
+    except (OSError, ValueError, AttributeError):
+        return True
 
 
 def plan(root: Path, files: Files, *, merge: bool) -> list[Change]:

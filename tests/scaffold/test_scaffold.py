@@ -149,6 +149,16 @@ def test_package_is_kept_when_it_exists(tmp_path: Path, capsys: pytest.CaptureFi
     assert files(root) == before
 
 
+def test_package_of_an_examples_name_stays_its_authors_when_it_was_made_without_the_overlay(tmp_path: Path) -> None:
+    root = make(tmp_path, "transcriptformer")
+    before = files(root)
+    overlay = REPOSITORY / "examples" / "transcriptformer"
+    words = ["--model-name", "transcriptformer", "--target", str(tmp_path), "--refresh", "--overlay", str(overlay)]
+    for _ in range(2):
+        assert run(*words) == 0
+        assert files(root) == before
+
+
 def test_every_bundled_model_is_made_whole_when_its_overlay_is_given(tmp_path: Path) -> None:
     for overlay in sorted((REPOSITORY / "examples").iterdir()):
         root = make(tmp_path, overlay.name, "--overlay", overlay)
