@@ -83,6 +83,9 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> dict[st
         If the package is not as it should be.
     """
     spec, model_class, requirements = check_package(package, flags)
+    # Old releases of MLflow load the model while they save it: in vain, and the artifacts are not there yet. The class
+    # is pickled by its name, and this process ends with the save.
+    model_class.load_context = _load_nothing
     require_space(spec.artifacts.values(), work)
     tempfile.tempdir = str(work)
     code = work / CODE
@@ -117,6 +120,10 @@ def _save(path: Path, **declared: Any) -> None:
         if not isinstance(cause, MlflowException):
             advice = "Make in load_context what cannot be pickled, or take --serialization code."
         raise StepError("save", "MLflow refuses the model", got=" ".join(str(cause).split()), advice=advice) from error
+
+
+def _load_nothing(self: mlflow.pyfunc.PythonModel, context: mlflow.pyfunc.PythonModelContext) -> None:
+    """Stand for load_context while the model is saved; the proof loads it."""
 
 
 def _python_model(spec: Spec, model_class: type[mlflow.pyfunc.PythonModel], work: Path) -> Any:
