@@ -62,6 +62,12 @@ class Processes:
             self._running.add(process)
             return process
 
+    def interrupt(self) -> None:
+        """Ask every running command to end, from a signal handler: without a lock and without waiting."""
+        self.stopped = True
+        for process in tuple(self._running):
+            _signal(process, signal.SIGTERM)
+
     def stop(self) -> None:
         """End every running command: asked first, then made to."""
         with self._guard:

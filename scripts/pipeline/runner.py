@@ -100,11 +100,11 @@ class Builder:
     def build_all(self, pipelines: Sequence[Pipeline], target: str | None = None) -> list[Result]:
         """Build several pipelines side by side; the failure of one does not stop another."""
         if self.dry_run or len(pipelines) == 1 or self.jobs == 1:
-            with _terminable():
+            with _terminable(self.processes):
                 return [self.build(pipeline, target) for pipeline in pipelines]
         from concurrent.futures import ThreadPoolExecutor  # 1 ms: not on the way to a no-op
 
-        with _terminable(), ThreadPoolExecutor(self.jobs) as pool:
+        with _terminable(self.processes), ThreadPoolExecutor(self.jobs) as pool:
             try:
                 return [future.result() for future in [pool.submit(self.build, each, target) for each in pipelines]]
             except BaseException:
@@ -161,6 +161,7 @@ class Builder:
             undone = self._recover(pipeline)
             walk = Walk(pipeline, steps, self.force, lambda outcome: self.tell(pipeline, outcome))
             walk.interrupted, walk.stop = undone, self.processes.stop
+            walk.is_stopped = lambda: self.processes.stopped
             walk.cache.adopt(hashed)
             try:
                 return Result(pipeline.name, walk.go(lambda *stale: self._act(walk, made, *stale), self.jobs))
@@ -265,16 +266,20 @@ def _tail(log: Path, lines: int = 200) -> str:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """Let a request to end, or a closed terminal, interrupt as Ctrl-C does."""
+def _terminable(processes: Processes) -> Iterator[None]:
+    """Let a request to end, or a closed terminal, interrupt as Ctrl-C does; the commands end in any case.
+
+    Python drops an exception that a signal raises inside a finalizer; the walk then sees that the commands were stopped.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def interrupt(number: int, frame: object) -> None:
+        processes.interrupt()
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:

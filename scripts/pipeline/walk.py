@@ -22,6 +22,9 @@ from .step import Step, overlaps
 from .transaction import interrupted
 
 
+_LOOK_SECONDS = 1.0  # how often a walk that waits for commands asks whether it was interrupted
+
+
 class Outcome(NamedTuple):
     """What became of one step.
 
@@ -103,6 +106,8 @@ class Walk:
         Told each outcome as it comes.
     stop : callable
         Ends what the acting function started; called when the walk is interrupted.
+    is_stopped : callable
+        Tells whether the walk was interrupted.
     interrupted : collection of str
         Steps whose last run was cut off and undone; by default those that the package's journals name.
     """
@@ -112,6 +117,7 @@ class Walk:
     force: Collection[str] = ()
     tell: Callable[[Outcome], None] = lambda outcome: None
     stop: Callable[[], None] = lambda: None
+    is_stopped: Callable[[], bool] = lambda: False
     interrupted: Collection[str] = ()
     ledger: Ledger = field(init=False)
     cache: StatCache = field(init=False)
@@ -179,9 +185,11 @@ class Walk:
                         else:
                             finish(act(step, *outcome))
                     if running:
-                        for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        for future in wait(running, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED).done:
                             del running[future]
                             finish(future.result())
+                    if self.is_stopped():
+                        raise KeyboardInterrupt
             except BaseException:
                 self.stop()  # before the pool waits for its threads
                 raise
