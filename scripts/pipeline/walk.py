@@ -21,7 +21,6 @@ from .staleness import MISSING, Reason, Seen, Why, decide
 from .step import Step, overlaps
 from .transaction import interrupted
 
-
 _LOOK_SECONDS = 1.0  # how often a walk that waits for commands asks whether it was interrupted
 
 
