@@ -269,7 +269,7 @@ def _tail(log: Path, lines: int = 200) -> str:
 def _terminable(processes: Processes) -> Iterator[None]:
     """Let a request to end, or a closed terminal, interrupt as Ctrl-C does; the commands end in any case.
 
-    Python drops an exception that a signal raises inside a finalizer; the walk then sees that the commands were stopped.
+    Python drops an exception that a signal raises in a finalizer; the walk then sees that the commands were stopped.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
