@@ -213,6 +213,7 @@ class Builder:
             self._run_command(walk.pipeline, step, transaction.run)
             after = walk.look(step, fresh=True)
             _refuse_unfinished(step, seen, after)
+            transaction.release()
             walk.ledger.write(step.name, as_made(kept, after, record), transaction.run)
         except BaseException:
             transaction.roll_back()

@@ -21,6 +21,7 @@ from .step import STATE_DIRECTORY, Step
 
 RUN_VARIABLE = "PIPELINE_RUN"
 _PATIENCE_SECONDS = 5.0
+_RESERVE, _RESERVED_BYTES = "reserve", 1 << 20
 
 
 class Transaction:
@@ -49,20 +50,30 @@ class Transaction:
         return "copied" if target in keep else "moved"
 
     def begin(self) -> None:
-        """Write the journal, then move the old targets aside."""
+        """Write the journal, set space apart for the record, then move the old targets aside."""
         replace_json(self._journal, {"step": self._step.name, "run": self.run, "plan": self._plan})
         aside = _aside(self._root, self.run)
+        self._reserve(aside)
         for number, (target, fate) in enumerate(self._plan.items()):
             path, backup = self._root / target, aside / str(number)
             path.parent.mkdir(parents=True, exist_ok=True)
-            if fate in ("moved", "copied"):
-                aside.mkdir(parents=True, exist_ok=True)
             if fate == "moved":
                 path.rename(backup)
             elif fate == "copied":
                 part = aside / f"{number}.part"
                 _copy(path, part)
                 part.rename(backup)
+
+    def _reserve(self, aside: Path) -> None:
+        """Set space apart: a step may replace its targets by itself, and a disk that it fills must not stop its record."""
+        aside.mkdir(parents=True, exist_ok=True)
+        known = sum(path.stat().st_size for path in (self._root / STATE_DIRECTORY).glob("*.json"))
+        with (aside / _RESERVE).open("wb") as stream:
+            os.posix_fallocate(stream.fileno(), 0, 2 * known + _RESERVED_BYTES)
+
+    def release(self) -> None:
+        """Give the space back that was set apart for the record."""
+        (_aside(self._root, self.run) / _RESERVE).unlink(missing_ok=True)
 
     def commit(self) -> None:
         """Drop the old targets; the record is already written."""

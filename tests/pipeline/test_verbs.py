@@ -331,12 +331,15 @@ def test_build_says_so_and_keeps_the_record_when_the_disk_is_full(models: Path, 
     edit(root)
     ledger = root / ".pipeline" / "ledger.json"
     before = ledger.read_text()
+    model = root / "mlflow_model_artifacts" / "MLmodel"
+    good = model.read_text()
     full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))"
     done = invoke(models, "predict", "--model", "cheap", before=full)
     assert done.returncode == 1
     assert "cannot be written: got File too large" in done.stderr
     assert "Traceback" not in done.stderr
     assert ledger.read_text() == before
+    assert model.read_text() == good
     done = invoke(models, "predict", "--model", "cheap", "--json")
     assert [step for step, action in actions(done.stdout).items() if action == "ran"] == MODEL_STEPS
 
