@@ -65,7 +65,7 @@ class Transaction:
                 part.rename(backup)
 
     def _reserve(self, aside: Path) -> None:
-        """Set space apart: a step may replace its targets by itself, and a disk that it fills must not stop its record."""
+        """Set space apart: a step may replace its targets by itself, and a full disk must not stop its record then."""
         aside.mkdir(parents=True, exist_ok=True)
         known = sum(path.stat().st_size for path in (self._root / STATE_DIRECTORY).glob("*.json"))
         with (aside / _RESERVE).open("wb") as stream:
