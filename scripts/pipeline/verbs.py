@@ -103,7 +103,7 @@ def build(request: Request, goal: str, extra: Sequence[str] = ()) -> int:
 
 def download(request: Request, *, lock: bool, check: bool, offline: bool) -> int:
     """Bring the declared data. A lock writes into model_data.toml and a check brings nothing: neither is a build."""
-    if not lock and not check:
+    if request.dry_run or not (lock or check):
         return build(request, "download-data", ["--offline"] * offline)
     flags = ["--lock"] * lock + ["--check"] * check + ["--offline"] * offline + ["--json"] * request.as_json
     packages = [require(package) for package in request.packages()]

@@ -47,6 +47,15 @@ def test_lock_fills_in_what_a_build_refused_to_guess(package: Path) -> None:
     assert (package / "model_data" / "w.bin").read_text() == "weights"
 
 
+def test_lock_says_what_would_run_and_writes_nothing_when_dry(package: Path) -> None:
+    before = (package / "model_data.toml").read_text()
+    done = invoke(package, "download-data", "--lock", "--dry-run")
+    assert done.returncode == 0
+    assert "would run" in done.stdout
+    assert (package / "model_data.toml").read_text() == before
+    assert not (package / "model_data" / "w.bin").exists()
+
+
 def test_check_finds_a_changed_byte(package: Path) -> None:
     assert invoke(package, "download-data", "--lock").returncode == 0
     assert invoke(package, "download-data", "--check").returncode == 0
