@@ -26,6 +26,8 @@ SERVING = ("scripts/environments", "scripts/model_side", "scripts/serving")
 ASKED = ("--model-uri", MODEL, "--json-payload-file", PAYLOAD)
 ASK = " ".join(ASKED)
 COMPARE = f"{ASK} --predict-output {PREDICTED} --test-output {SERVED} --rest-output {REST} --serve-report {REPORT}"
+# Imports mlflow once for all the steps that run in the model environment.
+WARM = (".venv/bin/python", "{scripts}/model_side/worker.py", "mlflow.pyfunc", "mlflow.tracing")
 # What `invoke clean` removes: what is quickly made again; the environment; what takes an index or a download.
 CHEAP = ("package", "payload", "predict", "serve-predict", "verify")
 ENVIRONMENT = ("sync-env",)
@@ -99,6 +101,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
             params={"model_data.toml": package.sources_text()},
             after=("download-data",),
             atomic=True,
+            host=WARM,
         ),
         step(
             "payload",
@@ -117,6 +120,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
             targets=(PREDICTED,),
             tools=_own("scripts/predict_func.py", "scripts/model_side"),
             atomic=True,
+            host=WARM,
         ),
         step(
             "serve-predict",

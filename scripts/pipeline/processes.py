@@ -9,14 +9,17 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from .errors import StepError
-from .step import Step
-from .transaction import RUN_VARIABLE, kill_run
+from .step import Step, overlaps
+from .transaction import NAME_LENGTH, RUN_VARIABLE, kill_run
+
+if TYPE_CHECKING:
+    from .hosts import Host, Job
 
 GRACE_SECONDS = 5.0
 SCRIPTS = Path(__file__).resolve().parents[1]
@@ -28,7 +31,9 @@ class Processes:
     """The commands now running, so that an interruption can end them all."""
 
     jobs: int = 1
-    _running: set[subprocess.Popen[bytes]] = field(default_factory=set)
+    _running: set[subprocess.Popen[bytes] | Job] = field(default_factory=set)
+    _hosts: dict[tuple[Path, tuple[str, ...]], Host] = field(default_factory=dict)
+    _dropped: list[Host] = field(default_factory=list)
     _guard: threading.Lock = field(default_factory=threading.Lock)
     stopped: bool = False
 
@@ -36,14 +41,65 @@ class Processes:
         self._slots = threading.BoundedSemaphore(max(1, self.jobs))
 
     def run(self, step: Step, root: Path, run: str, log: Path | None) -> int:
-        """Run a step's command to its end and return its exit code; nothing that it started outlives it."""
+        """Run a step's command to its end and return its exit code; nothing that it started outlives it.
+
+        A step with a host runs in that; where the host does not take it on, in a new one, and then without one.
+        """
         with self._slots:
             try:
+                for _ in range(2 if step.host else 0):
+                    if job := self._ask_host(step, root, run, log):
+                        with closing(job):
+                            code = self._finish(job)
+                        if job.started:
+                            return code
+                    self._drop(root, step.host[0])
                 return self._finish(self._start(step, root, run, log))
             finally:
                 kill_run(run)
+                for target in step.targets:
+                    self._drop(root, target)
 
-    def _finish(self, process: subprocess.Popen[bytes]) -> int:
+    def warm(self, step: Step, root: Path) -> None:
+        """Start the host of a step that will run, where there is none yet."""
+        with self._guard:
+            if self.stopped or (root, step.host) in self._hosts:
+                return
+            from .hosts import Host  # 4 ms: not on the way to a no-op
+
+            with suppress(OSError):  # the step says so
+                words = [step.place(word) for word in step.host]
+                self._hosts[root, step.host] = Host(words, root, clean_environment(os.environ, step.env))
+
+    def close(self) -> None:
+        """End the hosts."""
+        with self._guard:
+            hosts = [*self._hosts.values(), *self._dropped]
+            self._hosts.clear()
+            self._dropped.clear()
+        for host in hosts:
+            host.close()
+
+    def _drop(self, root: Path, path: str) -> None:
+        """Give no more commands to the hosts whose program lies at or in `path`."""
+        with self._guard:
+            for key in [key for key in self._hosts if key[0] == root and overlaps(key[1][0], path)]:
+                self._dropped.append(self._hosts.pop(key))
+
+    def _ask_host(self, step: Step, root: Path, run: str, log: Path | None) -> Job | None:
+        self.warm(step, root)
+        with self._guard, _output(log) as output:
+            host = self._hosts.get((root, step.host))
+            if self.stopped or host is None:
+                return None
+            environment = clean_environment(os.environ, {**step.env, RUN_VARIABLE: run})
+            request = {"argv": step.argv()[1:], "env": environment, "directory": str(root), "name": run[:NAME_LENGTH]}
+            errors = sys.stderr if step.live or not log else output
+            job = host.start(request, output.fileno(), errors.fileno())
+            self._running.add(job)
+            return job
+
+    def _finish(self, process: subprocess.Popen[bytes] | Job) -> int:
         try:
             return process.wait()
         except BaseException:
@@ -57,7 +113,7 @@ class Processes:
         with self._guard:
             if self.stopped:
                 raise StepError(step.name, "interrupted before it started")
-            with log.open("wb") if log else nullcontext(sys.stderr) as output:
+            with _output(log) as output:
                 process = _popen(step, root, run, output, None if step.live or not log else subprocess.STDOUT)
             self._running.add(process)
             return process
@@ -102,6 +158,10 @@ def clean_environment(environment: Mapping[str, str], extra: Mapping[str, str]) 
     return {**kept, **extra}
 
 
+def _output(log: Path | None) -> AbstractContextManager[IO[Any]]:
+    return log.open("wb") if log else nullcontext(sys.stderr)
+
+
 def _popen(step: Step, root: Path, run: str, output: IO[Any], errors: int | None) -> subprocess.Popen[bytes]:
     words = step.argv()
     try:
@@ -120,6 +180,6 @@ def _popen(step: Step, root: Path, run: str, output: IO[Any], errors: int | None
         ) from error
 
 
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def _signal(process: subprocess.Popen[bytes] | Job, number: signal.Signals) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)

@@ -17,7 +17,7 @@ from .graph import order, unknown_step
 from .ledger import is_held, load_ledger, locked, making, save_stat_cache
 from .processes import Processes
 from .staleness import MISSING, Reason, Seen, Why, as_made, edited
-from .step import STATE_DIRECTORY, Step
+from .step import STATE_DIRECTORY, Step, overlaps
 from .transaction import Transaction, recover
 from .walk import Outcome, Pipeline, Result, Walk, would_run
 
@@ -84,6 +84,8 @@ class Builder:
         Told the pipeline and each outcome as it comes.
     say : callable
         Told what else a person should know: who holds the lock, what was undone, how a failure looks.
+    keep_hosts : bool
+        Whether the hosts of steps stay for the next build, until ``processes.close()``.
     """
 
     jobs: int = 1
@@ -92,6 +94,7 @@ class Builder:
     task: str = "a build"
     tell: Callable[[Pipeline, Outcome], None] = lambda pipeline, outcome: None
     say: Callable[[str], None] = lambda text: None
+    keep_hosts: bool = False
     processes: Processes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -99,6 +102,13 @@ class Builder:
 
     def build_all(self, pipelines: Sequence[Pipeline], target: str | None = None) -> list[Result]:
         """Build several pipelines side by side; the failure of one does not stop another."""
+        try:
+            return self._build_all(pipelines, target)
+        finally:
+            if not self.keep_hosts:
+                self.processes.close()
+
+    def _build_all(self, pipelines: Sequence[Pipeline], target: str | None) -> list[Result]:
         if self.dry_run or len(pipelines) == 1 or self.jobs == 1:
             with _terminable(self.processes):
                 return [self.build(pipeline, target) for pipeline in pipelines]
@@ -147,9 +157,11 @@ class Builder:
             if not self.dry_run:
                 save_stat_cache(pipeline.root, walk.cache)
             return Result(pipeline.name, outcomes)
-        return self._build_stale(pipeline, steps, walk.cache)
+        return self._build_stale(pipeline, steps, walk.cache, {each.step for each in outcomes if each.reasons})
 
-    def _build_stale(self, pipeline: Pipeline, steps: Sequence[Step], hashed: StatCache) -> Result:
+    def _build_stale(
+        self, pipeline: Pipeline, steps: Sequence[Step], hashed: StatCache, stale: Collection[str]
+    ) -> Result:
         made = None if pipeline.root.is_dir() else self._make_root(pipeline, steps[0])
         if made and made.error:
             skipped = (Outcome(step.name, "skipped", note=f"{made.step} failed") for step in steps[1:])
@@ -163,10 +175,18 @@ class Builder:
             walk.interrupted, walk.stop = undone, self.processes.stop
             walk.is_stopped = lambda: self.processes.stopped
             walk.cache.adopt(hashed)
+            self._warm(pipeline, [step for step in steps if step.name in stale])
             try:
                 return Result(pipeline.name, walk.go(lambda *stale: self._act(walk, made, *stale), self.jobs))
             finally:
                 save_stat_cache(pipeline.root, walk.cache)
+
+    def _warm(self, pipeline: Pipeline, stale: Sequence[Step]) -> None:
+        """Start the hosts that will be needed, but for those that a step is about to rebuild."""
+        targets = [target for step in stale for target in step.targets]
+        for step in stale:
+            if step.host and not any(overlaps(target, step.host[0]) for target in targets):
+                self.processes.warm(step, pipeline.root)
 
     def _recover(self, pipeline: Pipeline) -> tuple[str, ...]:
         undone = recover(pipeline.root, load_ledger(pipeline.root))

@@ -48,6 +48,9 @@ class Step:
         Absolute paths for the command's placeholders.
     once : sequence of str
         Arguments for this run alone: they are given to the command and not recorded.
+    host : sequence of str
+        The argument vector of an interpreter that imports what the command needs, and then runs the command in a fork
+        of itself: the same result sooner. It serves all steps of a build that name it. Its first word is the command's.
 
     Raises
     ------
@@ -69,6 +72,7 @@ class Step:
     env: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
     once: tuple[str, ...] = ()
+    host: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.command, str):
@@ -92,6 +96,8 @@ class Step:
                 yield f"target {target!r} is inside {STATE_DIRECTORY}/, which is the pipeline's own"
         for target in sorted({t for t in self.targets if self.targets.count(t) > 1}):
             yield f"target {target!r} is declared twice"
+        if self.host and self.host[0] != self.command[0]:
+            yield f"host {self.host[0]!r} is not the command's own interpreter"
         for target in set(self.editable) - set(self.targets):
             yield f"editable {target!r} is not one of its targets"
         for key, value in (*self.params.items(), *self.versions.items()):
@@ -101,9 +107,10 @@ class Step:
     def argv(self) -> list[str]:
         """Return the argument vector with its placeholders replaced."""
         words = ("/bin/sh", "-c", self.command) if isinstance(self.command, str) else self.command
-        return [*(self._place(word) for word in words), *self.once]
+        return [*(self.place(word) for word in words), *self.once]
 
-    def _place(self, word: str) -> str:
+    def place(self, word: str) -> str:
+        """Return a word of a command with its placeholders replaced."""
         for key, value in self.places.items():
             word = word.replace("{" + key + "}", value)
         return word

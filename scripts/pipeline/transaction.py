@@ -20,6 +20,7 @@ from .ledger import Ledger, replace_json
 from .step import STATE_DIRECTORY, Step
 
 RUN_VARIABLE = "PIPELINE_RUN"
+NAME_LENGTH = 15  # of a process's name, as Linux keeps it
 _PATIENCE_SECONDS = 5.0
 _RESERVE, _RESERVED_BYTES = "reserve", 1 << 20
 
@@ -157,10 +158,12 @@ def _read(journal: Path) -> dict[str, Any]:
 def _processes(run: str) -> Iterator[int]:
     if not run:
         return
-    mark = f"{RUN_VARIABLE}={run}".encode()
+    mark, name = f"{RUN_VARIABLE}={run}".encode(), f"{run[:NAME_LENGTH]}\n".encode()
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if mark in (entry / "environ").read_bytes().split(b"\0"):
+            environment = (entry / "environ").read_bytes()  # empty once the process has ended
+            # A fork of a host shows the host's environment; it has the run's name instead.
+            if mark in environment.split(b"\0") or (environment and (entry / "comm").read_bytes() == name):
                 yield int(entry.name)
 
 

@@ -1,0 +1,184 @@
+"""Import MLflow, and what the author's code imports, once; run each command in a fork that starts with these imports.
+
+Started by the pipeline in the model environment, with modules to import and the number of a socket to it. A request is
+its length (4 bytes, big-endian) together with three file descriptors, then JSON: ``argv`` (a Python script and its
+arguments), ``env``, ``directory``, ``name``. The descriptors are the command's stdout, its stderr, and a socket for
+what becomes of it: ``pid N``, then ``code N`` (negative: ended by that signal). A request that cannot be met as in a
+fresh process gets no pid.
+
+Nothing of the author's is imported here, and a child is forked before anything has predicted: it is as clean as a
+process of its own. What is imported ahead is exactly what the author's files say at their top at the moment; so code
+that lacks an import fails here as it does elsewhere.
+"""
+
+from __future__ import annotations
+
+import ast
+import gc
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+CODE = ("model_code", "model_spec.py")
+
+
+class Imported(NamedTuple):
+    """What one import statement names: a module, and a name in it that may be a module, too ("" for none)."""
+
+    module: str
+    name: str
+
+
+def main() -> int:
+    """Serve requests until the pipeline is gone; a child returns from here with its command's exit code."""
+    sys.path.pop(0)  # this file's neighbours are no top-level modules
+    *modules, number = sys.argv[1:]
+    requests = socket.socket(fileno=int(number))
+    for module in modules:
+        importlib.import_module(module)
+    return Worker(requests).serve()
+
+
+class Worker:
+    """One warm interpreter.
+
+    Parameters
+    ----------
+    requests : socket
+        A stream socket; its end is this process's end.
+    """
+
+    def __init__(self, requests: socket.socket) -> None:
+        self._requests = requests
+        self._ahead: set[Imported] = set()
+        self._children: dict[int, tuple[int, socket.socket]] = {}  # pidfd: pid, where to tell
+        self._poll = select.poll()
+        self._poll.register(requests, select.POLLIN)
+        self._import_ahead()
+
+    def serve(self) -> int:
+        """Fork for each request; return the code of a command in its child, 0 in this process at its end."""
+        try:
+            while True:
+                for number, event in self._poll.poll():
+                    if number in self._children:
+                        self._reap(number)
+                    elif event & select.POLLHUP:
+                        return 0
+                    elif (command := self._accept()) is not None:
+                        return command.run()
+        finally:
+            for pid, _ in self._children.values():
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(pid, signal.SIGKILL)
+
+    def _accept(self) -> Command | None:
+        """Read a request and fork; return the command in the child."""
+        head, descriptors, _, _ = socket.recv_fds(self._requests, 4, 3)
+        body = b""
+        while len(body) < (length := int.from_bytes(head)):
+            body += self._requests.recv(length - len(body))
+        stdout, stderr, tell = descriptors
+        command, told = Command(json.loads(body), stdout, stderr), socket.socket(fileno=tell)
+        if not self._import_ahead():
+            command.close()
+            told.close()
+            return None
+        with warnings.catch_warnings():  # the libraries' own threads are idle, and restart in the child
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+        if not pid:
+            self._let_go(told)
+            return command
+        command.close()
+        told.send(f"pid {pid}".encode())
+        pidfd = os.pidfd_open(pid)
+        self._children[pidfd] = (pid, told)
+        self._poll.register(pidfd, select.POLLIN)
+        return None
+
+    def _let_go(self, told: socket.socket) -> None:
+        """Close, in a child, what is its parent's."""
+        for other in (told, self._requests, *(other for _, other in self._children.values())):
+            other.close()
+        self._children.clear()
+
+    def _reap(self, pidfd: int) -> None:
+        pid, told = self._children.pop(pidfd)
+        self._poll.unregister(pidfd)
+        os.close(pidfd)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        with told, suppress(BrokenPipeError):
+            told.send(f"code {code}".encode())
+
+    def _import_ahead(self) -> bool:
+        """Import what the author's files import; tell whether no more than that is imported."""
+        stated = {each for path in CODE for each in stated_imports(Path(path))}
+        for each in sorted(stated - self._ahead):
+            with suppress(Exception):  # the child fails where the author sees it
+                __import__(each.module, fromlist=[each.name] if each.name else [])
+        only = self._ahead <= stated
+        self._ahead |= stated
+        gc.collect()
+        gc.freeze()
+        return only
+
+
+class Command:
+    """A script to run as if by ``python script arguments``, in this process, which it then ends."""
+
+    def __init__(self, request: Mapping[str, Any], stdout: int, stderr: int) -> None:
+        self._request, self._stdout, self._stderr = request, stdout, stderr
+
+    def close(self) -> None:
+        """Let go of its output."""
+        os.close(self._stdout)
+        os.close(self._stderr)
+
+    def run(self) -> int:
+        """Become the command, and return its exit code."""
+        os.setsid()
+        Path("/proc/self/comm").write_text(self._request["name"])
+        os.dup2(self._stdout, 1)
+        os.dup2(self._stderr, 2)
+        self.close()
+        os.environ.clear()
+        os.environ.update(self._request["env"])
+        os.chdir(self._request["directory"])
+        script: str
+        script, *_ = argv = self._request["argv"]
+        sys.argv[:] = argv
+        sys.path.insert(0, str(Path(script).resolve().parent))
+        runpy.run_path(script, run_name="__main__")
+        return 0
+
+
+def stated_imports(path: Path) -> Iterator[Imported]:
+    """Yield what a file, or each file of a directory, imports at its top, by absolute names."""
+    for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+        with suppress(OSError, SyntaxError, ValueError):
+            yield from _imports(ast.parse(file.read_bytes()).body)
+
+
+def _imports(body: Sequence[ast.stmt]) -> Iterator[Imported]:
+    for statement in body:
+        if isinstance(statement, ast.Import):
+            yield from (Imported(alias.name, "") for alias in statement.names)
+        elif isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
+            yield from (Imported(statement.module, alias.name) for alias in statement.names)
+        elif isinstance(statement, ast.Try):
+            yield from _imports(statement.body)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
