@@ -41,10 +41,11 @@ def predict(model_uri: str, payload: Mapping[str, Any], files: ModelFiles) -> st
     from model_side.answers import jsonable
     from model_side.contract import hold_output
     from model_side.parsing import parse_payload
+    from model_side.requirements import fits_environment
 
     with whole_model(model_uri) as directory:
         with _authors_code("load", directory):
-            model = mlflow.pyfunc.load_model(str(directory))
+            model = mlflow.pyfunc.load_model(str(directory), suppress_warnings=fits_environment(directory))
         data = parse_payload(payload, model, files.signature)
         loaded = time.perf_counter()
         with _authors_code("predict", directory):

@@ -43,7 +43,7 @@ def prove(staged: Path) -> str:
         raise StepError("INPUT_EXAMPLE", "MLflow did not store it")
     check_payload(files.example, files.signature, subject="INPUT_EXAMPLE")
     here = Path.cwd()
-    model = mlflow.pyfunc.load_model(str(staged))
+    model = _load(staged)
     first, second = (_predict(model, files, files.example) for _ in range(2))
     if not compare(first, second, Tolerance(rtol=0.0)).agrees:
         raise StepError("predict", "two predictions of one input differ", advice="Seed what is random in the model.")
@@ -76,7 +76,12 @@ def prove_payload(staged: Path, path: Path) -> str:
     """
     files = read_model(str(staged))
     payload = read_payload(path, files.signature)
-    return form_of(_predict(mlflow.pyfunc.load_model(str(staged)), files, payload))
+    return form_of(_predict(_load(staged), files, payload))
+
+
+def _load(staged: Path) -> mlflow.pyfunc.PyFuncModel:
+    """Load without MLflow's comparison of the requirements with this environment, which only warns, and slowly."""
+    return mlflow.pyfunc.load_model(str(staged), suppress_warnings=True)
 
 
 def _predict(model: mlflow.pyfunc.PyFuncModel, files: ModelFiles, payload: Mapping[str, Any]) -> Arrays:

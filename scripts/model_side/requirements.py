@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+import yaml
 
 from .errors import UsageError
 
@@ -37,6 +40,26 @@ def read_requirements(package: Path) -> list[str]:
     if found:
         raise UsageError(REQUIREMENTS, "".join(["it cannot travel:", *(f"\n  {fault}" for fault in found)]))
     return [line for line in lines if line and not line.startswith("#")]
+
+
+def fits_environment(model: Path) -> bool:
+    """Tell quickly whether this interpreter has, to the letter, what an MLflow Model asks for.
+
+    MLflow's own comparison takes a quarter of a second and only warns; where this says True, that has nothing to say.
+    """
+    try:
+        text = (model / REQUIREMENTS).read_text(encoding="utf-8")
+        python = yaml.safe_load((model / "python_env.yaml").read_text(encoding="utf-8"))["python"]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
+        return False
+    wanted = {_normal(line) for line in text.splitlines() if line.strip() and not line.startswith(("#", "-"))}
+    found = {path.stem.replace("-", "==", 1) for entry in sys.path for path in Path(entry).glob("*.dist-info")}
+    return str(python).split(".")[:2] == list(map(str, sys.version_info[:2])) and wanted <= {*map(_normal, found)}
+
+
+def _normal(pin: str) -> str:
+    name, _, version = pin.partition("==")
+    return f"{re.sub(r'[-_.]+', '-', name.partition('[')[0]).lower().strip()}=={version.strip()}"
 
 
 def line_faults(line: str, where: str) -> Iterator[str]:

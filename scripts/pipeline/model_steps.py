@@ -27,7 +27,7 @@ ASKED = ("--model-uri", MODEL, "--json-payload-file", PAYLOAD)
 ASK = " ".join(ASKED)
 COMPARE = f"{ASK} --predict-output {PREDICTED} --test-output {SERVED} --rest-output {REST} --serve-report {REPORT}"
 # Imports mlflow once for all the steps that run in the model environment.
-WARM = (".venv/bin/python", "{scripts}/model_side/worker.py", "mlflow.pyfunc", "mlflow.tracing")
+WARM = (".venv/bin/python", "{scripts}/model_side/worker.py", "mlflow.pyfunc", "mlflow.tracing.processor.otel")
 # What `invoke clean` removes: what is quickly made again; the environment; what takes an index or a download.
 CHEAP = ("package", "payload", "predict", "serve-predict", "verify")
 ENVIRONMENT = ("sync-env",)
@@ -112,6 +112,8 @@ def steps_for(package: Package) -> tuple[Step, ...]:
             targets=(PAYLOAD,),
             tools=_own("scripts/generate_mlflow_test_payload.py", "scripts/model_side"),
             editable=(PAYLOAD,),
+            host=WARM,
+            light=True,
         ),
         step(
             "predict",

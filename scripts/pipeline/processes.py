@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,10 +60,16 @@ class Processes:
                 for target in step.targets:
                     self._drop(root, target)
 
-    def warm(self, step: Step, root: Path) -> None:
-        """Start the host of a step that will run, where there is none yet."""
+    def warm(self, steps: Sequence[Step], root: Path) -> None:
+        """Start the hosts of steps that are about to run, but for those whose program one of them makes."""
+        targets = [target for step in steps for target in step.targets]
+        for step in steps:
+            if step.host and not any(overlaps(target, step.host[0]) for target in targets):
+                self._warm(step, root)
+
+    def _warm(self, step: Step, root: Path) -> None:
         with self._guard:
-            if self.stopped or (root, step.host) in self._hosts:
+            if step.light or self.stopped or (root, step.host) in self._hosts:
                 return
             from .hosts import Host  # 4 ms: not on the way to a no-op
 
@@ -87,7 +93,7 @@ class Processes:
                 self._dropped.append(self._hosts.pop(key))
 
     def _ask_host(self, step: Step, root: Path, run: str, log: Path | None) -> Job | None:
-        self.warm(step, root)
+        self._warm(step, root)
         with self._guard, _output(log) as output:
             host = self._hosts.get((root, step.host))
             if self.stopped or host is None:

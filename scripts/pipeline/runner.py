@@ -17,7 +17,7 @@ from .graph import order, unknown_step
 from .ledger import is_held, load_ledger, locked, making, save_stat_cache
 from .processes import Processes
 from .staleness import MISSING, Reason, Seen, Why, as_made, edited
-from .step import STATE_DIRECTORY, Step, overlaps
+from .step import STATE_DIRECTORY, Step
 from .transaction import Transaction, recover
 from .walk import Outcome, Pipeline, Result, Walk, would_run
 
@@ -175,18 +175,11 @@ class Builder:
             walk.interrupted, walk.stop = undone, self.processes.stop
             walk.is_stopped = lambda: self.processes.stopped
             walk.cache.adopt(hashed)
-            self._warm(pipeline, [step for step in steps if step.name in stale])
+            self.processes.warm([step for step in steps if step.name in stale], pipeline.root)
             try:
                 return Result(pipeline.name, walk.go(lambda *stale: self._act(walk, made, *stale), self.jobs))
             finally:
                 save_stat_cache(pipeline.root, walk.cache)
-
-    def _warm(self, pipeline: Pipeline, stale: Sequence[Step]) -> None:
-        """Start the hosts that will be needed, but for those that a step is about to rebuild."""
-        targets = [target for step in stale for target in step.targets]
-        for step in stale:
-            if step.host and not any(overlaps(target, step.host[0]) for target in targets):
-                self.processes.warm(step, pipeline.root)
 
     def _recover(self, pipeline: Pipeline) -> tuple[str, ...]:
         undone = recover(pipeline.root, load_ledger(pipeline.root))

@@ -51,6 +51,8 @@ class Step:
     host : sequence of str
         The argument vector of an interpreter that imports what the command needs, and then runs the command in a fork
         of itself: the same result sooner. It serves all steps of a build that name it. Its first word is the command's.
+    light : bool
+        The command by itself is quicker than the start of its host: it runs in one that is there, and starts none.
 
     Raises
     ------
@@ -73,6 +75,7 @@ class Step:
     places: Mapping[str, str] = field(default_factory=dict)
     once: tuple[str, ...] = ()
     host: tuple[str, ...] = ()
+    light: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.command, str):

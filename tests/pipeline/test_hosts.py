@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,19 @@ def test_host_is_gone_when_the_build_ends(tmp_path: Path) -> None:
     assert not runs(int(str(facts(tmp_path, "one")["host"])))
 
 
+def test_what_a_program_does_at_its_end_is_done_when_it_runs_in_a_host(tmp_path: Path) -> None:
+    text = (
+        "import atexit, threading\n"
+        "def late(): threading.main_thread().join(); print('thread')\n"
+        "threading.Thread(target=late).start()\n"
+        "atexit.register(lambda: open('one.json', 'w').write('at exit'))\n"
+        "print('unflushed', end='')\nraise SystemExit(0)\n"
+    )
+    assert build(tmp_path, script_step("one", text, tmp_path)).ok
+    assert (tmp_path / "one.json").read_text() == "at exit"
+    assert "unflushed" in log(tmp_path, "one")
+
+
 def test_fork_that_a_hosted_step_leaves_behind_is_ended(tmp_path: Path) -> None:
     left = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    open('one.json', 'w').write(str(os.getpid()))\n"
     wait = "    time.sleep(1000)\nwhile not os.path.exists('one.json') or not open('one.json').read():\n    pass\n"
@@ -93,7 +107,12 @@ def test_fork_that_a_hosted_step_leaves_behind_is_ended(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("end", "said"),
-    [("sys.exit(2)", "exit code 2"), ("os.kill(os.getpid(), 9)", "signal 9"), ("1 / 0", "exit code 1")],
+    [
+        ("sys.exit(2)", "exit code 2"),
+        ("sys.exit('no')", "exit code 1"),
+        ("os.kill(os.getpid(), 9)", "signal 9"),
+        ("1 / 0", "exit code 1"),
+    ],
 )
 def test_failure_is_the_commands_own_when_it_runs_in_a_host(tmp_path: Path, end: str, said: str) -> None:
     outcome = build(tmp_path, script_step("one", f"import os, sys\n{end}\n", tmp_path)).outcomes[0]
@@ -129,6 +148,14 @@ def test_step_runs_by_itself_when_its_host_does_not_start(tmp_path: Path) -> Non
     broken = (sys.executable, "-c", "raise SystemExit(1)")
     assert build(tmp_path, script_step("one", FACTS, tmp_path, host=broken)).ok
     assert facts(tmp_path, "one")["host"] == os.getpid()
+
+
+def test_light_step_takes_the_host_that_is_there_and_starts_none(tmp_path: Path) -> None:
+    light = script_step("light", FACTS, tmp_path, light=True)
+    assert build(tmp_path, light).ok
+    assert facts(tmp_path, "light")["host"] == os.getpid()
+    assert build(tmp_path, script_step("one", FACTS, tmp_path), replace(light, after=("one",), params={"other": 1})).ok
+    assert facts(tmp_path, "light")["host"] == facts(tmp_path, "one")["host"] != os.getpid()
 
 
 def test_new_host_is_started_when_a_step_rebuilt_its_interpreter(tmp_path: Path) -> None:
