@@ -39,7 +39,7 @@ def predict(model_uri: str, payload: Mapping[str, Any], files: ModelFiles) -> st
 
     disable_tracing()
     from model_side.answers import jsonable
-    from model_side.contract import hold_output
+    from model_side.contract import as_array, hold_output, summary
     from model_side.parsing import parse_payload
 
     with whole_model(model_uri) as directory:
@@ -52,7 +52,7 @@ def predict(model_uri: str, payload: Mapping[str, Any], files: ModelFiles) -> st
     allow_nan = files.metadata.get("allow_nan") is True
     _say(f"loaded in {loaded - start:.2f} s, predicted in {time.perf_counter() - loaded:.2f} s")
     hold_output(output, files.signature, allow_nan=allow_nan, rows=rows_to_match(payload, files.signature))
-    _say(_describe(output, files))
+    _say(summary(as_array(output, files.signature)))
     return dumps_strict({"predictions": jsonable(output)})
 
 
@@ -78,20 +78,6 @@ def _failure(doing: str, error: BaseException, directory: Path) -> StepError:
     fault = f"it raised {type(cause).__name__}: {cause}"
     shown = "" if isinstance(cause, MlflowException) else author_traceback(cause, [directory])
     return StepError(doing, fault, advice="See the traceback above." if shown else "", author_traceback=shown)
-
-
-def _describe(output: object, files: ModelFiles) -> str:
-    """Return shape, dtype and range of an output."""
-    import numpy as np
-
-    from model_side.contract import as_array, form_of
-
-    arrays = as_array(output, files.signature)
-    lines = []
-    for name, array in (arrays if isinstance(arrays, dict) else {"": arrays}).items():
-        span = f", from {np.nanmin(array):.6g} to {np.nanmax(array):.6g}" if array.dtype.kind in "fiu" else ""
-        lines.append(f"output {form_of({name: array})}{span}")
-    return "\n".join(lines)
 
 
 def _say(text: str) -> None:

@@ -86,6 +86,15 @@ def form_of(output: Arrays) -> str:
     )
 
 
+def summary(output: Arrays) -> str:
+    """Return dtype, shape and range of an output, a line for each of its arrays."""
+    lines = []
+    for name, array in _parts(output).items():
+        span = f", from {np.nanmin(array):.6g} to {np.nanmax(array):.6g}" if array.dtype.kind in "fiu" else ""
+        lines.append(f"output {form_of({name: array})}{span}")
+    return "\n".join(lines)
+
+
 def _dtype_name(array: Array) -> str:
     return "text" if array.dtype.kind == "U" else str(array.dtype)
 
