@@ -14,15 +14,15 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from model_side.errors import StepError, run_main
+from model_side.errors import run_main
 from model_side.model_files import ModelFiles, disable_tracing, quiet_mlflow, read_model, whole_model
 from model_side.payloads import dumps_strict, read_payload, rows_to_match
 from model_side.text_files import publish, require_writable
+from model_side.tracebacks import authors_code
 
 
 def predict(model_uri: str, payload: Mapping[str, Any], files: ModelFiles) -> str:
@@ -43,41 +43,17 @@ def predict(model_uri: str, payload: Mapping[str, Any], files: ModelFiles) -> st
     from model_side.parsing import parse_payload
 
     with whole_model(model_uri) as directory:
-        with _authors_code("load", directory):
+        with authors_code("load", directory):
             model = mlflow.pyfunc.load_model(str(directory))
         data = parse_payload(payload, model, files.signature)
         loaded = time.perf_counter()
-        with _authors_code("predict", directory):
+        with authors_code("predict", directory):
             output = model.predict(data, params=payload.get("params"))
     allow_nan = files.metadata.get("allow_nan") is True
     _say(f"loaded in {loaded - start:.2f} s, predicted in {time.perf_counter() - loaded:.2f} s")
     hold_output(output, files.signature, allow_nan=allow_nan, rows=rows_to_match(payload, files.signature))
     _say(summary(as_array(output, files.signature)))
     return dumps_strict({"predictions": jsonable(output)})
-
-
-@contextmanager
-def _authors_code(doing: str, directory: Path) -> Iterator[None]:
-    """Turn whatever the author's code raises, SystemExit included, into an error with the author's traceback."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise _failure(doing, error, directory) from error
-
-
-def _failure(doing: str, error: BaseException, directory: Path) -> StepError:
-    from mlflow.exceptions import MlflowException
-
-    from model_side.tracebacks import author_traceback
-
-    cause = error
-    while isinstance(cause, MlflowException) and (inner := cause.__cause__ or cause.__context__) is not None:
-        cause = inner
-    fault = f"it raised {type(cause).__name__}: {cause}"
-    shown = "" if isinstance(cause, MlflowException) else author_traceback(cause, [directory])
-    return StepError(doing, fault, advice="See the traceback above." if shown else "", author_traceback=shown)
 
 
 def _say(text: str) -> None:

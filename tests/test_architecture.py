@@ -17,6 +17,7 @@ MODEL_LIBRARIES = ("mlflow", "numpy", "pandas", "yaml")
 # What of model_side a command line of the tool's environment may use: importing it imports no model library.
 SHARED = (
     "errors",
+    "figures",
     "file_entry",
     "manifest",
     "model_files",

@@ -57,6 +57,27 @@ class Comparison:
     expected_form: str
     got_form: str
 
+    @property
+    def fault(self) -> str:
+        """Return what is wrong with the form, nothing where the forms are the same."""
+        same = self.expected_form == self.got_form
+        return "" if same else f"expected {self.expected_form}, got {self.got_form}"
+
+    def lines(self) -> list[str]:
+        """Return the first differing cells, for a person."""
+        said = [f"{list(c.index)}: expected {c.expected}, got {c.got}" for c in self.differing]
+        hidden = self.differing_cells - len(said)
+        return [*said, *([f"and {hidden} more cells"] if hidden else [])]
+
+    def entry(self) -> dict[str, Any]:
+        """Return it as verification.json says it."""
+        return {
+            "max_absolute": self.max_absolute,
+            "max_relative": self.max_relative,
+            "differing": [{"index": list(c.index), "expected": c.expected, "got": c.got} for c in self.differing],
+            "differing_cells": self.differing_cells,
+        }
+
 
 def compare(expected: Arrays, got: Arrays, tolerance: Tolerance | None = None) -> Comparison:
     """Compare two outputs as `as_array` returns them.

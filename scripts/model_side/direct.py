@@ -20,6 +20,7 @@ from mlflow.models import Model, ModelSignature
 from .answers import Arrays
 from .child import run_in_child
 from .contract import as_array, hold_output
+from .figures import Figures, peak_memory
 from .flags import Flags
 from .model_class import load_model_class
 from .model_files import ModelFiles
@@ -41,11 +42,19 @@ class Direct:
         As `as_array` returns it.
     load_seconds, predict_seconds : float
         To import the author's code and load its weights, and to predict.
+    peak_memory : int
+        Bytes, of the process.
     """
 
     output: Arrays
     load_seconds: float
     predict_seconds: float
+    peak_memory: int
+
+    @property
+    def figures(self) -> Figures:
+        """Return what it cost."""
+        return Figures(self.load_seconds + self.predict_seconds, self.peak_memory)
 
 
 def call_directly(
@@ -95,10 +104,10 @@ def predict_directly(package: Path, payload: Mapping[str, Any], files: ModelFile
     model.load_context(context)
     loaded = time.perf_counter()
     output = _predict(model, context, data, params)
-    done = time.perf_counter()
+    done, peak = time.perf_counter(), peak_memory()
     allow_nan, rows = metadata.get("allow_nan") is True, rows_to_match(payload, signature)
     hold_output(output, signature, allow_nan=allow_nan, rows=rows, subject=SUBJECT)
-    return Direct(as_array(output, signature), loaded - start, done - loaded)
+    return Direct(as_array(output, signature), loaded - start, done - loaded, peak)
 
 
 class _HandsBack:
