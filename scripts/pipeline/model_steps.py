@@ -140,6 +140,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
             targets=(VERIFIED,),
             tools=_own("scripts/verify.py", "scripts/model_side"),
             atomic=True,
+            host=WARM,
         ),
     )
 
