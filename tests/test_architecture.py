@@ -60,6 +60,7 @@ TABLE = (
     Rule("scripts/pipeline/__init__.py", pipeline("runner", "step")),
     Rule("scripts/pipeline/verbs.py", ("pipeline", "downloads.orphans"), ACTING),
     Rule("scripts/pipeline/*.py", ("pipeline",), ACTING),
+    Rule("scripts/model_side/exports.py", ("model_side", *MODEL_LIBRARIES, "anndata")),
     Rule("scripts/model_side/*.py", ("model_side", *MODEL_LIBRARIES)),
     Rule("model_template/**.py", ("model_side", *MODEL_LIBRARIES)),
     *(
