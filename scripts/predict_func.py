@@ -5,6 +5,9 @@ The payload is held to the model's signature before anything is loaded: what MLf
 The output is held to the signature, too. JSON has no NaN and no infinity: they are refused, unless the model's metadata
 has `allow_nan: true` (ALLOW_NAN of model_spec.py); then they are written as null.
 
+The ending of --output-path says what is written: .json, or for a large output .npy (one array), .npz (arrays by name),
+.h5ad (a matrix, as X) or .parquet (a table). There dtypes are kept, and NaN stays NaN.
+
 Only the answer goes to stdout; whatever the model prints goes to stderr.
 """
 
@@ -14,19 +17,20 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from model_side.errors import StepError, run_main
+from model_side.errors import run_main
+from model_side.exports import JSON, export, require_suitable
 from model_side.model_files import ModelFiles, disable_tracing, quiet_mlflow, read_model, whole_model
 from model_side.payloads import dumps_strict, read_payload, rows_to_match
 from model_side.text_files import publish, require_writable
+from model_side.tracebacks import authors_code
 
 
-def predict(model_uri: str, payload: Mapping[str, Any], files: ModelFiles) -> str:
-    """Return the model's answer to a payload that fits, as JSON text.
+def predict(model_uri: str, payload: Mapping[str, Any], files: ModelFiles) -> Any:
+    """Return the model's output for a payload that fits, held to its signature.
 
     Raises
     ------
@@ -38,61 +42,22 @@ def predict(model_uri: str, payload: Mapping[str, Any], files: ModelFiles) -> st
     import mlflow.pyfunc
 
     disable_tracing()
-    from model_side.answers import jsonable
-    from model_side.contract import hold_output
+    from model_side.contract import as_array, hold_output, summary
     from model_side.parsing import parse_payload
     from model_side.requirements import fits_environment
 
     with whole_model(model_uri) as directory:
-        with _authors_code("load", directory):
+        with authors_code("load", directory):
             model = mlflow.pyfunc.load_model(str(directory), suppress_warnings=fits_environment(directory))
         data = parse_payload(payload, model, files.signature)
         loaded = time.perf_counter()
-        with _authors_code("predict", directory):
+        with authors_code("predict", directory):
             output = model.predict(data, params=payload.get("params"))
     allow_nan = files.metadata.get("allow_nan") is True
     _say(f"loaded in {loaded - start:.2f} s, predicted in {time.perf_counter() - loaded:.2f} s")
     hold_output(output, files.signature, allow_nan=allow_nan, rows=rows_to_match(payload, files.signature))
-    _say(_describe(output, files))
-    return dumps_strict({"predictions": jsonable(output)})
-
-
-@contextmanager
-def _authors_code(doing: str, directory: Path) -> Iterator[None]:
-    """Turn whatever the author's code raises, SystemExit included, into an error with the author's traceback."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise _failure(doing, error, directory) from error
-
-
-def _failure(doing: str, error: BaseException, directory: Path) -> StepError:
-    from mlflow.exceptions import MlflowException
-
-    from model_side.tracebacks import author_traceback
-
-    cause = error
-    while isinstance(cause, MlflowException) and (inner := cause.__cause__ or cause.__context__) is not None:
-        cause = inner
-    fault = f"it raised {type(cause).__name__}: {cause}"
-    shown = "" if isinstance(cause, MlflowException) else author_traceback(cause, [directory])
-    return StepError(doing, fault, advice="See the traceback above." if shown else "", author_traceback=shown)
-
-
-def _describe(output: object, files: ModelFiles) -> str:
-    """Return shape, dtype and range of an output."""
-    import numpy as np
-
-    from model_side.contract import as_array, form_of
-
-    arrays = as_array(output, files.signature)
-    lines = []
-    for name, array in (arrays if isinstance(arrays, dict) else {"": arrays}).items():
-        span = f", from {np.nanmin(array):.6g} to {np.nanmax(array):.6g}" if array.dtype.kind in "fiu" else ""
-        lines.append(f"output {form_of({name: array})}{span}")
-    return "\n".join(lines)
+    _say(summary(as_array(output, files.signature)))
+    return output
 
 
 def _say(text: str) -> None:
@@ -111,22 +76,36 @@ def main(argv: Sequence[str] | None = None, data: TextIO | None = None) -> int:
     """Run the command line; the answer goes to `data`, by default stdout, which is then kept for it alone."""
     args = _parser().parse_args(argv)
     data = keep_stdout_for_data() if data is None else data
-    if args.output_path:
-        require_writable(args.output_path)
-    files = read_model(args.model_uri)
-    answer = predict(args.model_uri, read_payload(args.json_payload_file, files.signature), files)
-    if args.output_path:
-        publish(f"{answer}\n", args.output_path)
+    files, target = read_model(args.model_uri), args.output_path
+    if target:
+        require_writable(target)
+        require_suitable(target, files.signature)
+    output = predict(args.model_uri, read_payload(args.json_payload_file, files.signature), files)
+    if target and target.suffix not in JSON:
+        export(output, target, files.signature)
+    elif target:
+        publish(f"{_answer(output)}\n", target)
     else:
-        print(answer, file=data, flush=True)
+        print(_answer(output), file=data, flush=True)
     return 0
+
+
+def _answer(output: Any) -> str:
+    """Return an output in MLflow's response format."""
+    from model_side.answers import jsonable
+
+    return dumps_strict({"predictions": jsonable(output)})
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model-uri", required=True, help="the model: a local path or any URI that MLflow resolves")
     parser.add_argument("--json-payload-file", required=True, help="the payload, JSON or .csv; - reads JSON from stdin")
-    parser.add_argument("--output-path", type=Path, help="the file to write (default: the answer goes to stdout)")
+    parser.add_argument(
+        "--output-path",
+        type=Path,
+        help="the file to write: .json, .npy, .npz, .h5ad or .parquet (default: JSON on stdout)",
+    )
     return parser
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from model_side.errors import StepError, run_main
+from model_side.figures import Figures
 from model_side.model_files import quiet_mlflow, read_model, whole_model
 from model_side.payloads import dumps_strict, is_example, read_payload
 from model_side.text_files import publish, require_writable
@@ -57,9 +59,11 @@ def serve_predict(args: argparse.Namespace) -> None:
             predict_strict(args.model_uri, args.json_payload_file, part, args.env_manager)
             part.replace(args.output_path)
             return
-        request = Request(args.json_payload_file, payload, files, args.parallel, args.time_limit)
+        kept = args.rest_output.with_name(f"{args.rest_output.stem}.failed") if args.rest_output else None
+        request = Request(args.json_payload_file, payload, files, args.parallel, args.time_limit, kept)
         rest = _in_rebuilt(args, part, request)
-        if rest:
+        if rest and kept:
+            shutil.rmtree(kept, ignore_errors=True)
             publish(rest.answer, args.rest_output)
             publish(f"{dumps_strict(rest.report, indent=2)}\n", args.report)
         part.replace(args.output_path)
@@ -74,12 +78,13 @@ def _in_rebuilt(args: argparse.Namespace, part: Path, request: Request) -> Rest 
             _predict(args, part, request, place)
             return None
         with serving(str(model), environment, place.scratch / "server.log", seconds=args.time_limit) as server:
-            facts = _predict(args, part, request, place)
+            facts, served = _predict(args, part, request, place)
             server.wait_until_up(args.time_limit)
             rest = rest_route(server, environment, request)
     for negative in rest.coerced:
         print(f"REST: MLflow answers instead of refusing: {negative.name} ({negative.why})", file=sys.stderr)
-    return replace(rest, report={**rest.report, **facts})
+    figures = {"served": served.entry(), "rest": rest.figures.entry()}
+    return replace(rest, report={**rest.report, **facts, "figures": figures})
 
 
 class _Place(NamedTuple):
@@ -90,22 +95,21 @@ class _Place(NamedTuple):
     scratch: Path
 
 
-def _predict(args: argparse.Namespace, part: Path, request: Request, place: _Place) -> dict[str, Any]:
-    """Write the answer to `part`, and return what can be said of how it came about."""
+def _predict(args: argparse.Namespace, part: Path, request: Request, place: _Place) -> tuple[dict[str, Any], Figures]:
+    """Write the answer to `part`, and return what can be said of how it came about, and what it cost."""
     payload = args.json_payload_file
     if args.strict:
-        predict_strict(args.model_uri, payload, part, args.env_manager)
-        return {}
+        return {}, predict_strict(args.model_uri, payload, part, args.env_manager)
     log, why_not = place.scratch / "used.log", _not_portable(request)
     with nullcontext((place.model, None)) if why_not else elsewhere(place.model) as (model, directory):
         try:
-            predict_rebuilt(model, payload, part, place.environment, log, directory)
+            figures = predict_rebuilt(model, payload, part, place.environment, log, directory)
         except StepError as error:
             if not why_not:
                 error.advice += " " + PORTABLE
             raise
         used = outside(log, place.environment, [model, payload, part, *inputs(request.payload)])
-    return {"portable": why_not or "passed", "used_from_outside": used.facts()}
+    return {"portable": why_not or "passed", "used_from_outside": used.facts()}, figures
 
 
 def _not_portable(request: Request) -> str:

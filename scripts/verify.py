@@ -1,30 +1,42 @@
 #!/usr/bin/env python
-"""Show that the ways of running a model agree: in-process, served, over REST, and when it was packaged.
+"""Show that the ways of running a model agree: directly, in-process, served, over REST, and when it was packaged.
 
 Each answer is held to the output signature and compared with the in-process one. Floats may differ by the tolerance in
 the model's metadata (TOLERANCE of model_spec.py), all else must be equal. A prediction must use no network, unless
-VERIFICATION of model_spec.py allows it; what else it uses from outside the model is listed. The verdict is a table and
-a JSON file; where it is no, the file is called *.failed.json, so that nothing takes it for a proof, and the exit code
-is 1.
+VERIFICATION of model_spec.py allows it; what else it uses from outside the model is listed.
+
+With --package, the author's code in that directory is called directly, too. With --again, the model is loaded and
+predicts again: its answers must not change, asked twice, each row alone, or from several threads at once. Both run in
+processes of their own, and then --json-payload-file must be given.
+
+The verdict is a table and a JSON file; where it is no, the file is called *.failed.json, so that nothing takes it for a
+proof, what differs is kept in the directory *.failed, and the exit code is 1.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from model_side.contract import Tolerance
 from model_side.errors import StepError, UsageError, run_main
-from model_side.golden import GOLDEN
-from model_side.model_files import ModelFiles, local_directory, read_model
+from model_side.figures import Figures, figures_of
+from model_side.golden import GOLDEN, write_output
+from model_side.model_files import ModelFiles, local_directory, quiet_mlflow, read_model
 from model_side.payloads import dumps_strict, is_example, read_payload, rows_to_match
-from model_side.routes import Route, compare_routes, table
+from model_side.routes import Route, answered, compared, golden_route, table
 from model_side.text_files import publish, require_writable
 from model_side.verification import held_checks, lines
+
+if TYPE_CHECKING:
+    from model_side.trials import Trial
+
+    Trials = Mapping[str, Sequence[Trial]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,28 +46,76 @@ def main(argv: Sequence[str] | None = None) -> int:
     require_writable(target)
     files = read_model(args.model_uri)
     tolerance = Tolerance(**(files.metadata.get("tolerance") or {}))
-    answers = {"in-process": args.predict_output, "served": args.test_output}
-    answers |= {"rest": args.rest_output} if args.rest_output else {}
-    payload = read_payload(args.json_payload_file, files.signature) if args.json_payload_file else None
-    rows = rows_to_match(payload, files.signature) if payload else None
-    routes = compare_routes(files, answers, _golden(args.model_uri, payload, files), tolerance, rows)
-    checks = held_checks(files.metadata, _report(args.serve_report))
-    ok = all(route.agrees for route in routes) and not any(check["status"] == "failed" for check in checks)
-    result: dict[str, Any] = {"ok": ok, "routes": [route.entry() for route in routes], "checks": checks}
+    routes, trials = _seen(args, files, tolerance)
+    entries = {name: [each.entry() for each in of] for name, of in trials.items()}
+    checks = held_checks(files.metadata, _report(args.serve_report), entries)
+    faults = list(_faults(routes, checks))
+    result: dict[str, Any] = {"ok": not faults, "routes": [route.entry() for route in routes], "checks": checks}
     result["tolerance"] = {"rtol": tolerance.rtol, "atol": tolerance.atol}
-    print(f"{table(routes)}\n{lines(checks)}", file=sys.stderr)
-    failed = target.with_name(f"{target.stem}.failed{target.suffix}")
-    publish(f"{dumps_strict(result, indent=2)}\n", target if ok else failed)
-    if not ok:
-        raise StepError("verify", "; ".join(_faults(routes, checks)), advice=f"See the table, and {failed}.")
+    wrong = [line for of in trials.values() for each in of if not each.agrees for line in each.lines()]
+    print("\n".join([table(routes), lines(checks), *wrong]), file=sys.stderr)
+    failed, kept = target.with_name(f"{target.stem}.failed{target.suffix}"), target.with_name(f"{target.stem}.failed")
+    shutil.rmtree(kept, ignore_errors=True)
+    publish(f"{dumps_strict(result, indent=2)}\n", failed if faults else target)
+    if faults:
+        where = f" What differs is in {kept}." if _keep(kept, routes, trials) else ""
+        raise StepError("verify", "; ".join(faults), advice=f"See the table, and {failed}.{where}")
     failed.unlink(missing_ok=True)
     return 0
 
 
+def _seen(args: argparse.Namespace, files: ModelFiles, tolerance: Tolerance) -> tuple[list[Route], Trials]:
+    """Return the routes, compared with the in-process one, and the predictions that were made again."""
+    answers = {"in-process": args.predict_output, "served": args.test_output}
+    answers |= {"rest": args.rest_output} if args.rest_output else {}
+    payload = read_payload(args.json_payload_file, files.signature) if args.json_payload_file else None
+    # Result files may lie where the next prediction of the same input puts its own: these first.
+    routes = answered(files, answers, rows_to_match(payload, files.signature) if payload else None)
+    if golden := _golden(args.model_uri, payload, files):
+        routes.append(golden_route(golden, files))
+    direct, trials, figures = _asked(args, payload, files, tolerance, routes[0])
+    figures = {**figures_of(_report(args.serve_report)), **figures}
+    return compared([direct, *routes], routes[0], tolerance, figures), trials
+
+
+def _asked(
+    args: argparse.Namespace,
+    payload: Mapping[str, Any] | None,
+    files: ModelFiles,
+    tolerance: Tolerance,
+    in_process: Route,
+) -> tuple[Route, Trials, Mapping[str, Figures]]:
+    """Ask the author's code, and the model again, where the arguments say so."""
+    direct = Route("direct", why_not="it needs the package that the model was made from")
+    if not (args.package or args.again):
+        return direct, {}, {}
+    if payload is None:
+        raise UsageError("--json-payload-file", "not given", advice="--package and --again ask the model for it.")
+    quiet_mlflow()
+    from model_side.evidence import direct_route, predicted_again
+
+    direct = direct_route(args.package, payload, files) if args.package else direct
+    found = predicted_again(args.model_uri, payload, files, tolerance, in_process) if args.again else None
+    return direct, found.trials if found else {}, {"in-process": found.figures} if found and found.figures else {}
+
+
 def _faults(routes: Sequence[Route], checks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    if wrong := [route.name for route in routes if not route.agrees]:
+    if wrong := [route.name for route in routes if route.differs]:
         yield f"not every route agrees: {', '.join(wrong)}"
     yield from (f"{check['check']}: {check['fault']}" for check in checks if check["status"] == "failed")
+
+
+def _keep(directory: Path, routes: Sequence[Route], trials: Trials) -> bool:
+    """Write the outputs that differ and are in no file yet; tell whether there were any."""
+    direct = (route for route in routes if route.name == "direct" and route.differs)
+    outputs = {route.name: route.output for route in direct if route.output is not None}
+    for check, of in trials.items():
+        wrong = next((trial for trial in of if trial.outputs), None)
+        outputs |= {f"{check}.{side}": output for side, output in wrong.outputs.items()} if wrong else {}
+    for name, output in outputs.items():
+        directory.mkdir(exist_ok=True)
+        write_output(output, directory / f"{name}.npz")
+    return bool(outputs)
 
 
 def _report(path: Path | None) -> dict[str, Any]:
@@ -86,6 +146,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rest-output", type=Path, help="the answer of its server")
     parser.add_argument("--serve-report", type=Path, help="what serve_predict.py found, for the checks")
     parser.add_argument("--output-path", type=Path, default=Path("verification.json"), help="default: %(default)s")
+    parser.add_argument("--package", type=Path, help="what the model was made from, to call the author's code directly")
+    parser.add_argument("--again", action="store_true", help="let the model predict again: are its answers the same?")
     parser.add_argument("--json-payload-file", type=Path, help="what was asked; if the example, its output counts too")
     return parser
 

@@ -17,6 +17,7 @@ MODEL_LIBRARIES = ("mlflow", "numpy", "pandas", "yaml")
 # What of model_side a command line of the tool's environment may use: importing it imports no model library.
 SHARED = (
     "errors",
+    "figures",
     "file_entry",
     "manifest",
     "model_files",
@@ -59,6 +60,7 @@ TABLE = (
     Rule("scripts/pipeline/__init__.py", pipeline("runner", "step")),
     Rule("scripts/pipeline/verbs.py", ("pipeline", "downloads.orphans"), ACTING),
     Rule("scripts/pipeline/*.py", ("pipeline",), ACTING),
+    Rule("scripts/model_side/exports.py", ("model_side", *MODEL_LIBRARIES, "anndata")),
     Rule("scripts/model_side/*.py", ("model_side", *MODEL_LIBRARIES)),
     Rule("model_template/**.py", ("model_side", *MODEL_LIBRARIES)),
     *(

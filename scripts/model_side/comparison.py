@@ -57,6 +57,27 @@ class Comparison:
     expected_form: str
     got_form: str
 
+    @property
+    def fault(self) -> str:
+        """Return what is wrong with the form, nothing where the forms are the same."""
+        same = self.expected_form == self.got_form
+        return "" if same else f"expected {self.expected_form}, got {self.got_form}"
+
+    def lines(self) -> list[str]:
+        """Return the first differing cells, for a person."""
+        said = [f"{list(c.index)}: expected {c.expected}, got {c.got}" for c in self.differing]
+        hidden = self.differing_cells - len(said)
+        return [*said, *([f"and {hidden} more cells"] if hidden else [])]
+
+    def entry(self) -> dict[str, Any]:
+        """Return it as verification.json says it."""
+        return {
+            "max_absolute": self.max_absolute,
+            "max_relative": self.max_relative,
+            "differing": [{"index": list(c.index), "expected": c.expected, "got": c.got} for c in self.differing],
+            "differing_cells": self.differing_cells,
+        }
+
 
 def compare(expected: Arrays, got: Arrays, tolerance: Tolerance | None = None) -> Comparison:
     """Compare two outputs as `as_array` returns them.
@@ -84,6 +105,15 @@ def form_of(output: Arrays) -> str:
         f"{name}{': ' if name else ''}{_dtype_name(array)} {list(array.shape)}"
         for name, array in sorted(_parts(output).items())
     )
+
+
+def summary(output: Arrays) -> str:
+    """Return dtype, shape and range of an output, a line for each of its arrays."""
+    lines = []
+    for name, array in _parts(output).items():
+        span = f", from {np.nanmin(array):.6g} to {np.nanmax(array):.6g}" if array.dtype.kind in "fiu" else ""
+        lines.append(f"output {form_of({name: array})}{span}")
+    return "\n".join(lines)
 
 
 def _dtype_name(array: Array) -> str:

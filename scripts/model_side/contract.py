@@ -19,7 +19,7 @@ from .answers import (
     part_names,
     parts_of,
 )
-from .comparison import Comparison, Difference, Tolerance, compare, form_of
+from .comparison import Comparison, Difference, Tolerance, compare, form_of, summary
 from .errors import StepError
 from .result_files import result_faults
 from .signatures import Field, Signature, Tensor
@@ -133,4 +133,14 @@ def _has_shape(array: Array, wanted: Sequence[int]) -> bool:
     return array.ndim == len(wanted) and all(w in (-1, n) for w, n in zip(wanted, array.shape, strict=True))
 
 
-__all__ = ["Comparison", "Difference", "Tolerance", "as_array", "compare", "form_of", "hold_output", "output_faults"]
+__all__ = [
+    "Comparison",
+    "Difference",
+    "Tolerance",
+    "as_array",
+    "compare",
+    "form_of",
+    "hold_output",
+    "output_faults",
+    "summary",
+]

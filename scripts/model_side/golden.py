@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -19,10 +20,14 @@ def write_output(output: Arrays, path: Path) -> None:
     # Not numpy.savez: it takes no array called "file".
     with zipfile.ZipFile(path, "w") as whole:
         for name, array in parts.items():
-            # Texts as numpy's own: an array of objects would be stored as a pickle.
-            plain = array.astype("U") if array.dtype == object else array
             with whole.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as stream:
-                np.lib.format.write_array(stream, plain, allow_pickle=False)
+                write_array(array, stream)
+
+
+def write_array(array: Array, stream: IO[bytes]) -> None:
+    """Write one array as numpy.save does; texts as numpy's own: an array of objects would be stored as a pickle."""
+    plain = array.astype("U") if array.dtype == object else array
+    np.lib.format.write_array(stream, plain, allow_pickle=False)
 
 
 def read_output(path: Path) -> Array | dict[str, Array]:

@@ -13,7 +13,7 @@ from .errors import StepError, UsageError
 from .model_files import ModelFiles, read_model
 from .payload_csv import payload_from_csv, payload_to_csv
 from .payload_forms import FORMS, Content, Row, read_form, write_form
-from .signatures import Array, Field, Map, Object, Param, Signature, Type, parse_signature
+from .signatures import Array, Field, Map, Object, Param, Signature, Tensor, Type, parse_signature
 from .values import did_you_mean, faults, placeholder, show
 
 LISTED = 20  # faults in one message
@@ -100,13 +100,42 @@ def is_example(payload: Mapping[str, Any], files: ModelFiles) -> bool:
 
 def rows_to_match(payload: Mapping[str, Any], signature: Signature) -> int | None:
     """Return how many rows the answer to a payload that fits must have; None where the model does not say."""
-    form = next(form for form in FORMS if form in payload)
+    form = _form(payload)
     return read_form(form, payload[form], signature).row_count() if signature.rows_match else None
+
+
+def rows_alone(payload: Mapping[str, Any], signature: Signature, most: int) -> list[dict[str, Any]]:
+    """Return payloads that each ask for one of the first rows of a payload that fits.
+
+    Parameters
+    ----------
+    most : int
+        How many rows at most.
+
+    Returns
+    -------
+    list of dict
+        None where the model does not promise a row for each row, takes one row only, or is asked for one; where its
+        tensors have a fixed number of rows; or where the payload's format cannot say it.
+    """
+    form = _form(payload)
+    rows = read_form(form, payload[form], signature).rows()
+    fixed = any(isinstance(each.type, Tensor) and each.type.shape[:1] != (-1,) for each in signature.inputs)
+    if not signature.rows_match or signature.one_row or fixed or len(rows) < 2:
+        return []
+    try:
+        return [{**payload, form: write_form(form, [row], signature)} for row in rows[:most]]
+    except UsageError:
+        return []
+
+
+def _form(payload: Mapping[str, Any]) -> str:
+    return next(form for form in FORMS if form in payload)
 
 
 def _request(payload: Mapping[str, Any], files: ModelFiles) -> tuple[list[Row], dict[str, Any]]:
     """Return the rows and all the params of a payload."""
-    form = next(form for form in FORMS if form in payload)
+    form = _form(payload)
     defaults = {param.name: param.default for param in files.signature.params}
     return read_form(form, payload[form], files.signature).rows(), {**defaults, **(payload.get("params") or {})}
 
@@ -238,5 +267,6 @@ __all__ = [
     "payload_to_csv",
     "predictions_from_json",
     "read_payload",
+    "rows_alone",
     "rows_to_match",
 ]

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import mlflow.pyfunc
 
 from .answers import Arrays
-from .contract import Tolerance, as_array, compare, form_of, hold_output
+from .contract import Tolerance, compare, form_of
 from .errors import StepError
 from .flags import Flags
 from .golden import GOLDEN, read_output, write_output
-from .model_files import ModelFiles, read_model
-from .parsing import parse_payload
-from .payloads import check_payload, read_payload, rows_to_match
+from .in_process import predict_in_process
+from .model_files import read_model
+from .payloads import check_payload, read_payload
 from .spec import read_spec
+from .verification import settings_of
+
+_SUBJECT = "forward pass"
 
 
 def prove(staged: Path) -> str:
@@ -44,15 +45,23 @@ def prove(staged: Path) -> str:
     check_payload(files.example, files.signature, subject="INPUT_EXAMPLE")
     here = Path.cwd()
     model = _load(staged)
-    first, second = (_predict(model, files, files.example) for _ in range(2))
-    if not compare(first, second, Tolerance(rtol=0.0)).agrees:
-        raise StepError("predict", "two predictions of one input differ", advice="Seed what is random in the model.")
+    first = predict_in_process(model, files, files.example, _SUBJECT)
+    if settings_of(files.metadata)["repeatable"]:
+        _require_same(first, predict_in_process(model, files, files.example, _SUBJECT))
     _require_untouched(here)
     write_output(first, staged / GOLDEN)
     if files.signature.output_files:  # CHECKS wants the files, and the package their digests
         uris = replace(files, signature=replace(files.signature, output_files=False))
-        write_output(_predict(model, uris, files.example), staged.with_name(GOLDEN))
+        write_output(predict_in_process(model, uris, files.example, _SUBJECT), staged.with_name(GOLDEN))
     return form_of(first)
+
+
+def _require_same(first: Arrays, second: Arrays) -> None:
+    found = compare(first, second, Tolerance(rtol=0.0))
+    if not found.agrees:
+        cells = "".join(f"\n  {line}" for line in found.lines() or [found.fault])
+        advice = 'Seed what is random in the model, or set VERIFICATION = {"repeatable": False}.'
+        raise StepError("predict", f"two predictions of one input differ:{cells}\n", advice=advice)
 
 
 def _require_untouched(directory: Path) -> None:
@@ -76,19 +85,12 @@ def prove_payload(staged: Path, path: Path) -> str:
     """
     files = read_model(str(staged))
     payload = read_payload(path, files.signature)
-    return form_of(_predict(_load(staged), files, payload))
+    return form_of(predict_in_process(_load(staged), files, payload, _SUBJECT))
 
 
 def _load(staged: Path) -> mlflow.pyfunc.PyFuncModel:
     """Load without MLflow's comparison of the requirements with this environment, which only warns, and slowly."""
     return mlflow.pyfunc.load_model(str(staged), suppress_warnings=True)
-
-
-def _predict(model: mlflow.pyfunc.PyFuncModel, files: ModelFiles, payload: Mapping[str, Any]) -> Arrays:
-    output = model.predict(parse_payload(payload, model, files.signature), params=payload.get("params"))
-    allow_nan, rows = bool(files.metadata.get("allow_nan")), rows_to_match(payload, files.signature)
-    hold_output(output, files.signature, allow_nan=allow_nan, rows=rows, subject="forward pass")
-    return as_array(output, files.signature)
 
 
 def run_checks(package: Path, flags: Flags, staged: Path) -> None:

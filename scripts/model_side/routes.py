@@ -1,48 +1,81 @@
-"""The ways of running a model, compared: in-process, served, over REST, and its example when it was packaged."""
+"""The ways of running a model, compared: directly, in-process, served, over REST, and when it was packaged."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .answers import Arrays, nulled
 from .contract import Comparison, Tolerance, as_array, compare, form_of, hold_output
 from .errors import StepError, UsageError
+from .figures import Figures
 from .golden import read_output
 from .model_files import ModelFiles
 from .payloads import predictions_from_json
 
+NOT_AVAILABLE = "not available"
+_NOT_COMPARED: dict[str, Any] = {"max_absolute": None, "max_relative": None, "differing": [], "differing_cells": None}
+
 
 @dataclass(frozen=True)
 class Route:
-    """One way of running the model: its output, or what is wrong with it, and how it compares with in-process."""
+    """One way of running the model: its output, or what is wrong with it, and how it compares with in-process.
+
+    Parameters
+    ----------
+    name : str
+    output : ndarray or dict of str to ndarray, optional
+    fault : str
+    comparison : Comparison, optional
+    figures : Figures, optional
+    why_not : str
+        Why there is no such route, where there is none.
+    """
 
     name: str
     output: Arrays | None = None
     fault: str = ""
     comparison: Comparison | None = None
+    figures: Figures | None = None
+    why_not: str = ""
 
     @property
-    def agrees(self) -> bool:
+    def status(self) -> str:
         """Whether it gave an output that fits, and the same as in-process."""
-        return self.comparison is not None and self.comparison.agrees
+        if self.why_not:
+            return NOT_AVAILABLE
+        return "agrees" if self.comparison is not None and self.comparison.agrees else "differs"
+
+    @property
+    def differs(self) -> bool:
+        """Whether it did not."""
+        return self.status == "differs"
 
     def entry(self) -> dict[str, Any]:
         """Return the route as verification.json says it."""
+        entry: dict[str, Any] = {"route": self.name, "status": self.status}
+        if self.why_not:
+            return {**entry, "why": self.why_not}
         parts = self.output if isinstance(self.output, dict) else {"": self.output}
         arrays = {name: array for name, array in parts.items() if array is not None}
-        entry: dict[str, Any] = {"route": self.name, "status": "agrees" if self.agrees else "differs"}
         entry["shape"] = _single({name: list(array.shape) for name, array in arrays.items()})
         entry["dtype"] = _single({name: str(array.dtype) for name, array in arrays.items()})
-        found = self.comparison
-        entry["max_absolute"] = found.max_absolute if found else None
-        entry["max_relative"] = found.max_relative if found else None
-        cells = found.differing if found else ()
-        entry["differing"] = [{"index": list(c.index), "expected": c.expected, "got": c.got} for c in cells]
-        entry["differing_cells"] = found.differing_cells if found else None
+        entry |= self.figures.entry() if self.figures else {"seconds": None, "peak_memory": None}
+        entry |= self.comparison.entry() if self.comparison else _NOT_COMPARED
         return {**entry, **({"fault": self.fault} if self.fault else {})}
+
+    def lines(self) -> list[str]:
+        """Return the route for a person, with the first differing cells."""
+        if self.why_not:
+            return [f"{self.name:<12}{self.status}: {self.why_not}"]
+        form = form_of(self.output) if self.output is not None else "none that fits"
+        found, cost = self.comparison, str(self.figures or "-")
+        largest = [found.max_absolute, found.max_relative] if found else [None]
+        apart = "-" if None in largest else "absolute {:.3g}, relative {:.3g}".format(*largest)
+        line = f"{self.name:<12}{self.status:<9}{cost:<20}{apart:<36}{form}"
+        return [line, *(f"  {each}" for each in [*filter(None, [self.fault]), *(found.lines() if found else [])])]
 
 
 def _single(by_name: dict[str, Any]) -> Any:
@@ -50,30 +83,26 @@ def _single(by_name: dict[str, Any]) -> Any:
     return by_name.get("") if by_name.keys() <= {""} else by_name
 
 
-def compare_routes(
-    files: ModelFiles,
-    answers: Mapping[str, Path],
-    golden: Path | None,
-    tolerance: Tolerance,
-    rows: int | None = None,
-) -> list[Route]:
-    """Return each route, compared with the first one.
+def answered(files: ModelFiles, answers: Mapping[str, Path], rows: int | None = None) -> list[Route]:
+    """Return each route by its answer.
 
     Parameters
     ----------
     files : ModelFiles
     answers : mapping of str to Path
         The file of each route's answer, in MLflow's response format.
-    golden : Path or None
-        The file with the example's output when the model was packaged, where it was asked the same.
-    tolerance : Tolerance
     rows : int, optional
         How many rows each answer must have.
     """
-    routes = [_answer(name, path, files, rows) for name, path in answers.items()]
-    if golden:
-        routes.append(_golden_route(golden, files))
-    return [_compared(routes[0], route, tolerance) for route in routes]
+    return [_answer(name, path, files, rows) for name, path in answers.items()]
+
+
+def compared(
+    routes: Sequence[Route], reference: Route, tolerance: Tolerance, figures: Mapping[str, Figures]
+) -> list[Route]:
+    """Return the routes, each with its figures, and compared with the reference."""
+    known = (replace(route, figures=figures.get(route.name, route.figures)) for route in routes)
+    return [_compared(reference, route, tolerance) for route in known]
 
 
 def _answer(name: str, path: Path, files: ModelFiles, rows: int | None) -> Route:
@@ -93,7 +122,7 @@ def _answer(name: str, path: Path, files: ModelFiles, rows: int | None) -> Route
     return Route(name, nulled(output))
 
 
-def _golden_route(path: Path, files: ModelFiles) -> Route:
+def golden_route(path: Path, files: ModelFiles) -> Route:
     """Return what the example gave when the model was packaged: one array, or one per column."""
     try:
         return Route("golden", nulled(as_array(read_output(path), files.signature)))
@@ -105,20 +134,10 @@ def _compared(reference: Route, route: Route, tolerance: Tolerance) -> Route:
     if reference.output is None or route.output is None:
         return route
     found = compare(reference.output, route.output, tolerance)
-    fault = "" if found.expected_form == found.got_form else f"expected {found.expected_form}, got {found.got_form}"
-    return Route(route.name, route.output, fault, found)
+    return replace(route, fault=found.fault, comparison=found)
 
 
 def table(routes: Sequence[Route]) -> str:
-    """Return the verdict for a person, with the first differing cells."""
-    lines = [f"{'route':<12}{'status':<9}{'largest difference':<36}output"]
-    for route in routes:
-        entry, form = route.entry(), form_of(route.output) if route.output is not None else "none that fits"
-        largest = [entry["max_absolute"], entry["max_relative"]]
-        apart = "-" if None in largest else "absolute {:.3g}, relative {:.3g}".format(*largest)
-        lines.append(f"{route.name:<12}{entry['status']:<9}{apart:<36}{form}")
-        lines += [f"  {route.fault}"] if route.fault else []
-        lines += [f"  {c['index']}: expected {c['expected']}, got {c['got']}" for c in entry["differing"]]
-        hidden = (entry["differing_cells"] or 0) - len(entry["differing"])
-        lines += [f"  and {hidden} more cells"] if hidden else []
-    return "\n".join(lines)
+    """Return the verdict for a person."""
+    head = f"{'route':<12}{'status':<9}{'cost':<20}{'largest difference':<36}output"
+    return "\n".join([head, *(line for route in routes for line in route.lines())])

@@ -101,7 +101,7 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> dict[st
         input_example=spec.stored.for_mlflow(),
         pip_requirements=requirements,
         model_config=dict(spec.model_config),
-        metadata={**_metadata(spec), "one_row": bool(getattr(model_class, "ONE_ROW", False))},
+        metadata=spec.metadata(model_class),
         mlflow_model=Model(model_uuid=NO_ID, utc_time_created=_time()),
     )
     placed = place_artifacts(staged, spec.artifacts, package, link=spec.link_artifacts)
@@ -139,18 +139,6 @@ def _make_relative(mlmodel: Path, work: Path) -> None:
     """MLflow writes where the model's file was; it reads only its name."""
     text = mlmodel.read_text(encoding="utf-8")
     mlmodel.write_text(text.replace(f"{work}/", ""), encoding="utf-8")
-
-
-def _metadata(spec: Spec) -> dict[str, Any]:
-    return {
-        "archetype": spec.archetype,
-        "tags": dict(spec.tags),
-        "tolerance": dict(spec.tolerance),
-        "allow_nan": spec.allow_nan,
-        "rows_match": spec.rows_match,
-        "output_files": spec.output_files,
-        "verification": dict(spec.verification),
-    }
 
 
 def _time() -> str:

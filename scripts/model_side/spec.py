@@ -91,6 +91,13 @@ class Spec:
     link_artifacts: bool = False
     checks: Callable[..., object] | None = None
 
+    def metadata(self, model_class: type) -> dict[str, Any]:
+        """Return what MLmodel's metadata says of the contract, and of the class's own part in it."""
+        names = ("archetype", "allow_nan", "rows_match", "output_files")
+        mappings = ("tags", "tolerance", "verification")
+        made = {name: getattr(self, name) for name in names} | {name: dict(getattr(self, name)) for name in mappings}
+        return {**made, "one_row": bool(getattr(model_class, "ONE_ROW", False))}
+
 
 def read_spec(package: Path, flags: Flags) -> Spec:
     """Read model_spec.py of the package, with `flags` on top.

@@ -3,8 +3,41 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+from .errors import ModelSideError, StepError
+
+
+@contextmanager
+def authors_code(doing: str, directory: Path) -> Iterator[None]:
+    """Turn whatever the author's code raises, SystemExit included, into an error with the author's traceback.
+
+    Parameters
+    ----------
+    doing : str
+        The error's subject.
+    directory : Path
+        Where the author's code lies.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, ModelSideError):
+        raise
+    except BaseException as error:
+        raise _failure(doing, error, directory) from error
+
+
+def _failure(doing: str, error: BaseException, directory: Path) -> StepError:
+    from mlflow.exceptions import MlflowException
+
+    cause = error
+    while isinstance(cause, MlflowException) and (inner := cause.__cause__ or cause.__context__) is not None:
+        cause = inner
+    fault = f"it raised {type(cause).__name__}: {cause}"
+    shown = "" if isinstance(cause, MlflowException) else author_traceback(cause, [directory])
+    return StepError(doing, fault, advice="See the traceback above." if shown else "", author_traceback=shown)
 
 
 def author_traceback(error: BaseException, roots: Sequence[Path]) -> str:

@@ -1,12 +1,18 @@
-"""What a model is held to beside its answers: hermetic and portable predictions, each on or off in model_spec.py."""
+"""What a model is held to beside its answers, each on or off in model_spec.py."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 # What verify holds a model to, and what it allows, unless VERIFICATION of model_spec.py says otherwise.
-VERIFICATION: Mapping[str, bool] = {"hermetic": True, "portable": True, "network": False}
+VERIFICATION: Mapping[str, bool] = {
+    "hermetic": True,
+    "portable": True,
+    "repeatable": True,
+    "concurrent": True,
+    "network": False,
+}
 
 
 def settings_of(metadata: Mapping[str, Any]) -> dict[str, bool]:
@@ -21,7 +27,9 @@ def settings_faults(settings: Mapping[str, Any]) -> Iterator[str]:
             yield f"VERIFICATION: expected {', '.join(VERIFICATION)} with True or False, got {name!r}: {value!r}"
 
 
-def held_checks(metadata: Mapping[str, Any], report: Mapping[str, Any]) -> list[dict[str, Any]]:
+def held_checks(
+    metadata: Mapping[str, Any], report: Mapping[str, Any], trials: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> list[dict[str, Any]]:
     """Return each check with its status: passed, failed, off or not checked.
 
     Parameters
@@ -30,18 +38,36 @@ def held_checks(metadata: Mapping[str, Any], report: Mapping[str, Any]) -> list[
         Of the MLflow Model.
     report : mapping
         What serve_predict.py found; empty where it was not asked.
+    trials : mapping of str to sequence of mapping
+        The entries of the predictions that were made again, by the check that they are of.
     """
     settings = settings_of(metadata)
-    used, portable = report.get("used_from_outside"), report.get("portable", "not checked")
-    hermetic = {"check": "hermetic", "status": "not checked" if used is None else "passed", **(used or {})}
-    if used and used["network"] and not settings["network"]:
-        hermetic["status"] = "failed"
-        hermetic["fault"] = f"the prediction uses the network: {', '.join(used['network'])}"
-    checks = [hermetic, {"check": "portable", "status": portable}]
+    repeatable, concurrent = (_tried(name, trials.get(name, ())) for name in ("repeatable", "concurrent"))
+    if at_once := report.get("equal_answers_at_once"):
+        concurrent["requests_at_once"] = at_once
+        concurrent["status"] = "passed" if concurrent["status"] == "not checked" else concurrent["status"]
+    portable = {"check": "portable", "status": report.get("portable", "not checked")}
+    checks = [_hermetic(report, settings), portable, repeatable, concurrent]
     return [each if settings[each["check"]] else {"check": each["check"], "status": "off"} for each in checks]
 
 
-def lines(checks: list[dict[str, Any]]) -> str:
+def _hermetic(report: Mapping[str, Any], settings: Mapping[str, bool]) -> dict[str, Any]:
+    used = report.get("used_from_outside")
+    check = {"check": "hermetic", "status": "not checked" if used is None else "passed", **(used or {})}
+    if used and used["network"] and not settings["network"]:
+        check["status"] = "failed"
+        check["fault"] = f"the prediction uses the network: {', '.join(used['network'])}"
+    return check
+
+
+def _tried(name: str, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    check: dict[str, Any] = {"check": name, "status": "passed" if trials else "not checked", "trials": list(trials)}
+    if wrong := [each["trial"] for each in trials if each["status"] != "agrees"]:
+        check["status"], check["fault"] = "failed", f"another answer: {', '.join(wrong)}"
+    return check
+
+
+def lines(checks: Sequence[Mapping[str, Any]]) -> str:
     """Return the checks for a person."""
     return "\n".join(f"{each['check']:<12}{each['status']:<12}{_said(each)}".rstrip() for each in checks)
 
@@ -50,4 +76,6 @@ def _said(check: Mapping[str, Any]) -> str:
     if "fault" in check:
         return str(check["fault"])
     found = [f"{kind}: {', '.join(check[kind])}" for kind in ("files", "network", "programs") if check.get(kind)]
-    return f"it uses, from outside: {'; '.join(found)}" if found else ""
+    at_once = [f"{check['requests_at_once']} requests at once"] if "requests_at_once" in check else []
+    tried = [*(each["trial"] for each in check.get("trials", ())), *at_once]
+    return f"it uses, from outside: {'; '.join(found)}" if found else ", ".join(tried)

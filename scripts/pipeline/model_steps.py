@@ -20,6 +20,7 @@ PREDICTED, SERVED, VERIFIED = "predict_output.json", "test_output.json", "verifi
 REST, REPORT = "rest_output.json", "serve_report.json"
 # What the packager reads, as far as names alone tell; what else it reads, it reports.
 AUTHORED = ("model_spec.py", "model_code", "model_data", "mlflow_packager.py", "model_side")
+CALLED = ("model_spec.py", "model_code", "model_data")  # by verify: the author's code without MLflow around it
 LOCKED = ("requirements.txt", ".python-version", ".venv")
 TOOLS_OWN = ("mlflow_packager.py", "model_side")
 SERVING = ("scripts/environments", "scripts/model_side", "scripts/serving")
@@ -136,11 +137,12 @@ def steps_for(package: Package) -> tuple[Step, ...]:
         ),
         step(
             "verify",
-            _model(f"{{scripts}}/verify.py {COMPARE} --output-path {VERIFIED}"),
-            dependencies=(MODEL, PAYLOAD, PREDICTED, SERVED, REST, REPORT, ".venv"),
+            _model(f"{{scripts}}/verify.py {COMPARE} --package . --again --output-path {VERIFIED}"),
+            dependencies=(MODEL, PAYLOAD, PREDICTED, SERVED, REST, REPORT, ".venv", *CALLED),
             targets=(VERIFIED,),
             tools=_own("scripts/verify.py", "scripts/model_side"),
             atomic=True,
+            host=WARM,
         ),
     )
 

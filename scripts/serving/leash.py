@@ -34,6 +34,13 @@ def leashed(
     )
 
 
+def ended(process: subprocess.Popen[bytes]) -> int:
+    """Wait until a leashed command has ended, and return how many bytes of memory its largest process held at most."""
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return used.ru_maxrss * 1024
+
+
 def main() -> int:
     """Run the command line: a command."""
     command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)

@@ -8,18 +8,20 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from environments.uv import uv_executable
 from model_side.errors import StepError, UsageError
+from model_side.figures import Figures
 from model_side.model_files import local_directory
 from model_side.payloads import predictions_from_json
 from pipeline.machine import uv_anchored
 from pipeline.processes import clean_environment
 
-from .leash import leashed
+from .leash import ended, leashed
 from .rebuilt import Rebuilt
 from .watch import watched
 
@@ -39,8 +41,8 @@ def predict_rebuilt(
     environment: Rebuilt,
     log: Path | None = None,
     directory: Path | None = None,
-) -> None:
-    """Write the answer of the environment's own mlflow to `part`.
+) -> Figures:
+    """Write the answer of the environment's own mlflow to `part`, and return what the command cost.
 
     Parameters
     ----------
@@ -53,11 +55,16 @@ def predict_rebuilt(
     """
     command = _command(environment.program("mlflow"), str(model), payload.absolute(), part.absolute(), "local")
     variables = environment.variables(os.environ)
-    _predict(command, watched(variables, log, model) if log else variables, str(model), part, directory)
+    return _predict(command, watched(variables, log, model) if log else variables, str(model), part, directory)
 
 
-def predict_strict(model_uri: str, payload: Path, part: Path, manager: str) -> None:
+def predict_strict(model_uri: str, payload: Path, part: Path, manager: str) -> Figures:
     """Write the answer of the package's mlflow to `part`, in an environment that `manager` makes for it.
+
+    Returns
+    -------
+    Figures
+        What the command cost, the environment included.
 
     Raises
     ------
@@ -67,7 +74,7 @@ def predict_strict(model_uri: str, payload: Path, part: Path, manager: str) -> N
     require_manager(manager, os.environ)
     command = _command(mlflow_executable(), model_uri, payload, part, manager)
     with tempfile.TemporaryDirectory() as programs:
-        _predict(command, _variables(os.environ, Path(programs), manager), model_uri, part)
+        return _predict(command, _variables(os.environ, Path(programs), manager), model_uri, part)
 
 
 def mlflow_executable() -> str:
@@ -112,12 +119,15 @@ def _command(mlflow: str, model_uri: str, payload: Path, part: Path, manager: st
 
 def _predict(
     command: Sequence[str], variables: Mapping[str, str], model_uri: str, part: Path, directory: Path | None = None
-) -> None:
+) -> Figures:
     part.unlink(missing_ok=True)
-    code, said = _run(command, variables, directory)
+    start = time.perf_counter()
+    code, said, memory = _run(command, variables, directory)
+    seconds = time.perf_counter() - start
     if code or not part.is_file():
         raise _failure(code, said, model_uri)
     predictions_from_json(part.read_text(encoding="utf-8"), subject=SUBJECT)
+    return Figures(seconds, memory)
 
 
 def _variables(environment: Mapping[str, str], programs: Path, manager: str) -> dict[str, str]:
@@ -131,14 +141,15 @@ def _variables(environment: Mapping[str, str], programs: Path, manager: str) -> 
     return {**kept, "PATH": os.pathsep.join([str(programs), kept["PATH"], *homes])}
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str], directory: Path | None) -> tuple[int, list[str]]:
-    """Run a command; pass on what it says to stderr, and return its exit code and its last lines."""
+def _run(command: Sequence[str], environment: Mapping[str, str], directory: Path | None) -> tuple[int, list[str], int]:
+    """Run a command; pass on what it says to stderr, and return its exit code, its last lines and its peak memory."""
     said: deque[str] = deque(maxlen=KEPT_LINES)
     with leashed(command, dict(environment), subprocess.PIPE, subprocess.STDOUT, directory) as process:
         for line in io.TextIOWrapper(process.stdout or io.BytesIO(), errors="replace"):
             said.append(line)
             print(line, end="", file=sys.stderr, flush=True)
-    return process.returncode, list(said)
+        memory = ended(process)
+    return process.returncode, list(said), memory
 
 
 def _failure(code: int, said: Sequence[str], model_uri: str) -> StepError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,11 +12,13 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
-from model_side.contract import Tolerance, as_array, compare
+from model_side.contract import Comparison, Tolerance, as_array, compare
 from model_side.errors import StepError
+from model_side.figures import Figures, peak_memory
 from model_side.model_files import ModelFiles
 from model_side.negatives import Negative, negative_payloads
 from model_side.payloads import predictions_from_json
+from model_side.verification import settings_of
 
 from .answering import listener, require_environment
 from .rebuilt import Rebuilt
@@ -41,6 +44,8 @@ class Request:
         How many requests at once.
     seconds : float
         How long an answer may take.
+    kept : Path, optional
+        A directory for answers that differ; it is made.
     """
 
     path: Path
@@ -48,6 +53,7 @@ class Request:
     files: ModelFiles
     parallel: int
     seconds: float
+    kept: Path | None = None
 
     @property
     def body(self) -> str:
@@ -72,11 +78,14 @@ class Rest:
         What does not change from run to run: who answered, what was refused, what was not.
     coerced : tuple of Negative
         Payloads that must be refused, and were answered.
+    figures : Figures
+        What one request took, and the server's process up to then.
     """
 
     answer: str
     report: Mapping[str, Any]
     coerced: tuple[Negative, ...]
+    figures: Figures
 
 
 def rest_route(server: Server, environment: Rebuilt, request: Request) -> Rest:
@@ -87,12 +96,16 @@ def rest_route(server: Server, environment: Rebuilt, request: Request) -> Rest:
     StepError
         If it is not the environment's own, does not answer, or does not answer as it must.
     """
-    interpreter = require_environment(listener(server.port, server.process.pid), environment)
+    pid = listener(server.port, server.process.pid)
+    interpreter = require_environment(pid, environment)
+    together = request.parallel if settings_of(request.files.metadata)["concurrent"] else 0
     try:
+        start = time.perf_counter()
         answer = ask(server.port, request)
+        figures = Figures(time.perf_counter() - start, peak_memory(pid or "self"))
         negatives = negative_payloads(request.payload, request.files.signature)
         statuses = {each.name: status_of(server.port, each, request.seconds) for each in negatives}
-        require_equal(server.port, request, answer)
+        require_equal(server.port, request, answer, together)
     except StepError as error:
         raise server.failure(str(error)) from error
     coerced = tuple(each for each in negatives if statuses[each.name] == OK)
@@ -101,9 +114,9 @@ def rest_route(server: Server, environment: Rebuilt, request: Request) -> Rest:
         "answered_by": {"interpreter": interpreter, **_versions(environment, server.port)},
         "refused": {name: status for name, status in statuses.items() if status != OK},
         "coerced": {each.name: each.why for each in coerced},
-        "equal_answers_at_once": request.parallel,
+        "equal_answers_at_once": together,
     }
-    return Rest(answer, report, coerced)
+    return Rest(answer, report, coerced, figures)
 
 
 def ask(port: int, request: Request) -> str:
@@ -137,20 +150,35 @@ def status_of(port: int, negative: Negative, seconds: float) -> int:
     return status
 
 
-def require_equal(port: int, request: Request, expected: str) -> None:
+def require_equal(port: int, request: Request, expected: str, together: int) -> None:
     """Send the same payload several times at once, and hold the answers to the first one.
 
     Raises
     ------
     StepError
-        If one differs by more than the model's tolerance.
+        If one differs by more than the model's tolerance; with the first differing cells.
     """
-    with ThreadPoolExecutor(request.parallel) as pool:
-        answers = list(pool.map(lambda _: ask(port, request), range(request.parallel)))
-    wrong = sum(not _same(expected, answer, request.files) for answer in answers)
+    if not together:
+        return
+    with ThreadPoolExecutor(together) as pool:
+        answers = list(pool.map(lambda _: ask(port, request), range(together)))
+    compared = [(answer, _compared(expected, answer, request.files)) for answer in answers if answer != expected]
+    wrong = [(answer, found) for answer, found in compared if not found.agrees]
     if wrong:
-        fault = f"{wrong} of {request.parallel} answers given at once differ from the one given alone"
-        raise StepError(SUBJECT, fault, advice="predict must not change what other calls read: the model, or files.")
+        answer, found = wrong[0]
+        cells = "".join(f"\n  {line}" for line in found.lines() or [found.fault])
+        fault = f"{len(wrong)} of {together} answers given at once differ from the one given alone:{cells}\n"
+        where = _keep(request.kept, expected, answer)
+        raise StepError(SUBJECT, fault, advice=f"predict must not change what other calls read.{where}")
+
+
+def _keep(directory: Path | None, expected: str, got: str) -> str:
+    if directory is None:
+        return ""
+    directory.mkdir(exist_ok=True)
+    (directory / "expected.json").write_text(expected, encoding="utf-8")
+    (directory / "got.json").write_text(got, encoding="utf-8")
+    return f" Both answers are in {directory}."
 
 
 def _post(port: int, body: str, kind: str, seconds: float) -> tuple[int, str]:
@@ -172,12 +200,10 @@ def _send(
         connection.close()
 
 
-def _same(expected: str, got: str, files: ModelFiles) -> bool:
-    if expected == got:
-        return True
+def _compared(expected: str, got: str, files: ModelFiles) -> Comparison:
     tolerance = Tolerance(**(files.metadata.get("tolerance") or {}))
     one, other = (as_array(predictions_from_json(text, subject=SUBJECT), files.signature) for text in (expected, got))
-    return compare(one, other, tolerance).agrees
+    return compare(one, other, tolerance)
 
 
 def _versions(environment: Rebuilt, port: int) -> dict[str, str]:

@@ -64,9 +64,11 @@ def test_build_runs_nothing_and_imports_no_mlflow_when_nothing_changed(built: Pa
 def test_verification_says_that_all_routes_agree(built: Package) -> None:
     verification = json.loads((built.root / "verification.json").read_text())
     assert verification["ok"] is True
-    assert {route["route"] for route in verification["routes"]} == {"in-process", "served", "rest", "golden"}
+    costs = {route["route"]: (route["seconds"], route["peak_memory"]) for route in verification["routes"]}
+    assert list(costs) == ["direct", "in-process", "served", "rest", "golden"]
+    assert all(seconds and memory > 0 for route, (seconds, memory) in costs.items() if route != "golden")
     checks = {check["check"]: check["status"] for check in verification["checks"]}
-    assert checks == {"hermetic": "passed", "portable": "passed"}
+    assert checks == dict.fromkeys(("hermetic", "portable", "repeatable", "concurrent"), "passed")
 
 
 def test_comment_in_requirements_reruns_compile_reqs_alone(built: Package) -> None:

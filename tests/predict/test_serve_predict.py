@@ -148,17 +148,29 @@ def test_rebuilt_environment_and_mlflows_own_give_the_same_from_the_same_package
     assert answer.read_bytes() == rebuilt
 
 
+def facts_and_figures(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    report = json.loads(path.read_text(encoding="utf-8"))
+    return report, report.pop("figures")
+
+
 @pytest.mark.e2e
-def test_server_answers_the_same_and_the_report_is_reproducible(model: Path, tmp_path: Path) -> None:
-    flags = ("--rest-output", "rest.json", "--report", "report.json", "--parallel", "2")
+def test_server_answers_the_same_and_the_report_is_reproducible_but_for_its_figures(
+    model: Path, tmp_path: Path
+) -> None:
+    flags, report = (
+        ("--rest-output", "rest.json", "--report", "report.json", "--parallel", "2"),
+        tmp_path / "report.json",
+    )
     assert serve(model, tmp_path, "a", *flags).returncode == 0
-    first = (tmp_path / "report.json").read_bytes()
+    first, figures = facts_and_figures(report)
     assert (tmp_path / "rest.json").read_bytes() == (tmp_path / "answer.json").read_bytes()
-    assert str(Path.home()).encode() not in first
+    assert str(Path.home()) not in report.read_text(encoding="utf-8")
+    assert figures.keys() == {"served", "rest"}
+    assert all(each["seconds"] > 0 and each["peak_memory"] > 50 * 2**20 for each in figures.values())  # mlflow itself
     done = serve(model, tmp_path, "a", *flags)
     assert "MLflow answers instead of refusing: unknown-key" in done.stderr
     assert "rebuilding" not in done.stderr
-    assert (tmp_path / "report.json").read_bytes() == first
+    assert facts_and_figures(report)[0] == first
 
 
 @pytest.mark.e2e

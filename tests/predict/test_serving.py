@@ -131,6 +131,8 @@ def test_report_tells_who_answered_and_what_was_let_through(
     assert rest.report["coerced"]["number-uri"] == 'number in "uri"'  # MLflow makes a text of it
     assert {each.name for each in rest.coerced} == set(rest.report["coerced"])
     assert rest.report["equal_answers_at_once"] == 3
+    assert rest.figures.seconds > 0
+    assert rest.figures.peak_memory > 50 * 2**20  # mlflow itself
 
 
 @pytest.mark.e2e
@@ -154,10 +156,18 @@ def test_models_own_fault_is_told_and_the_server_stays(server: Server, request_o
 
 
 @pytest.mark.e2e
-def test_answers_that_depend_on_earlier_calls_are_found(server: Server, request_of: Callable[..., Request]) -> None:
-    request = request_of("count")
-    with pytest.raises(StepError, match="3 of 3 answers given at once differ from the one given alone"):
-        require_equal(server.port, request, ask(server.port, request))
+def test_answers_that_depend_on_earlier_calls_are_found_shown_and_kept(
+    server: Server, request_of: Callable[..., Request], tmp_path: Path
+) -> None:
+    request = replace(request_of("count"), kept=tmp_path / "rest.failed")
+    first = ask(server.port, request)
+    with pytest.raises(StepError, match="3 of 3 answers given at once differ from the one given alone") as caught:
+        require_equal(server.port, request, first, 3)
+    value = json.loads(first)["predictions"][0][0]
+    assert f"\n  [0, 0]: expected {value}, got {value + 1}" in str(caught.value)
+    assert (tmp_path / "rest.failed" / "expected.json").read_text() == first
+    assert json.loads((tmp_path / "rest.failed" / "got.json").read_text())["predictions"] != value
+    require_equal(server.port, request, first, 0)
 
 
 @pytest.mark.e2e

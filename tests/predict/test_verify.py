@@ -44,7 +44,11 @@ def result(tmp_path: Path, name: str = "verification.json") -> dict[str, Any]:
 
 
 def statuses(tmp_path: Path, name: str = "verification.json") -> dict[str, str]:
-    return {route["route"]: route["status"] for route in result(tmp_path, name)["routes"]}
+    return {route["route"]: route["status"] for route in result(tmp_path, name)["routes"][1:]}  # the first is "direct"
+
+
+def route_of(tmp_path: Path, route: str, name: str = "verification.json") -> dict[str, Any]:
+    return next(each for each in result(tmp_path, name)["routes"] if each["route"] == route)
 
 
 def test_verdict_is_written_when_routes_agree(
@@ -54,7 +58,7 @@ def test_verdict_is_written_when_routes_agree(
     made = result(tmp_path)
     assert made["ok"] is True
     assert made["tolerance"] == {"rtol": 1e-05, "atol": 0.0}
-    served = made["routes"][1]
+    served = route_of(tmp_path, "served")
     assert (served["route"], served["status"], served["shape"], served["dtype"]) == (
         "served",
         "agrees",
@@ -72,7 +76,7 @@ def test_verdict_is_kept_aside_and_cells_are_shown_when_routes_differ(
     assert check(model, ANSWER, [[0.5, 1.6]]) == 1
     assert not (tmp_path / "verification.json").exists()
     assert statuses(tmp_path, "verification.failed.json") == {"in-process": "agrees", "served": "differs"}
-    cell = result(tmp_path, "verification.failed.json")["routes"][1]["differing"][0]
+    cell = route_of(tmp_path, "served", "verification.failed.json")["differing"][0]
     assert (cell["index"], cell["expected"]) == ([0, 1], 1.5)
     said = capsys.readouterr().err
     assert "[0, 1]: expected 1.5, got 1.6" in said
@@ -98,21 +102,34 @@ def test_rest_counts_as_a_route_when_its_answer_is_given(
 USED: dict[str, list[str]] = {"files": ["~/weights.bin"], "network": ["example.org"], "programs": []}
 
 
+TRIED = {"repeatable": [{"trial": "twice", "status": "agrees"}], "concurrent": [{"trial": "4", "status": "differs"}]}
+UNKNOWN = dict.fromkeys(("hermetic", "portable", "repeatable", "concurrent"), "not checked")
+
+
 @pytest.mark.parametrize(
-    ("settings", "report", "expected"),
+    ("settings", "report", "trials", "expected"),
     [
-        ({}, {}, {"hermetic": "not checked", "portable": "not checked"}),
-        ({}, {"used_from_outside": USED, "portable": "passed"}, {"hermetic": "failed", "portable": "passed"}),
-        ({"network": True}, {"used_from_outside": USED}, {"hermetic": "passed", "portable": "not checked"}),
-        ({}, {"used_from_outside": {**USED, "network": []}}, {"hermetic": "passed", "portable": "not checked"}),
-        ({"hermetic": False, "portable": False}, {"used_from_outside": USED}, {"hermetic": "off", "portable": "off"}),
+        ({}, {}, {}, {}),
+        ({}, {"used_from_outside": USED, "portable": "passed"}, {}, {"hermetic": "failed", "portable": "passed"}),
+        ({"network": True}, {"used_from_outside": USED}, {}, {"hermetic": "passed"}),
+        ({}, {"used_from_outside": {**USED, "network": []}}, {}, {"hermetic": "passed"}),
+        (
+            {"hermetic": False, "portable": False},
+            {"used_from_outside": USED},
+            {},
+            dict.fromkeys(("hermetic", "portable"), "off"),
+        ),
+        ({}, {}, TRIED, {"repeatable": "passed", "concurrent": "failed"}),
+        ({}, {"equal_answers_at_once": 4}, {}, {"concurrent": "passed"}),
+        ({}, {"equal_answers_at_once": 4}, TRIED, {"repeatable": "passed", "concurrent": "failed"}),
+        ({"repeatable": False, "concurrent": False}, {}, TRIED, dict.fromkeys(TRIED, "off")),
     ],
 )
-def test_checks_follow_the_report_and_the_models_settings(
-    settings: dict[str, bool], report: dict[str, Any], expected: dict[str, str]
+def test_checks_follow_what_was_seen_and_the_models_settings(
+    settings: dict[str, bool], report: dict[str, Any], trials: dict[str, Any], expected: dict[str, str]
 ) -> None:
-    checks = held_checks({"verification": settings}, report)
-    assert {check["check"]: check["status"] for check in checks} == expected
+    checks = {check["check"]: check["status"] for check in held_checks({"verification": settings}, report, trials)}
+    assert checks == {**UNKNOWN, **expected}
 
 
 def test_verdict_is_no_when_a_prediction_uses_the_network(
@@ -147,7 +164,7 @@ def test_fault_is_told_when_an_answer_does_not_fit(
     model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path, served: Any, fault: str
 ) -> None:
     assert check(model_dir(PAIR), ANSWER, served) == 1
-    assert fault in result(tmp_path, "verification.failed.json")["routes"][1]["fault"]
+    assert fault in route_of(tmp_path, "served", "verification.failed.json")["fault"]
 
 
 def test_null_agrees_with_bare_nan_and_infinity_when_the_model_allows_them(
@@ -178,9 +195,9 @@ def test_columns_are_compared_by_name_when_the_output_is_a_table(
     model, rows = model_dir(COLUMNS), [{"score": 0.5, "label": "a"}]
     np.savez(model / "golden_output.npz", score=np.array([0.5]), label=np.array(["a"]))
     assert check(model, rows, rows, {"inputs": {"uri": ["a"]}}) == 0
-    assert result(tmp_path)["routes"][2]["shape"] == {"score": [1], "label": [1]}
+    assert route_of(tmp_path, "golden")["shape"] == {"score": [1], "label": [1]}
     assert check(model, rows, [{"score": 0.5, "label": "b"}]) == 1
-    cell = result(tmp_path, "verification.failed.json")["routes"][1]["differing"][0]
+    cell = route_of(tmp_path, "served", "verification.failed.json")["differing"][0]
     assert cell == {"index": ["label", 0], "expected": "a", "got": "b"}
 
 

@@ -1,0 +1,125 @@
+"""The author's code called directly gives what the packaged model gives, and its faults are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model_side.contract import as_array, compare
+from model_side.direct import call_directly
+from model_side.errors import StepError, UsageError
+from model_side.model_files import ModelFiles, read_model
+from tests.packager.conftest import Author
+
+from .conftest import MODELS, Model, write
+
+# A model class whose methods take less than they may, and which tells what it was given.
+PLAIN = """
+import mlflow.pyfunc
+import numpy as np
+
+
+class TinyMLflowModel(mlflow.pyfunc.PythonModel):
+    def predict(self, {arguments}):
+        {body}
+"""
+SPEC = """
+import numpy as np
+import pandas as pd
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
+MODEL_CLASS = "model_code.tiny_mlflow_model:TinyMLflowModel"
+MODEL_SIGNATURE = ModelSignature(
+    Schema([ColSpec("{type}", "x")]),
+    Schema([TensorSpec(np.dtype("float64"), (-1,))]),
+    ParamSchema([ParamSpec("k", "double", 0.5)]),
+)
+INPUT_EXAMPLE = {example}
+"""
+
+
+def plain(base: Path, arguments: str, body: str, type_: str = "double") -> Author:
+    """Return a package with a class of that predict."""
+    author = write(base, "dataframe_to_dataframe")
+    author.code.write_text(PLAIN.format(arguments=arguments, body=body))
+    example = 'pd.DataFrame({"x": [1.0]})' if type_ == "double" else '["a"]'
+    (author.root / "model_spec.py").write_text(SPEC.format(type=type_, example=example))
+    return author
+
+
+@pytest.mark.parametrize("archetype", MODELS)
+def test_direct_call_gives_what_the_packaged_model_gives(package_of: Callable[[str], Model], archetype: str) -> None:
+    model, payload = package_of(archetype), MODELS[archetype].payload
+    files = read_model(str(model.author.model))
+    expected = as_array(model.predictions(payload), files.signature)
+    for known in (files, None):
+        assert compare(expected, call_directly(model.author.root, payload, known).output).agrees
+
+
+def numbers(author: Author, payload: Any, files: ModelFiles | None = None) -> list[Any]:
+    output = call_directly(author.root, payload, files).output
+    assert isinstance(output, np.ndarray)
+    made: list[Any] = output.tolist()
+    return made
+
+
+def test_data_and_defaults_are_mlflows_when_the_payload_leaves_them_to_it(tmp_path: Path) -> None:
+    author = plain(tmp_path, "context, model_input, params", "return model_input['x'].to_numpy() * params['k']")
+    assert numbers(author, {"inputs": {"x": [1, 2]}}) == [0.5, 1.0]
+    assert numbers(author, {"dataframe_records": [{"x": 1}], "params": {"k": 3}}) == [3.0]
+
+
+def test_predict_is_given_what_it_takes_when_it_takes_data_alone(tmp_path: Path) -> None:
+    assert numbers(plain(tmp_path, "model_input", "return model_input['x'].to_numpy()"), {"inputs": {"x": [1.5]}}) == [
+        1.5
+    ]
+
+
+def test_type_hint_decides_what_predict_is_given_when_the_model_was_saved_with_one(tmp_path: Path) -> None:
+    author = plain(
+        tmp_path, "model_input: list[str]", "return np.array([float(len(x)) for x in model_input])", "string"
+    )
+    assert author.package().returncode == 0
+    files = read_model(str(author.model))
+    assert files.signature.from_type_hint
+    assert numbers(author, {"inputs": ["abc", "de"]}, files) == [3.0, 2.0]
+
+
+FAULTS = {
+    "the code raises": ("raise ValueError('no such gene')", "direct call: it raised ValueError: no such gene"),
+    "the code ends the process": ("raise SystemExit(3)", "direct call: it raised SystemExit: 3"),
+    "the output has another dtype": ("return np.ones(1, 'float32')", "expected float64, got float32"),
+}
+
+
+@pytest.mark.parametrize(("body", "fault"), FAULTS.values(), ids=FAULTS)
+def test_direct_call_fails_with_the_fault_when(tmp_path: Path, body: str, fault: str) -> None:
+    author = plain(tmp_path, "context, model_input, params", body)
+    with pytest.raises(StepError, match=fault) as caught:
+        call_directly(author.root, {"inputs": {"x": [1.0]}})
+    frames = [line for line in caught.value.author_traceback.splitlines() if line.startswith("  File")]
+    assert all("tiny_mlflow_model.py" in line for line in frames)
+
+
+def test_payload_is_refused_when_it_does_not_fit(tmp_path: Path) -> None:
+    author = plain(tmp_path, "context, model_input", "return model_input['x'].to_numpy()")
+    with pytest.raises(UsageError, match='unknown column "y"'):
+        call_directly(author.root, {"inputs": {"y": [1.0]}})
+
+
+def test_one_row_is_asked_for_when_the_class_says_so(tmp_path: Path) -> None:
+    author = write(tmp_path, "text_to_tensor")
+    author.code.write_text(author.code.read_text().replace("ONE_ROW = False", "ONE_ROW = True"))
+    with pytest.raises(UsageError, match="expected one row per request"):
+        call_directly(author.root, {"inputs": {"text": ["a", "b"]}})
+
+
+def test_relative_paths_are_those_of_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    author = write(tmp_path, "file_uri_to_tensor")
+    (tmp_path / "own.txt").write_text("4 6 8\n")
+    monkeypatch.chdir(tmp_path)
+    assert numbers(author, {"inputs": {"input_uri": ["own.txt"]}}) == [[2.0, 3.0, 4.0]]

@@ -1,0 +1,185 @@
+"""verify asks for itself: the author's code directly, and the model again. What differs is shown and kept."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model_side.golden import read_output
+from tests.packager.conftest import Author
+
+from .conftest import MODELS, Model, write
+
+MIB = 2**20
+PAYLOAD: dict[str, Any] = {"inputs": [[1.0, 2.0], [3.0, 5.0], [9.0, 9.0]]}
+GOOD = "return input_obj * np.float32(2)"
+
+
+def verify(author: Author, place: Path, *flags: str, payload: Any = PAYLOAD) -> subprocess.CompletedProcess[str]:
+    """Verify the answer of predict_func.py, which stands for the served one, too."""
+    model, asked, answer = Model(author, place), place / "payload.json", place / "answer.json"
+    asked.write_text(json.dumps(payload))
+    words = ["--json-payload-file", str(asked)]
+    assert model.run("predict_func.py", *words, "--output-path", str(answer)).returncode == 0
+    words += ["--predict-output", str(answer), "--test-output", str(answer)]
+    return model.run("verify.py", *words, "--output-path", str(place / "verification.json"), *flags)
+
+
+def said(place: Path, name: str = "verification.json") -> dict[str, dict[str, Any]]:
+    """Return the routes and checks by name."""
+    verdict = json.loads((place / name).read_text())
+    return {each.get("route") or each["check"]: each for each in verdict["routes"] + verdict["checks"]}
+
+
+def packaged(base: Path, forward: str, load: str = "self.scale = 1.0") -> Author:
+    author = write(base, "tensor_to_tensor", _get_input="return tensor", _forward=forward, load_context=load)
+    assert author.package().returncode == 0
+    return author
+
+
+ROWS = {"text_to_tensor": 3, "tensor_to_tensor": 3, "dataframe_to_dataframe": 3}
+
+
+@pytest.mark.parametrize("archetype", MODELS)
+def test_verdict_is_yes_with_its_cost_when_a_good_model_is_asked_again(
+    package_of: Callable[[str], Model], tmp_path: Path, archetype: str
+) -> None:
+    author = package_of(archetype).author
+    done = verify(author, tmp_path, "--again", "--package", str(author.root), payload=MODELS[archetype].payload)
+    assert done.returncode == 0
+    found = said(tmp_path)
+    assert {name: found[name]["status"] for name in ("direct", "in-process", "repeatable", "concurrent")} == {
+        "direct": "agrees",
+        "in-process": "agrees",
+        "repeatable": "passed",
+        "concurrent": "passed",
+    }
+    trials = ["twice in one process", "in two processes"]
+    trials += [f"each of {ROWS[archetype]} rows alone"] if archetype in ROWS else []
+    assert [trial["trial"] for trial in found["repeatable"]["trials"]] == trials
+    assert all(found[name]["seconds"] > 0 and found[name]["peak_memory"] > MIB for name in ("direct", "in-process"))
+    assert found["served"]["seconds"] is None
+    assert not (tmp_path / "verification.failed").exists()
+
+
+def test_peak_memory_counts_what_the_model_took(tmp_path: Path) -> None:
+    bodies = ("return tensor + 0 * np.ones(2**25)[:1].astype('f4')", GOOD)  # 256 MiB, and gone
+    author = write(tmp_path, "tensor_to_tensor", _get_input=bodies[0], _forward=bodies[1])
+    assert author.package().returncode == 0
+    assert verify(author, tmp_path, "--again", "--package", str(author.root)).returncode == 0
+    assert all(said(tmp_path)[name]["peak_memory"] > 256 * MIB for name in ("direct", "in-process"))
+
+
+FAULTS = {
+    "each answer depends on the others of its batch": (
+        "return input_obj - input_obj.mean(axis=0, keepdims=True)",
+        "self.scale = 1.0",
+        {"repeatable": "another answer: row 2 alone"},
+        "row 2 alone: [0, 0]: expected 4.66",
+    ),
+    "an answer depends on the process": (
+        "import os; return input_obj + np.float32(os.getpid())",
+        "self.scale = 1.0",
+        {"repeatable": "another answer: in two processes"},
+        "in two processes: [0, 0]: expected ",
+    ),
+    "calls share a place in the model": (
+        "self.row = input_obj\n        sum(1 for _ in range(100_000))\n        return self.row * np.float32(2)",
+        "self.scale = 1.0",
+        {"concurrent": "another answer: 4 threads at once"},
+        "4 threads at once: ",
+    ),
+    "only the thread that loads can predict": (
+        "return input_obj * np.float32(self.own.scale)",
+        "import threading\n        self.own = threading.local()\n        self.own.scale = 2",
+        {"concurrent": "another answer: 4 threads at once"},
+        "4 threads at once: predict: it raised AttributeError",
+    ),
+}
+
+
+@pytest.mark.parametrize(("forward", "load", "faults", "words"), FAULTS.values(), ids=FAULTS)
+def test_verdict_is_no_with_the_first_cells_when(
+    tmp_path: Path, forward: str, load: str, faults: dict[str, str], words: str
+) -> None:
+    done = verify(packaged(tmp_path, forward, load), tmp_path, "--again")
+    assert done.returncode == 1
+    found = said(tmp_path, "verification.failed.json")
+    assert {name: found[name].get("fault") for name in ("repeatable", "concurrent") if "fault" in found[name]} == faults
+    assert words in done.stderr
+    assert all(f"{check}: {fault}" in done.stderr for check, fault in faults.items())
+
+
+def test_both_outputs_are_kept_until_they_are_the_same(tmp_path: Path) -> None:
+    author = packaged(tmp_path, "return input_obj - input_obj.mean(axis=0, keepdims=True)")
+    kept = tmp_path / "verification.failed"
+    assert f"What differs is in {kept}." in verify(author, tmp_path, "--again").stderr
+    assert sorted(path.name for path in kept.iterdir()) == ["repeatable.expected.npz", "repeatable.got.npz"]
+    outputs = [read_output(kept / f"repeatable.{side}.npz") for side in ("expected", "got")]
+    assert np.allclose(outputs, [[[14 / 3, 11 / 3]], [[0.0, 0.0]]])
+    assert verify(author, tmp_path, "--again", payload={"inputs": [[1.0, 2.0]]}).returncode == 0
+    assert not kept.exists()
+
+
+def test_direct_answer_is_kept_when_the_package_has_moved_on(tmp_path: Path) -> None:
+    author = packaged(tmp_path, GOOD)
+    author.code.write_text(author.code.read_text().replace("np.float32(2)", "np.float32(3)"))
+    done = verify(author, tmp_path, "--package", str(author.root))
+    assert done.returncode == 1
+    assert "[0, 0]: expected 2.0, got 3.0" in done.stderr
+    assert "not every route agrees: direct" in done.stderr
+    output = read_output(tmp_path / "verification.failed" / "direct.npz")
+    assert np.array_equal(output, np.array(PAYLOAD["inputs"]) * 3)  # type: ignore[arg-type]
+
+
+def test_other_routes_are_told_when_the_direct_call_raises(tmp_path: Path) -> None:
+    author = packaged(tmp_path, GOOD)
+    author.code.write_text(author.code.read_text().replace(GOOD, "raise ValueError('no such gene')"))
+    done = verify(author, tmp_path, "--package", str(author.root))
+    assert done.returncode == 1
+    assert "raise ValueError('no such gene')" in done.stderr.partition("route ")[0]
+    found = said(tmp_path, "verification.failed.json")
+    assert found["direct"]["fault"].startswith("direct call: it raised ValueError: no such gene")
+    assert found["in-process"]["status"] == "agrees"
+
+
+def test_answers_may_change_when_the_model_declares_it(tmp_path: Path) -> None:
+    counting = "self.calls = getattr(self, 'calls', 0) + 1\n        return input_obj * np.float32(self.calls)"
+    author = write(tmp_path, "tensor_to_tensor", _get_input="return tensor", _forward=counting)
+    done = author.package()
+    assert done.returncode == 1
+    assert "two predictions of one input differ:\n  [0, 0]: expected 1.0, got 2.0" in done.stderr
+    with (author.root / "model_spec.py").open("a") as spec:
+        spec.write('VERIFICATION = {"repeatable": False, "concurrent": False}\n')
+    assert author.package().returncode == 0
+    assert verify(author, tmp_path, "--again").returncode == 0
+    found = said(tmp_path)
+    assert (found["repeatable"], found["concurrent"]) == (
+        {"check": "repeatable", "status": "off"},
+        {"check": "concurrent", "status": "off"},
+    )
+
+
+def test_direct_route_is_not_available_when_there_is_no_package(
+    package_of: Callable[[str], Model], tmp_path: Path
+) -> None:
+    done = verify(package_of("tensor_to_tensor").author, tmp_path)
+    assert done.returncode == 0
+    assert "direct      not available: it needs the package that the model was made from" in done.stderr
+    assert said(tmp_path)["repeatable"]["status"] == "not checked"
+
+
+def test_verify_asks_for_the_payload_when_the_model_is_to_predict(
+    package_of: Callable[[str], Model], tmp_path: Path
+) -> None:
+    (tmp_path / "answer.json").write_text('{"predictions": [[1.0]]}')
+    words = ["--predict-output", str(tmp_path / "answer.json"), "--test-output", str(tmp_path / "answer.json")]
+    done = Model(package_of("tensor_to_tensor").author, tmp_path).run("verify.py", *words, "--again")
+    assert done.returncode == 2
+    assert "--json-payload-file: not given" in done.stderr
