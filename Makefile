@@ -8,7 +8,7 @@ TOOL := .venv/.synced
 RUN := .venv/bin/python -m
 FLAGS := $(if $(MODEL),--model $(MODEL)) $(if $(MODELS_DIR),--models-dir "$(MODELS_DIR)") $(ARGS)
 VERBS := archetypes scaffold compile-reqs sync-env download-data package payload predict serve-predict verify \
-	status explain graph serve check cache clean
+	status explain graph serve watch check cache clean
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test test-all lint bench list $(VERBS)

@@ -163,6 +163,12 @@ def verify(context, model, all=False, models_dir="", jobs=0, dry_run=False, forc
     _do(verbs.build, context, locals(), "verify")
 
 
+@verb()
+def watch(context, model, models_dir="", jobs=0):
+    """Follow your edits: after each, call your code at once, then bring package and prediction up to date."""
+    _do(verbs.watch, context, locals())
+
+
 @verb(quiet="print nothing; the exit code tells")
 def status(context, model, all=False, models_dir="", quiet=False, json=False):
     """Say which steps are up to date, stale or pending, and why; exit 1 if any is not up to date."""

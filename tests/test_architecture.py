@@ -58,6 +58,7 @@ TABLE = (
     Rule("scripts/pipeline/hosts.py", (), ("argparse",)),
     Rule("scripts/pipeline/processes.py", pipeline(*READING, "hosts"), ("argparse",)),
     Rule("scripts/pipeline/__init__.py", pipeline("runner", "step")),
+    Rule("scripts/pipeline/changes.py", ("watchdog",), ACTING),
     Rule("scripts/pipeline/verbs.py", ("pipeline", "downloads.orphans"), ACTING),
     Rule("scripts/pipeline/*.py", ("pipeline",), ACTING),
     Rule("scripts/model_side/exports.py", ("model_side", *MODEL_LIBRARIES, "anndata")),
@@ -65,7 +66,7 @@ TABLE = (
     Rule("model_template/**.py", ("model_side", *MODEL_LIBRARIES)),
     *(
         Rule(f"scripts/{name}.py", ("model_side", *MODEL_LIBRARIES))
-        for name in ("generate_mlflow_test_payload", "predict_func", "verify")
+        for name in ("generate_mlflow_test_payload", "predict_func", "try_model", "verify")
     ),
     Rule("scripts/environments/*.py", pipeline("errors", "machine")),
     Rule("scripts/scaffolding/*.py", ("scaffolding", "jinja2", *pipeline("errors", "step"))),

@@ -65,7 +65,8 @@ class Worker:
 
     def __init__(self, requests: socket.socket) -> None:
         self._requests = requests
-        self._ahead: set[Imported] = set()
+        self._stated: dict[Path, frozenset[Imported]] = {}
+        self._ahead: frozenset[Imported] = frozenset()
         self._children: dict[int, tuple[int, socket.socket]] = {}  # pidfd: pid, where to tell
         self._poll = select.poll()
         self._poll.register(requests, select.POLLIN)
@@ -126,9 +127,15 @@ class Worker:
         with told, suppress(BrokenPipeError):
             told.send(f"code {code}".encode())
 
+    def _states(self, file: Path) -> frozenset[Imported]:
+        """Return what a file imports; while its author is in the middle of a line, what it did before."""
+        stated = stated_imports(file)
+        return self._stated.get(file, frozenset()) if stated is None else stated
+
     def _import_ahead(self) -> bool:
         """Import what the author's files import; tell whether no more than that is imported."""
-        stated = {each for path in CODE for each in stated_imports(Path(path))}
+        self._stated = {file: self._states(file) for file in code_files()}
+        stated = frozenset().union(*self._stated.values())
         for each in sorted(stated - self._ahead):
             with suppress(Exception):  # the child fails where the author sees it
                 __import__(each.module, fromlist=[each.name] if each.name else [])
@@ -191,11 +198,18 @@ def _end(code: int) -> NoReturn:
     os._exit(code)
 
 
-def stated_imports(path: Path) -> Iterator[Imported]:
-    """Yield what a file, or each file of a directory, imports at its top, by absolute names."""
-    for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-        with suppress(OSError, SyntaxError, ValueError):
-            yield from _imports(ast.parse(file.read_bytes()).body)
+def code_files() -> Iterator[Path]:
+    """Yield the author's Python files."""
+    for path in map(Path, CODE):
+        yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
+
+
+def stated_imports(file: Path) -> frozenset[Imported] | None:
+    """Return what a file imports at its top, by absolute names; None where it cannot be read or is no Python now."""
+    try:
+        return frozenset(_imports(ast.parse(file.read_bytes()).body))
+    except (OSError, SyntaxError, ValueError):
+        return None
 
 
 def _imports(body: Sequence[ast.stmt]) -> Iterator[Imported]:

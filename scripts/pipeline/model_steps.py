@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -20,7 +20,7 @@ PREDICTED, SERVED, VERIFIED = "predict_output.json", "test_output.json", "verifi
 REST, REPORT = "rest_output.json", "serve_report.json"
 # What the packager reads, as far as names alone tell; what else it reads, it reports.
 AUTHORED = ("model_spec.py", "model_code", "model_data", "mlflow_packager.py", "model_side")
-CALLED = ("model_spec.py", "model_code", "model_data")  # by verify: the author's code without MLflow around it
+CALLED = ("model_spec.py", "model_code", "model_data")  # the author's code, where no MLflow is around it
 LOCKED = ("requirements.txt", ".python-version", ".venv")
 TOOLS_OWN = ("mlflow_packager.py", "model_side")
 SERVING = ("scripts/environments", "scripts/model_side", "scripts/serving")
@@ -44,11 +44,21 @@ def pipeline_for(package: Package, extra: Mapping[str, Sequence[str]] | None = N
     return Pipeline(package.root, tuple(steps), package.name)
 
 
-def steps_for(package: Package) -> tuple[Step, ...]:
-    """Return the steps of a package, in the order in which a person thinks of them."""
+def trial(package: Package) -> Step:
+    """Return the step that calls an author's code on the payload, and saves nothing."""
+    return _step(package)("try", _model(f"{{scripts}}/try_model.py --json-payload-file {PAYLOAD}"), host=WARM)
+
+
+def _step(package: Package) -> Callable[..., Step]:
+    """Return what makes a step of the package's chain."""
     places = {"python": sys.executable, "models": str(package.models_dir)}
     places |= {"repository": str(REPOSITORY), "scripts": str(REPOSITORY / "scripts")}
-    step = partial(Step, places=places, env={**QUIET, **uv_anchored(os.environ)})
+    return partial(Step, places=places, env={**QUIET, **uv_anchored(os.environ)})
+
+
+def steps_for(package: Package) -> tuple[Step, ...]:
+    """Return the steps of a package, in the order in which a person thinks of them."""
+    step = _step(package)
     uv, settings, files = {"uv": uv_version()}, uv_settings(os.environ), dict(uv_files(os.environ, package.root))
     pins = _there(package, "constraints.txt", "overrides.txt", "uv.toml")
     example = [f"examples/{package.name}"] if package.example else []

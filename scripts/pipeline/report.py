@@ -27,7 +27,7 @@ def table(results: Sequence[Result]) -> str:
         for outcome in result.outcomes
     ]
     head = ("model" if several else "", "step", "result", "seconds")
-    return "\n".join([*_columns([head, *rows]), "", *(_sentence(result) for result in results)])
+    return "\n".join([*_columns([head, *rows]), "", *(sentence(result) for result in results)])
 
 
 def status_text(results: Sequence[Result]) -> str:
@@ -83,7 +83,8 @@ def _seconds(outcome: Outcome) -> str:
     return f"{outcome.seconds:.1f}" if outcome.action in ("ran", "failed") else ""
 
 
-def _sentence(result: Result) -> str:
+def sentence(result: Result) -> str:
+    """Return what became of a pipeline: how many steps ran, were up to date or failed, and how long it took."""
     counts = {
         word: sum(outcome.action == action for outcome in result.outcomes)
         for action, word in (

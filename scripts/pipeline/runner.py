@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +12,7 @@ from .errors import PipelineError, StepError, UsageError
 from .fingerprint import StatCache
 from .graph import order, unknown_step
 from .ledger import is_held, load_ledger, locked, making, save_stat_cache
-from .processes import Processes
+from .processes import Processes, terminable
 from .staleness import MISSING, Reason, Seen, Why, as_made, edited
 from .step import STATE_DIRECTORY, Step
 from .transaction import Transaction, recover
@@ -110,11 +107,11 @@ class Builder:
 
     def _build_all(self, pipelines: Sequence[Pipeline], target: str | None) -> list[Result]:
         if self.dry_run or len(pipelines) == 1 or self.jobs == 1:
-            with _terminable(self.processes):
+            with terminable(self.processes):
                 return [self.build(pipeline, target) for pipeline in pipelines]
         from concurrent.futures import ThreadPoolExecutor  # 1 ms: not on the way to a no-op
 
-        with _terminable(self.processes), ThreadPoolExecutor(self.jobs) as pool:
+        with terminable(self.processes), ThreadPoolExecutor(self.jobs) as pool:
             try:
                 return [future.result() for future in [pool.submit(self.build, each, target) for each in pipelines]]
             except BaseException:
@@ -223,7 +220,7 @@ class Builder:
         transaction = Transaction(walk.pipeline.root, step, kept)
         try:
             transaction.begin()
-            self._run_command(walk.pipeline, step, transaction.run)
+            self.run_command(walk.pipeline.root, step, transaction.run)
             after = walk.look(step, fresh=True)
             _refuse_unfinished(step, seen, after)
             transaction.release()
@@ -234,13 +231,20 @@ class Builder:
             raise
         transaction.commit()
 
-    def _run_command(self, pipeline: Pipeline, step: Step, run: str) -> None:
-        log = pipeline.root / STATE_DIRECTORY / "logs" / f"{step.name}.log"
+    def run_command(self, root: Path, step: Step, run: str) -> None:
+        """Run a step's command and keep what it says in its log, whose end is told where it fails.
+
+        Raises
+        ------
+        PipelineError
+            If it fails.
+        """
+        log = log_of(root, step)
         log.parent.mkdir(parents=True, exist_ok=True)
-        code = self.processes.run(step, pipeline.root, run, log)
+        code = self.processes.run(step, root, run, log)
         if code:
             self.say(_tail(log))
-            raise _failure(step, code, f"above and in {pipeline.root.name}/{STATE_DIRECTORY}/logs/{log.name}")
+            raise _failure(step, code, f"above and in {root.name}/{log.relative_to(root)}")
 
 
 def goal_of(steps: Sequence[Step], target: str | None) -> str | None:
@@ -273,29 +277,12 @@ def _refuse_unfinished(step: Step, before: Seen, after: Seen) -> None:
             raise StepError(step.name, f"{moved[0]} changed while it ran", advice="Nothing is recorded: build again.")
 
 
+def log_of(root: Path, step: Step) -> Path:
+    """Return where what a step says is kept."""
+    return root / STATE_DIRECTORY / "logs" / f"{step.name}.log"
+
+
 def _tail(log: Path, lines: int = 200) -> str:
     text = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
     cut = [f"… {len(text) - lines} lines before"] if len(text) > lines else []
     return "\n".join([*cut, *text[-lines:]])
-
-
-@contextmanager
-def _terminable(processes: Processes) -> Iterator[None]:
-    """Let a request to end, or a closed terminal, interrupt as Ctrl-C does; the commands end in any case.
-
-    Python drops an exception that a signal raises in a finalizer; the walk then sees that the commands were stopped.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: object) -> None:
-        processes.interrupt()
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple, NoReturn, TextIO
 
 from . import report
 from .errors import PipelineError, UsageError, run_main
@@ -128,13 +128,26 @@ def cache(prune: str, *, as_json: bool) -> int:
 
 def serve(request: Request, port: int) -> int:
     """Bring a model and its payload up to date, and become its server."""
-    packages = request.packages()
-    if len(packages) > 1:
-        raise UsageError("--model", "several models", expected="one: a server has one", got=str(len(packages)))
+    package = _one(request, "a server has one")
     code = _build(request, request.pipelines(), "payload", ())
     if not code:
-        become_script("serve_model", *ASKED, "--port", str(port), directory=packages[0].root)
+        become_script("serve_model", *ASKED, "--port", str(port), directory=package.root)
     return code
+
+
+def _one(request: Request, why: str) -> Package:
+    packages = request.packages()
+    if len(packages) > 1:
+        raise UsageError("--model", "several models", expected=f"one: {why}", got=str(len(packages)))
+    return packages[0]
+
+
+def watch(request: Request) -> NoReturn:
+    """Bring the in-process prediction up to date, and again after each edit, until Ctrl-C."""
+    from .watching import watch as watch_package
+
+    package = _one(request, "it follows one package")
+    watch_package(package, lambda: _declared(require(package), {}), request.jobs, _say)
 
 
 def scaffold(request: Request, archetype: str, *, update: bool, diff: bool) -> int:

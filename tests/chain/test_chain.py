@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
+from typing import IO
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 import pytest
 
-from .conftest import REPOSITORY, Package
+from .conftest import NAME, REPOSITORY, Package
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("chain")]
 
@@ -173,3 +175,47 @@ def test_server_answers_its_curl_line_and_ends_with_its_task(built: Package) -> 
         assert "POST /invocations" in task.stderr.read()  # it is at its end: the server held it and is gone
     with pytest.raises(URLError):
         urlopen(url, timeout=60)
+
+
+def said_until(stream: IO[str], start: str) -> list[str]:
+    """Return the lines that come, up to one that starts so."""
+    lines = []
+    for line in stream:
+        lines.append(line.rstrip())
+        if line.startswith(start):
+            return lines
+    pytest.fail(f"it ended without {start!r}: {lines}")
+
+
+def test_watch_calls_the_code_after_each_edit_and_then_brings_the_prediction_up_to_date(built: Package) -> None:
+    code, model = built.code.read_text(), built.root / "mlflow_model_artifacts" / "MLmodel"
+    command = [sys.executable, "-m", "invoke", "watch", "--model", NAME, "--models-dir", str(built.root.parent)]
+    watch = subprocess.Popen(
+        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    assert watch.stdout is not None
+    try:
+        said_until(watch.stdout, "watching")
+        built.code.write_text(code.replace("self.scale *", "2 * self.scale *"))
+        said = said_until(watch.stdout, "watching")
+        assert f"model_code/{built.code.name} changed" in said
+        steps = [line.split()[0] for line in said if "  ran  " in line]
+        assert steps == ["package", "payload", "predict"]
+        tried = next(line for line in said if line.startswith("output float32 [2, 2048], from 2 to 5"))
+        assert said.index(tried) < next(number for number, line in enumerate(said) if line.startswith("package"))
+        assert json.loads((built.root / "predict_output.json").read_text())["predictions"][0][0] == 2
+
+        good = model.read_bytes()
+        built.code.write_text(code.replace("self.scale *", "no_such_name *"))
+        said = said_until(watch.stdout, "watching")
+        assert any("NameError" in line for line in said)
+        assert "the MLflow Model stays as it is" in said
+        assert not [line for line in said if line.startswith("package")]
+        assert model.read_bytes() == good
+    finally:
+        built.code.write_text(code)
+        watch.send_signal(signal.SIGINT)
+        rest, _ = watch.communicate()
+    assert watch.returncode == 130
+    assert "Traceback" not in rest
+    assert built.ran("verify")[:3] == ["package", "payload", "predict"]
