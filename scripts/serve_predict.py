@@ -11,8 +11,9 @@ interpreter. MLflow then makes an environment of its own at each call (or, with 
 With --rest-output, `mlflow models serve` of the rebuilt environment answers the payload too, then payloads that must be
 refused, then the payload several times at once. --report says who answered and which faults MLflow let through.
 
-The model's own example is predicted from a read-only copy of the model, in an empty directory. What the prediction uses
-beyond the model, its environment and its input is noted in the report, by an audit hook.
+The model's own example is predicted from a read-only copy of the model, in an empty directory, and without network
+where the system can do that and the model does not declare it. What the prediction uses beyond the model, its
+environment and its input is noted in the report, by an audit hook.
 
 The payload is held to the model's signature first. What MLflow and the model print goes to stderr.
 """
@@ -37,17 +38,13 @@ from model_side.payloads import dumps_strict, is_example, read_payload
 from model_side.text_files import publish, require_writable
 from model_side.verification import settings_of
 from pipeline import errors
+from serving.leash import can_be_offline
 from serving.portable import elsewhere
 from serving.predict import predict_rebuilt, predict_strict
 from serving.rebuilt import Rebuilt, rebuilt_environment
 from serving.rest import Request, Rest, rest_route
 from serving.server import serving
-from serving.watch import inputs, outside
-
-PORTABLE = (
-    "It ran on a read-only copy of the model, in an empty directory: "
-    'VERIFICATION = {"portable": False} in model_spec.py leaves that out.'
-)
+from serving.watch import Outside, inputs, outside
 
 
 def serve_predict(args: argparse.Namespace) -> None:
@@ -101,15 +98,28 @@ def _predict(args: argparse.Namespace, part: Path, request: Request, place: _Pla
     if args.strict:
         return {}, predict_strict(args.model_uri, payload, part, args.env_manager)
     log, why_not = place.scratch / "used.log", _not_portable(request)
+    offline = not why_not and not settings_of(request.files.metadata)["network"] and can_be_offline()
+
+    def used() -> Outside:
+        return outside(log, place.environment, [model, payload, part, *inputs(request.payload)])
+
     with nullcontext((place.model, None)) if why_not else elsewhere(place.model) as (model, directory):
         try:
-            figures = predict_rebuilt(model, payload, part, place.environment, log, directory)
+            figures = predict_rebuilt(model, payload, part, place.environment, log, directory, offline=offline)
         except StepError as error:
-            if not why_not:
-                error.advice += " " + PORTABLE
+            error.advice += "" if why_not else f" {_how_it_ran(used().hosts, offline=offline)}"
             raise
-        used = outside(log, place.environment, [model, payload, part, *inputs(request.payload)])
-    return {"portable": why_not or "passed", "used_from_outside": used.facts()}, figures
+        facts = {"portable": why_not or "passed", "without_network": offline, "used_from_outside": used().facts()}
+    return facts, figures
+
+
+def _how_it_ran(hosts: Sequence[str], *, offline: bool) -> str:
+    """Return what a prediction met that runs elsewhere, and what leaves that out."""
+    tried = f"It asked for {', '.join(hosts)}. " if offline and hosts else ""
+    without = ", without network" if offline else ""
+    leave_out = 'VERIFICATION = {"portable": False} in model_spec.py leaves that out'
+    allow = ', {"network": True} gives it the network' if offline else ""
+    return f"{tried}It ran on a read-only copy of the model, in an empty directory{without}: {leave_out}{allow}."
 
 
 def _not_portable(request: Request) -> str:

@@ -30,7 +30,7 @@ from model_side.golden import GOLDEN, write_output
 from model_side.model_files import ModelFiles, local_directory, quiet_mlflow, read_model
 from model_side.payloads import dumps_strict, is_example, read_payload, rows_to_match
 from model_side.routes import Route, answered, compared, golden_route, table
-from model_side.text_files import publish, require_writable
+from model_side.text_files import publish, require_file, require_writable
 from model_side.verification import held_checks, lines
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     target: Path = args.output_path
     require_writable(target)
+    if args.package:
+        require_file(args.package / "model_spec.py", "--package")
     files = read_model(args.model_uri)
     tolerance = Tolerance(**(files.metadata.get("tolerance") or {}))
     routes, trials = _seen(args, files, tolerance)
@@ -94,9 +96,13 @@ def _asked(
     quiet_mlflow()
     from model_side.evidence import direct_route, predicted_again
 
-    direct = direct_route(args.package, payload, files) if args.package else direct
-    found = predicted_again(args.model_uri, payload, files, tolerance, in_process) if args.again else None
-    return direct, found.trials if found else {}, {"in-process": found.figures} if found and found.figures else {}
+    limit = args.time_limit
+    if args.package:
+        direct = direct_route(args.package, payload, files, limit)
+    if not args.again:
+        return direct, {}, {}
+    found = predicted_again(args.model_uri, payload, files, tolerance, in_process, limit)
+    return direct, found.trials, {"in-process": found.figures} if found.figures else {}
 
 
 def _faults(routes: Sequence[Route], checks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -148,6 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output-path", type=Path, default=Path("verification.json"), help="default: %(default)s")
     parser.add_argument("--package", type=Path, help="what the model was made from, to call the author's code directly")
     parser.add_argument("--again", action="store_true", help="let the model predict again: are its answers the same?")
+    parser.add_argument("--time-limit", type=float, default=3600.0, help="seconds for each (default: %(default)g)")
     parser.add_argument("--json-payload-file", type=Path, help="what was asked; if the example, its output counts too")
     return parser
 

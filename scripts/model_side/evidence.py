@@ -41,11 +41,11 @@ class Evidence:
     figures: Figures | None = None
 
 
-def direct_route(package: Path, payload: Mapping[str, Any], files: ModelFiles) -> Route:
-    """Call the author's code in a package."""
+def direct_route(package: Path, payload: Mapping[str, Any], files: ModelFiles, seconds: float) -> Route:
+    """Call the author's code in a package, for so many seconds at most."""
     try:
         with _scratch():
-            found = call_directly(package, payload, files)
+            found = call_directly(package, payload, files, seconds)
     except ModelSideError as error:
         _show(error)
         return Route("direct", fault=str(error))
@@ -53,9 +53,14 @@ def direct_route(package: Path, payload: Mapping[str, Any], files: ModelFiles) -
 
 
 def predicted_again(
-    model_uri: str, payload: Mapping[str, Any], files: ModelFiles, tolerance: Tolerance, before: Route
+    model_uri: str,
+    payload: Mapping[str, Any],
+    files: ModelFiles,
+    tolerance: Tolerance,
+    before: Route,
+    seconds: float,
 ) -> Evidence:
-    """Load a model and let it predict again.
+    """Load a model and let it predict again, for so many seconds at most.
 
     Parameters
     ----------
@@ -66,7 +71,9 @@ def predicted_again(
     try:
         with whole_model(model_uri) as model, _scratch():
             arguments = (predict_again, model.resolve(), payload, files, tolerance)
-            again = run_in_child(*arguments, subject="predict again", directory=Path.cwd(), code=[model])
+            again = run_in_child(
+                *arguments, subject="predict again", directory=Path.cwd(), code=[model], seconds=seconds
+            )
     except ModelSideError as error:
         _show(error)
         failed = (Trial("in a process of its own", fault=str(error)),)

@@ -47,6 +47,7 @@ def held_checks(
         concurrent["requests_at_once"] = at_once
         concurrent["status"] = "passed" if concurrent["status"] == "not checked" else concurrent["status"]
     portable = {"check": "portable", "status": report.get("portable", "not checked")}
+    portable |= {"without_network": report["without_network"]} if portable["status"] == "passed" else {}
     checks = [_hermetic(report, settings), portable, repeatable, concurrent]
     return [each if settings[each["check"]] else {"check": each["check"], "status": "off"} for each in checks]
 
@@ -77,5 +78,6 @@ def _said(check: Mapping[str, Any]) -> str:
         return str(check["fault"])
     found = [f"{kind}: {', '.join(check[kind])}" for kind in ("files", "network", "programs") if check.get(kind)]
     at_once = [f"{check['requests_at_once']} requests at once"] if "requests_at_once" in check else []
-    tried = [*(each["trial"] for each in check.get("trials", ())), *at_once]
+    tried = ["without network"] if check.get("without_network") else []
+    tried += [*(each["trial"] for each in check.get("trials", ())), *at_once]
     return f"it uses, from outside: {'; '.join(found)}" if found else ", ".join(tried)

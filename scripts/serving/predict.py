@@ -41,6 +41,8 @@ def predict_rebuilt(
     environment: Rebuilt,
     log: Path | None = None,
     directory: Path | None = None,
+    *,
+    offline: bool = False,
 ) -> Figures:
     """Write the answer of the environment's own mlflow to `part`, and return what the command cost.
 
@@ -52,10 +54,13 @@ def predict_rebuilt(
         Where it is noted what the prediction uses.
     directory : Path, optional
         Where it runs; by default here.
+    offline : bool
+        Whether it runs without network; `can_be_offline` tells whether it can.
     """
     command = _command(environment.program("mlflow"), str(model), payload.absolute(), part.absolute(), "local")
     variables = environment.variables(os.environ)
-    return _predict(command, watched(variables, log, model) if log else variables, str(model), part, directory)
+    variables = watched(variables, log, model) if log else variables
+    return _predict(command, variables, str(model), part, directory, offline=offline)
 
 
 def predict_strict(model_uri: str, payload: Path, part: Path, manager: str) -> Figures:
@@ -118,11 +123,17 @@ def _command(mlflow: str, model_uri: str, payload: Path, part: Path, manager: st
 
 
 def _predict(
-    command: Sequence[str], variables: Mapping[str, str], model_uri: str, part: Path, directory: Path | None = None
+    command: Sequence[str],
+    variables: Mapping[str, str],
+    model_uri: str,
+    part: Path,
+    directory: Path | None = None,
+    *,
+    offline: bool = False,
 ) -> Figures:
     part.unlink(missing_ok=True)
     start = time.perf_counter()
-    code, said, memory = _run(command, variables, directory)
+    code, said, memory = _run(command, variables, directory, offline=offline)
     seconds = time.perf_counter() - start
     if code or not part.is_file():
         raise _failure(code, said, model_uri)
@@ -141,10 +152,13 @@ def _variables(environment: Mapping[str, str], programs: Path, manager: str) -> 
     return {**kept, "PATH": os.pathsep.join([str(programs), kept["PATH"], *homes])}
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str], directory: Path | None) -> tuple[int, list[str], int]:
+def _run(
+    command: Sequence[str], environment: Mapping[str, str], directory: Path | None, *, offline: bool
+) -> tuple[int, list[str], int]:
     """Run a command; pass on what it says to stderr, and return its exit code, its last lines and its peak memory."""
     said: deque[str] = deque(maxlen=KEPT_LINES)
-    with leashed(command, dict(environment), subprocess.PIPE, subprocess.STDOUT, directory) as process:
+    streams = (subprocess.PIPE, subprocess.STDOUT)
+    with leashed(command, dict(environment), *streams, directory, offline=offline) as process:
         for line in io.TextIOWrapper(process.stdout or io.BytesIO(), errors="replace"):
             said.append(line)
             print(line, end="", file=sys.stderr, flush=True)

@@ -149,6 +149,17 @@ def test_other_routes_are_told_when_the_direct_call_raises(tmp_path: Path) -> No
     assert found["in-process"]["status"] == "agrees"
 
 
+def test_verdict_is_no_when_calls_wait_for_each_other_for_ever(tmp_path: Path) -> None:
+    load = "import threading\n        self.lock, self.owner = threading.Lock(), threading.get_ident()"
+    forward = "import threading\n        if threading.get_ident() != self.owner:\n            self.lock.acquire()\n"
+    forward += "        return input_obj"
+    done = verify(packaged(tmp_path, forward, load), tmp_path, "--again", "--time-limit", "5")
+    assert done.returncode == 1
+    assert said(tmp_path, "verification.failed.json")["concurrent"]["trials"][0]["fault"].startswith(
+        "predict again: it took longer than 5 s"
+    )
+
+
 def test_answers_may_change_when_the_model_declares_it(tmp_path: Path) -> None:
     counting = "self.calls = getattr(self, 'calls', 0) + 1\n        return input_obj * np.float32(self.calls)"
     author = write(tmp_path, "tensor_to_tensor", _get_input="return tensor", _forward=counting)
@@ -183,3 +194,10 @@ def test_verify_asks_for_the_payload_when_the_model_is_to_predict(
     done = Model(package_of("tensor_to_tensor").author, tmp_path).run("verify.py", *words, "--again")
     assert done.returncode == 2
     assert "--json-payload-file: not given" in done.stderr
+
+
+def test_verify_refuses_a_package_that_is_none(package_of: Callable[[str], Model], tmp_path: Path) -> None:
+    author = package_of("tensor_to_tensor").author
+    done = verify(author, tmp_path, "--package", str(tmp_path))
+    assert done.returncode == 2
+    assert f"--package: no such file: got {tmp_path}/model_spec.py" in done.stderr

@@ -51,6 +51,10 @@ def test_model_is_packaged_and_predicts_when_mlflow_is_old(
     assert done.returncode == 0
     expected = MODELS[archetype].predictions
     assert expected is None or json.loads(done.stdout)["predictions"] == expected
+    answer = tmp_path / "answer.json"
+    answer.write_text(done.stdout)
+    words += ["--predict-output", answer, "--test-output", answer, "--again", "--package", author.root]
+    assert run(python, tmp_path, SCRIPTS / "verify.py", *words).returncode == 0
     assert not list(tmp_path.rglob("mlruns"))
 
 

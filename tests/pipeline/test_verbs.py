@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import verbs
+from pipeline.packages import Package
 
-from .cheap_package import AUTHORED, SETTINGS, make_packages, snapshot, write_package
+from .cheap_package import AUTHORED, SETTINGS, build_cheaply, make_packages, snapshot, write_package
 from .workshop import REPOSITORY, without_privileges
 
 STEPS = ["scaffold", "compile-reqs", "sync-env", "download-data"]
@@ -372,3 +373,10 @@ def test_invoke_keeps_the_bytecode_of_the_pipeline(models: Path, tmp_path: Path)
     call = [sys.executable, "-m", "invoke", "status", "--quiet", "--model", "cheap", "--models-dir", str(models)]
     assert subprocess.run(call, cwd=REPOSITORY, env=environment, timeout=60, check=False).returncode == 0
     assert list((tmp_path / "bytecode").rglob("walk.*.pyc"))
+
+
+def test_verify_runs_when_data_changed_that_only_the_code_called_directly_can_read(models: Path, root: Path) -> None:
+    (root / "model_data" / "beside.txt").write_text("not an artifact")
+    python = models / "environment" / "bin" / "python"
+    result = build_cheaply(Package("cheap", models), python)
+    assert [outcome.step for outcome in result.outcomes if outcome.action == "ran"] == ["package", "verify"]

@@ -15,11 +15,13 @@ import pytest
 import serve_predict as command
 
 from model_side.errors import UsageError
+from serving.leash import can_be_offline
 from serving.predict import author_part, require_manager
 from serving.rebuilt import cache_directory
 
 SMALL = ["mlflow-skinny", "numpy", "pandas"]
 CODE = '''
+import socket
 import sys
 from importlib.metadata import distributions
 
@@ -36,6 +38,8 @@ class Echo(PythonModel):
         print("the model's own words, from", sys.prefix, *installed)
         if model_input["uri"].iloc[0] == "here":
             open("beside_the_package.txt").close()
+        if model_input["uri"].iloc[0] == "there":
+            socket.create_connection(("192.0.2.1", 9), timeout=5)
         if model_input["uri"].iloc[0] == "bad":
             raise ValueError("cannot open it")
         return np.full((len(model_input), 2), 0.5, "float32")
@@ -173,15 +177,22 @@ def test_server_answers_the_same_and_the_report_is_reproducible_but_for_its_figu
     assert facts_and_figures(report)[0] == first
 
 
+NOT_PORTABLE = {
+    "here": ["No such file or directory: 'beside_the_package.txt'"],
+    "there": ["Network is unreachable", "It asked for 192.0.2.1."] if can_be_offline() else ["timed out"],
+}
+
+
 @pytest.mark.e2e
-def test_model_is_refused_when_its_example_needs_what_lies_beside_the_package(
-    save_model: Callable[..., Path], tmp_path: Path
+@pytest.mark.parametrize(("uri", "words"), NOT_PORTABLE.items())
+def test_model_is_refused_when_its_example_needs_what_lies_beside_the_package_or_far_away(
+    save_model: Callable[..., Path], tmp_path: Path, uri: str, words: list[str]
 ) -> None:
     import pandas as pd
 
     (tmp_path / "beside_the_package.txt").write_text("x", encoding="utf-8")
-    bound = saved(save_model, "bound", input_example=pd.DataFrame({"uri": ["here"]}))
-    done = serve(bound, tmp_path, "here")
+    bound = saved(save_model, f"bound_{uri}", input_example=pd.DataFrame({"uri": [uri]}))
+    done = serve(bound, tmp_path, uri)
     assert done.returncode == 1
-    assert "No such file or directory: 'beside_the_package.txt'" in done.stderr
+    assert all(each in done.stderr for each in words)
     assert "It ran on a read-only copy of the model, in an empty directory" in done.stderr

@@ -17,7 +17,7 @@ from model_side.errors import StepError, UsageError
 from model_side.model_files import read_model
 from model_side.negatives import Negative
 from serving.answering import listener, require_environment
-from serving.leash import leashed
+from serving.leash import can_be_offline, leashed
 from serving.rebuilt import Rebuilt, rebuilt_environment
 from serving.rest import Request, ask, require_equal, rest_route, status_of
 from serving.server import Server, serving
@@ -72,6 +72,27 @@ def test_whole_group_ends_when_the_other_end_of_the_leash_is_closed() -> None:
 def test_leash_passes_on_how_the_command_ended() -> None:
     with started("raise SystemExit(3)") as process:
         assert process.wait() == 3
+
+
+LOOPBACK = """
+import socket
+with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+    print("loopback")
+try:
+    socket.create_connection(("192.0.2.1", 9), timeout=5)
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+@pytest.mark.skipif(not can_be_offline(), reason="this system has no namespaces for users")
+def test_command_has_no_network_but_its_loopback_when_it_is_offline() -> None:
+    command = [sys.executable, "-c", LOOPBACK]
+    streams = (subprocess.PIPE, subprocess.STDOUT)
+    with leashed(command, dict(os.environ), *streams, offline=True) as process:
+        assert process.stdout
+        assert process.stdout.read().decode().split("\n") == ["loopback", "Network is unreachable", ""]
+    assert process.returncode == 0
 
 
 @pytest.fixture(scope="module")

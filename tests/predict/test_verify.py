@@ -110,7 +110,12 @@ UNKNOWN = dict.fromkeys(("hermetic", "portable", "repeatable", "concurrent"), "n
     ("settings", "report", "trials", "expected"),
     [
         ({}, {}, {}, {}),
-        ({}, {"used_from_outside": USED, "portable": "passed"}, {}, {"hermetic": "failed", "portable": "passed"}),
+        (
+            {},
+            {"used_from_outside": USED, "portable": "passed", "without_network": True},
+            {},
+            {"hermetic": "failed", "portable": "passed"},
+        ),
         ({"network": True}, {"used_from_outside": USED}, {}, {"hermetic": "passed"}),
         ({}, {"used_from_outside": {**USED, "network": []}}, {}, {"hermetic": "passed"}),
         (
