@@ -13,14 +13,16 @@ Exit codes: 0 packaged, 1 the model failed, 2 the request or the package is not 
 
 from __future__ import annotations
 
+import os
 import sys
 
-sys.path.append(sys.path.pop(0))  # a file beside this one must not hide a module of the standard library
+# Last: a file beside this one must not hide a standard module. With PYTHONSAFEPATH this directory is not there at all.
+sys.path.append(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+sys.path.sort(key=sys.path[-1].__eq__)
 
 import argparse
 import json
 import logging
-import os
 import shutil
 import signal
 import tempfile
@@ -32,8 +34,11 @@ from model_side.errors import ModelSideError, UsageError, run_main
 from model_side.flags import DTYPES, PARAM_TYPES, SERIALIZATIONS, read_flags
 from model_side.model_files import disable_tracing, quiet_mlflow
 from model_side.text_files import require_file
+from model_side.work_directory import make_work_directory
 
 PACKAGE = Path(__file__).resolve().parent
+_LAST_EPOCH = 253402300799  # the end of year 9999
+_LONGEST = 1e6  # seconds
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,14 +46,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever asks it to end gets a tidy end
     flags = read_flags(args)
-    target: Path = args.out_dir.absolute()
+    _require_epoch()
+    target: Path = args.out_dir.resolve()  # where a link leads: the link itself stays
     _refuse_other_content(target)
     if args.json_payload_filepath:
         require_file(args.json_payload_filepath, "--json-payload-filepath")
     target.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in target.parent.glob(f".{target.name}.part-*"):
-        shutil.rmtree(leftover)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.part-", dir=target.parent))
+    work = make_work_directory(target)
     try:
         facts = _package(flags, args, work, target)
     except ModelSideError as error:
@@ -78,7 +82,7 @@ def _package(flags: Any, args: argparse.Namespace, work: Path, target: Path) -> 
     code = (PACKAGE / "model_code", PACKAGE / "model_spec.py", staged / "code")
     common: dict[str, Any] = {"code": code, "seconds": args.time_limit}
     if args.dry_run:
-        run_in_child(dry_run, PACKAGE, flags, subject="dry run", directory=PACKAGE, **common)
+        run_in_child(dry_run, PACKAGE, flags, work, subject="dry run", directory=PACKAGE, **common)
         return {"model": target.name}
     artifacts = run_in_child(save_model, PACKAGE, flags, work, staged, subject="save", directory=PACKAGE, **common)
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != PACKAGE]
@@ -102,6 +106,20 @@ def _refuse_other_content(target: Path) -> None:
     if target.exists():
         advice = "Give another --out-dir, or move it away."
         raise UsageError(str(target), "it is there and is no MLflow Model", advice=advice)
+
+
+def _require_epoch() -> None:
+    """Check SOURCE_DATE_EPOCH before numpy stumbles over it."""
+    text = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if text and not (text.isdecimal() and int(text) <= _LAST_EPOCH):
+        expected = f"seconds since 1970, from 0 to {_LAST_EPOCH}"
+        raise UsageError("SOURCE_DATE_EPOCH", "not a time", expected=expected, got=repr(text))
+
+
+def _seconds(text: str) -> float:
+    if not 0 < float(text) <= _LONGEST:
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, at most {_LONGEST:g}, got {text}")
+    return float(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -130,7 +148,9 @@ def _parser() -> argparse.ArgumentParser:
         default=PACKAGE / "mlflow_model_artifacts",
         help="where the MLflow Model goes (default: mlflow_model_artifacts beside this file)",
     )
-    add("--time-limit", type=float, default=3600.0, metavar="SECONDS", help="for each process (default: %(default)g)")
+    add(
+        "--time-limit", type=_seconds, default=3600.0, metavar="SECONDS", help="for each process (default: %(default)g)"
+    )
     add("--dry-run", action="store_true", help="check all that can be checked before saving, and save nothing")
     add("--json", action="store_true", help="print one JSON document on stdout")
     return parser

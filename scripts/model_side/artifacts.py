@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mlflow.models import Model
 
+from .errors import StepError
 from .file_entry import FileEntry, file_entry
 from .share import reflink
 
@@ -52,6 +53,11 @@ def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *
     -------
     mapping of str to FileEntry
         What was placed, by its path in the model.
+
+    Raises
+    ------
+    StepError
+        If a file cannot be read or written.
     """
     entry = Model.load(str(model / "MLmodel"))
     saved = entry.flavors["python_function"].get("artifacts") or {}
@@ -59,8 +65,11 @@ def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *
     for name, source in artifacts.items():
         target = model / saved[name]["path"]
         saved[name]["uri"] = os.path.relpath(source, package)
-        for origin, place in _files(source, target):
-            placed[place.relative_to(model).as_posix()] = _place(origin, place, link=link)
+        try:
+            for origin, place in _files(source, target):
+                placed[place.relative_to(model).as_posix()] = _place(origin, place, link=link)
+        except OSError as error:
+            raise StepError(f'artifact "{name}"', "it cannot be copied", got=str(error), advice="Mend it.") from error
     if placed:
         entry.model_size_bytes = (entry.model_size_bytes or 0) + sum(each.size for each in placed.values())
         entry.save(str(model / "MLmodel"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
+import numpy as np
 
 from .answers import Arrays
 from .contract import Tolerance, as_array, compare, form_of, hold_output
@@ -19,6 +20,8 @@ from .model_files import ModelFiles, read_model
 from .parsing import parse_payload
 from .payloads import check_payload, read_payload, rows_to_match
 from .spec import read_spec
+
+_RAISE = "Let it raise where the output is wrong."
 
 
 def prove(staged: Path) -> str:
@@ -92,4 +95,6 @@ def run_checks(package: Path, flags: Flags, staged: Path) -> None:
     spec = read_spec(package, flags)
     if spec.checks is not None:
         output = read_output(staged.with_name(GOLDEN) if spec.output_files else staged / GOLDEN)
-        spec.checks(spec.example.data, dict(spec.example.params), output)
+        verdict = spec.checks(spec.example.data, dict(spec.example.params), output)
+        if verdict is not None and not (isinstance(verdict, bool | np.bool_) and verdict):
+            raise StepError("CHECKS", "it returned a verdict", expected="None", got=repr(verdict), advice=_RAISE)
