@@ -32,6 +32,7 @@ from typing import Any
 
 from model_side.errors import ModelSideError, UsageError, run_main
 from model_side.flags import DTYPES, PARAM_TYPES, SERIALIZATIONS, read_flags
+from model_side.hashing import Hashing
 from model_side.model_files import disable_tracing, quiet_mlflow
 from model_side.text_files import require_file
 from model_side.work_directory import make_work_directory
@@ -52,21 +53,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.json_payload_filepath:
         require_file(args.json_payload_filepath, "--json-payload-filepath")
     target.parent.mkdir(parents=True, exist_ok=True)
+    hashing = Hashing(() if args.dry_run else (PACKAGE / "model_data", *flags.artifacts.values()))
     work = make_work_directory(target)
     try:
-        facts = _package(flags, args, work, target)
+        facts = _package(flags, args, work, target, hashing)
     except ModelSideError as error:
         # The author's own files, not the copies that are gone in a moment.
         error.author_traceback = error.author_traceback.replace(f"{work / target.name / 'code'}/", f"{PACKAGE}/")
         raise
     finally:
+        hashing.end()
         shutil.rmtree(work, ignore_errors=True)
     if args.json:
         print(json.dumps({"ok": True, "dry_run": args.dry_run, **facts}, indent=1))
     return 0
 
 
-def _package(flags: Any, args: argparse.Namespace, work: Path, target: Path) -> dict[str, str]:
+def _package(flags: Any, args: argparse.Namespace, work: Path, target: Path, hashing: Hashing) -> dict[str, str]:
     """Save, prove and publish: each in a process of its own, so that the author's code meets a fresh one each time."""
     quiet_mlflow()
     disable_tracing()
@@ -93,7 +96,7 @@ def _package(flags: Any, args: argparse.Namespace, work: Path, target: Path) -> 
             payload = args.json_payload_filepath.absolute()
             output = run_in_child(prove_payload, staged, payload, subject="forward pass", directory=here, **common)
         run_in_child(run_checks, PACKAGE, flags, staged, subject="CHECKS", directory=PACKAGE, **common)
-    digest = seal(staged, PACKAGE, artifacts)
+    digest = seal(staged, PACKAGE, hashing.entries(artifacts))
     publish_directory(staged, target)
     print(f"{target.name}: packaged; the forward pass gives {output}; {digest}", file=sys.stderr)
     return {"model": target.name, "digest": digest, "output": output}

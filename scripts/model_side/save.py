@@ -19,8 +19,8 @@ from mlflow.models import Model
 from .artifacts import place_artifacts, stand_ins
 from .errors import StepError, UsageError
 from .example_payload import check_example, nulls_for_nan
-from .file_entry import FileEntry
 from .flags import Flags
+from .hashing import Identity
 from .manifest import NO_ID
 from .model_class import load_model_class
 from .requirements import read_requirements
@@ -72,7 +72,7 @@ def dry_run(package: Path, flags: Flags, work: Path) -> None:
     check_package(package, flags, work)
 
 
-def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> dict[str, FileEntry]:
+def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> dict[str, Identity]:
     """Save the model that `package` declares to `staged`, which must not exist.
 
     The same sources give the same bytes: the model's time comes from SOURCE_DATE_EPOCH (else 1970-01-01), its identity
@@ -88,8 +88,8 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> dict[st
 
     Returns
     -------
-    mapping of str to FileEntry
-        The artifacts' files, hashed while they were written.
+    mapping of str to Identity
+        What each artifact's file was when it was placed, by its path in the model.
 
     Raises
     ------
