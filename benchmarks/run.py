@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import large_weights
 import no_op
 from measuring import REPOSITORY, Figure
 
@@ -18,6 +19,7 @@ RESULTS, PAGE = REPOSITORY / "benchmarks" / "results.json", REPOSITORY / "docs" 
 # Each section: its name, what it is about, what measures it.
 SECTIONS = {
     "no-op": ("Nothing to do", no_op.measure),
+    "packaging": ("Packaging large weights", large_weights.measure),
 }
 ABOUT = """\
 # Benchmarks

@@ -13,14 +13,16 @@ Exit codes: 0 packaged, 1 the model failed, 2 the request or the package is not 
 
 from __future__ import annotations
 
+import os
 import sys
 
-sys.path.append(sys.path.pop(0))  # a file beside this one must not hide a module of the standard library
+# Last: a file beside this one must not hide a standard module. With PYTHONSAFEPATH this directory is not there at all.
+sys.path.append(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+sys.path.sort(key=sys.path[-1].__eq__)
 
 import argparse
 import json
 import logging
-import os
 import shutil
 import signal
 import tempfile
@@ -30,10 +32,14 @@ from typing import Any
 
 from model_side.errors import ModelSideError, UsageError, run_main
 from model_side.flags import DTYPES, PARAM_TYPES, SERIALIZATIONS, read_flags
+from model_side.hashing import Hashing
 from model_side.model_files import disable_tracing, quiet_mlflow
 from model_side.text_files import require_file
+from model_side.work_directory import make_work_directory
 
 PACKAGE = Path(__file__).resolve().parent
+_LAST_EPOCH = 253402300799  # the end of year 9999
+_LONGEST = 1e6  # seconds
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,28 +47,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever asks it to end gets a tidy end
     flags = read_flags(args)
-    target: Path = args.out_dir.absolute()
+    _require_epoch()
+    target: Path = args.out_dir.resolve()  # where a link leads: the link itself stays
     _refuse_other_content(target)
     if args.json_payload_filepath:
         require_file(args.json_payload_filepath, "--json-payload-filepath")
     target.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in target.parent.glob(f".{target.name}.part-*"):
-        shutil.rmtree(leftover)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.part-", dir=target.parent))
+    hashing = Hashing(() if args.dry_run else (PACKAGE / "model_data", *flags.artifacts.values()))
+    work = make_work_directory(target)
     try:
-        facts = _package(flags, args, work, target)
+        facts = _package(flags, args, work, target, hashing)
     except ModelSideError as error:
         # The author's own files, not the copies that are gone in a moment.
         error.author_traceback = error.author_traceback.replace(f"{work / target.name / 'code'}/", f"{PACKAGE}/")
         raise
     finally:
+        hashing.end()
         shutil.rmtree(work, ignore_errors=True)
     if args.json:
         print(json.dumps({"ok": True, "dry_run": args.dry_run, **facts}, indent=1))
     return 0
 
 
-def _package(flags: Any, args: argparse.Namespace, work: Path, target: Path) -> dict[str, str]:
+def _package(flags: Any, args: argparse.Namespace, work: Path, target: Path, hashing: Hashing) -> dict[str, str]:
     """Save, prove and publish: each in a process of its own, so that the author's code meets a fresh one each time."""
     quiet_mlflow()
     disable_tracing()
@@ -78,7 +85,7 @@ def _package(flags: Any, args: argparse.Namespace, work: Path, target: Path) -> 
     code = (PACKAGE / "model_code", PACKAGE / "model_spec.py", staged / "code")
     common: dict[str, Any] = {"code": code, "seconds": args.time_limit}
     if args.dry_run:
-        run_in_child(dry_run, PACKAGE, flags, subject="dry run", directory=PACKAGE, **common)
+        run_in_child(dry_run, PACKAGE, flags, work, subject="dry run", directory=PACKAGE, **common)
         return {"model": target.name}
     artifacts = run_in_child(save_model, PACKAGE, flags, work, staged, subject="save", directory=PACKAGE, **common)
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != PACKAGE]
@@ -89,7 +96,7 @@ def _package(flags: Any, args: argparse.Namespace, work: Path, target: Path) -> 
             payload = args.json_payload_filepath.absolute()
             output = run_in_child(prove_payload, staged, payload, subject="forward pass", directory=here, **common)
         run_in_child(run_checks, PACKAGE, flags, staged, subject="CHECKS", directory=PACKAGE, **common)
-    digest = seal(staged, PACKAGE, artifacts)
+    digest = seal(staged, PACKAGE, hashing.entries(artifacts))
     publish_directory(staged, target)
     print(f"{target.name}: packaged; the forward pass gives {output}; {digest}", file=sys.stderr)
     return {"model": target.name, "digest": digest, "output": output}
@@ -102,6 +109,20 @@ def _refuse_other_content(target: Path) -> None:
     if target.exists():
         advice = "Give another --out-dir, or move it away."
         raise UsageError(str(target), "it is there and is no MLflow Model", advice=advice)
+
+
+def _require_epoch() -> None:
+    """Check SOURCE_DATE_EPOCH before numpy stumbles over it."""
+    text = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if text and not (text.isdecimal() and int(text) <= _LAST_EPOCH):
+        expected = f"seconds since 1970, from 0 to {_LAST_EPOCH}"
+        raise UsageError("SOURCE_DATE_EPOCH", "not a time", expected=expected, got=repr(text))
+
+
+def _seconds(text: str) -> float:
+    if not 0 < float(text) <= _LONGEST:
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, at most {_LONGEST:g}, got {text}")
+    return float(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -130,7 +151,9 @@ def _parser() -> argparse.ArgumentParser:
         default=PACKAGE / "mlflow_model_artifacts",
         help="where the MLflow Model goes (default: mlflow_model_artifacts beside this file)",
     )
-    add("--time-limit", type=float, default=3600.0, metavar="SECONDS", help="for each process (default: %(default)g)")
+    add(
+        "--time-limit", type=_seconds, default=3600.0, metavar="SECONDS", help="for each process (default: %(default)g)"
+    )
     add("--dry-run", action="store_true", help="check all that can be checked before saving, and save nothing")
     add("--json", action="store_true", help="print one JSON document on stdout")
     return parser

@@ -1,23 +1,20 @@
-"""Put artifacts into a saved model: their bytes shared where the file system can, else copied once, hashed on the way.
+"""Put artifacts into a saved model: their bytes shared where the file system can, else copied once.
 
 MLflow is given empty stand-ins, and the files follow. Import it in the model environment only.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mlflow.models import Model
 
-from .file_entry import FileEntry, file_entry
+from .errors import StepError
+from .hashing import Identity, identity
 from .share import reflink
-
-CHUNK = 8 << 20
 
 
 def stand_ins(artifacts: Mapping[str, Path], directory: Path) -> dict[str, str]:
@@ -34,7 +31,7 @@ def stand_ins(artifacts: Mapping[str, Path], directory: Path) -> dict[str, str]:
     return made
 
 
-def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *, link: bool) -> dict[str, FileEntry]:
+def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *, link: bool) -> dict[str, Identity]:
     """Put the artifacts where MLflow put their stand-ins, and correct what MLmodel says of them.
 
     Parameters
@@ -50,17 +47,25 @@ def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *
 
     Returns
     -------
-    mapping of str to FileEntry
-        What was placed, by its path in the model.
+    mapping of str to Identity
+        What each file was when it was placed, by its path in the model.
+
+    Raises
+    ------
+    StepError
+        If a file cannot be read or written.
     """
     entry = Model.load(str(model / "MLmodel"))
     saved = entry.flavors["python_function"].get("artifacts") or {}
-    placed: dict[str, FileEntry] = {}
+    placed: dict[str, Identity] = {}
     for name, source in artifacts.items():
         target = model / saved[name]["path"]
         saved[name]["uri"] = os.path.relpath(source, package)
-        for origin, place in _files(source, target):
-            placed[place.relative_to(model).as_posix()] = _place(origin, place, link=link)
+        try:
+            for origin, place in _files(source, target):
+                placed[place.relative_to(model).as_posix()] = _place(origin, place, link=link)
+        except OSError as error:
+            raise StepError(f'artifact "{name}"', "it cannot be copied", got=str(error), advice="Mend it.") from error
     if placed:
         entry.model_size_bytes = (entry.model_size_bytes or 0) + sum(each.size for each in placed.values())
         entry.save(str(model / "MLmodel"))
@@ -79,29 +84,21 @@ def _files(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:
         yield from ((Path(top, name), place / name) for name in sorted(names))
 
 
-def _place(source: Path, target: Path, *, link: bool) -> FileEntry:
+def _place(source: Path, target: Path, *, link: bool) -> Identity:
     target.unlink(missing_ok=True)
-    if reflink(source, target):
-        return file_entry(target)
-    if link:
-        try:
-            os.link(source.resolve(), target)
-            return file_entry(target)
-        except OSError:  # another file system, or one without links
-            target.unlink(missing_ok=True)
-    return _copy(source, target)
+    before = identity(source)
+    if not reflink(source, target) and not (link and _link(source, target)):
+        shutil.copyfile(source, target)  # in the kernel, where it can
+        shutil.copymode(source, target)
+        if identity(source) != before:
+            raise StepError(str(source), "it changed while it was copied", advice="Package again when it is whole.")
+    return identity(source)
 
 
-def _copy(source: Path, target: Path) -> FileEntry:
-    """Copy a file; one thread hashes a piece while another writes it."""
-    digest, size = hashlib.sha256(), 0
-    with ThreadPoolExecutor(1) as hasher, source.open("rb", buffering=0) as origin, target.open("xb", 0) as copy:
-        while chunk := origin.read(CHUNK):
-            hashed = hasher.submit(digest.update, chunk)
-            view = memoryview(chunk)
-            while view:
-                view = view[copy.write(view) :]
-            hashed.result()
-            size += len(chunk)
-    shutil.copymode(source, target)
-    return FileEntry(size, digest.hexdigest())
+def _link(source: Path, target: Path) -> bool:
+    try:
+        os.link(source.resolve(), target)
+    except OSError:  # another file system, or one without links
+        target.unlink(missing_ok=True)
+        return False
+    return True

@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-from .examples import Example
+from .examples import URI_COLUMN, Example
 from .flags import Flags
 
 DATA = "model_data"
@@ -26,12 +27,15 @@ def carry(
     carried = dict(artifacts)
     from_flag = flags.example_uri is not None
     uris = []
-    for uri in example.data["input_uri"]:
+    for uri in example.data[URI_COLUMN]:
+        where = "--example-uri" if from_flag else "INPUT_EXAMPLE"
+        if not isinstance(uri, str):
+            problems.append(f"{where}: expected a path or URI in the column {URI_COLUMN}, got {uri!r}")
+            continue
         if "://" in uri and not uri.startswith("file://"):
             uris.append(uri)
             continue
-        path = package / uri.removeprefix("file://")
-        where = "--example-uri" if from_flag else "INPUT_EXAMPLE"
+        path = package / (unquote(urlsplit(uri).path) if uri.startswith("file://") else uri)
         if not path.is_file():
             problems.append(f"{where}: no such file: {uri}")
         elif not from_flag and not is_data(os.path.relpath(path, package)):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import ModelSideError, StepError
-from .tracebacks import author_traceback
+from .tracebacks import author_traceback, is_authors, said
 
 Answer = TypeVar("Answer")
 _GRACE = 5.0  # seconds for a process to end after its answer
@@ -130,23 +129,18 @@ class _Child:
 
     def __call__(self) -> None:
         os.setsid()
-        sys.stdout.flush()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # as where a model is served: its own processes inherit it
+        print(end="", flush=True)
         os.dup2(2, 1)
         os.chdir(self._directory)
         try:
             self._answer.send((self._work(*self._arguments), None))
         except ModelSideError as error:
             self._answer.send((None, error))
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:  # the author's code may raise anything, SystemExit included
             self._answer.send((None, self._failure(error)))
 
     def _failure(self, error: BaseException) -> StepError:
-        fault = f"it raised {type(error).__name__}: {error}"
-        return StepError(
-            self._subject,
-            fault,
-            advice="The traceback above starts in your code.",
-            author_traceback=author_traceback(error, self._code),
-        )
+        advice = "The traceback above starts in your code." if is_authors(error, self._code) else ""
+        shown = author_traceback(error, self._code)
+        return StepError(self._subject, f"it raised {said(error)}", advice=advice, author_traceback=shown)

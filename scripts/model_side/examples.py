@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 URI_COLUMN = "input_uri"
@@ -47,7 +48,14 @@ def read_example(flag: str | None, declared: Any, problems: list[str]) -> Exampl
     if not isinstance(params, dict):
         problems.append(f"INPUT_EXAMPLE: expected params in a dict, got a {type(params).__name__}")
         return None
-    if isinstance(data, pd.DataFrame) and data.empty:
+    if not _has_rows(data):
         problems.append("INPUT_EXAMPLE: it has no rows")
         return None
     return Example(data, params)
+
+
+def _has_rows(data: Any) -> bool:
+    """Tell whether an example holds anything: a prediction of nothing proves nothing."""
+    if isinstance(data, Mapping):
+        return bool(data) and all(map(_has_rows, data.values()))
+    return not hasattr(data, "__len__") or bool(np.size(data) if isinstance(data, np.ndarray) else len(data))

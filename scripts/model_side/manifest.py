@@ -32,7 +32,7 @@ def seal(model: Path, package: Path, known: Mapping[str, FileEntry] | None = Non
     package : Path
         What it was made from.
     known : mapping of str to FileEntry, optional
-        Files that were hashed when they were written.
+        Files that were hashed already.
 
     Returns
     -------

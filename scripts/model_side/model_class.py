@@ -5,16 +5,19 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import sys
 import textwrap
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
+from typing import get_origin, get_type_hints
 
 import mlflow.pyfunc
+from mlflow.types.type_hints import TypeFromExample
 
 from .errors import StepError, UsageError
 from .spec import describe
-from .tracebacks import author_traceback
+from .tracebacks import author_traceback, said
 
 
 def load_model_class(name: str, package: Path) -> type[mlflow.pyfunc.PythonModel]:
@@ -28,8 +31,9 @@ def load_model_class(name: str, package: Path) -> type[mlflow.pyfunc.PythonModel
         If importing the author's code raises.
     """
     module_name, colon, class_name = name.partition(":")
-    if not colon or not class_name:
-        raise UsageError("--model-class", "wrong form", expected="module:Class", got=repr(name))
+    if not colon or not all(part.isidentifier() for part in [*module_name.split("."), class_name]):
+        expected = "module:Class, such as model_code.mine:Mine"
+        raise UsageError("--model-class", "wrong form", expected=expected, got=repr(name))
     module = _import(module_name, package)
     found = getattr(module, class_name, None)
     if found is None:
@@ -39,8 +43,11 @@ def load_model_class(name: str, package: Path) -> type[mlflow.pyfunc.PythonModel
         raise UsageError(f"{module_name}:{class_name}", "no such class in that module", advice=advice)
     if not (inspect.isclass(found) and issubclass(found, mlflow.pyfunc.PythonModel)):
         raise UsageError(name, "not a model", expected="a subclass of mlflow.pyfunc.PythonModel", got=describe(found))
+    _refuse_left_behind(found, package)
     _refuse_unwritten(found, package)
     _refuse_unloadable(found, package)
+    _refuse_unmakable(found)
+    _refuse_overriding_hint(found)
     return found
 
 
@@ -53,15 +60,34 @@ def _import(name: str, package: Path) -> ModuleType:
             raise UsageError(
                 "--model-class", f"no module {error.name}", expected=f"the file {where}", advice="Check MODEL_CLASS."
             ) from error
-        advice = f"If {error.name} is a package, add it to requirements.in."
-        raise _raised(name, error, package, advice) from error
+        raise _raised(name, error, package, _missing_advice(error.name or "", package)) from error
     except Exception as error:  # the author's code may raise anything
         raise _raised(name, error, package, "The traceback above starts in your code.") from error
 
 
 def _raised(name: str, error: Exception, package: Path, advice: str) -> StepError:
-    fault = f"importing it raised {type(error).__name__}: {error}"
-    return StepError(name, fault, advice=advice, author_traceback=author_traceback(error, [package / "model_code"]))
+    shown = author_traceback(error, [package / "model_code"])
+    return StepError(name, f"importing it raised {said(error)}", advice=advice, author_traceback=shown)
+
+
+def _missing_advice(name: str, package: Path) -> str:
+    first = name.partition(".")[0]
+    code = package / "model_code"
+    if first == code.name:
+        return f"There is no {name.replace('.', '/')}.py: write it, or mend the import."
+    if (code / f"{first}.py").is_file() or (code / first).is_dir():
+        return f"It is in model_code/: import {code.name}.{name}, or relatively."
+    return f"If {name} is a package, add it to requirements.in."
+
+
+def _refuse_left_behind(model_class: type, package: Path) -> None:
+    """Of the package's own directory, model_code/ alone travels."""
+    path = Path(getattr(sys.modules.get(model_class.__module__), "__file__", None) or "/")
+    if path.is_relative_to(package) and not path.is_relative_to(package / "model_code"):
+        where = path.relative_to(package).as_posix()
+        raise UsageError(
+            where, "it does not travel", expected="the model's class in model_code/", advice="Move it there."
+        )
 
 
 def _refuse_unwritten(model_class: type, package: Path) -> None:
@@ -93,6 +119,34 @@ def _is_unwritten(method: object) -> bool:
 
 def _is_docstring(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _refuse_unmakable(model_class: type[mlflow.pyfunc.PythonModel]) -> None:
+    """Check that the model can be made and asked, as MLflow does it."""
+    name = model_class.__name__
+    if model_class.predict is mlflow.pyfunc.PythonModel.predict:
+        raise UsageError(name, "it has no predict", expected="predict(self, context, model_input, params=None)")
+    try:
+        inspect.signature(model_class).bind()
+    except TypeError as error:
+        advice = "Give what it needs in MODEL_CONFIG and ARTIFACTS."
+        raise UsageError(name, "it cannot be made without arguments", got=str(error), advice=advice) from error
+
+
+def _refuse_overriding_hint(model_class: type[mlflow.pyfunc.PythonModel]) -> None:
+    """MLflow takes a list hint of predict's input, or TypeFromExample, for the signature, whatever is declared."""
+    predict = inspect.unwrap(model_class.predict)
+    named = [name for name in inspect.signature(predict).parameters if name not in ("self", "context")]
+    try:
+        hint = get_type_hints(predict).get(named[0]) if named else None
+    except (NameError, TypeError, AttributeError):  # a name for type checkers only: MLflow passes over it, too
+        return
+    if list in (hint, get_origin(hint)) or hint is TypeFromExample:
+        advice = "Remove it, or write pandas.DataFrame or numpy.ndarray: MLflow would take it for MODEL_SIGNATURE."
+        subject = f"predict of {model_class.__name__}"
+        raise UsageError(
+            subject, f"the type hint of {named[0]} overrides MODEL_SIGNATURE", got=str(hint), advice=advice
+        )
 
 
 def _refuse_unloadable(model_class: type[mlflow.pyfunc.PythonModel], package: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -20,6 +21,7 @@ from .signatures import Signature, parse_signature
 
 # Before mlflow is imported: no project around the model is to be read, and nothing is sent anywhere.
 _QUIET = {"MLFLOW_UV_AUTO_DETECT": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+_HINT_ADVICE = "Add type hints to the `predict` method"
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,20 @@ def quiet_mlflow() -> None:
     """Set what mlflow must find in the environment when it is imported."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    warnings.showwarning = _without_advice(warnings.showwarning)
+
+
+def _without_advice(show: Callable[..., None]) -> Callable[..., None]:
+    """Return a `warnings.showwarning` that leaves out MLflow's advice on hints: they override a declared signature.
+
+    A filter would not do: MLflow puts one of its own before it.
+    """
+
+    def showwarning(message: Warning | str, *where: Any, **more: Any) -> None:
+        if _HINT_ADVICE not in str(message):
+            show(message, *where, **more)
+
+    return showwarning
 
 
 def disable_tracing() -> None:

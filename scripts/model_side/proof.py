@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import mlflow.pyfunc
+import numpy as np
 
 from .answers import Arrays
 from .contract import Tolerance, compare, form_of
@@ -20,6 +21,8 @@ from .spec import read_spec
 from .verification import settings_of
 
 _SUBJECT = "forward pass"
+
+_RAISE = "Let it raise where the output is wrong."
 
 
 def prove(staged: Path) -> str:
@@ -99,4 +102,6 @@ def run_checks(package: Path, flags: Flags, staged: Path) -> None:
     spec = read_spec(package, flags)
     if spec.checks is not None:
         output = read_output(staged.with_name(GOLDEN) if spec.output_files else staged / GOLDEN)
-        spec.checks(spec.example.data, dict(spec.example.params), output)
+        verdict = spec.checks(spec.example.data, dict(spec.example.params), output)
+        if verdict is not None and not (isinstance(verdict, bool | np.bool_) and verdict):
+            raise StepError("CHECKS", "it returned a verdict", expected="None", got=repr(verdict), advice=_RAISE)

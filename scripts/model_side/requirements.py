@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
@@ -17,6 +17,7 @@ _SECRET = re.compile(r"(?<=[?&])([^=&#\s]*(?:token|key|secret|password|signature
 _LOCAL = re.compile(r"^(\.{0,2}/|~|file:)|@\s*(file:|\.{0,2}/)|^[^#@;\s]+\.(whl|zip|tar\.gz)(\s|$)")
 _EDITABLE = re.compile(r"^(-e\b|--editable\b)")
 _FILES = re.compile(r"^(-r\b|--requirements?\b|-c\b|--constraints?\b)")
+_PINNED = re.compile(r"(?P<name>[\w.-]+)\s*(\[[^]]*\])?\s*(==\s*[^\s,;*]+|@\s*\S+)\s*(\\|[;#].*)?$")
 _LINKS = re.compile(r"^(-f|--find-links|-i|--index-url|--extra-index-url)[\s=]+(?!https?://)")
 
 
@@ -37,6 +38,7 @@ def read_requirements(package: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise UsageError(REQUIREMENTS, "cannot be read", expected="UTF-8 text", got=str(error)) from error
     found = [fault for number, line in enumerate(lines, 1) for fault in line_faults(line, f"line {number}")]
+    found = found or list(_pin_faults(lines))
     if found:
         raise UsageError(REQUIREMENTS, "".join(["it cannot travel:", *(f"\n  {fault}" for fault in found)]))
     return [line for line in lines if line and not line.startswith("#")]
@@ -60,6 +62,21 @@ def fits_environment(model: Path) -> bool:
 def _normal(pin: str) -> str:
     name, _, version = pin.partition("==")
     return f"{re.sub(r'[-_.]+', '-', name.partition('[')[0]).lower().strip()}=={version.strip()}"
+
+
+def _pin_faults(lines: Sequence[str]) -> Iterator[str]:
+    """Yield what no resolver wrote: another version tomorrow would be another model."""
+    names = set()
+    for number, line in enumerate(lines, 1):
+        if not line or line.startswith(("#", "-")):
+            continue
+        pinned = _PINNED.match(line)
+        if pinned is None:
+            advice = "list it in requirements.in and run `invoke compile-reqs`"
+            yield f"line {number}: it is not pinned: expected name==version, got {line}: {advice}"
+        names.add(pinned["name"].lower() if pinned else "mlflow")
+    if not names & {"mlflow", "mlflow-skinny"}:
+        yield "it does not name mlflow, which would be added with none of its own requirements pinned: list it, too"
 
 
 def line_faults(line: str, where: str) -> Iterator[str]:

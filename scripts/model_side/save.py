@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import stat
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -16,13 +18,14 @@ from mlflow.models import Model
 
 from .artifacts import place_artifacts, stand_ins
 from .errors import StepError, UsageError
-from .file_entry import FileEntry
+from .example_payload import check_example, nulls_for_nan
 from .flags import Flags
+from .hashing import Identity
 from .manifest import NO_ID
 from .model_class import load_model_class
 from .requirements import read_requirements
 from .spec import Spec, read_spec
-from .travel import LEFT_OUT, code_faults, hiding_modules, left_out, require_space
+from .travel import LEFT_OUT, code_faults, hiding_modules, left_out, require_outside, require_space
 from .uv_toml import UV_TOML, uv_toml
 
 CODE = "model_code"
@@ -34,8 +37,15 @@ set_model({name}())
 """
 
 
-def check_package(package: Path, flags: Flags) -> tuple[Spec, type[mlflow.pyfunc.PythonModel], list[str]]:
+def check_package(package: Path, flags: Flags, work: Path) -> tuple[Spec, type[mlflow.pyfunc.PythonModel], list[str]]:
     """Check all that can be checked before saving, and return the spec, the model's class and the requirements.
+
+    Parameters
+    ----------
+    package : Path
+    flags : Flags
+    work : Path
+        Where the model will be saved.
 
     Raises
     ------
@@ -50,15 +60,19 @@ def check_package(package: Path, flags: Flags) -> tuple[Spec, type[mlflow.pyfunc
     requirements = read_requirements(package)
     uv_toml(package)
     spec = read_spec(package, flags)
-    return spec, load_model_class(spec.model_class, package), requirements
+    require_outside(spec.artifacts, work)
+    model_class = load_model_class(spec.model_class, package)
+    check_example(spec, one_row=spec.metadata(model_class)["one_row"])
+    require_space(spec.artifacts.values(), work)
+    return spec, model_class, requirements
 
 
-def dry_run(package: Path, flags: Flags) -> None:
+def dry_run(package: Path, flags: Flags, work: Path) -> None:
     """Check the package and save nothing."""
-    check_package(package, flags)
+    check_package(package, flags, work)
 
 
-def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> dict[str, FileEntry]:
+def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> dict[str, Identity]:
     """Save the model that `package` declares to `staged`, which must not exist.
 
     The same sources give the same bytes: the model's time comes from SOURCE_DATE_EPOCH (else 1970-01-01), its identity
@@ -74,28 +88,23 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> dict[st
 
     Returns
     -------
-    mapping of str to FileEntry
-        The artifacts' files, hashed while they were written.
+    mapping of str to Identity
+        What each artifact's file was when it was placed, by its path in the model.
 
     Raises
     ------
     UsageError
         If the package is not as it should be.
     """
-    spec, model_class, requirements = check_package(package, flags)
+    spec, model_class, requirements = check_package(package, flags, work)
     # Old releases of MLflow load the model while they save it: in vain, and the artifacts are not there yet. The class
     # is pickled by its name, and this process ends with the save.
     model_class.load_context = _load_nothing
-    require_space(spec.artifacts.values(), work)
     tempfile.tempdir = str(work)
-    code = work / CODE
-    for name in left_out(package / CODE):
-        print(f"note: {name} stays behind: hidden files do not travel", file=sys.stderr)
-    shutil.copytree(package / CODE, code, ignore=shutil.ignore_patterns(*LEFT_OUT))
     _save(
         staged,
         python_model=_python_model(spec, model_class, work),
-        code_paths=[str(code)],
+        code_paths=[str(_copy_code(package / CODE, work / CODE))],
         artifacts=stand_ins(spec.artifacts, work / "stand-ins"),
         signature=spec.signature,
         input_example=spec.stored.for_mlflow(),
@@ -104,8 +113,10 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> dict[st
         metadata=spec.metadata(model_class),
         mlflow_model=Model(model_uuid=NO_ID, utc_time_created=_time()),
     )
-    placed = place_artifacts(staged, spec.artifacts, package, link=spec.link_artifacts)
     _make_relative(staged / "MLmodel", work)
+    nulls_for_nan(staged)
+    _refuse_paths_of(package, staged)
+    placed = place_artifacts(staged, spec.artifacts, package, link=spec.link_artifacts)
     if settings := uv_toml(package):
         (staged / UV_TOML).write_text(settings, encoding="utf-8")
     return placed
@@ -139,6 +150,29 @@ def _make_relative(mlmodel: Path, work: Path) -> None:
     """MLflow writes where the model's file was; it reads only its name."""
     text = mlmodel.read_text(encoding="utf-8")
     mlmodel.write_text(text.replace(f"{work}/", ""), encoding="utf-8")
+
+
+def _copy_code(source: Path, target: Path) -> Path:
+    """Copy the author's code; the copies are writable, so that whoever replaces the package can remove it."""
+    for name in left_out(source):
+        print(f"note: {name} stays behind: hidden files do not travel", file=sys.stderr)
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    for directory, _, _ in os.walk(target):
+        Path(directory).chmod(Path(directory).stat().st_mode | stat.S_IRWXU)
+    return target
+
+
+def _refuse_paths_of(package: Path, staged: Path) -> None:
+    """Refuse a model that knows where it was made, by its state or an entry of the spec."""
+    here = re.compile(re.escape(os.fsencode(package)) + rb"(?![\w.-])")
+    paths = staged.rglob("*") if len(package.parts) > 2 else ()  # one name alone may stand for anything
+    for path in sorted(paths):
+        if path.is_file() and here.search(path.read_bytes()):
+            advice = (
+                "Name files of the model by ARTIFACTS, files beside a module by the module's __file__ in load_context."
+            )
+            name = path.relative_to(staged).as_posix()
+            raise UsageError(name, "it would carry a path of this machine", got=str(package), advice=advice)
 
 
 def _time() -> str:

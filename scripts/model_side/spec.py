@@ -4,44 +4,37 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy as np
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
-from .carrying import DATA, carry, is_data
+from .carrying import carry
 from .errors import UsageError
-from .examples import URI_COLUMN, Example, has_uris, read_example
+from .examples import Example, has_uris, read_example
 from .flags import SERIALIZATIONS, Flags
-from .tracebacks import author_traceback
+from .spec_faults import (
+    ENTRIES,
+    artifacts_collide,
+    config_faults,
+    declared_artifact_faults,
+    example_flag_faults,
+    name_faults,
+    signature_faults,
+    tolerance_faults,
+    type_faults,
+)
+from .tracebacks import author_traceback, said
 from .travel import artifact_faults
 from .verification import VERIFICATION, settings_faults
 
 SPEC = "model_spec.py"
-_TYPES: Mapping[str, tuple[type, ...]] = {
-    "ARCHETYPE": (str,),
-    "MODEL_CLASS": (str,),
-    "MODEL_SIGNATURE": (ModelSignature,),
-    "ARTIFACTS": (dict,),
-    "MODEL_CONFIG": (dict,),
-    "TAGS": (dict,),
-    "TOLERANCE": (dict,),
-    "ALLOW_NAN": (bool,),
-    "ROWS_MATCH": (bool,),
-    "OUTPUT_FILES": (bool,),
-    "SERIALIZATION": (str,),
-    "LINK_ARTIFACTS": (bool,),
-    "VERIFICATION": (dict,),
-}
-ENTRIES = (*_TYPES, "INPUT_EXAMPLE", "CHECKS")
 
 
 @dataclass(frozen=True)
@@ -108,19 +101,22 @@ def read_spec(package: Path, flags: Flags) -> Spec:
         With every problem at once; or with the author's traceback, if model_spec.py itself raises.
     """
     entries = _run(package / SPEC)
-    problems = [*_type_problems(entries), *_name_problems(entries)]
+    problems = [*type_faults(entries), *name_faults(entries)]
     _stop_at(problems)
     entries = {**_defaults(package), **entries}
     signature = _signature(entries.get("MODEL_SIGNATURE"), flags)
     artifacts = {name: package / str(path) for name, path in entries["ARTIFACTS"].items()} | dict(flags.artifacts)
-    problems += [*_artifact_problems(entries["ARTIFACTS"], flags, artifacts), *_signature_problems(signature)]
-    problems += _example_flag_problems(signature, flags, entries["ARCHETYPE"])
+    problems += [*declared_artifact_faults(entries["ARTIFACTS"], flags, artifacts), *signature_faults(signature)]
+    problems += example_flag_faults(signature, flags, entries["ARCHETYPE"])
+    model_config = entries["MODEL_CONFIG"] if flags.model_config is None else flags.model_config
+    problems += config_faults(model_config, "MODEL_CONFIG" if flags.model_config is None else "--model-config-json")
     example = read_example(flags.example_uri, entries.get("INPUT_EXAMPLE"), problems)
     stored = example
     if example and has_uris(example):
         stored, artifacts = carry(example, artifacts, package, flags, problems)
-    problems += artifact_faults({name: path for name, path in artifacts.items() if path.exists()}, collide=_collides())
-    problems += [*_tolerance_problems(entries["TOLERANCE"]), *settings_faults(entries["VERIFICATION"])]
+    there = {name: path for name, path in artifacts.items() if path.exists()}
+    problems += artifact_faults(there, collide=artifacts_collide())
+    problems += [*tolerance_faults(entries["TOLERANCE"]), *settings_faults(entries["VERIFICATION"])]
     _stop_at(problems)
     if signature is None or example is None or stored is None:
         raise UsageError(SPEC, "incomplete")
@@ -132,9 +128,9 @@ def read_spec(package: Path, flags: Flags) -> Spec:
         example=example,
         stored=stored,
         artifacts=artifacts,
-        model_config=entries["MODEL_CONFIG"] if flags.model_config is None else flags.model_config,
+        model_config=model_config,
         tags={**{str(k): str(v) for k, v in entries["TAGS"].items()}, **flags.tags},
-        tolerance={"rtol": 1e-5, "atol": 0.0, **entries["TOLERANCE"]},
+        tolerance={"rtol": 1e-5, "atol": 0.0, **{k: float(v) for k, v in entries["TOLERANCE"].items()}},
         allow_nan=entries["ALLOW_NAN"],
         rows_match=entries["ROWS_MATCH"],
         output_files=entries["OUTPUT_FILES"],
@@ -155,10 +151,9 @@ def _run(path: Path) -> dict[str, Any]:
     try:
         found.loader.exec_module(module)
     except Exception as error:  # the author's code may raise anything
-        raise UsageError(
-            SPEC, f"it raised {type(error).__name__}: {error}", author_traceback=author_traceback(error, [path])
-        ) from error
-    return {name: value for name, value in vars(module).items() if name.isupper() and not name.startswith("_")}
+        shown = author_traceback(error, [path])
+        raise UsageError(SPEC, f"it raised {said(error)}", author_traceback=shown) from error
+    return {name: value for name, value in vars(module).items() if name.isupper() or name.upper() in ENTRIES}
 
 
 def _defaults(package: Path) -> dict[str, Any]:
@@ -179,24 +174,6 @@ def _stop_at(problems: list[str]) -> None:
         raise UsageError(SPEC, f"it cannot be packaged as declared:{lines}")
 
 
-def _type_problems(entries: Mapping[str, Any]) -> Iterator[str]:
-    for name, types in _TYPES.items():
-        if name in entries and not isinstance(entries[name], types):
-            yield f"{name}: expected a {types[0].__name__}, got a {type(entries[name]).__name__}"
-    if entries.get("SERIALIZATION", SERIALIZATIONS[0]) not in SERIALIZATIONS:
-        yield f"SERIALIZATION: expected one of {', '.join(SERIALIZATIONS)}, got {entries['SERIALIZATION']!r}"
-    if entries.get("CHECKS") is not None and not callable(entries["CHECKS"]):
-        yield f"CHECKS: expected a function or None, got a {type(entries['CHECKS']).__name__}"
-
-
-def _name_problems(entries: Mapping[str, Any]) -> Iterator[str]:
-    """Yield names that are nearly those of entries: a misspelt entry must not be passed over."""
-    for name in entries.keys() - set(ENTRIES):
-        near = get_close_matches(name, ENTRIES, 1, cutoff=0.8)
-        if near:
-            yield f"{name}: unknown entry: did you mean {near[0]}?"
-
-
 def _signature(declared: ModelSignature | None, flags: Flags) -> ModelSignature | None:
     if declared is None:
         return None
@@ -206,55 +183,15 @@ def _signature(declared: ModelSignature | None, flags: Flags) -> ModelSignature 
         dtype = np.dtype(flags.output_dtype) if flags.output_dtype else known.type
         outputs = Schema([TensorSpec(dtype, flags.output_shape or known.shape)])
     if flags.params is not None:
-        params = ParamSchema([ParamSpec(each.name, each.type, each.default, each.shape) for each in flags.params])
+        params = _params(flags)
     return ModelSignature(declared.inputs, outputs, params)
 
 
-def _signature_problems(signature: ModelSignature | None) -> Iterator[str]:
-    if signature is None:
-        yield "MODEL_SIGNATURE: not given: expected a mlflow.models.ModelSignature"
-        return
-    for side in ("inputs", "outputs"):
-        if not getattr(signature, side):
-            yield f"MODEL_SIGNATURE: it has no {side}: declare them, a model's receiver needs both"
-
-
-def _example_flag_problems(signature: ModelSignature | None, flags: Flags, archetype: str) -> Iterator[str]:
-    if flags.example_uri is None or signature is None or not signature.inputs:
-        return
-    if URI_COLUMN not in signature.inputs.input_names():
-        which = f"the archetype {archetype}" if archetype else "this model"
-        yield (
-            f'--example-uri: not for {which}: its signature takes no column "{URI_COLUMN}": '
-            "leave it out and write INPUT_EXAMPLE"
-        )
-
-
-def _artifact_problems(declared: Mapping[str, Any], flags: Flags, artifacts: Mapping[str, Path]) -> Iterator[str]:
-    for name, path in artifacts.items():
-        where = f"--artifact {name}" if name in flags.artifacts else f'ARTIFACTS["{name}"]'
-        where = "--checkpoint" if name in flags.artifacts and name == "checkpoint" else where
-        if not isinstance(name, str) or not name.isidentifier():
-            yield f"ARTIFACTS: expected names that are identifiers, got {name!r}"
-        elif name not in flags.artifacts and not is_data(str(declared[name])):
-            yield (
-                f'{where}: expected a path inside {DATA}/, got "{declared[name]}": '
-                "copy it there or declare it in model_data.toml"
-            )
-        elif not path.exists():
-            shown = declared[name] if name not in flags.artifacts else os.path.relpath(path)
-            yield f"{where}: no such file or directory: {shown}: run `invoke download-data`, or put it there"
-
-
-def _collides() -> bool:
-    """Tell whether this MLflow saves artifacts with one base name to one path: it did before 3.16."""
-    return tuple(map(int, mlflow.__version__.split(".")[:2])) < (3, 16)
-
-
-def _tolerance_problems(tolerance: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in tolerance.items():
-        if name not in ("rtol", "atol") or isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            yield f'TOLERANCE: expected "rtol" and "atol" with numbers from 0, got {name!r}: {value!r}'
+def _params(flags: Flags) -> ParamSchema:
+    try:
+        return ParamSchema([ParamSpec(each.name, each.type, each.default, each.shape) for each in flags.params or ()])
+    except MlflowException as error:
+        raise UsageError("--extra-params-spec-json", "MLflow refuses it", got=str(error)) from error
 
 
 def describe(value: object) -> str:

@@ -73,6 +73,20 @@ def hiding_modules(package: Path) -> Iterator[str]:
             yield f"{path.name}: it hides the installed module {name}: {advice}"
 
 
+def require_outside(artifacts: Mapping[str, Path], work: Path) -> None:
+    """Check that the model is not saved inside of what it is to hold.
+
+    Raises
+    ------
+    UsageError
+        If it would be.
+    """
+    for name, path in artifacts.items():
+        if work.resolve().is_relative_to(path.resolve()):
+            advice = "Give another --out-dir, or an artifact that holds less."
+            raise UsageError(f'artifact "{name}"', f"the MLflow Model would lie in it: {path}", advice=advice)
+
+
 def require_space(artifacts: Iterable[Path], directory: Path) -> None:
     """Check that the artifacts fit onto the file system of a directory.
 
@@ -91,17 +105,16 @@ def require_space(artifacts: Iterable[Path], directory: Path) -> None:
 
 
 def tree(top: Path, skipped: Iterable[str] = ()) -> Iterator[Path]:
-    """Yield the files under a path, or itself; links are followed, each directory once."""
-    if not top.is_dir():
+    """Yield the files under a path, or itself; links are followed. A directory that cannot travel is given itself."""
+    if not top.is_dir() or not _is_readable(top):
         yield top
         return
-    patterns, seen = tuple(skipped), set()
+    patterns = tuple(skipped)
     for directory, directories, files in os.walk(top, followlinks=True):
-        real = Path(directory).resolve()
-        kept = [] if real in seen else [name for name in sorted(directories) if not _matches(name, patterns)]
-        seen.add(real)
-        yield from (Path(directory, name) for name in kept if _matches(name, _SECRET))
-        directories[:] = [name for name in kept if not _matches(name, _SECRET)]
+        kept = [name for name in sorted(directories) if not _matches(name, patterns)]
+        ends = [name for name in kept if _matches(name, _SECRET) or not _is_open(Path(directory, name))]
+        yield from (Path(directory, name) for name in ends)
+        directories[:] = [name for name in kept if name not in ends]
         yield from (Path(directory, name) for name in sorted(files) if not _matches(name, patterns))
 
 
@@ -111,12 +124,30 @@ def _file_faults(path: Path, root: Path) -> Iterator[str]:
         yield f"{shown}: it must not travel: it looks like a key, a password or a history: move it away, or rename it"
     elif any("\udc80" <= letter <= "\udcff" for letter in path.name):
         yield f"{shown}: its name is not UTF-8: rename it"
-    elif path.is_symlink() and not path.exists():
+    elif _leads_back(path):
+        yield f"{shown}: a link to a directory that it lies in itself: {path.readlink()}"
+    elif path.is_symlink() and not os.path.exists(path):  # noqa: PTH110  Path.exists() raises where it may not look
         yield f"{shown}: a link to nothing: {path.readlink()}"
     elif not (path.is_file() or path.is_dir()):
         yield f"{shown}: expected a file or a directory, got a pipe, a socket or a device"
-    elif not os.access(path, os.R_OK):
+    elif not _is_readable(path):
         yield f"{shown}: it cannot be read: permission denied"
+
+
+def _is_open(directory: Path) -> bool:
+    return _is_readable(directory) and not _leads_back(directory)
+
+
+def _is_readable(path: Path) -> bool:
+    return os.access(path, os.R_OK | os.X_OK if path.is_dir() else os.R_OK)
+
+
+def _leads_back(path: Path) -> bool:
+    """Tell whether a path is a link to a directory above it: following it would never end."""
+    if not path.is_symlink():
+        return False
+    real = os.path.realpath(path)
+    return any(os.path.realpath(above) == real for above in path.parents)
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests import warm_python
+from tests.object_store import object_store  # noqa: F401  a fixture
 from tests.packager.conftest import Author, new_package
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -97,9 +98,9 @@ class Model:
         return json.loads(done.stdout)["predictions"]
 
 
-def write(base: Path, archetype: str, **bodies: str) -> Author:
-    """Return a package whose author filled everything in; `bodies` stand in for the good ones."""
-    tiny = MODELS[archetype]
+def write(base: Path, archetype: str, like: str = "", **bodies: str) -> Author:
+    """Return a package whose author filled everything in, as for `like`; `bodies` stand in for the good ones."""
+    tiny = MODELS[like or archetype]
     author = new_package(base, archetype)
     author.write(**{"load_context": SCALE, **tiny.bodies, **bodies})
     spec = author.root / "model_spec.py"

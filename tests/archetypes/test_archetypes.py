@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +15,9 @@ import numpy as np
 import pytest
 import yaml
 
+from scaffolding import render as rendering
 from scaffolding.render import archetypes, contract
+from tests.object_store import put
 
 from .conftest import MODELS, Model, write
 
@@ -30,6 +33,22 @@ def path_of(uri: str) -> Path:
 def test_every_archetype_is_listed_with_a_contract_and_has_a_model_here() -> None:
     assert set(archetypes("mlflow_template")) == set(MODELS)
     assert all(contract("mlflow_template", name).endswith(".") for name in MODELS)
+
+
+def test_archetype_is_a_folder_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    templates = Path(shutil.copytree(rendering.TEMPLATES, tmp_path / "templates"))
+    added = templates / "mlflow_template" / "archetypes" / "number_to_number"
+    shutil.copytree(added.with_name("dataframe_to_dataframe"), added)
+    (added / "README.md").write_text("# number_to_number\n\nA number in, a number out.\n")
+    spec = added / "model_spec.py.jinja"
+    spec.write_text(spec.read_text().replace("dataframe_to_dataframe", "number_to_number"))
+    monkeypatch.setattr(rendering, "TEMPLATES", templates)
+    assert "number_to_number" in archetypes("mlflow_template")
+    assert contract("mlflow_template", "number_to_number") == "A number in, a number out."
+    author = write(tmp_path, "number_to_number", like="dataframe_to_dataframe")
+    assert author.package().returncode == 0
+    metadata = yaml.safe_load((author.model / "MLmodel").read_text())["metadata"]
+    assert metadata["archetype"] == "number_to_number"
 
 
 @pytest.mark.parametrize("archetype", MODELS)
@@ -184,6 +203,35 @@ def test_remote_file_is_fetched_and_its_result_is_local(package_of: PackageOf, r
     assert path_of(result).name == "far.txt.result.npy"
     assert np.load(path_of(result)).tolist() == [[1.0, 2.0, 3.0]]
     assert list(tmp_path.iterdir()) == [tmp_path / "far.txt"]
+
+
+def test_object_of_a_store_is_fetched_and_nothing_of_it_stays(
+    package_of: PackageOf, object_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(f"{object_store}/inputs")
+    put(f"{object_store}/inputs/größe 1.txt", b"2 4 6")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    frame = {"columns": ["input_uri"], "data": [["s3://inputs/größe 1.txt"]]}
+    assert package_of("file_uri_to_tensor").predictions({"dataframe_split": frame}) == [[1.0, 2.0, 3.0]]
+    assert list(tmp_path.iterdir()) == []
+    (result,) = uris(package_of("file_uri_to_file"), "s3://inputs/größe 1.txt")
+    assert [path.name for path in tmp_path.rglob("*.*")] == ["größe 1.txt.result.npy"]
+    assert np.load(path_of(result)).tolist() == [[1.0, 2.0, 3.0]]
+
+
+def test_object_that_is_not_there_is_named(package_of: PackageOf, object_store: str) -> None:
+    put(f"{object_store}/inputs")
+    frame = {"columns": ["input_uri"], "data": [["s3://inputs/none.txt"]]}
+    done = package_of("file_uri_to_tensor").predict({"dataframe_split": frame})
+    assert done.returncode == 1
+    assert "FileNotFoundError: inputs/none.txt" in done.stderr
+
+
+def test_name_with_a_colon_is_that_of_a_file(package_of: PackageOf) -> None:
+    path = package_of("file_uri_to_tensor").directory / "sample:1.txt"
+    path.write_text("2 4 6")
+    frame = {"columns": ["input_uri"], "data": [["sample:1.txt"]]}
+    assert package_of("file_uri_to_tensor").predictions({"dataframe_split": frame}) == [[1.0, 2.0, 3.0]]
 
 
 RESULT_FAULTS = [

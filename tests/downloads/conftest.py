@@ -16,6 +16,7 @@ from downloads.http import session
 from downloads.progress import PlainProgress
 from downloads.session import Outcome, Settings, run
 from downloads.transfer import Tuning
+from tests.object_store import object_store  # noqa: F401  a fixture
 
 from .server import Hostile, serving
 

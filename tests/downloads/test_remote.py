@@ -9,11 +9,11 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from downloads.http import session
 from downloads.locate import locate
 from downloads.remote import RemoteFile, locate_remote
 from downloads.transfer import Watch, fetch
 from pipeline.errors import PipelineError, StepError, UsageError
+from tests.object_store import put
 
 from .conftest import QUICK, Model, sha256
 
@@ -91,31 +91,13 @@ def test_transfer_starts_over_when_the_file_changed(memory: str, tmp_path: Path)
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
-    """Run moto's S3 server with the files in a bucket; credentials come from the environment, as a person's do."""
-    pytest.importorskip("s3fs", reason="s3fs is not installed")
-    moto = pytest.importorskip("moto.server", reason="moto[server] is not installed")
-    server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    address = f"http://{host}:{port}"
-    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test-key-id")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "topsecret5")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    put(f"{address}/weights")
+def bucket(object_store: str) -> Iterator[str]:
+    """Put the files in a bucket."""
+    put(f"{object_store}/weights")
     for name, content in FILES.items():
-        put(f"{address}/weights/dir/{name}", content)
+        put(f"{object_store}/weights/dir/{name}", content)
     yield "s3://weights"
     fsspec.filesystem("s3").clear_instance_cache()
-    server.stop()
-
-
-def put(url: str, content: bytes = b"") -> None:
-    """Store an object, or make a bucket; moto asks who it is, and believes it."""
-    session().put(
-        url, data=content, headers={"Authorization": "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request"}
-    )
 
 
 def test_s3_brings_files_directories_and_patterns(model: Model, bucket: str, tmp_path: Path) -> None:

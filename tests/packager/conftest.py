@@ -69,7 +69,7 @@ def new_package(base: Path, archetype: str = "file_uri_to_tensor") -> Author:
     """Return a new package in `base`: nothing is filled in but the data and the requirements."""
     assert scaffold.main(["--model-name", "tiny", "--target", str(base), "--model-archetype", archetype]) == 0
     author = Author(base / "tiny_mlflow_pkg")
-    (author.root / "requirements.txt").write_text("mlflow\nnumpy\n")
+    (author.root / "requirements.txt").write_text("mlflow==3.1.0\nnumpy==2.3.0\n")
     (author.root / "model_data" / "tf_tiny").mkdir()
     (author.root / "model_data" / "tf_tiny" / "scale.txt").write_text("0.5")
     (author.root / "model_data" / "tiny.txt").write_text("1 2 3\n4 5 6\n")

@@ -43,11 +43,20 @@ def put(name: str, text: str = "secret") -> Callable[[Author], None]:
 
 
 def require(line: str) -> Callable[[Author], object]:
-    return lambda author: (author.root / "requirements.txt").write_text(f"mlflow\n{line}\n")
+    return lambda author: (author.root / "requirements.txt").write_text(f"mlflow==3.1.0\n{line}\n")
 
 
-def with_init(body: str) -> Callable[[Author], object]:
-    text = f"    def __init__(self):\n        {body}\n\n    def load_context("
+def replace_code(old: str, new: str) -> Callable[[Author], None]:
+    def change(author: Author) -> None:
+        text = author.code.read_text()
+        assert old in text
+        author.code.write_text(text.replace(old, new))
+
+    return change
+
+
+def with_init(body: str, more: str = "") -> Callable[[Author], object]:
+    text = f"    def __init__(self{more}):\n        {body}\n\n    def load_context("
     return lambda author: author.code.write_text(author.code.read_text().replace("    def load_context(", text, 1))
 
 
@@ -132,8 +141,8 @@ FAULTS: list[tuple[str, Callable[[Author], object], tuple[str, ...], int, list[s
      ["INPUT_EXAMPLE: expected params in a dict, got a list"]),
     ("an example outside model_data", append_spec(f"{FRAME}({{'input_uri': ['model_spec.py']}})"), NO_EXAMPLE, 2,
      ["INPUT_EXAMPLE: expected a file inside model_data/", "model_spec.py"]),
-    ("an example of another column", append_spec(f"{FRAME}({{'uri': ['x']}})"), NO_EXAMPLE, 1,
-     ["MLflow refuses", "input_uri"]),
+    ("an example of another column", append_spec(f"{FRAME}({{'uri': ['x']}})"), NO_EXAMPLE, 2,
+     ["INPUT_EXAMPLE: does not fit", 'unknown column "uri"', "input_uri"]),
     ("an example with an unknown param",
      append_spec(f"{FRAME}({{'input_uri': ['model_data/tiny.txt']}}), {{'batch': 1}}"),
      NO_EXAMPLE, 2, ["INPUT_EXAMPLE", 'unknown param "batch"']),
@@ -214,6 +223,60 @@ FAULTS: list[tuple[str, Callable[[Author], object], tuple[str, ...], int, list[s
      (*FLAGS, "--time-limit", "3"), 1, ["longer than 3 s"]),
     ("what cannot be pickled", with_init("self.lock = __import__('threading').Lock()"), FLAGS, 1,
      ["cannot pickle", "lock", "--serialization code"]),
+    ("an __init__ with an argument", with_init("pass", ", depth"), FLAGS, 2,
+     ["TinyMLflowModel: it cannot be made without arguments", "depth"]),
+    ("the package's own path in the state", with_init("self.here = __file__"), FLAGS, 2,
+     ["python_model.pkl: it would carry a path of this machine", "load_context"]),
+    # what MLflow takes for the declared signature, or does not call
+    *((f"the type hint {hint}", replace_code("model_input, params", f"model_input: {hint}, params"), FLAGS, 2,
+       ["predict of TinyMLflowModel: the type hint of model_input overrides MODEL_SIGNATURE", hint])
+      for hint in ("list[str]", "list[dict[str, str]]")),
+    ("a type hint without context", replace_code("context, model_input, params", "model_input: list[str], params"),
+     FLAGS, 2, ["the type hint of model_input overrides"]),
+    ("no predict", replace_code("def predict(", "def predicct("), FLAGS, 2, ["TinyMLflowModel: it has no predict"]),
+    # modules
+    ("a class beside model_code", lambda a: put("mine.py", a.code.read_text())(a),
+     (*FLAGS, "--model-class", "mine:TinyMLflowModel"), 2, ["mine.py: it does not travel", "in model_code/"]),
+    *((f"the model class {name}", lambda a: None, (*FLAGS, "--model-class", name), 2, ["wrong form", name])
+      for name in (":Tiny", "..:Tiny", "model_code/tiny.py:Tiny")),
+    ("a module without its package's name", lambda a: (put("model_code/mine.py", "")(a), replace_code(
+        "import numpy as np\n", "import mine\nimport numpy as np\n")(a)), FLAGS, 1,
+     ["No module named 'mine'", "import model_code.mine, or relatively"]),
+    ("a module that is not there", replace_code("import numpy as np\n", "import numpy as np\nfrom .none import x\n"),
+     FLAGS, 1, ["There is no model_code/none.py"]),
+    # entries that MLflow would alter or choke on
+    *((f"the MODEL_CONFIG {value}", append_spec(f"MODEL_CONFIG = {value}"), FLAGS, 2,
+       ["MODEL_CONFIG: expected what JSON can hold"])
+      for value in ("{'a': {1}}", "{'a': float('nan')}", "{1: 2}", "{'a': (1, 2)}", "{'a': np.float32(1)}")),
+    *((f"the TOLERANCE {value}", append_spec(f"TOLERANCE = {{'rtol': {value}}}"), FLAGS, 2, ["TOLERANCE: expected"])
+      for value in ("float('nan')", "float('inf')", "True")),
+    ("a numpy bool", append_spec("ALLOW_NAN = np.bool_(True)"), FLAGS, 2, ["ALLOW_NAN: expected a bool, got a numpy."]),
+    ("an entry in small letters", append_spec("model_config = {}; del MODEL_CONFIG"), FLAGS, 2,
+     ["model_config: unknown entry: did you mean MODEL_CONFIG?"]),
+    ("a check of other arguments", append_spec("def CHECKS(output): pass"), FLAGS, 2,
+     ["CHECKS: expected a function of example, params and output, got one of output"]),
+    ("a check that returns False", append_spec("def CHECKS(example, params, output): return output.sum() < 0"), FLAGS,
+     1, ["CHECKS: it returned a verdict", "False", "raise"]),
+    ("an interrupt that the author raises", append_spec("raise KeyboardInterrupt"), FLAGS, 1,
+     ["it raised KeyboardInterrupt"]),
+    ("a param whose default is of another type", lambda a: None,
+     (*FLAGS, "--extra-params-spec-json", '{"n": {"type": "integer", "default": "x"}}'), 2,
+     ["--extra-params-spec-json", "'n'"]),
+    ("an example of no text", append_spec(f"{FRAME}({{'input_uri': [None]}})"), NO_EXAMPLE, 2,
+     ["INPUT_EXAMPLE: expected a path or URI", "None"]),
+    ("an example of another dtype", append_spec(
+        "from mlflow.types import ColSpec; INPUT_EXAMPLE = {'input_uri': [1]}"), NO_EXAMPLE, 2,
+     ["INPUT_EXAMPLE", "expected a string, got 1"]),
+    # what lies in itself
+    ("a link that leads back", lambda a: (a.root / "model_data/tf_tiny/back").symlink_to("."), FLAGS, 2,
+     ["tf_tiny/back: a link to a directory that it lies in itself"]),
+    ("a link in the code that leads back", lambda a: (a.root / "model_code/back").symlink_to(".."), FLAGS, 2,
+     ["model_code/back: a link to a directory that it lies in itself"]),
+    ("an artifact that would hold the model", lambda a: None, (*FLAGS, "--artifact", "all=."), 2,
+     ['artifact "all": the MLflow Model would lie in it']),
+    # the command line
+    *((f"the time limit {limit}", lambda a: None, (*FLAGS, "--time-limit", limit), 2, ["--time-limit"])
+      for limit in ("0", "-1", "nan", "inf", "soon")),
     ("an __init__ that raises", with_init("raise RuntimeError('no GPU')"), FLAGS, 1, ["RuntimeError: no GPU"]),
 ]  # fmt: skip
 
@@ -237,7 +300,7 @@ def test_packager_refuses_and_the_last_good_model_stands_when_there_is(
 
 
 def test_nothing_is_left_beside_the_model_when_the_packager_is_asked_to_end(author: Author) -> None:
-    reached = author.root / "reached"
+    reached = author.root.parent / "reached"
     os.mkfifo(reached)
     text = author.code.read_text().replace(BODIES[FORWARD], f"open({str(reached)!r}, 'w').close(); input_obj.hang()")
     author.code.write_text(text.replace("input_obj.hang()", "__import__('threading').Event().wait()"))

@@ -40,7 +40,16 @@ def test_tree_ends_when_a_link_leads_back(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "w").touch()
     (tmp_path / "a" / "back").symlink_to(tmp_path)
-    assert {path.name for path in tree(tmp_path)} == {"w"}
+    assert {path.name for path in tree(tmp_path)} == {"w", "back"}
+    (fault,) = artifact_faults({"checkpoint": tmp_path}, collide=False)
+    assert "a/back: a link to a directory that it lies in itself" in fault
+
+
+def test_directory_is_read_twice_when_two_links_lead_to_it(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "w").touch()
+    (tmp_path / "b").symlink_to("a")
+    assert [path.relative_to(tmp_path).as_posix() for path in tree(tmp_path)] == ["a/w", "b/w"]
 
 
 @pytest.mark.parametrize(
@@ -54,8 +63,27 @@ def test_tree_ends_when_a_link_leads_back(tmp_path: Path) -> None:
     ],
 )
 def test_requirement_travels_when_any_receiver_can_get_it(tmp_path: Path, line: str) -> None:
-    (tmp_path / "requirements.txt").write_text(f"# made by uv\n{line}\n")
-    assert read_requirements(tmp_path) == [each.strip() for each in line.splitlines()]
+    (tmp_path / "requirements.txt").write_text(f"# made by uv\nmlflow-skinny==3.1.0\n{line}\n")
+    assert read_requirements(tmp_path)[1:] == [each.strip() for each in line.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("mlflow==3.1.0\nnumpy\n", "line 2: it is not pinned: expected name==version, got numpy"),
+        ("mlflow>=3.1\n", "line 1: it is not pinned"),
+        ("mlflow==3.1.0\nnumpy>=\n", "line 2: it is not pinned"),
+        ("mlflow==3.1.0\nnumpy==2.*\n", "line 2: it is not pinned"),
+        ("mlflow==3.1.0\n!!!\n", "line 2: it is not pinned"),
+        ("numpy==2.1.0\n", "it does not name mlflow"),
+        ("", "it does not name mlflow"),
+    ],
+)
+def test_requirements_are_refused_when_no_resolver_wrote_them(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "requirements.txt").write_text(text)
+    with pytest.raises(UsageError) as caught:
+        read_requirements(tmp_path)
+    assert said in str(caught.value)
 
 
 def test_every_line_that_cannot_travel_is_named_and_no_credential_is(tmp_path: Path) -> None:
