@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -34,7 +34,9 @@ def stand_ins(artifacts: Mapping[str, Path], directory: Path) -> dict[str, str]:
     return made
 
 
-def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *, link: bool) -> dict[str, FileEntry]:
+def place_artifacts(
+    model: Path, artifacts: Mapping[str, Path], package: Path, *, link: bool, without: Collection[Path] = ()
+) -> dict[str, FileEntry]:
     """Put the artifacts where MLflow put their stand-ins, and correct what MLmodel says of them.
 
     Parameters
@@ -47,6 +49,8 @@ def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *
         The directory that paths in MLmodel are relative to.
     link : bool
         Whether a hard link may stand for a copy.
+    without : collection of Path
+        What does not travel.
 
     Returns
     -------
@@ -59,7 +63,7 @@ def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *
     for name, source in artifacts.items():
         target = model / saved[name]["path"]
         saved[name]["uri"] = os.path.relpath(source, package)
-        for origin, place in _files(source, target):
+        for origin, place in _files(source, target, without):
             placed[place.relative_to(model).as_posix()] = _place(origin, place, link=link)
     if placed:
         entry.model_size_bytes = (entry.model_size_bytes or 0) + sum(each.size for each in placed.values())
@@ -67,7 +71,7 @@ def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *
     return placed
 
 
-def _files(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:
+def _files(source: Path, target: Path, without: Collection[Path]) -> Iterator[tuple[Path, Path]]:
     """Yield each file of an artifact and its place, whose directory is there; links are followed."""
     if not source.is_dir():
         yield source, target
@@ -75,8 +79,8 @@ def _files(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:
     for top, directories, names in os.walk(source, followlinks=True):
         place = target / os.path.relpath(top, source)
         place.mkdir(parents=True, exist_ok=True)
-        directories.sort()
-        yield from ((Path(top, name), place / name) for name in sorted(names))
+        directories[:] = sorted(name for name in directories if Path(top, name) not in without)
+        yield from ((Path(top, name), place / name) for name in sorted(names) if Path(top, name) not in without)
 
 
 def _place(source: Path, target: Path, *, link: bool) -> FileEntry:

@@ -86,7 +86,9 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> dict[st
     # Old releases of MLflow load the model while they save it: in vain, and the artifacts are not there yet. The class
     # is pickled by its name, and this process ends with the save.
     model_class.load_context = _load_nothing
-    require_space(spec.artifacts.values(), work)
+    require_space(spec.artifacts.values(), work, spec.left_behind)
+    for path in sorted(spec.left_behind):
+        print(f"note: {path.relative_to(package)} stays behind: a download has set it aside", file=sys.stderr)
     tempfile.tempdir = str(work)
     code = work / CODE
     for name in left_out(package / CODE):
@@ -104,7 +106,7 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> dict[st
         metadata={**_metadata(spec), "one_row": bool(getattr(model_class, "ONE_ROW", False))},
         mlflow_model=Model(model_uuid=NO_ID, utc_time_created=_time()),
     )
-    placed = place_artifacts(staged, spec.artifacts, package, link=spec.link_artifacts)
+    placed = place_artifacts(staged, spec.artifacts, package, link=spec.link_artifacts, without=spec.left_behind)
     _make_relative(staged / "MLmodel", work)
     if settings := uv_toml(package):
         (staged / UV_TOML).write_text(settings, encoding="utf-8")

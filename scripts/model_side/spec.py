@@ -18,6 +18,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
 from .carrying import DATA, carry, is_data
+from .downloads import leftovers, within
 from .errors import UsageError
 from .examples import URI_COLUMN, Example, has_uris, read_example
 from .flags import SERIALIZATIONS, Flags
@@ -71,6 +72,8 @@ class Spec:
         Whether artifacts may be hard links to model_data/, where the file system cannot share their bytes otherwise.
     checks : callable or None
         ``checks(example, params, output)`` raises where the example's output is wrong.
+    left_behind : frozenset of Path
+        What downloads have left in the artifacts: it does not travel.
     """
 
     package: Path
@@ -90,6 +93,7 @@ class Spec:
     serialization: str = "pickle"
     link_artifacts: bool = False
     checks: Callable[..., object] | None = None
+    left_behind: frozenset[Path] = frozenset()
 
 
 def read_spec(package: Path, flags: Flags) -> Spec:
@@ -112,7 +116,8 @@ def read_spec(package: Path, flags: Flags) -> Spec:
     stored = example
     if example and has_uris(example):
         stored, artifacts = carry(example, artifacts, package, flags, problems)
-    problems += artifact_faults({name: path for name, path in artifacts.items() if path.exists()}, collide=_collides())
+    there, left = {name: path for name, path in artifacts.items() if path.exists()}, leftovers(package)
+    problems += artifact_faults(there, collide=_collides(), without=left)
     problems += [*_tolerance_problems(entries["TOLERANCE"]), *settings_faults(entries["VERIFICATION"])]
     _stop_at(problems)
     if signature is None or example is None or stored is None:
@@ -135,6 +140,7 @@ def read_spec(package: Path, flags: Flags) -> Spec:
         serialization=flags.serialization or entries["SERIALIZATION"],
         link_artifacts=flags.link_artifacts or entries["LINK_ARTIFACTS"],
         checks=entries.get("CHECKS"),
+        left_behind=frozenset(within(artifacts.values(), left)),
     )
 
 
