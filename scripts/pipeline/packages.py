@@ -101,6 +101,11 @@ class Package(NamedTuple):
         """Tell whether a source is a command, which runs in the model environment."""
         return any("command" in source for source in self.sources())
 
+    def unproven(self) -> tuple[str, ...]:
+        """Return the declared files whose bytes nothing is held against, as their author wants it."""
+        bare = [source for source in self.sources() if source.get("mutable") is True and not source.get("sha256")]
+        return tuple(f"model_data/{name}" for source in bare for name in _paths(source))
+
     def scripts(self) -> tuple[str, ...]:
         """Return the package's own files that the commands of sources name."""
         found = self.file("model_data.toml").parent
