@@ -111,11 +111,11 @@ def _stage(source: Source, target: Path, shop: Workshop, bar: Bar) -> Staged:
     if isinstance(found, LocalTree):
         return Staged(part, _named(_copied(found, part, source, shop), source.paths[0]))
     if isinstance(found, tuple):
-        files = fetch_tree(found, part, shop.jobs, shop.tuning, watch)
-        return Staged(part, _named(files, source.paths[0]))
+        files, resumed = fetch_tree(found, part, shop.jobs, shop.tuning, watch, pinned=bool(source.sha256))
+        return Staged(part, _named(files, source.paths[0]), resumed)
     if part.is_dir():
         remove(part)
-    fact, resumed = fetch(found, part, shop.tuning, watch)
+    fact, resumed = fetch(found, part, shop.tuning, watch, pinned=bool(source.sha256))
     return Staged(part, {source.paths[0]: fact}, resumed)
 
 

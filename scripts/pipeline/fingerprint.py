@@ -49,7 +49,7 @@ class StatCache:
 
     def fingerprint(self, path: str, name: str, status: os.stat_result, counts: Lines | None = None) -> str:
         """Return the fingerprint of a regular file, or of those lines that count, hashing what the cache lacks."""
-        key = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        key = _key(status)
         for known in (self.entries.get(name), self._old.get(name)):
             if known is not None and known[:4] == key:
                 self.entries[name] = known
@@ -227,17 +227,28 @@ def _hash(path: str, counts: Lines | None = None) -> tuple[str, tuple[int, int, 
     import hashlib  # 3 ms: not on the way to a no-op
 
     with open(path, "rb") as stream:
-        _wait_out_the_tick(os.fstat(stream.fileno()).st_ctime_ns)
-        before, started = os.fstat(stream.fileno()), time.time_ns()
+        before = stamp(stream.fileno())
         if counts is None:
             value = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
         else:
             value = "sha256:" + hashlib.sha256(b"".join(line for line in stream if counts(line))).hexdigest()
-        after = os.fstat(stream.fileno())
-    margin = _COARSE_NS if after.st_ctime_ns % 1_000_000_000 == 0 else _TICK_NS
-    key = (after.st_size, after.st_mtime_ns, after.st_ctime_ns, after.st_ino)
-    settled = before.st_ctime_ns == after.st_ctime_ns and started - after.st_ctime_ns >= margin
-    return value, key if settled else None
+        settled = before == _key(os.fstat(stream.fileno()))
+    return value, before if settled else None
+
+
+def stamp(descriptor: int) -> tuple[int, int, int, int] | None:
+    """Return size, modification and change time and inode of a file, from which any later edit makes it differ.
+
+    None where a later edit might not show in it.
+    """
+    _wait_out_the_tick(os.fstat(descriptor).st_ctime_ns)
+    status, now = os.fstat(descriptor), time.time_ns()
+    margin = _COARSE_NS if status.st_ctime_ns % 1_000_000_000 == 0 else _TICK_NS
+    return _key(status) if now - status.st_ctime_ns >= margin else None
+
+
+def _key(status: os.stat_result) -> tuple[int, int, int, int]:
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def _wait_out_the_tick(changed_ns: int) -> None:

@@ -86,7 +86,7 @@ def test_transfer_starts_over_when_the_file_changed(memory: str, tmp_path: Path)
     before = origin.open(0, None, "").validator
     fsspec.filesystem("memory").pipe("/bucket/dir/a.bin", b"other")
     assert origin.open(3, None, before).start == 0
-    fact, resumed = fetch(origin, tmp_path / "part", QUICK, Watch())
+    fact, resumed = fetch(origin, tmp_path / "part", QUICK, Watch(), pinned=True)
     assert (fact.sha256, resumed) == (sha256(b"other"), False)
 
 
@@ -134,6 +134,6 @@ def test_s3_brings_files_directories_and_patterns(model: Model, bucket: str, tmp
 def test_s3_says_what_is_wrong_when_a_key_or_the_bucket_is_missing(bucket: str, tmp_path: Path) -> None:
     for uri in (f"{bucket}/none", "s3://no-such-bucket-here/x"):
         with pytest.raises(PipelineError) as caught:
-            fetch(locate_remote(uri), tmp_path / "part", QUICK, Watch())  # type: ignore[arg-type]
+            fetch(locate_remote(uri), tmp_path / "part", QUICK, Watch(), pinned=True)  # type: ignore[arg-type]
         assert isinstance(caught.value, StepError)
         assert "topsecret5" not in str(caught.value)
