@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import no_op
+import weights
 from measuring import REPOSITORY, Figure
 
 RESULTS, PAGE = REPOSITORY / "benchmarks" / "results.json", REPOSITORY / "docs" / "benchmarks.md"
 # Each section: its name, what it is about, what measures it.
 SECTIONS = {
     "no-op": ("Nothing to do", no_op.measure),
+    "weights": ("Bringing weights", weights.measure),
 }
 ABOUT = """\
 # Benchmarks

@@ -22,7 +22,7 @@ from types import TracebackType
 from pipeline.fingerprint import stamp
 from pipeline.machine import boot_id
 
-from .midstate import new_digest, taken_up
+from .midstate import BLOCK, new_digest, taken_up
 from .note import Note, read_note, write_note
 
 _NOTE_EVERY = 16 << 20
@@ -196,6 +196,8 @@ class Part:
     def hash_next(self) -> None:
         """Hash the next bytes that are here, at most STRIDE: read back, so that what is hashed is what is on disk."""
         most = min(self.front - self.hashed, STRIDE)
+        if not self.is_whole:
+            most -= most % BLOCK
         count = os.preadv(self._fd, [memoryview(self._buffer)[:most]], self.hashed)
         if not count:
             raise OSError(errno.EIO, "another program cut it short", str(self._path))

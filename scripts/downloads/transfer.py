@@ -14,8 +14,12 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from model_side.file_entry import FileEntry
 
+from .midstate import BLOCK
 from .origins import ChangedError, CutError, Opened, Origin
 from .part import STRIDE, Part, Piece
+
+# So many bytes are hashed in about a second, and a person who interrupts waits no longer.
+_CATCH_UP = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -248,12 +252,13 @@ class _Transfer:
             raise CutError(self._origin.shown, "the connection ended before the file did")
 
     def _hash(self) -> None:
-        """Hash behind the streams, from the page cache."""
+        """Hash behind the streams, from the page cache; at an early end, what a later run would else read again."""
         while True:
             with self._part.moved:
                 self._part.moved.wait_for(self._can_hash)
                 ready = self._part.front - self._part.hashed
-            if not ready or (self._is_over.is_set() and not self._part.is_whole):
+            is_early = self._is_over.is_set() and not self._part.is_whole
+            if not ready or (is_early and not BLOCK <= ready <= _CATCH_UP):
                 return
             self._part.hash_next()
 
