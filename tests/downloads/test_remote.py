@@ -69,10 +69,11 @@ def test_pattern_is_refused_when_it_is_none(memory: str) -> None:
         locate(f"{memory}/**.bin")
 
 
-def test_extra_is_named_when_a_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "s3fs", None)
-    with pytest.raises(UsageError, match=r"s3:// needs a library that is not installed. Install s3fs"):
-        locate("s3://bucket/key")
+@pytest.mark.parametrize(("protocol", "library"), [("s3", "s3fs"), ("gs", "gcsfs")])
+def test_extra_is_named_when_a_library_is_missing(monkeypatch: pytest.MonkeyPatch, protocol: str, library: str) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(UsageError, match=rf"{protocol}:// needs a library that is not installed.*\b{library}\b"):
+        locate(f"{protocol}://bucket/key")
 
 
 def test_known_protocols_are_named_when_one_is_unknown() -> None:

@@ -140,6 +140,22 @@ def test_wheel_error_is_of_the_configuration_when_the_version_is_not_there(model
     assert "uv refused it" in done.stderr
 
 
+def test_token_of_an_index_is_not_shown_when_it_cannot_be_reached(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://me:topsecret1@127.0.0.1:9/simple?sig=topsecret2")
+    for variable in ("UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INDEX", "UV_FIND_LINKS", "UV_NO_INDEX"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    model.declare(f'package = "tiny-weights==1.2"\nmember = "w"\npath = "w"\nsha256 = "{PIN}"')
+    done = model.command_line()
+    assert done.returncode == 1
+    assert "127.0.0.1:9/simple" in done.stderr
+    assert "a network fault" in done.stderr
+    assert "topsecret" not in done.stderr
+    assert model.files() == {}
+
+
 def test_file_uri_brings_a_file_when_its_name_is_strange(model: Model, tmp_path: Path) -> None:
     model.declare(file_source(tmp_path))
     assert model.actions() == ["fetched"]
