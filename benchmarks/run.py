@@ -13,6 +13,7 @@ from typing import Any
 
 import large_weights
 import no_op
+import weights
 from measuring import REPOSITORY, Figure
 
 RESULTS, PAGE = REPOSITORY / "benchmarks" / "results.json", REPOSITORY / "docs" / "benchmarks.md"
@@ -20,6 +21,7 @@ RESULTS, PAGE = REPOSITORY / "benchmarks" / "results.json", REPOSITORY / "docs" 
 SECTIONS = {
     "no-op": ("Nothing to do", no_op.measure),
     "packaging": ("Packaging large weights", large_weights.measure),
+    "weights": ("Bringing weights", weights.measure),
 }
 ABOUT = """\
 # Benchmarks

@@ -16,6 +16,7 @@ SCRIPTS = "scripts/"
 MODEL_LIBRARIES = ("mlflow", "numpy", "pandas", "yaml")
 # What of model_side a command line of the tool's environment may use: importing it imports no model library.
 SHARED = (
+    "downloads",
     "errors",
     "figures",
     "file_entry",

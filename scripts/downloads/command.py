@@ -18,7 +18,7 @@ from pipeline.processes import clean_environment
 from .content import Files, digest, look
 from .declaration import DATA_DIRECTORY, Source
 from .faults import foreign, wrong_bytes
-from .place import beside, check_inside, keep_as_bad, remove, set_aside
+from .place import beside, check_inside, keep_as_bad, remove
 from .plan import Verdict, is_edited
 from .record import Entry
 from .redact import redact
@@ -54,8 +54,7 @@ def run_command(verdict: Verdict, entry: Entry | None, package: Path) -> tuple[F
             files = _outputs(source, data)
             got = digest(files, source.paths)
             if source.sha256 and got != source.sha256:
-                bad = [set_aside(target) for target in targets]
-                raise wrong_bytes(source, got, bad[0])
+                raise wrong_bytes(source, got, *(keep_as_bad(target, target) for target in targets))
     except BaseException:
         marker.unlink()
         raise

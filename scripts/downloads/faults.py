@@ -9,14 +9,15 @@ from pipeline.errors import StepError
 from .declaration import Source
 
 
-def wrong_bytes(source: Source, got: str, bad: Path) -> StepError:
+def wrong_bytes(source: Source, got: str, *bad: Path) -> StepError:
     """Return the error for bytes that are not the declared ones and were kept as `bad`."""
+    kept = ", ".join(path.name for path in bad)
     return StepError(
         source.name,
         f"wrong sha256 of {source.shown}",
         expected=source.sha256,
         got=got,
-        advice=f"It was not installed and is kept as {bad.name}. If the new content is right, correct the sha256.",
+        advice=f"It was not installed and is kept as {kept}. If the new content is right, correct the sha256.",
     )
 
 

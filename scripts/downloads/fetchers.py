@@ -15,7 +15,7 @@ from .content import Files, digest, look
 from .declaration import Source
 from .faults import wrong_bytes
 from .locate import LocalTree, locate
-from .place import beside, part_of, remove, set_aside
+from .place import beside, keep_as_bad, part_of, remove, tidy
 from .progress import Bar
 from .space import Space
 from .transfer import Tuning, Watch, fetch, retrying
@@ -91,7 +91,9 @@ def obtain(source: Source, target: Path, shop: Workshop, bar: Bar) -> Staged:
         staged = _stage(source, target, shop, bar)
         got = digest(staged.files, source.paths)
     if source.sha256 and got != source.sha256:
-        raise wrong_bytes(source, got, set_aside(staged.path))
+        bad = keep_as_bad(staged.path, target)
+        tidy(target)
+        raise wrong_bytes(source, got, bad)
     return replace(staged, sha256=got)
 
 
@@ -107,15 +109,24 @@ def _stage(source: Source, target: Path, shop: Workshop, bar: Bar) -> Staged:
     watch = Watch(lambda total, have: _expect(source, shop.space, bar, total, have), bar.advance, shop.is_stopped)
     part = part_of(target)
     if isinstance(found, LocalTree):
-        remove(part)
-        return Staged(part, _named(found.copy(part, source.name, shop.space), source.paths[0]))
+        return Staged(part, _named(_copied(found, part, source, shop), source.paths[0]))
     if isinstance(found, tuple):
-        files = fetch_tree(found, part, shop.jobs, shop.tuning, watch)
-        return Staged(part, _named(files, source.paths[0]))
+        files, resumed = fetch_tree(found, part, shop.jobs, shop.tuning, watch, pinned=bool(source.sha256))
+        return Staged(part, _named(files, source.paths[0]), resumed)
     if part.is_dir():
         remove(part)
-    fact, resumed = fetch(found, part, shop.tuning, watch)
+    fact, resumed = fetch(found, part, shop.tuning, watch, pinned=bool(source.sha256))
     return Staged(part, {source.paths[0]: fact}, resumed)
+
+
+def _copied(tree: LocalTree, part: Path, source: Source, shop: Workshop) -> Files:
+    """Copy a directory of this machine: a later run begins anew, so what a failed one has copied goes."""
+    remove(part)
+    try:
+        return tree.copy(part, source.name, shop.space)
+    except BaseException:
+        remove(part)
+        raise
 
 
 def _expect(source: Source, space: Space, bar: Bar, total: int | None, have: int) -> None:

@@ -143,7 +143,7 @@ def _get(url: str, headers: dict[str, str], shown: str) -> requests.Response:
     except requests.exceptions.TooManyRedirects as error:
         raise StepError(shown, "it redirects in circles") from error
     except requests.exceptions.SSLError as error:
-        advice = "If a proxy signs for it, name its certificates in SSL_CERT_FILE."
+        advice = "If you trust who signed it, such as your proxy, name a file of its certificate in SSL_CERT_FILE."
         raise StepError(shown, "network: its certificate is not trusted", got=_cause(error), advice=advice) from error
     except requests.exceptions.ProxyError as error:
         raise CutError(shown, f"the proxy did not answer ({_cause(error)})") from error

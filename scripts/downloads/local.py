@@ -83,6 +83,8 @@ def copy_tree(source: Path, target: Path) -> dict[str, FileEntry]:
         for directory, name in _directories(str(source)):
             os.makedirs(os.path.join(target, name), exist_ok=True)
             for entry in directory:
+                if not entry.is_file():  # to read a pipe would wait forever
+                    raise StepError(entry.path, "neither a file nor a directory", advice="Remove it there.")
                 member = f"{name}/{entry.name}" if name else entry.name
                 facts[member] = _copy_hashed(entry.path, os.path.join(target, member), buffer)
     except OSError as error:

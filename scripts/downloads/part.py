@@ -2,26 +2,34 @@
 
 ``X.part`` holds the bytes; ``X.part.json`` says what they are of and how far each piece has come. The note lags behind
 the bytes by at most 16 MB a stream, and a byte counts only when it is in the note, so a killed run costs no more.
+
+A run that ends by itself also notes how far it has hashed, with the file's times: the next one goes on from there if
+nothing has touched the file since. Bytes that a kill left are read again. After a reboot, which may have lost bytes
+that the note counts, and where something has touched them, they are taken only if a sha256 will be held against them.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import json
 import os
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+
+from pipeline.fingerprint import stamp
+from pipeline.machine import boot_id
+
+from .midstate import BLOCK, new_digest, taken_up
+from .note import Note, read_note, write_note
 
 _NOTE_EVERY = 16 << 20
 # Threads that wait are woken once for so many bytes: a switch for each chunk would cost more than the chunk.
 STRIDE = 1 << 20
 # Below this size a fresh start costs less than keeping the note.
 _WORTH_A_NOTE = 4 << 20
-_SCHEMA = 1
 
 
 @dataclass
@@ -63,10 +71,12 @@ class Part:
         ``X.part``.
     key : str
         What the bytes come from; a note about something else is not followed.
+    pinned : bool
+        Whether a sha256 will be held against the bytes.
     """
 
-    def __init__(self, path: Path, key: str) -> None:
-        self._note_path = path.with_name(f"{path.name}.json")
+    def __init__(self, path: Path, key: str, *, pinned: bool) -> None:
+        self._path, self._note_path = path, path.with_name(f"{path.name}.json")
         self._key = hashlib.sha256(key.encode()).hexdigest()
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._unnoted = self._untold = 0
@@ -74,7 +84,8 @@ class Part:
         self.validator = ""
         self.total: int | None = None
         self.pieces = [Piece(0, 0, None)]
-        self.resumed = self._read_note()
+        self.digest, self.hashed, self._buffer = new_digest(lasting=False), 0, bytearray(STRIDE)
+        self.resumed = self._follow_note(pinned=pinned)
         if not self.resumed:
             os.ftruncate(self._fd, 0)
 
@@ -84,11 +95,18 @@ class Part:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self.moved:
-            if kind is not None and self._worth_a_note():
-                with suppress(OSError):
-                    self._write_note()
+        if kind is not None:
+            self._leave()
         os.close(self._fd)
+
+    def _leave(self) -> None:
+        """Leave what a later run can go on with, else nothing."""
+        if self.have and self._worth_a_note():
+            with suppress(OSError):
+                write_note(self._note_path, self._last_note())
+        if not (self.have and self._note_path.exists()):
+            self._note_path.unlink(missing_ok=True)
+            self._path.unlink(missing_ok=True)
 
     @property
     def is_whole(self) -> bool:
@@ -115,6 +133,7 @@ class Part:
         with self.moved:
             self.total, self.validator = total, validator
             self.pieces[-1].end = total
+            self.digest = new_digest(lasting=self._worth_a_note())
             if self._worth_a_note():
                 self._write_note()
             # An empty file is whole at once.
@@ -124,6 +143,7 @@ class Part:
         """Forget every byte."""
         with self.moved:
             self.pieces, self.total, self.validator = [Piece(0, 0, None)], None, ""
+            self.digest, self.hashed = new_digest(lasting=False), 0
             self._note_path.unlink(missing_ok=True)
             os.ftruncate(self._fd, 0)
 
@@ -173,9 +193,16 @@ class Part:
             self.pieces.insert(self.pieces.index(widest) + 1, half)
             return half
 
-    def read(self, offset: int, buffer: memoryview) -> int:
-        """Read bytes that are here back into `buffer`; return how many."""
-        return os.preadv(self._fd, [buffer], offset)
+    def hash_next(self) -> None:
+        """Hash the next bytes that are here, at most STRIDE: read back, so that what is hashed is what is on disk."""
+        most = min(self.front - self.hashed, STRIDE)
+        if not self.is_whole:
+            most -= most % BLOCK
+        count = os.preadv(self._fd, [memoryview(self._buffer)[:most]], self.hashed)
+        if not count:
+            raise OSError(errno.EIO, "another program cut it short", str(self._path))
+        self.digest.update(self._buffer, count)
+        self.hashed += count
 
     def forget_note(self) -> None:
         """Remove the note: the bytes are whole and proven."""
@@ -186,30 +213,31 @@ class Part:
 
     def _write_note(self) -> None:
         self._unnoted = 0
-        pieces = [[piece.start, piece.have, piece.end] for piece in self.pieces]
-        note = {"schema": _SCHEMA, "of": self._key, "validator": self.validator, "total": self.total, "pieces": pieces}
-        aside = self._note_path.with_name(f"{self._note_path.name}.part")
-        aside.write_text(json.dumps(note), encoding="ascii")
-        aside.replace(self._note_path)
+        write_note(self._note_path, self._note())
 
-    def _read_note(self) -> bool:
-        try:
-            note = json.loads(self._note_path.read_bytes())
-            pieces = [Piece(int(start), int(have), int(end)) for start, have, end in note["pieces"]]
-            if not self._fits(note, pieces):
-                return False
-            self.total, self.validator, self.pieces = int(note["total"]), str(note["validator"]), pieces
-        except (OSError, ValueError, KeyError, TypeError):
+    def _note(self) -> Note:
+        pieces = tuple((piece.start, piece.have, piece.end or 0) for piece in self.pieces)
+        return Note(self._key, self.validator, self.total or 0, pieces, boot_id())
+
+    def _last_note(self) -> Note:
+        """Return the note of a run that writes no more."""
+        return replace(self._note(), stamp=stamp(self._fd), hashed=self.hashed, midstate=self.digest.midstate())
+
+    def _follow_note(self, *, pinned: bool) -> bool:
+        """Go on with what the note says that is here; tell whether that can be."""
+        note = read_note(self._note_path)
+        if note is None or note.of != self._key or note.furthest > os.fstat(self._fd).st_size:
             return False
+        is_same_boot = note.boot == boot_id() != ""
+        is_untouched = is_same_boot and note.stamp is not None and note.stamp == stamp(self._fd)
+        was_killed = is_same_boot and note.stamp is None
+        if not (pinned or is_untouched or was_killed):
+            return False
+        self.total, self.validator = note.total, note.validator
+        self.pieces = [Piece(start, have, end) for start, have, end in note.pieces]
+        self.digest = new_digest(lasting=self._worth_a_note())
+        if is_untouched and note.hashed <= self.front and (digest := taken_up(note.midstate, note.hashed)):
+            self.digest, self.hashed = digest, note.hashed
+        with suppress(OSError):  # then the old note stands, and its stamp no longer fits once a byte is written
+            self._write_note()
         return True
-
-    def _fits(self, note: Any, pieces: list[Piece]) -> bool:
-        """Tell whether the note is about this file, and its pieces follow each other and are on disk."""
-        ends = [0, *(piece.end for piece in pieces)]
-        in_order = all(
-            piece.start == end and piece.end is not None and piece.start <= piece.have <= piece.end
-            for piece, end in zip(pieces, ends, strict=False)
-        )
-        furthest = max((piece.have for piece in pieces if piece.have > piece.start), default=0)
-        same = (note["schema"], note["of"]) == (_SCHEMA, self._key)
-        return same and in_order and ends[-1] == note["total"] and furthest <= os.fstat(self._fd).st_size

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import filecmp
+import os
 import shutil
 from collections.abc import Collection
+from itertools import count
 from pathlib import Path
 
 from pipeline.errors import StepError, UsageError
@@ -81,7 +84,7 @@ def install(staged: Path, target: Path, *, owned: bool, keep_aside: bool, known:
     elif target.exists() and not owned:
         raise foreign(target)
     if keep_aside:
-        set_aside(target)
+        keep_as_bad(target, target)
     replace(staged, target)
 
 
@@ -99,15 +102,16 @@ def replace(staged: Path, target: Path) -> None:
     remove(old)
 
 
-def set_aside(path: Path) -> Path:
-    """Rename `path` to ``.bad`` beside it, over an earlier one, and return the new name."""
-    return keep_as_bad(path, path.with_name(path.name.removesuffix(".part")))
-
-
 def keep_as_bad(path: Path, target: Path) -> Path:
-    """Rename `path` to the ``.bad`` of `target`, and return the new name."""
-    bad = target.with_name(f"{target.name}.bad")
-    remove(bad)
+    """Rename `path` to the ``.bad`` of `target`, and return the new name.
+
+    An earlier one of the same bytes gives way. One of other bytes may be an author's work: the new one gets a number.
+    """
+    for number in count(1):
+        bad = target.with_name(f"{target.name}.{number}.bad" if number > 1 else f"{target.name}.bad")
+        if not os.path.lexists(bad) or _same(path, bad):
+            remove(bad)
+            break
     return path.replace(bad)
 
 
@@ -117,6 +121,15 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Tell whether two files, or all files of two directories, hold the same bytes."""
+    if one.is_file() and other.is_file():
+        return filecmp.cmp(one, other, shallow=False)
+    if not (one.is_dir() and other.is_dir()) or _members(one) != _members(other):
+        return False
+    return all(_same(one / name, other / name) for name in _members(one))
 
 
 def _members(directory: Path) -> set[str]:

@@ -193,7 +193,8 @@ def _attempt(verdict: Verdict, scene: Scene, shop: Workshop, progress: Progress)
     except OSError as error:
         bar.done("failed")
         place = redact(str(error.filename or verdict.source.name))
-        return StepError(place, "the disk refused", got=error.strerror or type(error).__name__)
+        advice = "Make room or mend it, and run it again."
+        return StepError(place, "the disk refused", got=error.strerror or type(error).__name__, advice=advice)
     bar.done(f"{brought.action}, {amount(sum(fact.size for fact in brought.files.values()))}")
     return brought
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections.abc import Callable
@@ -15,8 +14,12 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from model_side.file_entry import FileEntry
 
+from .midstate import BLOCK
 from .origins import ChangedError, CutError, Opened, Origin
 from .part import STRIDE, Part, Piece
+
+# So many bytes are hashed in about a second, and a person who interrupts waits no longer.
+_CATCH_UP = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,17 @@ class Watch:
     is_stopped: Callable[[], bool] = lambda: False
 
 
-def fetch(origin: Origin, part: Path, tuning: Tuning, watch: Watch) -> tuple[FileEntry, bool]:
+def fetch(origin: Origin, part: Path, tuning: Tuning, watch: Watch, *, pinned: bool) -> tuple[FileEntry, bool]:
     """Bring all bytes of `origin` to `part`; return what is there, and whether it was resumed from an earlier run.
+
+    Parameters
+    ----------
+    origin : Origin
+    part : Path
+    tuning : Tuning
+    watch : Watch
+    pinned : bool
+        Whether a sha256 will be held against the bytes.
 
     Raises
     ------
@@ -80,7 +92,7 @@ def fetch(origin: Origin, part: Path, tuning: Tuning, watch: Watch) -> tuple[Fil
     StepError
         If the file cannot be had.
     """
-    with Part(part, origin.key) as here:
+    with Part(part, origin.key, pinned=pinned) as here:
         resumed = here.resumed
         for attempt in range(tuning.attempts):
             try:
@@ -117,7 +129,6 @@ class _Transfer:
 
     def __init__(self, origin: Origin, part: Part, tuning: Tuning, watch: Watch, *, may_split: bool) -> None:
         self._origin, self._part, self._tuning, self._watch = origin, part, tuning, watch
-        self._digest, self._hashed = hashlib.sha256(), 0
         self._described = part.resumed and part.total is not None
         self._in_ranges, self._may_split = self._described, may_split
         self._is_over = threading.Event()
@@ -139,7 +150,7 @@ class _Transfer:
             future.result()
         if not self._part.is_whole:
             raise CutError(self._origin.shown, "interrupted")
-        return FileEntry(self._part.total or 0, self._digest.hexdigest())
+        return FileEntry(self._part.total or 0, self._part.digest.hexdigest())
 
     def _start(self, pool: ThreadPoolExecutor, work: Callable[..., None], *arguments: object) -> None:
         future = pool.submit(work, *arguments)
@@ -241,20 +252,18 @@ class _Transfer:
             raise CutError(self._origin.shown, "the connection ended before the file did")
 
     def _hash(self) -> None:
-        """Read behind the streams, from the page cache, so that what is hashed is what is on disk."""
-        buffer = memoryview(bytearray(STRIDE))
+        """Hash behind the streams, from the page cache; at an early end, what a later run would else read again."""
         while True:
             with self._part.moved:
                 self._part.moved.wait_for(self._can_hash)
-                ready = self._part.front - self._hashed
-            if not ready or (self._is_over.is_set() and not self._part.is_whole):
+                ready = self._part.front - self._part.hashed
+            is_early = self._is_over.is_set() and not self._part.is_whole
+            if not ready or (is_early and not BLOCK <= ready <= _CATCH_UP):
                 return
-            count = self._part.read(self._hashed, buffer[:ready])
-            self._digest.update(buffer[:count])
-            self._hashed += count
+            self._part.hash_next()
 
     def _can_hash(self) -> bool:
-        return self._is_over.is_set() or self._part.is_whole or self._part.front - self._hashed >= STRIDE
+        return self._is_over.is_set() or self._part.is_whole or self._part.front - self._part.hashed >= STRIDE
 
     def _pause(self, seconds: float) -> None:
         """Sleep, but not beyond the end."""

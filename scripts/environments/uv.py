@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import PipelineError, StepError, UsageError
@@ -34,7 +34,13 @@ def uv_executable() -> str:
 
 
 def run_uv(
-    arguments: Sequence[str], directory: Path, subject: str, *, given: str = "", env: Mapping[str, str] | None = None
+    arguments: Sequence[str],
+    directory: Path,
+    subject: str,
+    *,
+    given: str = "",
+    env: Mapping[str, str] | None = None,
+    shown: Callable[[str], str] = str,
 ) -> None:
     """Run uv in `directory`; what it says goes to stderr.
 
@@ -48,6 +54,8 @@ def run_uv(
         Standard input.
     env : mapping of str to str, optional
         Variables to set on top of the environment.
+    shown : callable
+        Takes out of uv's words what nobody is to read; uv itself hides passwords, not the tokens in a query.
 
     Raises
     ------
@@ -66,7 +74,7 @@ def run_uv(
         check=False,
         env={**os.environ, **uv_anchored(os.environ), **(env or {})},
     )
-    sys.stderr.write(done.stderr)
+    sys.stderr.write(shown(done.stderr))
     if done.returncode:
         raise _fault(subject, done.stderr)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from mlflow.models import Model
@@ -31,7 +31,9 @@ def stand_ins(artifacts: Mapping[str, Path], directory: Path) -> dict[str, str]:
     return made
 
 
-def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *, link: bool) -> dict[str, Identity]:
+def place_artifacts(
+    model: Path, artifacts: Mapping[str, Path], package: Path, *, link: bool, without: Collection[Path] = ()
+) -> dict[str, Identity]:
     """Put the artifacts where MLflow put their stand-ins, and correct what MLmodel says of them.
 
     Parameters
@@ -44,6 +46,8 @@ def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *
         The directory that paths in MLmodel are relative to.
     link : bool
         Whether a hard link may stand for a copy.
+    without : collection of Path
+        What does not travel.
 
     Returns
     -------
@@ -62,7 +66,7 @@ def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *
         target = model / saved[name]["path"]
         saved[name]["uri"] = os.path.relpath(source, package)
         try:
-            for origin, place in _files(source, target):
+            for origin, place in _files(source, target, without):
                 placed[place.relative_to(model).as_posix()] = _place(origin, place, link=link)
         except OSError as error:
             raise StepError(f'artifact "{name}"', "it cannot be copied", got=str(error), advice="Mend it.") from error
@@ -72,7 +76,7 @@ def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *
     return placed
 
 
-def _files(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:
+def _files(source: Path, target: Path, without: Collection[Path]) -> Iterator[tuple[Path, Path]]:
     """Yield each file of an artifact and its place, whose directory is there; links are followed."""
     if not source.is_dir():
         yield source, target
@@ -80,8 +84,8 @@ def _files(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:
     for top, directories, names in os.walk(source, followlinks=True):
         place = target / os.path.relpath(top, source)
         place.mkdir(parents=True, exist_ok=True)
-        directories.sort()
-        yield from ((Path(top, name), place / name) for name in sorted(names))
+        directories[:] = sorted(name for name in directories if Path(top, name) not in without)
+        yield from ((Path(top, name), place / name) for name in sorted(names) if Path(top, name) not in without)
 
 
 def _place(source: Path, target: Path, *, link: bool) -> Identity:

@@ -6,13 +6,13 @@ import hashlib
 import json
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from .downloads import declared_sources
 from .errors import StepError, UsageError
 from .file_entry import FileEntry, file_entry
 
@@ -108,7 +108,7 @@ def _digest(files: Mapping[str, FileEntry]) -> str:
 def _provenance(package: Path) -> dict[str, Any]:
     tool = {f"{top}/{name}": entry for top in _TOOL for name, entry in _tree(package / top).items()}
     return {
-        "sources": _sources(package / "model_data.toml"),
+        "sources": declared_sources(package),
         "source_commit": _commit(package),
         "packager": f"sha256:{_digest(tool)}",
         "python": ".".join(map(str, sys.version_info[:3])),
@@ -119,14 +119,6 @@ def _provenance(package: Path) -> dict[str, Any]:
 
 def _tree(path: Path) -> dict[str, FileEntry]:
     return read_files(path) if path.is_dir() else {"": file_entry(path)} if path.is_file() else {}
-
-
-def _sources(declaration: Path) -> list[dict[str, Any]]:
-    """Return what model_data.toml declares; download-data has refused credentials in it."""
-    if not declaration.is_file():
-        return []
-    found = tomllib.loads(declaration.read_text(encoding="utf-8")).get("source", [])
-    return [dict(source) for source in found]
 
 
 def _commit(package: Path) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -48,7 +49,7 @@ class StatCache:
 
     def fingerprint(self, path: str, name: str, status: os.stat_result, counts: Lines | None = None) -> str:
         """Return the fingerprint of a regular file, or of those lines that count, hashing what the cache lacks."""
-        key = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        key = _key(status)
         for known in (self.entries.get(name), self._old.get(name)):
             if known is not None and known[:4] == key:
                 self.entries[name] = known
@@ -75,7 +76,7 @@ def fingerprint_file(path: str) -> str:
     return _hash(path)[0]
 
 
-def see(step: Step, root: str, cache: StatCache, memo: dict[str, Mapping[str, str]] | None = None) -> Seen:
+def see(step: Step, root: str, cache: StatCache, memo: dict[tuple[str, str], Mapping[str, str]] | None = None) -> Seen:
     """Look at all that `step` depends on and has made.
 
     Raises
@@ -86,19 +87,19 @@ def see(step: Step, root: str, cache: StatCache, memo: dict[str, Mapping[str, st
     """
     memo = {} if memo is None else memo
 
-    def several(paths: Iterator[tuple[str, str]]) -> dict[str, str]:
+    def several(paths: Iterator[tuple[str, str]], left_out: str = "") -> dict[str, str]:
         files: dict[str, str] = {}
         for name, path in paths:
-            if name not in memo:
-                memo[name] = scan(path, name, cache)
-            files.update(memo[name])
+            if (name, left_out) not in memo:
+                memo[name, left_out] = scan(path, name, cache, left_out)
+            files.update(memo[name, left_out])
         return files
 
     def inside(names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         return ((name, os.path.join(root, name)) for name in names)
 
     return Seen(
-        dependencies=several(inside(step.dependencies)),
+        dependencies=several(inside(step.dependencies), step.left_out),
         targets=several(inside(step.targets)),
         tools=several(iter(step.tools.items())),
         params=dict(step.params),
@@ -107,7 +108,7 @@ def see(step: Step, root: str, cache: StatCache, memo: dict[str, Mapping[str, st
     )
 
 
-def scan(path: str, name: str, cache: StatCache) -> Mapping[str, str]:
+def scan(path: str, name: str, cache: StatCache, left_out: str = "") -> Mapping[str, str]:
     """Return the fingerprints of a file, or of all members of a directory, by their names.
 
     Parameters
@@ -117,6 +118,8 @@ def scan(path: str, name: str, cache: StatCache) -> Mapping[str, str]:
     name : str
         What it is called in the result; members are called ``name/member``.
     cache : StatCache
+    left_out : str
+        A regular expression; members whose whole name it matches do not count.
     """
     try:
         status = os.stat(path)
@@ -125,7 +128,8 @@ def scan(path: str, name: str, cache: StatCache) -> Mapping[str, str]:
         if stat.S_ISDIR(status.st_mode):
             if os.path.lexists(os.path.join(path, "pyvenv.cfg")):
                 return dict(_environment(path, name, cache))
-            return dict(_members(path, name, cache, (os.path.realpath(path),)))
+            counts = _counts_all if not left_out else lambda member: not re.fullmatch(left_out, member)
+            return dict(_members(path, name, cache, (os.path.realpath(path),), counts))
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR) and not os.path.islink(path):
             return {name: MISSING}
@@ -133,12 +137,20 @@ def scan(path: str, name: str, cache: StatCache) -> Mapping[str, str]:
     raise UsageError(name, "expected a file or a directory", got="a device, pipe or socket", advice="Replace it.")
 
 
-def _members(path: str, name: str, cache: StatCache, trail: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _counts_all(member: str) -> bool:
+    return True
+
+
+def _members(
+    path: str, name: str, cache: StatCache, trail: tuple[str, ...], counts: Callable[[str], bool]
+) -> Iterator[tuple[str, str]]:
     yield name + "/", "directory"
     with os.scandir(path) as entries:
         members = sorted((entry for entry in entries if not _is_ignored(entry.name)), key=lambda entry: entry.name)
     for entry in members:
         member = f"{name}/{entry.name}"
+        if not counts(member):
+            continue
         try:
             status = entry.stat()
             if stat.S_ISREG(status.st_mode):
@@ -149,7 +161,7 @@ def _members(path: str, name: str, cache: StatCache, trail: tuple[str, ...]) -> 
                     inner = (*trail, os.path.realpath(entry.path))
                     if any(inner[-1] == outer or outer.startswith(inner[-1] + "/") for outer in trail):
                         raise OSError(errno.ELOOP, "the link leads back to a directory above it")
-                yield from _members(entry.path, member, cache, inner)
+                yield from _members(entry.path, member, cache, inner, counts)
             else:
                 raise OSError(errno.EINVAL, "it is a device, pipe or socket")
         except OSError as error:
@@ -215,17 +227,28 @@ def _hash(path: str, counts: Lines | None = None) -> tuple[str, tuple[int, int, 
     import hashlib  # 3 ms: not on the way to a no-op
 
     with open(path, "rb") as stream:
-        _wait_out_the_tick(os.fstat(stream.fileno()).st_ctime_ns)
-        before, started = os.fstat(stream.fileno()), time.time_ns()
+        before = stamp(stream.fileno())
         if counts is None:
             value = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
         else:
             value = "sha256:" + hashlib.sha256(b"".join(line for line in stream if counts(line))).hexdigest()
-        after = os.fstat(stream.fileno())
-    margin = _COARSE_NS if after.st_ctime_ns % 1_000_000_000 == 0 else _TICK_NS
-    key = (after.st_size, after.st_mtime_ns, after.st_ctime_ns, after.st_ino)
-    settled = before.st_ctime_ns == after.st_ctime_ns and started - after.st_ctime_ns >= margin
-    return value, key if settled else None
+        settled = before == _key(os.fstat(stream.fileno()))
+    return value, before if settled else None
+
+
+def stamp(descriptor: int) -> tuple[int, int, int, int] | None:
+    """Return size, modification and change time and inode of a file, from which any later edit makes it differ.
+
+    None where a later edit might not show in it.
+    """
+    _wait_out_the_tick(os.fstat(descriptor).st_ctime_ns)
+    status, now = os.fstat(descriptor), time.time_ns()
+    margin = _COARSE_NS if status.st_ctime_ns % 1_000_000_000 == 0 else _TICK_NS
+    return _key(status) if now - status.st_ctime_ns >= margin else None
+
+
+def _key(status: os.stat_result) -> tuple[int, int, int, int]:
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def _wait_out_the_tick(changed_ns: int) -> None:

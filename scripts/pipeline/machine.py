@@ -19,6 +19,14 @@ _CONFIG = "UV_CONFIG_FILE"
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 
 
+def boot_id() -> str:
+    """Return what tells this boot of the machine from others; empty where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
 def uv_version() -> str:
     """Return the version of the tool's own uv, from the name of its installed metadata."""
     library = Path(sys.prefix, "lib", f"python{sys.version_info.major}.{sys.version_info.minor}", "site-packages")

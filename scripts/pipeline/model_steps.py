@@ -109,6 +109,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
             _model(f"mlflow_packager.py --out-dir {MODEL}"),
             dependencies=(*AUTHORED, *LOCKED, *_there(package, "overrides.txt", "uv.toml")),
             targets=(MODEL,),
+            left_out=package.leftovers(),
             params={"model_data.toml": package.sources_text()},
             after=("download-data",),
             atomic=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,8 @@ from .errors import UsageError
 
 SUFFIX = "_mlflow_pkg"
 REPOSITORY = Path(__file__).resolve().parents[2]
+# What a download calls what it keeps beside its target for a while: the unfinished, and the bad.
+LEFTOVER = r"(?:\.part(?:\.json|\..+\.part)?|(?:\.[0-9]+)?\.bad)"
 
 
 class Package(NamedTuple):
@@ -85,6 +88,11 @@ class Package(NamedTuple):
                 )
         return tuple(dict.fromkeys(str(PurePosixPath("model_data", name)) for name in names))
 
+    def leftovers(self) -> str:
+        """Return a regular expression of what downloads may leave in model_data/ beside what is declared."""
+        names = [re.escape(name) for name in self.data()]
+        return f"(?:{'|'.join([*names, 'model_data/[.]sources[.]json'])}){LEFTOVER}" if names else ""
+
     def sources_text(self) -> str:
         """Return the declared sources as one text that comments and layout do not change."""
         return json.dumps(self.sources(), sort_keys=True, default=str)
@@ -92,6 +100,11 @@ class Package(NamedTuple):
     def runs_commands(self) -> bool:
         """Tell whether a source is a command, which runs in the model environment."""
         return any("command" in source for source in self.sources())
+
+    def unproven(self) -> tuple[str, ...]:
+        """Return the declared files whose bytes nothing is held against, as their author wants it."""
+        bare = [source for source in self.sources() if source.get("mutable") is True and not source.get("sha256")]
+        return tuple(f"model_data/{name}" for source in bare for name in _paths(source))
 
     def scripts(self) -> tuple[str, ...]:
         """Return the package's own files that the commands of sources name."""

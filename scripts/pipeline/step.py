@@ -27,6 +27,9 @@ class Step:
         is recorded holds no absolute path.
     dependencies : sequence of str
         Files and directories that the step reads, relative to the pipeline's root.
+    left_out : str
+        A regular expression: what lies in a directory dependency does not count where it matches its whole path,
+        relative to the root. Empty for none.
     targets : sequence of str
         Files and directories that the step writes, relative to the root.
     params, versions : mapping of str to scalar
@@ -76,6 +79,7 @@ class Step:
     once: tuple[str, ...] = ()
     host: tuple[str, ...] = ()
     light: bool = False
+    left_out: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.command, str):

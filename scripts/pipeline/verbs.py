@@ -173,11 +173,16 @@ def archetypes() -> int:
 
 
 def _build(request: Request, pipelines: Sequence[Pipeline], goal: str, force: tuple[str, ...]) -> int:
+    packages = {package.name: package for package in request.packages()}
+
     def tell(pipeline: Pipeline, outcome: Outcome) -> None:
         if not request.as_json:
             _write(sys.stdout, report.line(outcome, pipeline.name if len(pipelines) > 1 else ""))
         if outcome.error:
             _say(f"error: {outcome.error}")
+        if outcome.step == "download-data" and outcome.action == "up-to-date":  # where it runs, it warns itself
+            for name in packages[pipeline.name].unproven():
+                _say(f"warning: {name}: mutable, without sha256: any content of its source is accepted")
 
     builder = Builder(request.jobs, request.dry_run, force, f"invoke {goal}", tell, _say)
     results = builder.build_all(pipelines, goal)

@@ -126,7 +126,7 @@ class Walk:
         self.cache = load_stat_cache(self.pipeline.root)
         self.interrupted = self.interrupted or interrupted(self.pipeline.root)
         self._before = self.pipeline.before
-        self._memo: dict[str, Mapping[str, str]] = {}
+        self._memo: dict[tuple[str, str], Mapping[str, str]] = {}
         self._guard = threading.Lock()
 
     def look(self, step: Step, *, fresh: bool = False) -> Seen:

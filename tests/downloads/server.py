@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+import ssl
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 Fault = Callable[["Answer"], None]
 
@@ -192,12 +194,16 @@ def throttled(gate: threading.Event, first: int) -> Fault:
 
 
 @contextmanager
-def serving() -> Iterator[Hostile]:
-    """Run a server on a free port of the loopback device."""
+def serving(certificate: Path | None = None) -> Iterator[Hostile]:
+    """Run a server on a free port of the loopback device; over TLS where it has a certificate with its key."""
     hostile = Hostile()
     handler = type("Handler", (Answer,), {"hostile": hostile})
     server = _Quiet(("127.0.0.1", 0), handler)
-    hostile.address = f"http://127.0.0.1:{server.server_address[1]}"
+    hostile.address = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_address[1]}"
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:

@@ -43,8 +43,8 @@ def fill_hub(hostile: Hostile, kind: str = "models/", repo: str = "owner/repo") 
 
 def bring(found: Origin | tuple[Member, ...], tmp_path: Path) -> dict[str, FileEntry]:
     if isinstance(found, tuple):
-        return fetch_tree(found, tmp_path / "tree", 3, QUICK, Watch())
-    return {"": fetch(found, tmp_path / "part", QUICK, Watch())[0]}
+        return fetch_tree(found, tmp_path / "tree", 3, QUICK, Watch(), pinned=True)[0]
+    return {"": fetch(found, tmp_path / "part", QUICK, Watch(), pinned=True)[0]}
 
 
 @pytest.mark.parametrize(

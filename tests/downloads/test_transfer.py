@@ -307,12 +307,3 @@ def test_second_download_waits_for_the_first(model: Model, hostile: Hostile) -> 
     said = second[0].communicate(timeout=20)[1]
     assert (second[0].returncode, said) == (0, "")
     assert len(hostile.asked) == 1
-
-
-def test_proxy_is_used_when_the_environment_names_one(
-    model: Model, hostile: Hostile, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("http_proxy", hostile.address)
-    hostile.put("http://weights.invalid/w", b"w")
-    model.declare(f'uri = "http://weights.invalid/w"\npath = "w"\nsha256 = "{sha256(b"w")}"')
-    assert model.actions() == ["fetched"]

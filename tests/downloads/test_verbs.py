@@ -47,6 +47,17 @@ def test_lock_fills_in_what_a_build_refused_to_guess(package: Path) -> None:
     assert (package / "model_data" / "w.bin").read_text() == "weights"
 
 
+def test_mutable_source_is_warned_of_at_each_build(package: Path) -> None:
+    text = (package / "model_data.toml").read_text()
+    (package / "model_data.toml").write_text(f"{text}mutable = true\n")
+    warning = "warning: model_data/w.bin: mutable, without sha256: any content of "
+    for state in ("ran", "up to date"):
+        done = invoke(package, "download-data")
+        assert (done.returncode, done.stderr.count(warning)) == (0, 1)
+        assert f"download-data  {state}" in done.stdout
+    assert warning not in invoke(package, "scaffold").stderr
+
+
 def test_lock_says_what_would_run_and_writes_nothing_when_dry(package: Path) -> None:
     before = (package / "model_data.toml").read_text()
     done = invoke(package, "download-data", "--lock", "--dry-run")
