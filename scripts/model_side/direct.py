@@ -122,8 +122,6 @@ def _as_mlflow_hands_it(
     payload: Mapping[str, Any], declared: ModelSignature, signature: Signature
 ) -> tuple[Any, Mapping[str, Any] | None]:
     """Return the data and the params of a payload as MLflow's parsing and enforcement give them to predict."""
-    if signature.from_type_hint:  # then the model's own predict holds the data to its type hint
-        declared = ModelSignature(None, declared.outputs, declared.params)
     entry = Model(signature=declared, flavors={mlflow.pyfunc.FLAVOR_NAME: {mlflow.pyfunc.MAIN: __name__}})
     stand_in = mlflow.pyfunc.PyFuncModel(entry, _HandsBack())
     data, params = stand_in.predict(parse_payload(payload, stand_in, signature), params=payload.get("params"))

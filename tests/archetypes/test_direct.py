@@ -79,16 +79,6 @@ def test_predict_is_given_what_it_takes_when_it_takes_data_alone(tmp_path: Path)
     ]
 
 
-def test_type_hint_decides_what_predict_is_given_when_the_model_was_saved_with_one(tmp_path: Path) -> None:
-    author = plain(
-        tmp_path, "model_input: list[str]", "return np.array([float(len(x)) for x in model_input])", "string"
-    )
-    assert author.package().returncode == 0
-    files = read_model(str(author.model))
-    assert files.signature.from_type_hint
-    assert numbers(author, {"inputs": ["abc", "de"]}, files) == [3.0, 2.0]
-
-
 FAULTS = {
     "the code raises": ("raise ValueError('no such gene')", "direct call: it raised ValueError: no such gene"),
     "the code ends the process": ("raise SystemExit(3)", "direct call: it raised SystemExit: 3"),
