@@ -25,9 +25,11 @@ SHARED = (
     "payload_csv",
     "payload_forms",
     "payloads",
+    "requirements",
     "share",
     "signatures",
     "text_files",
+    "uv_toml",
     "values",
     "verification",
 )

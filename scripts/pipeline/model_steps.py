@@ -145,6 +145,8 @@ def steps_for(package: Package) -> tuple[Step, ...]:
             params=settings,
             versions=uv,
             atomic=True,
+            ahead=() if strict else _tool("prepare_environment"),
+            beside="package",
         ),
         step(
             "verify",

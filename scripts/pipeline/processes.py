@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
@@ -34,6 +34,7 @@ class Processes:
     _running: set[subprocess.Popen[bytes] | Job] = field(default_factory=set)
     _hosts: dict[tuple[Path, tuple[str, ...]], Host] = field(default_factory=dict)
     _dropped: list[Host] = field(default_factory=list)
+    _ahead: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _guard: threading.Lock = field(default_factory=threading.Lock)
     stopped: bool = False
 
@@ -74,17 +75,28 @@ class Processes:
             from .hosts import Host  # 4 ms: not on the way to a no-op
 
             with suppress(OSError):  # the step says so
-                words = [step.place(word) for word in step.host]
-                self._hosts[root, step.host] = Host(words, root, clean_environment(os.environ, step.env))
+                environment = clean_environment(os.environ, step.env)
+                self._hosts[root, step.host] = Host(step.placed(step.host), root, environment)
+
+    def prepare(self, step: Step, root: Path, log: Path) -> None:
+        """Start what prepares something for a later step, beside the commands; with one job there is no beside."""
+        if self.jobs > 1:
+            run = os.urandom(8).hex()
+            with suppress(StepError):  # the step itself does it then
+                self._ahead[run] = self._start(replace(step, command=step.ahead, host=(), once=()), root, run, log)
 
     def close(self) -> None:
-        """End the hosts."""
+        """End the hosts, and what still prepares something."""
         with self._guard:
             hosts = [*self._hosts.values(), *self._dropped]
             self._hosts.clear()
             self._dropped.clear()
         for host in hosts:
             host.close()
+        for run, process in self._ahead.items():
+            kill_run(run)
+            self._finish(process)
+        self._ahead.clear()
 
     def _drop(self, root: Path, path: str) -> None:
         """Give no more commands to the hosts whose program lies at or in `path`."""

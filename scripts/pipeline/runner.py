@@ -220,6 +220,9 @@ class Builder:
         transaction = Transaction(walk.pipeline.root, step, kept)
         try:
             transaction.begin()
+            for later in walk.steps:
+                if later.ahead and later.beside == step.name:
+                    self.processes.prepare(later, walk.pipeline.root, log_of(walk.pipeline.root, f"{later.name}-ahead"))
             self.run_command(walk.pipeline.root, step, transaction.run)
             after = walk.look(step, fresh=True)
             _refuse_unfinished(step, seen, after)
@@ -239,8 +242,7 @@ class Builder:
         PipelineError
             If it fails.
         """
-        log = log_of(root, step)
-        log.parent.mkdir(parents=True, exist_ok=True)
+        log = log_of(root, step.name)
         code = self.processes.run(step, root, run, log)
         if code:
             self.say(_tail(log))
@@ -277,9 +279,11 @@ def _refuse_unfinished(step: Step, before: Seen, after: Seen) -> None:
             raise StepError(step.name, f"{moved[0]} changed while it ran", advice="Nothing is recorded: build again.")
 
 
-def log_of(root: Path, step: Step) -> Path:
-    """Return where what a step says is kept."""
-    return root / STATE_DIRECTORY / "logs" / f"{step.name}.log"
+def log_of(root: Path, name: str) -> Path:
+    """Return where what a step says is kept, in a directory that is there."""
+    log = root / STATE_DIRECTORY / "logs" / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    return log
 
 
 def _tail(log: Path, lines: int = 200) -> str:

@@ -27,6 +27,10 @@ class Step:
         is recorded holds no absolute path.
     dependencies : sequence of str
         Files and directories that the step reads, relative to the pipeline's root.
+    ahead : sequence of str
+        The argument vector of a command that prepares something for this one. Its failure is of no account.
+    beside : str
+        The earlier step beside which that command runs, where it runs.
     left_out : str
         A regular expression: what lies in a directory dependency does not count where it matches its whole path,
         relative to the root. Empty for none.
@@ -80,6 +84,8 @@ class Step:
     host: tuple[str, ...] = ()
     light: bool = False
     left_out: str = ""
+    ahead: tuple[str, ...] = ()
+    beside: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.command, str):
@@ -114,10 +120,13 @@ class Step:
     def argv(self) -> list[str]:
         """Return the argument vector with its placeholders replaced."""
         words = ("/bin/sh", "-c", self.command) if isinstance(self.command, str) else self.command
-        return [*(self.place(word) for word in words), *self.once]
+        return [*self.placed(words), *self.once]
 
-    def place(self, word: str) -> str:
-        """Return a word of a command with its placeholders replaced."""
+    def placed(self, words: Iterable[str]) -> list[str]:
+        """Return the words of a command with their placeholders replaced."""
+        return [self._place(word) for word in words]
+
+    def _place(self, word: str) -> str:
         for key, value in self.places.items():
             word = word.replace("{" + key + "}", value)
         return word

@@ -70,7 +70,7 @@ def _try(package: Package, builder: Builder, changed: Collection[str]) -> bool:
         builder.say(f"error: {error}")
         print("the MLflow Model stays as it is", flush=True)
         return False
-    said = log_of(package.root, step).read_text(encoding="utf-8", errors="replace")
+    said = log_of(package.root, step.name).read_text(encoding="utf-8", errors="replace")
     print(said.splitlines()[-1], flush=True)
     return True
 

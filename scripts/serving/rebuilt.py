@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from environments.uv import interpreter, run_uv
+from model_side.requirements import REQUIREMENTS
 from pipeline.errors import StepError, UsageError
 from pipeline.machine import user_cache
 from pipeline.processes import clean_environment
 
 from .installed import altered_files, installed, pin_faults, pins
-from .recipe import PYTHON_ENV, REQUIREMENTS, Recipe, digest, read_recipe
+from .recipe import PYTHON_ENV, Recipe, digest, read_recipe
 
 VARIABLE = "MODEL_ENVIRONMENT_CACHE"
 BUILT = "built.json"
@@ -96,7 +97,11 @@ def rebuilt_environment(model: Path, environment: Mapping[str, str]) -> Rebuilt:
     StepError
         If the index cannot be reached, or what was installed is not what was asked for.
     """
-    recipe = read_recipe(model, environment)
+    return kept_environment(read_recipe(model, environment), environment)
+
+
+def kept_environment(recipe: Recipe, environment: Mapping[str, str]) -> Rebuilt:
+    """Return the environment of a recipe: the kept one if it is whole, else a new one; errors as above."""
     place = cache_directory(environment) / recipe.fingerprint.removeprefix("sha256:")[:32]
     with _locked(place):
         if wrong := faults(place, recipe):

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import yaml
 
+from model_side.requirements import REQUIREMENTS, read_requirements
+from model_side.uv_toml import UV_TOML, uv_toml
 from pipeline.errors import UsageError
 from pipeline.machine import uv_files, uv_settings
 
-REQUIREMENTS, PYTHON_ENV = "requirements.txt", "python_env.yaml"
-_FILES = (REQUIREMENTS, "constraints.txt", "uv.toml")
+PYTHON_ENV = "python_env.yaml"
+_FILES = (REQUIREMENTS, "constraints.txt", UV_TOML)
+_BUILD_DEPENDENCIES = ("pip", "setuptools", "wheel")  # as MLflow writes them
 _FORMAT = "1"  # of what is kept; another number makes every environment anew
 
 
@@ -62,9 +65,28 @@ def read_recipe(model: Path, environment: Mapping[str, str]) -> Recipe:
     except (OSError, AttributeError, yaml.YAMLError) as error:
         raise UsageError(str(path), "cannot be read", got=str(error), advice="Run `invoke package`.") from error
     files = {name: _text(model / name) for name in _FILES if (model / name).is_file()}
+    return Recipe(str(python), tuple(before or ()), tuple(after or ()), files, _settings(environment))
+
+
+def recipe_ahead(package: Path, environment: Mapping[str, str]) -> Recipe:
+    """Return what the MLflow Model will say that is made of a package as it is now.
+
+    Raises
+    ------
+    UsageError
+        If its requirements cannot travel, or there is no model environment.
+    """
+    lines = _text(package / ".venv" / "pyvenv.cfg").splitlines()
+    python = next((line.partition("=")[2].strip() for line in lines if line.startswith("version_info")), "")
+    files = {REQUIREMENTS: "\n".join(read_requirements(package))}
+    if settings := uv_toml(package):
+        files[UV_TOML] = settings
+    return Recipe(python, _BUILD_DEPENDENCIES, (f"-r {REQUIREMENTS}",), files, _settings(environment))
+
+
+def _settings(environment: Mapping[str, str]) -> dict[str, str]:
     settings = uv_settings(environment) | {"platform": sysconfig.get_platform()}
-    settings |= {label: digest(_text(Path(file))) for label, file in uv_files(environment)}
-    return Recipe(str(python), tuple(before or ()), tuple(after or ()), files, settings)
+    return settings | {label: digest(_text(Path(file))) for label, file in uv_files(environment)}
 
 
 def _text(path: Path) -> str:

@@ -14,6 +14,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from serving.recipe import read_recipe, recipe_ahead
+
 from .conftest import NAME, REPOSITORY, Package
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("chain")]
@@ -175,6 +177,12 @@ def test_server_answers_its_curl_line_and_ends_with_its_task(built: Package) -> 
         assert "POST /invocations" in task.stderr.read()  # it is at its end: the server held it and is gone
     with pytest.raises(URLError):
         urlopen(url, timeout=60)
+
+
+def test_environment_that_is_made_ahead_is_the_one_that_the_model_asks_for(built: Package) -> None:
+    ahead = recipe_ahead(built.root, os.environ)
+    assert ahead.fingerprint == read_recipe(built.root / "mlflow_model_artifacts", os.environ).fingerprint
+    assert "rebuilding" not in (built.root / ".pipeline" / "logs" / "serve-predict.log").read_text()
 
 
 def said_until(stream: IO[str], start: str) -> list[str]:
