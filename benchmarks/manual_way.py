@@ -1,0 +1,143 @@
+"""The chain against the commands of the manual way, typed by hand, on the bundled model; uv's cache is warm."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from measuring import REPOSITORY, Figure, Run, ratio, run
+from no_op import copy_tool
+
+NAME, ROUNDS = "pbmc_pca", 5
+INVOKE = str(Path(sys.executable).with_name("invoke"))
+LEFT_OUT = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "VIRTUAL_ENV")
+MODEL = "--model-uri mlflow_model_artifacts"
+PACKAGER = "python mlflow_packager.py"
+PREDICT = f"python ../../scripts/predict_func.py {MODEL} --json-payload-file payload.json --output-path predicted.json"
+BY_HAND = (
+    "uv pip compile --quiet requirements.in -o compiled.txt",
+    PACKAGER,
+    f"python ../../scripts/generate_mlflow_test_payload.py {MODEL} --json-payload-filepath payload.json",
+    PREDICT,
+    f"mlflow models predict {MODEL} --content-type json --input-path payload.json --output-path test_output.json "
+    "--env-manager uv",
+)
+# The chain up to serve-predict, which asks no server: what the commands by hand do.
+SAME_WORK = """
+import sys; sys.path.insert(0, "scripts")
+from dataclasses import replace
+from pathlib import Path
+from pipeline.model_steps import pipeline_for
+from pipeline.packages import Package
+from pipeline.runner import Builder
+from pipeline.walk import Pipeline
+
+chain = pipeline_for(Package("pbmc_pca", Path("models").resolve()))
+steps = []
+for step in chain.steps:
+    if step.name == "serve-predict":
+        words = step.command[: step.command.index("--rest-output")]
+        step = replace(step, command=words, targets=step.targets[:1])
+    steps += [step] * (step.name != "verify")
+raise SystemExit(Builder(jobs=2).build_all([Pipeline(chain.root, tuple(steps), chain.name)])[0].exit_code)
+"""
+
+
+def measure(place: Path, rounds: int) -> list[Figure]:
+    """Measure in `place`, an empty directory."""
+    copy_tool(place)
+    shutil.copytree(REPOSITORY / "examples", place / "examples")
+    package, hand = place / "models" / f"{NAME}_mlflow_pkg", place / "models" / "by_hand"
+    # The machine's own settings, for the package index; bytecode is written.
+    environment = {name: value for name, value in os.environ.items() if name not in LEFT_OUT}
+    environment["MODEL_ENVIRONMENT_CACHE"] = str(place / "environments")
+    run([INVOKE, "verify"], place, environment)
+    shutil.copytree(package, hand, ignore=shutil.ignore_patterns(".venv", ".pipeline", "mlflow_model_artifacts"))
+    (hand / ".venv").symlink_to(package / ".venv")
+    runs: dict[str, list[Run]] = {}
+    for number in range(min(rounds, ROUNDS) + 1):
+        for name, taken in one_round(place, package, hand, environment):
+            runs.setdefault(name, [])
+            runs[name] += [taken] * (number > 0)
+    return figures(runs)
+
+
+def one_round(place: Path, package: Path, hand: Path, environment: dict[str, str]) -> Iterator[tuple[str, Run]]:
+    """Yield each thing that is measured, once."""
+    activated = {**environment, "VIRTUAL_ENV": str(hand / ".venv")}
+    activated["PATH"] = os.pathsep.join([str(hand / ".venv" / "bin"), str(Path(INVOKE).parent), environment["PATH"]])
+
+    def by_hand(*commands: str) -> Run:
+        return run(["/bin/sh", "-c", " && ".join(commands)], hand, activated)
+
+    def cold(*command: str) -> Run:
+        run([INVOKE, "clean"], place, environment)
+        (package / "requirements.txt").unlink()
+        shutil.rmtree(place / "environments")
+        return run(command, place, environment)
+
+    yield "by hand", by_hand(*BY_HAND)
+    yield "same work", cold(sys.executable, "-c", SAME_WORK)
+    yield "verify", cold(INVOKE, "verify")
+    yield "by hand after an edit", by_hand(PACKAGER, PREDICT)
+    edit(package)
+    yield "predict", run([INVOKE, "predict"], place, environment)
+    with watching(place, environment) as said:
+        for _ in range(2):  # the first edit finds the machine busy with the build before it
+            started = time.perf_counter()
+            edit(package)
+            until(said, "output ")
+            seconds = time.perf_counter() - started
+            until(said, "watching ")
+    yield "watch", Run(seconds, 0.0, 0)
+
+
+@contextmanager
+def watching(place: Path, environment: dict[str, str]) -> Iterator[IO[str]]:
+    """Run `invoke watch`, and give what it says, from when it waits for edits."""
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([INVOKE, "watch"], cwd=place, env=environment, text=True, stdout=pipe)
+    if process.stdout is None:
+        raise SystemExit("invoke watch: no output")
+    try:
+        until(process.stdout, "watching ")
+        yield process.stdout
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+
+
+def until(said: IO[str], start: str) -> None:
+    """Read up to a line that starts so."""
+    for line in said:
+        if line.startswith(start):
+            return
+    raise SystemExit(f"invoke watch ended without {start!r}")
+
+
+def edit(package: Path) -> None:
+    """Edit the model's code, as an author does who has not finished."""
+    with (package / "model_code" / f"{NAME}_mlflow_model.py").open("a", encoding="utf-8") as stream:
+        stream.write(f"# {time.time()}\n")
+
+
+def figures(runs: dict[str, list[Run]]) -> list[Figure]:
+    """Return the figures."""
+    full, edited = runs["by hand"], runs["by hand after an edit"]
+    commands = "compile, packager, payload, predict_func, `mlflow models predict --env-manager uv`, one after the other"
+    again = "to the new in-process prediction, against packager and predict_func by hand"
+    return [
+        Figure("cold chain without REST and verify / by hand", ratio(runs["same work"], full), "x", 0.5, commands),
+        Figure("cold `invoke verify`, with REST / by hand", ratio(runs["verify"], full), "x", 0.8, commands),
+        Figure("`invoke predict` after an edit / by hand", ratio(runs["predict"], edited), "x", 0.5, again),
+        Figure("`invoke watch` after an edit / by hand", ratio(runs["watch"], edited), "x", 0.1, again),
+        Figure("for scale: by hand", sorted(each.seconds for each in full)[len(full) // 2], "s", None, "of this run"),
+    ]
