@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -39,6 +40,8 @@ def seal(model: Path, package: Path, known: Mapping[str, FileEntry] | None = Non
     str
         ``sha256:<hex>`` of the list of all files but the manifest.
     """
+    for bytecode in sorted(model.rglob("__pycache__")):  # of the proof: it names where that took place
+        shutil.rmtree(bytecode)
     files = read_files(model, known)
     mlmodel = model / "MLmodel"
     text = mlmodel.read_text(encoding="utf-8")

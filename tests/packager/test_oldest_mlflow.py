@@ -58,6 +58,23 @@ def test_model_is_packaged_and_predicts_when_mlflow_is_old(
     assert not list(tmp_path.rglob("mlruns"))
 
 
+def test_model_is_served_when_mlflow_is_old(python: Path, tmp_path: Path) -> None:
+    author = write(tmp_path, "text_to_tensor")
+    # Starlette 1 has no `app.route`, which the scoring server of this MLflow uses.
+    (author.root / "requirements.in").write_text(f"mlflow=={OLDEST}\nnumpy\nstarlette<1\n")
+    command = [str(uv_executable()), "--quiet", "pip", "compile", "--python", str(python), "requirements.in"]
+    subprocess.run([*command, "-o", "requirements.txt", "--no-header"], cwd=author.root, check=True)
+    assert run(python, author.root, "mlflow_packager.py").returncode == 0
+    payload = tmp_path / "payload.json"
+    payload.write_text(json.dumps(MODELS["text_to_tensor"].payload))
+    words = ["--model-uri", author.model, "--json-payload-file", payload, "--rest-output", "rest.json"]
+    done = run(Path(sys.executable), tmp_path, SCRIPTS / "serve_predict.py", *words, "--output-path", "served.json")
+    assert done.returncode == 0
+    for name in ("rest.json", "served.json"):
+        answer = json.loads((tmp_path / name).read_text())
+        assert answer["predictions"] == MODELS["text_to_tensor"].predictions
+
+
 def test_two_models_are_the_same_to_the_byte_when_mlflow_is_old(python: Path, tmp_path: Path) -> None:
     made: list[Author] = []
     for name in ("one", "the other"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,38 @@ def test_closed_streams_do_no_harm(author: Author) -> None:
     done = subprocess.run(command, shell=True, cwd=author.root, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (author.model / "MLmodel").is_file()
+
+
+def test_model_is_the_same_to_the_byte_when_another_person_makes_it_elsewhere_on_another_day(
+    author: Author, good_model: Author, tmp_path: Path
+) -> None:
+    code, weights = author.root / "model_code", author.root / "model_data" / "tf_tiny"
+    for other in (code, weights):  # written in another order, at another time
+        contents = {path.name: path.read_bytes() for path in sorted(other.iterdir(), reverse=True) if path.is_file()}
+        shutil.rmtree(other)
+        other.mkdir(mode=0o700)
+        for name, content in contents.items():
+            (other / name).write_bytes(content)
+            os.utime(other / name, (86400, 86400))
+    scratch = tmp_path / "another scratch"
+    scratch.mkdir()
+    environment = {
+        **{
+            "PATH": os.environ["PATH"],
+            "TMPDIR": str(scratch),
+            "HOME": str(scratch),
+            "USER": "someone",
+            "TZ": "Asia/Tokyo",
+        },
+        **{"LC_ALL": "C", "PYTHONHASHSEED": "7", "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"},
+    }
+    command = [sys.executable, "mlflow_packager.py", *FLAGS]
+    done = subprocess.run(
+        command, cwd=author.root, env=environment, umask=0o077, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert author.files() == good_model.files()
+    assert not list(scratch.rglob("*.*"))
 
 
 def test_dry_run_holds_the_example_to_the_signature(tmp_path: Path) -> None:
