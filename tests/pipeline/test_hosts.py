@@ -100,8 +100,9 @@ def test_what_a_program_does_at_its_end_is_done_when_it_runs_in_a_host(tmp_path:
 
 def test_fork_that_a_hosted_step_leaves_behind_is_ended(tmp_path: Path) -> None:
     left = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    open('one.json', 'w').write(str(os.getpid()))\n"
-    wait = "    time.sleep(60)\n    os._exit(0)\nwhile not os.path.exists('one.json') or not open('one.json').read():\n    pass\n"
-    assert build(tmp_path, script_step("one", left + wait, tmp_path)).ok
+    rest = "    time.sleep(60)\n    os._exit(0)\n"
+    wait = "while not os.path.exists('one.json') or not open('one.json').read():\n    pass\n"
+    assert build(tmp_path, script_step("one", left + rest + wait, tmp_path)).ok
     assert not runs(int((tmp_path / "one.json").read_text()))
 
 
