@@ -18,8 +18,8 @@ from .midstate import BLOCK
 from .origins import ChangedError, CutError, Opened, Origin
 from .part import STRIDE, Part, Piece
 
-# So many bytes are hashed in about a second, and a person who interrupts waits no longer.
-_CATCH_UP = 1 << 30
+# So many bytes are hashed in one or two seconds, and a person who interrupts waits no longer.
+_CATCH_UP = 2 << 30
 
 
 @dataclass(frozen=True)
