@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -111,7 +110,7 @@ def watching(place: Path, environment: dict[str, str]) -> Iterator[IO[str]]:
         until(process.stdout, "watching ")
         yield process.stdout
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         process.communicate()
 
 

@@ -40,8 +40,9 @@ QUIET = {"MLFLOW_UV_AUTO_DETECT": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "
 def pipeline_for(package: Package, extra: Mapping[str, Sequence[str]] | None = None) -> Pipeline:
     """Return the chain of a package, ready to build; `extra` gives steps arguments for this run alone."""
     once = extra or {}
-    steps = (replace(step, once=tuple(once.get(step.name, ()))) for step in steps_for(package))
-    return Pipeline(package.root, tuple(steps), package.name)
+    steps = steps_for(package)
+    steps = tuple(replace(step, once=tuple(once[step.name])) if step.name in once else step for step in steps)
+    return Pipeline(package.root, steps, package.name)
 
 
 def trial(package: Package) -> Step:
