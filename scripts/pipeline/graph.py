@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 from .errors import UsageError
 from .step import Step, overlaps
@@ -17,6 +19,20 @@ def check(steps: Sequence[Step]) -> Mapping[str, frozenset[str]]:
     UsageError
         If a name or a target is doubled, a step is unknown, or steps form a cycle.
     """
+    return _check(tuple(_Shape(step.name, step.dependencies, step.targets, step.after) for step in steps))
+
+
+class _Shape(NamedTuple):
+    """What of a step decides the order: the same for all models, so that it is worked out once."""
+
+    name: str
+    dependencies: tuple[str, ...]
+    targets: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+@lru_cache
+def _check(steps: tuple[_Shape, ...]) -> Mapping[str, frozenset[str]]:
     _refuse_doubled_names(steps)
     _refuse_doubled_targets(steps)
     names = {step.name for step in steps}
@@ -57,7 +73,7 @@ def unknown_step(
     return UsageError(subject, f"no step is called {name!r}", advice=advice)
 
 
-def _before(step: Step, steps: Sequence[Step]) -> frozenset[str]:
+def _before(step: _Shape, steps: Sequence[_Shape]) -> frozenset[str]:
     makers = {
         other.name
         for other in steps
@@ -66,14 +82,14 @@ def _before(step: Step, steps: Sequence[Step]) -> frozenset[str]:
     return frozenset(makers | set(step.after))
 
 
-def _refuse_doubled_names(steps: Sequence[Step]) -> None:
+def _refuse_doubled_names(steps: Sequence[_Shape]) -> None:
     names = [step.name for step in steps]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise UsageError("pipeline", f"two steps are called {doubled[0]!r}", advice="Give each step a name of its own.")
 
 
-def _refuse_doubled_targets(steps: Sequence[Step]) -> None:
+def _refuse_doubled_targets(steps: Sequence[_Shape]) -> None:
     written: list[tuple[str, str]] = []
     for step in steps:
         for target in step.targets:
