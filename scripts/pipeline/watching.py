@@ -12,6 +12,7 @@ from .changes import Changes
 from .errors import PipelineError
 from .model_steps import CALLED, PAYLOAD, trial
 from .packages import Package
+from .processes import terminable
 from .runner import Builder, log_of
 from .walk import Outcome, Pipeline
 
@@ -33,7 +34,7 @@ def watch(package: Package, declare: Callable[[], Pipeline], jobs: int, say: Cal
     builder = Builder(jobs, task="invoke watch", tell=_tell, say=say, keep_hosts=True)
     try:
         _build(builder, declare)
-        with Changes(package.root, _authored(declare())) as changes:
+        with terminable(builder.processes), Changes(package.root, _authored(declare())) as changes:
             _build(builder, declare)  # an edit meanwhile
             while True:
                 payload = _payload(package)
