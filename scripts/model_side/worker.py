@@ -91,9 +91,9 @@ class Worker:
     def _accept(self) -> None:
         """Read a request and fork; the child becomes the command."""
         head, descriptors, _, _ = socket.recv_fds(self._requests, 4, 3)
-        body = b""
-        while len(body) < (length := int.from_bytes(head)):
-            body += self._requests.recv(length - len(body))
+        body = self._requests.recv(int.from_bytes(head), socket.MSG_WAITALL)
+        if len(body) < int.from_bytes(head):
+            return  # the pipeline is gone; the socket says so next
         stdout, stderr, tell = descriptors
         command, told = Command(json.loads(body), stdout, stderr), socket.socket(fileno=tell)
         if not self._import_ahead():

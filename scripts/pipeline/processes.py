@@ -1,4 +1,4 @@
-"""Start commands, and end them. The only module that starts processes."""
+"""Start commands, and end them. Beside hosts.py, which it alone calls, the only module that starts processes."""
 
 from __future__ import annotations
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import termios
 from dataclasses import replace
 from pathlib import Path
 
@@ -184,7 +188,7 @@ def test_new_host_is_started_when_a_step_rebuilt_its_interpreter(tmp_path: Path)
 def start_hosted(root: Path, text: str) -> tuple[subprocess.Popen[bytes], list[int]]:
     """Start a build whose one step runs `text` in a host; return it, and the processes that `text` tells of."""
     os.mkfifo(root / "reached")
-    (root / "one.py").write_text(f"import os, signal, sys, time\n{text}\ntime.sleep(1000)\n")
+    (root / "one.py").write_text(f"import os, signal, sys, time\n{text}\ntime.sleep(60)\n")
     step = f"Step('one', ({sys.executable!r}, 'one.py'), ('one.py',), ('one.json',), host={HOST!r})"
     code = f"from pipeline import Step, build\nbuild([{step}])"
     environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
@@ -210,3 +214,20 @@ def test_interruption_ends_a_hosted_step_as_any_other(tmp_path: Path) -> None:
     process.wait()
     assert not runs(pids[0])
     assert (tmp_path / "tidied").read_text() == "yes"
+
+
+def test_host_ends_when_the_build_is_gone_in_the_middle_of_a_request(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    command = [*HOST, str(theirs.fileno())]
+    with subprocess.Popen(command, cwd=tmp_path, pass_fds=[theirs.fileno()], stderr=subprocess.DEVNULL) as host:
+        theirs.close()
+        with (tmp_path / "said").open("wb") as said:
+            socket.send_fds(ours, [(100).to_bytes(4)], [said.fileno()] * 3)
+        ours.sendall(b"{")
+        while struct.unpack("i", fcntl.ioctl(ours, termios.TIOCOUTQ, b"\0" * 4))[0]:
+            pass  # until it has read that
+        ours.close()
+        try:
+            host.wait(60)
+        finally:
+            host.kill()
