@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from environments.bytecode import keep, reuse
 from environments.uv import interpreter, own_settings, python_version, run_uv
 from pipeline.errors import UsageError, run_main
 
@@ -44,8 +45,12 @@ def sync_environment(package: Path) -> None:
 def _make(package: Path, environment: Path) -> None:
     python = interpreter(python_version(package))
     run_uv(["venv", "--quiet", "--python", python, environment.name], package, ".python-version")
-    sync = ["pip", "sync", "--compile-bytecode", "--python", f"{environment.name}/bin/python", "requirements.txt"]
-    run_uv(sync, package, "requirements.txt", env=own_settings(package, os.environ))
+    sync = ["pip", "sync", "--python", f"{environment.name}/bin/python", "requirements.txt"]
+    settings = own_settings(package, os.environ)
+    run_uv(sync, package, "requirements.txt", env=settings)
+    reuse(environment, os.environ)
+    run_uv([*sync, "--compile-bytecode"], package, "requirements.txt", env=settings)
+    keep(environment, os.environ)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -71,7 +71,7 @@ TABLE = (
         Rule(f"scripts/{name}.py", ("model_side", *MODEL_LIBRARIES))
         for name in ("generate_mlflow_test_payload", "predict_func", "try_model", "verify")
     ),
-    Rule("scripts/environments/*.py", pipeline("errors", "machine")),
+    Rule("scripts/environments/*.py", ("environments", *pipeline("errors", "machine"))),
     Rule("scripts/scaffolding/*.py", ("scaffolding", "jinja2", *pipeline("errors", "step"))),
     Rule("scripts/downloads/*.py", ("downloads", "environments", "filelock", "fsspec", "requests", "urllib3", "rich",
                                     "tenacity", "tomlkit", *SHARED_MODULES,

@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from environments.bytecode import reuse
+from environments.installed import altered_files, installed, pin_faults, pins
 from environments.uv import interpreter, run_uv
 from model_side.requirements import REQUIREMENTS
 from pipeline.errors import StepError, UsageError
 from pipeline.machine import user_cache
 from pipeline.processes import clean_environment
 
-from .installed import altered_files, installed, pin_faults, pins
 from .recipe import PYTHON_ENV, Recipe, digest, read_recipe
 
 VARIABLE = "MODEL_ENVIRONMENT_CACHE"
@@ -145,6 +146,7 @@ def _build(recipe: Recipe, place: Path) -> None:
             shutil.rmtree(old)
     try:
         _install(recipe, part)
+        reuse(part, os.environ)
         (part / BUILT).write_text(json.dumps(installed(part), indent=1), encoding="utf-8")
         part.rename(place)
     finally:

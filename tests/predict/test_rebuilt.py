@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from environments.installed import altered_files, installed, pin_faults, pins
 from pipeline.errors import UsageError
-from serving.installed import altered_files, installed, pin_faults, pins
 from serving.rebuilt import VARIABLE, cache_directory, faults, rebuilt_environment
 from serving.recipe import read_recipe
 

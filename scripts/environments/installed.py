@@ -36,11 +36,16 @@ def pins(requirements: str) -> dict[str, str]:
 def altered_files(environment: Path) -> Iterator[str]:
     """Yield the installed files that are missing, or not of the size that their distribution's RECORD says."""
     site = site_packages(environment)
-    for record in sorted(site.glob("*.dist-info/RECORD")):
+    for name, _, size in recorded(environment):
+        if size and _size(f"{site}/{name}") != int(size):
+            yield name
+
+
+def recorded(environment: Path) -> Iterator[list[str]]:
+    """Yield the path in site-packages, the hash and the size of each file that the distributions record."""
+    for record in sorted(site_packages(environment).glob("*.dist-info/RECORD")):
         with record.open(encoding="utf-8", newline="") as stream:
-            for name, _, size in csv.reader(stream):
-                if size and _size(f"{site}/{name}") != int(size):
-                    yield name
+            yield from csv.reader(stream)
 
 
 def pin_faults(found: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[str]:

@@ -1,0 +1,61 @@
+"""Bytecode that was compiled once, kept for every later environment that has the same source in it.
+
+It is kept under the sha256 that the source has in its distribution's RECORD, and the source's time of change. Python
+holds that time, which is part of the bytecode, to the source's before it runs it, so what is found here fits, or is
+compiled as ever. uv hard-links what it installs: a file has the same time in all environments of one uv cache.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from pipeline.machine import user_cache
+
+from .installed import recorded, site_packages
+
+VARIABLE = "MODEL_BYTECODE_CACHE"
+KEPT_DAYS = 30  # after it was compiled, where no environment has it
+
+
+def reuse(environment: Path, variables: Mapping[str, str]) -> None:
+    """Give a new environment what was compiled before; what is missing, Python compiles at its first import."""
+    for kept, compiled in _places(environment, variables):
+        if kept.exists():
+            compiled.parent.mkdir(exist_ok=True)
+            with suppress(OSError):  # no hard links there, or too many: it is compiled
+                compiled.hardlink_to(kept)
+
+
+def keep(environment: Path, variables: Mapping[str, str]) -> None:
+    """Keep what is compiled in an environment, and drop what no environment has any more."""
+    oldest = time.time() - KEPT_DAYS * 86400
+    store = _store(environment, variables)
+    with suppress(OSError):  # no place, or no hard links to it: nothing is kept
+        store.mkdir(parents=True, exist_ok=True)
+        for kept, compiled in _places(environment, variables):
+            with suppress(FileExistsError, FileNotFoundError):
+                kept.hardlink_to(compiled)
+        for path in store.iterdir():
+            found = path.stat()
+            if found.st_nlink == 1 and found.st_mtime < oldest:
+                path.unlink()
+
+
+def _places(environment: Path, variables: Mapping[str, str]) -> Iterator[tuple[Path, Path]]:
+    """Yield, for each source, where its bytecode is kept and where Python looks for it."""
+    store, site = _store(environment, variables), site_packages(environment)
+    tag = store.name.replace("python", "cpython-").replace(".", "")
+    for name, checksum, _ in recorded(environment):
+        if name.endswith(".py") and checksum.startswith("sha256=") and not name.startswith(("/", "..")):
+            source = site / name
+            with suppress(FileNotFoundError):
+                changed = int(source.stat().st_mtime)
+                compiled = source.parent / "__pycache__" / f"{source.stem}.{tag}.pyc"
+                yield store / f"{checksum.removeprefix('sha256=')}-{changed:x}", compiled
+
+
+def _store(environment: Path, variables: Mapping[str, str]) -> Path:
+    return user_cache(variables, VARIABLE, "bytecode") / site_packages(environment).parent.name
