@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -67,15 +68,29 @@ class Server:
         return StepError("mlflow models serve", fault, advice="Its log is above.", author_traceback=shown)
 
     def stop(self) -> None:
-        """End it: asked first, then made to, with all that it started."""
+        """End it: the process that answers is asked first; then all that was started is made to."""
         if (pid := listener(self.port, self.process.pid)) is not None:
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(GRACE_SECONDS)
+                _end(pid)
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.communicate()
+
+
+def _end(pid: int) -> None:
+    """Ask a process to end, and wait for it a while.
+
+    Raises
+    ------
+    ProcessLookupError
+        If it is gone.
+    """
+    handle = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGTERM)
+        select.select([handle], [], [], GRACE_SECONDS)  # readable once it has ended
+    finally:
+        os.close(handle)
 
 
 @contextmanager
