@@ -42,15 +42,28 @@ class Package:
 
     def fetch(self, uri: str, sha256: str, *, cut: bool = False) -> Run:
         """Bring `uri` with neither data nor cache there; where it is `cut`, measure only the run after that."""
-        for directory in (self.root / "model_data", self._cache):
-            shutil.rmtree(directory, ignore_errors=True)
+        old = self._put_aside()
         pin = f'sha256 = "{sha256}"' if sha256 else "mutable = true"
         (self.root / "model_data.toml").write_text(f'[[source]]\nuri = "{uri}"\npath = "w"\n{pin}\n')
         environment = {**ENVIRONMENT, "MODEL_DATA_CACHE": str(self._cache), "NO_PROXY": "127.0.0.1"}
         command = [*DOWNLOAD, str(self.root)]
         if cut:
             subprocess.run(command, env=environment, stderr=subprocess.DEVNULL, check=False)
+        shutil.rmtree(old)
         return settled(command, self.root, environment)
+
+    def _put_aside(self) -> Path:
+        """Move away what was brought before, and return where it is.
+
+        It is removed right before each run that counts, so that each gets memory that was in use just now: a virtual
+        machine gets other memory from its host first, ten times slower than it writes a file.
+        """
+        old = self.root.with_name(f"{self.root.name}_old")
+        old.mkdir()
+        for directory in (self.root / "model_data", self._cache):
+            if directory.exists():
+                directory.rename(old / directory.name)
+        return old
 
 
 @contextmanager
@@ -80,17 +93,18 @@ class Round(NamedTuple):
 def big_file(place: Path, rounds: int) -> list[Figure]:
     """Measure the download of a big file: whole, and after a cut at 90 %."""
     place.mkdir()
-    source, tiny, copy, package = place / "source", place / "tiny", place / "copy", Package(place / "package")
+    source, tiny, package = place / "source", place / "tiny", Package(place / "package")
+    copy = package.root / "model_data" / "copy"  # there, it is put aside with the rest
     pins = write_noise(source, BIG_BYTES), write_noise(tiny, TINY_BYTES)
     program, fetching = plain_download(copy)
     taken = []
     with serving(source) as address, serving(tiny) as beside:
         for number in range(rounds + 1):
+            # In this order, there are 2 GB to be removed before each of them.
             whole = package.fetch(f"{address}/w", pins[0])
-            copy.unlink(missing_ok=True)
-            plain = one_after_the_other([*fetching, f"{address}/w"], ["sha256sum", str(copy)], place)
-            start = package.fetch(f"{beside}/w", pins[1])
             rest = package.fetch(f"{address}/cut/{number}", pins[0], cut=True)
+            start = package.fetch(f"{beside}/w", pins[1])
+            plain = one_after_the_other([*fetching, f"{address}/w"], ["sha256sum", str(copy)], place)
             taken.append(Round(whole, plain, rest, start))
     return big_figures(taken[1:], program)  # the first does not count
 

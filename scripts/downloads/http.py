@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import re
+import socket
 import ssl
 import threading
 import time
@@ -16,6 +17,7 @@ from typing import Any
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection
 
 from pipeline.errors import StepError
 
@@ -23,6 +25,9 @@ from .origins import ChangedError, CutError, Opened
 from .redact import redact
 
 CHUNK = 1 << 20
+# The kernel makes a connection's receive buffer as large as the first of these asks for, and larger later; with the
+# small one that it begins with, a fast server waits for each 100 kB to be taken.
+_WIDE = [(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size) for size in (2 * CHUNK, 1)]
 _CONNECT_SECONDS, _SILENCE_SECONDS = 15, 60
 _MAY_PASS = (408, 425, 429, 500, 502, 503, 504)
 _LONGEST_WAIT = 120.0
@@ -34,10 +39,14 @@ class _MachineTrust(HTTPAdapter):
     """Trust the machine's certificate authorities (SSL_CERT_FILE included), not only the ones that requests ships."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs, ssl_context=ssl.create_default_context())
+        super().init_poolmanager(*args, **kwargs | self._options())
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        return super().proxy_manager_for(proxy, **kwargs, ssl_context=ssl.create_default_context())
+        return super().proxy_manager_for(proxy, **kwargs | self._options())
+
+    def _options(self) -> dict[str, Any]:
+        options = [*HTTPConnection.default_socket_options, *_WIDE]
+        return {"ssl_context": ssl.create_default_context(), "socket_options": options}
 
 
 def session() -> requests.Session:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from downloads.http import session
 from downloads.transfer import Tuning
 
 from .conftest import SCRIPT, Model, sha256
@@ -71,6 +73,14 @@ def test_transfer_goes_on_from_where_it_was_cut(model: Model, hostile: Hostile) 
     assert model.actions() == ["fetched"]
     assert hostile.ranges("/w.bin") == ["", f"bytes={3 * MB}-", f"bytes={5 * MB}-"]
     assert hostile.asked[1].if_range.startswith('"')
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the buffer keeps the size that it begins with")
+def test_connection_takes_much_at_once_from_its_beginning(hostile: Hostile) -> None:
+    with session().get(hostile.put("/w.bin", WEIGHTS), stream=True) as response:
+        option = partial(response.raw.connection.sock.getsockopt, socket.SOL_SOCKET)
+        assert option(socket.SO_RCVBUF) >= 2 * MB
+        assert option(socket.SO_RCVLOWAT) == 1  # the last bytes are not waited for in vain
 
 
 def test_wrong_bytes_are_not_installed_when_the_length_is_too_small(model: Model, hostile: Hostile) -> None:
