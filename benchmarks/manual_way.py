@@ -1,4 +1,8 @@
-"""The chain against the commands of the manual way, typed by hand, on the bundled model; uv's cache is warm."""
+"""The chain against the commands of the manual way, typed by hand, on the bundled model.
+
+The model environment is there, and uv's cache is warm, for both. The chain rebuilds the environment that a receiver
+gets, as MLflow does by hand; it finds the bytecode that sync-env has kept for that.
+"""
 
 from __future__ import annotations
 
@@ -131,7 +135,10 @@ def edit(package: Path) -> None:
 def figures(runs: dict[str, list[Run]]) -> list[Figure]:
     """Return the figures."""
     full, edited = runs["by hand"], runs["by hand after an edit"]
-    commands = "compile, packager, payload, predict_func, `mlflow models predict --env-manager uv`, one after the other"
+    commands = (
+        "compile, packager, payload, predict_func, `mlflow models predict --env-manager uv`, one after the other; "
+        "uv's cache and the model environment are there, the rebuilt one is not"
+    )
     again = "to the new in-process prediction, against packager and predict_func by hand"
     return [
         Figure("cold chain without REST and verify / by hand", ratio(runs["same work"], full), "x", 0.5, commands),
