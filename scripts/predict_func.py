@@ -39,16 +39,14 @@ def predict(model_uri: str, payload: Mapping[str, Any], files: ModelFiles) -> An
     """
     start = time.perf_counter()
     quiet_mlflow()
-    import mlflow.pyfunc
-
     disable_tracing()
     from model_side.contract import as_array, hold_output, summary
+    from model_side.in_process import load_in_process
     from model_side.parsing import parse_payload
-    from model_side.requirements import fits_environment
 
     with whole_model(model_uri) as directory:
         with authors_code("load", directory):
-            model = mlflow.pyfunc.load_model(str(directory), suppress_warnings=fits_environment(directory))
+            model = load_in_process(directory)
         data = parse_payload(payload, model, files.signature)
         loaded = time.perf_counter()
         with authors_code("predict", directory):

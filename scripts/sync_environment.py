@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from environments.bytecode import keep, reuse
+from environments.bytecode import install
 from environments.uv import interpreter, own_settings, python_version, run_uv
 from pipeline.errors import UsageError, run_main
 
@@ -46,11 +46,7 @@ def _make(package: Path, environment: Path) -> None:
     python = interpreter(python_version(package))
     run_uv(["venv", "--quiet", "--python", python, environment.name], package, ".python-version")
     sync = ["pip", "sync", "--python", f"{environment.name}/bin/python", "requirements.txt"]
-    settings = own_settings(package, os.environ)
-    run_uv(sync, package, "requirements.txt", env=settings)
-    reuse(environment, os.environ)
-    run_uv([*sync, "--compile-bytecode"], package, "requirements.txt", env=settings)
-    keep(environment, os.environ)
+    install(sync, package, environment, env=own_settings(package, os.environ))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

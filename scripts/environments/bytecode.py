@@ -7,21 +7,46 @@ compiled as ever. uv hard-links what it installs: a file has the same time in al
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from pipeline.machine import user_cache
 
 from .installed import recorded, site_packages
+from .uv import run_uv
 
 VARIABLE = "MODEL_BYTECODE_CACHE"
 KEPT_DAYS = 30  # after it was compiled, where no environment has it
 
 
+def install(
+    words: Sequence[str], directory: Path, environment: Path, *, given: str = "", env: Mapping[str, str] | None = None
+) -> None:
+    """Run a command of uv that installs requirements, in `directory`, so that all that it installs is compiled.
+
+    Parameters
+    ----------
+    words : sequence of str
+    directory, environment : Path
+    given, env
+        As `run_uv` has them.
+
+    Raises
+    ------
+    UsageError, StepError
+        As `run_uv` says.
+    """
+    run_uv(words, directory, "requirements.txt", given=given, env=env)
+    reuse(environment, os.environ)
+    run_uv([*words, "--compile-bytecode"], directory, "requirements.txt", given=given, env=env)
+    keep(environment, os.environ)
+
+
 def reuse(environment: Path, variables: Mapping[str, str]) -> None:
-    """Give a new environment what was compiled before; what is missing, Python compiles at its first import."""
+    """Give a new environment what was compiled before."""
     for kept, compiled in _places(environment, variables):
         if kept.exists():
             compiled.parent.mkdir(exist_ok=True)

@@ -1,11 +1,13 @@
-"""Predict from a payload with a loaded model, as MLflow's own parsing and enforcement have it.
+"""Load a model and predict from a payload, as MLflow's own parsing and enforcement have it.
 
 Import it in the model environment only.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
@@ -15,6 +17,16 @@ from .contract import as_array, hold_output
 from .model_files import ModelFiles
 from .parsing import parse_payload
 from .payloads import rows_to_match
+from .requirements import fits_environment
+
+
+def load_in_process(directory: Path) -> mlflow.pyfunc.PyFuncModel:
+    """Load the MLflow Model in a directory, which stays as it was packaged: no bytecode is written from now on.
+
+    MLflow's slow comparison of the requirements with this environment is left out where they fit.
+    """
+    sys.dont_write_bytecode = True
+    return mlflow.pyfunc.load_model(str(directory), suppress_warnings=fits_environment(directory))
 
 
 def predict_in_process(

@@ -16,13 +16,11 @@ from pathlib import Path
 from threading import Barrier
 from typing import Any
 
-import mlflow.pyfunc
-
 from .answers import Arrays
 from .contract import Comparison, Tolerance, compare
 from .errors import StepError
 from .figures import Figures, peak_memory
-from .in_process import predict_in_process
+from .in_process import load_in_process, predict_in_process
 from .model_files import ModelFiles
 from .payloads import rows_alone
 from .tracebacks import authors_code
@@ -103,7 +101,7 @@ def predict_again(model: Path, payload: Mapping[str, Any], files: ModelFiles, to
     """
     start = time.perf_counter()
     with authors_code("load", model):
-        loaded = mlflow.pyfunc.load_model(str(model))
+        loaded = load_in_process(model)
 
     def ask(question: Mapping[str, Any]) -> Arrays:
         with authors_code("predict", model):

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from environments.bytecode import reuse
+from environments.bytecode import install
 from environments.installed import altered_files, installed, pin_faults, pins
 from environments.uv import interpreter, run_uv
 from model_side.requirements import REQUIREMENTS
@@ -67,7 +67,7 @@ class Rebuilt:
     def variables(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Return the variables for its programs: nothing of the caller's Python, and its own programs found first."""
         made = clean_environment(environment, {"VIRTUAL_ENV": str(self.path)})
-        made.pop("PYTHONDONTWRITEBYTECODE", None)  # what is compiled at the first use is there at the next
+        made["PYTHONDONTWRITEBYTECODE"] = "1"  # all is compiled but the model's own code, and a model stays as it is
         return {**made, "PATH": f"{self.path / 'bin'}:{made['PATH']}", "MLFLOW_UV_AUTO_DETECT": "false"}
 
     def facts(self) -> dict[str, Any]:
@@ -146,7 +146,6 @@ def _build(recipe: Recipe, place: Path) -> None:
             shutil.rmtree(old)
     try:
         _install(recipe, part)
-        reuse(part, os.environ)
         (part / BUILT).write_text(json.dumps(installed(part), indent=1), encoding="utf-8")
         part.rename(place)
     finally:
@@ -173,9 +172,10 @@ def _install(recipe: Recipe, part: Path) -> None:
     run_uv(["venv", "--quiet", "--no-project", "--relocatable", "--python", python, part.name], part.parent, PYTHON_ENV)
     for name, text in recipe.files.items():
         (part / name).write_text(text, encoding="utf-8")
-    for lines in filter(None, (recipe.build_dependencies, recipe.dependencies)):
-        install = ["pip", "install", "--quiet", "--python", "bin/python", "--requirements", "-"]
-        run_uv(install, part, REQUIREMENTS, given="\n".join(lines), env=uv_env)
+    words = ["pip", "install", "--quiet", "--python", "bin/python", "--requirements", "-"]
+    if recipe.build_dependencies:
+        run_uv(words, part, REQUIREMENTS, given="\n".join(recipe.build_dependencies), env=uv_env)
+    install(words, part, part, given="\n".join(recipe.dependencies), env=uv_env)
 
 
 @contextmanager

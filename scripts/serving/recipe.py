@@ -19,7 +19,7 @@ from pipeline.machine import uv_files, uv_settings
 PYTHON_ENV = "python_env.yaml"
 _FILES = (REQUIREMENTS, "constraints.txt", UV_TOML)
 _BUILD_DEPENDENCIES = ("pip", "setuptools", "wheel")  # as MLflow writes them
-_FORMAT = "1"  # of what is kept; another number makes every environment anew
+_FORMAT = "2"  # of what is kept; another number makes every environment anew
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,10 @@ def test_verification_says_that_all_routes_agree(built: Package) -> None:
     assert checks == dict.fromkeys(("hermetic", "portable", "repeatable", "concurrent"), "passed")
 
 
+def test_model_is_as_it_was_packaged_when_all_routes_have_run_it(built: Package) -> None:
+    assert list((built.root / "mlflow_model_artifacts").rglob("__pycache__")) == []
+
+
 def test_comment_in_requirements_reruns_compile_reqs_alone(built: Package) -> None:
     path = built.root / "requirements.in"
     path.write_text("# a comment\n" + path.read_text())
