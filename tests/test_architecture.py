@@ -20,6 +20,7 @@ SHARED = (
     "errors",
     "figures",
     "file_entry",
+    "groups",
     "manifest",
     "model_files",
     "payload_csv",

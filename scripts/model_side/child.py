@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import ModelSideError, StepError
+from .groups import left_running
 from .tracebacks import author_traceback, is_authors, said
 
 Answer = TypeVar("Answer")
@@ -92,24 +92,9 @@ def _require_end(process: Any, subject: str) -> None:
     if process.exitcode is None:
         advice = "Make its threads daemons, or end them; a process that runs it would hang."
         raise StepError(subject, f"the process does not end {_GRACE:g} s after its answer", advice=advice)
-    until = time.monotonic() + _GRACE
-    while left := _running(process.pid):
-        if time.monotonic() > until:
-            advice = "End each child process that the model starts."
-            raise StepError(subject, f"it left processes behind: {', '.join(left)}", advice=advice)
-        time.sleep(_GRACE / 100)
-
-
-def _running(group: int) -> list[str]:
-    """Return the names of the processes in a group that still run, where the system tells."""
-    names = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # it has just ended
-            name, _, rest = path.read_text(errors="replace").partition("(")[2].rpartition(")")
-            state, _, of, *_ = rest.split()
-            if int(of) == group and state not in "ZX":
-                names.append(name)
-    return names
+    if left := left_running(process.pid, _GRACE):
+        advice = "End each child process that the model starts."
+        raise StepError(subject, f"it left processes behind: {', '.join(left)}", advice=advice)
 
 
 class _Child:

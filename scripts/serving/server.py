@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from model_side.errors import StepError, UsageError
+from model_side.groups import left_running
 
 from .answering import listener
 from .leash import leashed
@@ -68,13 +69,14 @@ class Server:
         return StepError("mlflow models serve", fault, advice="Its log is above.", author_traceback=shown)
 
     def stop(self) -> None:
-        """End it: the process that answers is asked first; then all that was started is made to."""
+        """End it: the process that answers is asked first; then all that was started is made to, and is gone."""
         if (pid := listener(self.port, self.process.pid)) is not None:
             with suppress(ProcessLookupError):
                 _end(pid)
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.communicate()
+        left_running(self.process.pid, GRACE_SECONDS)
 
 
 def _end(pid: int) -> None:
