@@ -26,6 +26,7 @@ from model_side.payloads import (
     check_payload,
     dumps_strict,
     payload_faults,
+    payload_from_csv,
     payload_to_csv,
     read_payload,
 )
@@ -40,8 +41,10 @@ def write_payload(files: ModelFiles, target: Path, form: str | None) -> None:
     for fault in payload_faults(payload, files.signature):
         print(f"note: {target}: {fault}", file=sys.stderr)
     if form == "csv":
+        text = payload_to_csv(payload, files.signature)
+        payload_from_csv(text, files.signature)
         print("note: CSV carries no params: the model takes its defaults", file=sys.stderr)
-        publish(payload_to_csv(payload, files.signature), target)
+        publish(text, target)
     else:
         publish(to_text(payload), target)
 

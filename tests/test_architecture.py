@@ -16,6 +16,8 @@ SCRIPTS = "scripts/"
 MODEL_LIBRARIES = ("mlflow", "numpy", "pandas", "yaml")
 # What of model_side a command line of the tool's environment may use: importing it imports no model library.
 SHARED = (
+    "carriage",
+    "coercion",
     "downloads",
     "errors",
     "figures",

@@ -46,22 +46,23 @@ def install(
 
 
 def reuse(environment: Path, variables: Mapping[str, str]) -> None:
-    """Give a new environment what was compiled before."""
-    for kept, compiled in _places(environment, variables):
-        if kept.exists():
-            compiled.parent.mkdir(exist_ok=True)
-            with suppress(OSError):  # no hard links there, or too many: it is compiled
-                compiled.hardlink_to(kept)
+    """Give a new environment what was compiled before, as far as the store can be used: the rest is compiled."""
+    with suppress(RuntimeError):  # no home
+        for kept, compiled in _places(environment, variables):
+            with suppress(OSError):  # nothing kept, or not to be read; no hard links there, or too many
+                if kept.exists():
+                    compiled.parent.mkdir(exist_ok=True)
+                    compiled.hardlink_to(kept)
 
 
 def keep(environment: Path, variables: Mapping[str, str]) -> None:
     """Keep what is compiled in an environment, and drop what no environment has any more."""
     oldest = time.time() - KEPT_DAYS * 86400
-    store = _store(environment, variables)
-    with suppress(OSError):  # no place, or no hard links to it: nothing is kept
+    with suppress(OSError, RuntimeError):  # no place, no home, or no hard links to it: nothing is kept
+        store = _store(environment, variables)
         store.mkdir(parents=True, exist_ok=True)
         for kept, compiled in _places(environment, variables):
-            with suppress(FileExistsError, FileNotFoundError):
+            with suppress(FileExistsError, FileNotFoundError, NotADirectoryError):
                 kept.hardlink_to(compiled)
         for path in store.iterdir():
             found = path.stat()

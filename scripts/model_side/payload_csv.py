@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
-import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from .errors import UsageError
 from .payload_forms import FORMS, read_form
 from .signatures import Field, Scalar, Signature
+from .values import show
+
+_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_WHOLE = re.compile(r" *[+-]?\d{1,4000} *", re.ASCII)
+_NUMBER = re.compile(r" *[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)? *", re.ASCII)
+# What pandas.read_csv takes for a missing value in any column.
+_MISSING = {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"}
+_MISSING |= {"<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
 
 
 def payload_to_csv(payload: Mapping[str, Any], signature: Signature) -> str:
@@ -31,10 +39,19 @@ def payload_to_csv(payload: Mapping[str, Any], signature: Signature) -> str:
 
 
 def payload_from_csv(text: str, signature: Signature) -> dict[str, Any]:
-    """Return CSV text as a payload; a cell that is not of its column's type stays text, for the check to refuse."""
+    """Return CSV text as a payload; a cell that is not of its column's type stays text, for the check to refuse.
+
+    Raises
+    ------
+    UsageError
+        If CSV cannot carry the inputs, the text is not CSV, or pandas would take a text for a missing value.
+    """
     _require_plain_columns(signature)
     readers = {str(each.name): _cell_reader(each) for each in signature.inputs}
-    header, *rows = list(csv.reader(io.StringIO(text))) or [[]]
+    try:
+        header, *rows = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)) or [[]]
+    except csv.Error as error:
+        raise UsageError("CSV", "cannot be read", got=str(error)) from error
     cells = [
         [readers.get(name, str)(cell) for name, cell in zip(header, row, strict=False)] + row[len(header) :]
         for row in rows
@@ -46,20 +63,29 @@ def payload_from_csv(text: str, signature: Signature) -> dict[str, Any]:
 def _require_plain_columns(signature: Signature) -> None:
     if not signature.is_named or signature.is_tensors or signature.is_nested:
         raise UsageError("CSV", "cannot carry this model's inputs", expected="named columns of plain values")
+    for each in signature.inputs:
+        if str(each.type) in ("binary", "datetime"):
+            fault = f'cannot carry column "{each.name}": MLflow does not read {each.type} from CSV'
+            raise UsageError("CSV", fault, advice="Take a JSON payload.")
 
 
 def _cell_reader(column: Field) -> Callable[[str], Any]:
+    """Return what reads a cell as pandas does, whose `read_csv` MLflow uses."""
     name = column.type.name if isinstance(column.type, Scalar) else ""
-    plain = name in ("string", "binary", "datetime")
 
     def read(cell: str) -> Any:
         if not cell and not column.required:
             return None
-        if plain:
-            return cell
-        try:
-            return json.loads(cell.lower() if name == "boolean" else cell)
-        except json.JSONDecodeError:
-            return cell
+        match name:
+            case "boolean":
+                return _BOOLEANS.get(cell, cell)
+            case "integer" | "long":
+                return int(cell) if _WHOLE.fullmatch(cell) else cell
+            case "float" | "double":
+                return float(cell) if _NUMBER.fullmatch(cell) else cell
+        if cell in _MISSING:
+            fault = f'column "{column.name}": pandas takes the text {show(cell)} for a missing value'
+            raise UsageError("CSV", fault, advice="Take a JSON payload.")
+        return cell
 
     return read

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .carriage import not_carried
 from .errors import UsageError
-from .signatures import Field, Scalar, Signature, Tensor
+from .signatures import Field, Signature, Tensor
 from .values import did_you_mean, faults, show
 
 FORMS = ("dataframe_split", "dataframe_records", "inputs", "instances")
@@ -77,6 +78,9 @@ class Content:
     def columns(self, names: Sequence[Any], where: str) -> list[Field | None]:
         """Return the field of each name; names that are unknown, doubled or missing are faults."""
         known = {str(each.name): each for each in self.signature.inputs}
+        if not all(isinstance(name, str) for name in names):
+            self.form_faults.append(f"{where}: expected names, got {show(names)}")
+            return [None for _ in names]
         for name in dict.fromkeys(names):
             if name not in known:
                 self.form_faults.append(f"{where}: unknown column {show(name)}: {did_you_mean(str(name), list(known))}")
@@ -91,8 +95,8 @@ class Content:
 def read_form(form: str, data: Any, signature: Signature) -> Content:
     """Read what stands under the key `form` of a payload."""
     content = Content(signature)
-    if signature.from_type_hint and form != "inputs":
-        content.form_faults.append(f'expected "inputs", as the model takes by its type hint, got "{form}"')
+    if fault := not_carried(form, signature):
+        content.form_faults.append(f"{form} {fault}")
     else:
         _READERS[form](data, form, content)
     return content
@@ -104,6 +108,9 @@ def _read_split(data: Any, where: str, content: Content) -> None:
         return
     for key in data.keys() - {"columns", "data", "index"}:
         content.form_faults.append(f'{where}: unknown key "{key}": {did_you_mean(key, ["columns", "data", "index"])}')
+    index, rows = data.get("index"), len(data["data"])
+    if index is not None and not (isinstance(index, list) and len(index) == rows):
+        content.form_faults.append(f"{where}.index: expected a list of {rows} labels, one per row, got {show(index)}")
     fields = _split_columns(data, where, content)
     if fields is None:
         return
@@ -115,6 +122,7 @@ def _split_columns(data: Mapping[str, Any], where: str, content: Content) -> lis
     """Return the field of each column, or None where the rows need not be looked at."""
     names, signature = data.get("columns"), content.signature
     if not signature.is_named:
+        _check_width(data, where, content)
         if signature.is_tensors:
             content.add(f"{where}.data", signature.inputs[0], data["data"])
             return None
@@ -124,6 +132,14 @@ def _split_columns(data: Mapping[str, Any], where: str, content: Content) -> lis
         content.form_faults.append(f"{where}.columns: expected {show(expected)}, got {show(names)}")
         return None
     return content.columns(names, f"{where}.columns")
+
+
+def _check_width(data: Mapping[str, Any], where: str, content: Content) -> None:
+    """Check that columns which the signature does not name are as many as those of a row."""
+    names, first = data.get("columns"), next(iter(data["data"]), None)
+    width = len(first) if isinstance(first, list) else 1
+    if names is not None and not (isinstance(names, list) and len(names) == width):
+        content.form_faults.append(f"{where}.columns: expected a list of {width} names, got {show(names)}")
 
 
 def _read_row(row: Any, where: str, number: int, fields: Sequence[Field | None], content: Content) -> None:
@@ -145,9 +161,10 @@ def _read_records(data: Any, where: str, content: Content) -> None:
             for name, column in zip(row, content.columns(list(row), place), strict=True):
                 if column:
                     content.add(f"{place}.{name}", column, row[name], number)
+    elif any(row.keys() != data[0].keys() for row in data):
+        content.form_faults.append(f"{where}: expected the same keys in each row: the signature names none")
     else:
-        rows = [list(row.values()) for row in data]
-        _read_split({"data": rows}, where, content)
+        _read_split({"data": [[row[key] for key in data[0]] for row in data]}, where, content)
 
 
 def _read_values(data: Any, where: str, content: Content) -> None:
@@ -159,7 +176,7 @@ def _read_values(data: Any, where: str, content: Content) -> None:
         _read_columns(data, where, content)
     elif isinstance(data, list) and data and all(isinstance(row, dict) for row in data):
         _read_records(data, where, content)
-    elif len(signature.inputs) == 1:
+    elif len(signature.inputs) == 1 and isinstance(data, list):
         _read_column(signature.inputs[0], data, where, content)
     else:
         names = [each.name for each in signature.inputs]
@@ -170,6 +187,8 @@ def _read_bare(data: Any, where: str, content: Content) -> None:
     fields = content.signature.inputs
     if content.signature.is_tensors:
         content.add(where, fields[0], data)
+    elif len(fields) == 1 and not content.signature.from_type_hint and not isinstance(data, list | dict):
+        content.add(where, fields[0], data, 0)  # MLflow reads a single value as one row
     elif not isinstance(data, list):
         content.form_faults.append(f"{where}: expected a list, one item per row, got {show(data)}")
     elif len(fields) > 1:
@@ -186,7 +205,7 @@ def _read_columns(data: Mapping[str, Any], where: str, content: Content) -> None
             _read_column(column, data[name], f"{where}.{name}", content)
     if content.signature.is_tensors or content.signature.is_nested:
         return
-    lengths = {name: len(values) for name, values in data.items() if isinstance(values, list)}
+    lengths = {name: len(values) if isinstance(values, list) else 1 for name, values in data.items()}
     if len(set(lengths.values())) > 1:
         content.form_faults.append(f"{where}: expected columns of one length, got {show(lengths)}")
 
@@ -217,29 +236,9 @@ def write_form(form: str, rows: Sequence[Row], signature: Signature) -> Any:
     UsageError
         If MLflow cannot carry such inputs in that format.
     """
-    if signature.from_type_hint and form != "inputs":
-        raise UsageError(f"--format {form}", "not for this model", expected="inputs: its signature is a type hint")
-    if form == "instances" and signature.is_nested:
-        raise UsageError(
-            f"--format {form}",
-            "cannot carry arrays, objects, maps or any",
-            expected="dataframe_split, _records or inputs",
-        )
-    if not form.startswith("dataframe") and any(each.type == Scalar("binary") for each in signature.inputs):
-        raise UsageError(
-            f"--format {form}",
-            "cannot carry binary: MLflow would not decode it",
-            expected="dataframe_split or _records",
-        )
-    if form.startswith("dataframe") and signature.is_tensors and not signature.is_named:
-        _refuse_deep_tensor(form, signature)
+    if fault := not_carried(form, signature):
+        raise UsageError(f"--format {form}", fault)
     return _WRITERS[form](rows, signature)
-
-
-def _refuse_deep_tensor(form: str, signature: Signature) -> None:
-    type_ = signature.inputs[0].type
-    if isinstance(type_, Tensor) and len(type_.shape) != 2:
-        raise UsageError(f"--format {form}", f"cannot carry a {type_}", expected="inputs or instances")
 
 
 def _keys(rows: Sequence[Row], signature: Signature) -> list[str | int]:

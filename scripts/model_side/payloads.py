@@ -9,12 +9,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from .coercion import coercion_faults
 from .errors import StepError, UsageError
 from .model_files import ModelFiles, read_model
 from .payload_csv import payload_from_csv, payload_to_csv
 from .payload_forms import FORMS, Content, Row, read_form, write_form
 from .signatures import Array, Field, Map, Object, Param, Signature, Tensor, Type, parse_signature
-from .values import did_you_mean, faults, placeholder, show
+from .values import DEEPEST, did_you_mean, faults, placeholder, show
 
 LISTED = 20  # faults in one message
 _KEYS = (*FORMS, "params")
@@ -36,7 +37,10 @@ def check_payload(payload: object, signature: object, *, subject: str = "payload
     UsageError
         With every fault and its place in the payload.
     """
-    found = list(islice(payload_faults(payload, parse_signature(signature)), LISTED + 1))
+    try:
+        found = list(islice(payload_faults(payload, parse_signature(signature)), LISTED + 1))
+    except RecursionError as error:
+        raise _too_deep(subject) from error
     if found:
         more = ["and more"] if len(found) > LISTED else []
         lines = "".join(f"\n  {line}" for line in [*found[:LISTED], *more])
@@ -53,12 +57,17 @@ def payload_faults(payload: object, signature: Signature) -> Iterator[str]:
     forms = [key for key in FORMS if key in payload]
     if len(forms) == 1:
         content = read_form(forms[0], payload[forms[0]], signature)
-        yield from content.all_faults()
+        fits = True
+        for fault in content.all_faults():
+            fits = False
+            yield fault
+        if fits:
+            yield from coercion_faults(forms[0], payload[forms[0]], content)
         if signature.one_row and not content.form_faults and (rows := content.row_count()) != 1:
             yield f"{forms[0]}: expected one row per request, as the model declares, got {rows}"
     else:
         yield f"expected one of the keys {', '.join(FORMS)}, got {' and '.join(forms) or 'none'}"
-    if "params" in payload:
+    if payload.get("params") is not None:  # null is what MLflow takes for none given
         yield from _param_faults(payload["params"], signature.params)
 
 
@@ -212,6 +221,14 @@ def loads_payload(text: str, subject: str) -> Any:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise UsageError(subject, "not JSON", got=f"{error.msg} at {place}") from error
+    except RecursionError as error:
+        raise _too_deep(subject) from error
+    except ValueError as error:  # a whole number of thousands of digits
+        raise UsageError(subject, "cannot be read", got=str(error)) from error
+
+
+def _too_deep(subject: str) -> UsageError:
+    return UsageError(subject, "nested too deeply", expected=f"at most {DEEPEST} lists and objects inside one another")
 
 
 def _unique(pairs: Iterable[tuple[str, Any]], subject: str) -> dict[str, Any]:

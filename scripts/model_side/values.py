@@ -21,13 +21,18 @@ _PLACEHOLDER = re.compile(
 )
 _INTEGERS = {"integer": 32, "long": 64, "int8": 8, "int16": 16, "int32": 32, "int64": 64}
 _UNSIGNED = {"uint8": 8, "uint16": 16, "uint32": 32, "uint64": 64}
+# Bits of the mantissa, and the largest and smallest exponents.
 _FLOATS = {
-    "float": 3.4028234663852886e38,
-    "double": 1.7976931348623157e308,
-    "float16": 65504.0,
-    "float32": 3.4028234663852886e38,
-    "float64": 1.7976931348623157e308,
+    "float": (24, 128, -149),
+    "double": (53, 1024, -1074),
+    "float16": (11, 16, -24),
+    "float32": (24, 128, -149),
+    "float64": (53, 1024, -1074),
 }
+DEEPEST = 100  # lists and objects inside one another in a value of any type: MLflow copies them recursively
+# A date as pandas and numpy read it alike: no time zone, which MLflow refuses or drops.
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?)?", re.ASCII)
+_EARLIEST, _LATEST = datetime(1677, 9, 21, 0, 12, 44), datetime(2262, 4, 11, 23, 47, 16)  # nanoseconds in 64 bits
 # MLflow turns null in an optional column of these types into a value, or fails on it.
 _NEVER_NULL = {"boolean", "bool", "binary", *_INTEGERS, *_UNSIGNED}
 
@@ -104,6 +109,8 @@ def _object_faults(value: Any, type_: Object, where: str) -> Iterator[str]:
     for name in value.keys() - known.keys():
         yield f'{where}: unknown property "{name}": {did_you_mean(name, list(known))}'
     for name, each in known.items():
+        if value.get(name) is None and name in value and not each.required:
+            continue
         if name in value:
             yield from faults(value[name], each.type, f"{where}.{name}", required=each.required)
         elif each.required:
@@ -118,12 +125,16 @@ def _map_faults(value: Any, type_: Map, where: str) -> Iterator[str]:
         yield from faults(item, type_.values, f"{where}.{key}")
 
 
-def _any_faults(value: Any, type_: Anything, where: str) -> Iterator[str]:
+def _any_faults(value: Any, type_: Anything, where: str, depth: int = 0) -> Iterator[str]:
     if isinstance(value, float) and not math.isfinite(value):
         yield f"{where}: {show(value)} is not JSON"
+    elif isinstance(value, str) and not _is_text(value):
+        yield f"{where}: expected text that UTF-8 can hold, got {show(value)}"
+    elif isinstance(value, list | dict) and depth == DEEPEST:
+        yield f"{where[:SHOWN]}…: expected at most {DEEPEST} lists and objects inside one another"
     elif isinstance(value, list | dict):
         for key, item in enumerate(value) if isinstance(value, list) else value.items():
-            yield from _any_faults(item, type_, f"{where}[{json.dumps(key)}]")
+            yield from _any_faults(item, type_, f"{where}[{json.dumps(key)}]", depth + 1)
 
 
 def _tensor_faults(value: Any, type_: Tensor, where: str) -> Iterator[str]:
@@ -166,10 +177,20 @@ def _expected(value: Any, name: str) -> str:
         case "binary":
             return "" if _is_base64(value) else "text in base64"
         case _ if name.startswith("datetime"):
-            return "" if _is_datetime(value) else "a date and time in ISO 8601"
+            return _expected_datetime(value)
         case _ if name in ("string", "str", "bytes", "unicode") or name[:2] in ("<U", "|S"):
-            return "" if isinstance(value, str) else "a string"
+            return _expected_text(value)
     return ""
+
+
+def _expected_text(value: Any) -> str:
+    if not isinstance(value, str):
+        return "a string"
+    return "" if _is_text(value) else "text that UTF-8 can hold"
+
+
+def _is_text(value: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _expected_integer(value: Any, name: str) -> str:
@@ -185,7 +206,10 @@ def _expected_float(value: Any, name: str) -> str:
         return f"{name}, a number"
     if isinstance(value, float) and not math.isfinite(value):
         return f"{name}, a finite number"
-    return "" if abs(value) <= _FLOATS[name] else f"{name}, at most {_FLOATS[name]:.3g} in size"
+    bits, largest, smallest = _FLOATS[name]
+    if abs(value) >= 2**largest - 2 ** (largest - bits - 1):  # rounds to infinity from here on
+        return f"{name}, at most {(2 - 2 ** (1 - bits)) * 2.0 ** (largest - 1):.3g} in size"
+    return f"{name}, which cannot tell this from 0" if 0 < abs(value) <= 2.0**smallest / 2 else ""
 
 
 def _is_base64(value: Any) -> bool:
@@ -198,11 +222,12 @@ def _is_base64(value: Any) -> bool:
     return True
 
 
-def _is_datetime(value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
+def _expected_datetime(value: Any) -> str:
+    expected = "a date and time, 2020-01-31T23:59:59, without a time zone"
+    if not isinstance(value, str) or not _DATE.fullmatch(value):
+        return expected
     try:
-        datetime.fromisoformat(value)
+        date = datetime.fromisoformat(value[:19])
     except ValueError:
-        return False
-    return True
+        return expected
+    return "" if _EARLIEST <= date < _LATEST else f"a date and time from {_EARLIEST} to {_LATEST}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from model_side.errors import StepError, UsageError
-from model_side.groups import left_running
+from model_side.groups import left_running, runs_still
 
 from .answering import listener
 from .leash import leashed
@@ -70,29 +69,21 @@ class Server:
 
     def stop(self) -> None:
         """End it: the process that answers is asked first; then all that was started is made to, and is gone."""
-        if (pid := listener(self.port, self.process.pid)) is not None:
-            with suppress(ProcessLookupError):
+        try:
+            if (pid := listener(self.port, self.process.pid)) is not None:
                 _end(pid)
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.communicate()
-        left_running(self.process.pid, GRACE_SECONDS)
+        finally:  # also when Ctrl-C comes once more
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.communicate()
+            left_running(self.process.pid, GRACE_SECONDS)
 
 
 def _end(pid: int) -> None:
-    """Ask a process to end, and wait for it a while.
-
-    Raises
-    ------
-    ProcessLookupError
-        If it is gone.
-    """
-    handle = os.pidfd_open(pid)
-    try:
-        signal.pidfd_send_signal(handle, signal.SIGTERM)
-        select.select([handle], [], [], GRACE_SECONDS)  # readable once it has ended
-    finally:
-        os.close(handle)
+    """Ask a process to end, and wait for it a while."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+        runs_still(pid, GRACE_SECONDS)
 
 
 @contextmanager

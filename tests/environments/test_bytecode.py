@@ -6,7 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -97,3 +100,99 @@ def test_bytecode_is_dropped_when_it_is_old_and_no_environment_has_it(tmp_path: 
 def test_environment_is_made_when_bytecode_cannot_be_kept(tmp_path: Path, store: Path) -> None:
     store.write_text("not a directory")
     assert (synced(tmp_path / "first") / COMPILED).exists()
+
+
+def spoil(path: Path, how: str) -> None:
+    """Make a directory unusable, also for root."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if how == "a file in its way":
+        path.write_text("")
+    elif how == "a link to nothing":
+        path.symlink_to("nowhere")
+    elif how == "a link to itself":
+        path.symlink_to(path.name)
+    else:
+        path.symlink_to("/proc/self/fdinfo")  # nothing can be written there
+
+
+SPOILT = ["a file in its way", "a link to nothing", "a link to itself", "read-only"]
+
+
+@pytest.mark.parametrize("how", SPOILT)
+@pytest.mark.parametrize("where", ["the store", "of one Python", "above the store"])
+def test_bytecode_is_left_alone_when_the_store_cannot_be_used(
+    tmp_path: Path, store: Path, where: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = by_hand(tmp_path / "one", "abc", 10)
+    if where == "above the store":
+        monkeypatch.setenv(VARIABLE, str(store / "below"))
+    spoil(store / SITE.parent.name if where == "of one Python" else store, how)
+    reuse(tmp_path / "one", os.environ)
+    keep(tmp_path / "one", os.environ)
+    assert compiled.read_text() == "of abc"
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_bytecode_is_left_alone_when_the_environment_cannot_hold_it(tmp_path: Path, store: Path, how: str) -> None:
+    compiled = by_hand(tmp_path / "one", "abc", 10)
+    keep(tmp_path / "one", os.environ)
+    shutil.rmtree(compiled.parent)
+    spoil(compiled.parent, how)
+    reuse(tmp_path / "one", os.environ)
+    keep(tmp_path / "one", os.environ)
+    assert [path.read_text() for path in store.rglob("*-*")] == ["of abc"]
+
+
+def test_bytecode_is_left_alone_when_there_is_no_home(tmp_path: Path) -> None:
+    compiled = by_hand(tmp_path / "one", "abc", 10)
+    reuse(tmp_path / "one", {VARIABLE: "~no-such-user/x"})
+    keep(tmp_path / "one", {VARIABLE: "~no-such-user/x"})
+    assert compiled.read_text() == "of abc"
+
+
+@pytest.fixture
+def anyones() -> Iterator[Path]:
+    """Give a directory that every user can reach."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+@contextmanager
+def without_privilege() -> Iterator[None]:
+    """Run as a user that permissions hold for."""
+    user = os.geteuid()
+    if not user:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o444, 0o555])
+@pytest.mark.parametrize("of", ["the store", "one Python", "the environment's bytecode"])
+def test_bytecode_is_left_alone_when_permissions_forbid(anyones: Path, of: str, mode: int) -> None:
+    variables = {VARIABLE: str(anyones / "bytecode")}
+    with without_privilege():
+        compiled = by_hand(anyones / "one", "abc", 10)
+        keep(anyones / "one", variables)
+        compiled.unlink()
+        store = anyones / "bytecode"
+        place = {"the store": store, "one Python": store / SITE.parent.name}.get(of, compiled.parent)
+        place.chmod(mode)
+        reuse(anyones / "one", variables)
+        keep(anyones / "one", variables)
+        place.chmod(0o777)
+    assert [path.read_text() for path in store.rglob("*-*")] == ["of abc"]
+
+
+def test_bytecode_that_cannot_be_dropped_is_left_alone(tmp_path: Path, store: Path) -> None:
+    compiled = by_hand(tmp_path / "one", "abc", 10)
+    keep(tmp_path / "one", os.environ)
+    place = next(store.rglob("*-*")).parent
+    (place / "a").mkdir()
+    os.utime(place / "a", (0, 0))
+    (place / "b").symlink_to("nowhere")
+    keep(tmp_path / "one", os.environ)
+    assert compiled.exists()

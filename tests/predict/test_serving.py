@@ -97,6 +97,44 @@ def test_command_has_no_network_but_its_loopback_when_it_is_offline() -> None:
     assert process.returncode == 0
 
 
+LISTENING = """
+import os, signal, socket, sys
+port = socket.create_server(("127.0.0.1", 0))
+signal.signal(signal.SIGTERM, lambda *_: {when_asked})
+print(port.getsockname()[1], flush=True)
+while True:
+    signal.pause()
+"""
+# Asked to end, one does; the other presses Ctrl-C once more on whoever stops it.
+WILLING, STUBBORN = "os._exit(0)", "os.kill(int(sys.argv[1]), signal.SIGINT)"
+STOPPING = """
+import os, subprocess, sys
+{system}
+from serving.leash import leashed
+from serving.server import Server
+from model_side.groups import running
+command = [sys.executable, "-c", {server!r}, str(os.getpid())]
+process = leashed(command, dict(os.environ), subprocess.PIPE, subprocess.STDOUT)
+try:
+    Server(int(process.stdout.readline()), process, None).stop()
+except KeyboardInterrupt:
+    print("interrupted")
+print("left:", running(process.pid))
+"""
+REFUSE = "def refuse(*_): raise {error}\nos.pidfd_open = refuse"
+SYSTEMS = {"any": "", "without": "del os.pidfd_open", "forbidden": REFUSE.format(error="PermissionError(1, 'no')")}
+
+
+@pytest.mark.parametrize("system", SYSTEMS.values(), ids=SYSTEMS.keys())
+@pytest.mark.parametrize(("when_asked", "said"), [(WILLING, ""), (STUBBORN, "interrupted\n")])
+def test_whole_group_is_gone_after_stopping_whatever_the_system_has(system: str, when_asked: str, said: str) -> None:
+    code = STOPPING.format(system=system, server=LISTENING.format(when_asked=when_asked))
+    scripts = str(Path(__file__).resolve().parents[2] / "scripts")
+    variables = {**os.environ, "PYTHONPATH": scripts}
+    done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == (f"{said}left: []\n", 0), done.stderr
+
+
 @pytest.fixture(scope="module")
 def model(save_model: Callable[..., Path]) -> Path:
     import numpy as np
