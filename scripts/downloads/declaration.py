@@ -13,10 +13,9 @@ from itertools import combinations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from model_side.redact import has_credentials, redact
 from pipeline.errors import UsageError
 from pipeline.packages import named_files
-
-from .redact import has_credentials, redact
 
 DATA_DIRECTORY = "model_data"
 DECLARATION = "model_data.toml"
@@ -100,7 +99,7 @@ def read_declaration(package: Path) -> tuple[Source, ...]:
     except FileNotFoundError:
         return ()
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(str(path), "not valid TOML", got=str(error), advice="Mend it.") from error
+        raise UsageError(str(path), "not valid TOML", got=redact(str(error)), advice="Mend it.") from error
     except OSError as error:
         raise UsageError(str(path), "it cannot be read", got=error.strerror, advice="Mend its permissions.") from error
     tables, problems = _tables(document)
@@ -113,7 +112,7 @@ def read_declaration(package: Path) -> tuple[Source, ...]:
     problems += _clashes(sources)
     if problems:
         fault = problems[0] if len(problems) == 1 else "".join(f"\n  - {problem}" for problem in problems)
-        raise UsageError(str(path), fault, advice="Mend the file." if len(problems) > 1 else "")
+        raise UsageError(str(path), redact(fault), advice="Mend the file." if len(problems) > 1 else "")
     return tuple(sources)
 
 
@@ -155,12 +154,12 @@ def _uri_problems(table: Mapping[str, Any]) -> Iterator[str]:
     uri = table["uri"]
     if not _SCHEME.match(uri):
         yield (
-            f"uri: expected a scheme such as https://, s3://, hf:// or file://, got {redact(uri)!r}. "
+            f"uri: expected a scheme such as https://, s3://, hf:// or file://, got {uri!r}. "
             "A file of this machine is file:///absolute/path"
         )
     elif has_credentials(uri):
         yield (
-            f"uri: it carries credentials: {redact(uri)!r}. "
+            f"uri: it carries credentials: {uri!r}. "
             "Remove them; they belong in the environment or in the protocol's own files, such as ~/.netrc"
         )
     if "path" not in table:

@@ -1,10 +1,11 @@
-"""Two faults that several modules meet: bytes that are not the declared ones, and an author's file in the way."""
+"""Two faults that several modules meet: wrong bytes, and an author's file in the way; and what any fault may show."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.errors import StepError
+from model_side.redact import redact
+from pipeline.errors import PipelineError, StepError
 
 from .declaration import Source
 
@@ -30,3 +31,10 @@ def foreign(target: Path, expected: str | None = None, got: str | None = None) -
         got=got,
         advice="Move it away, or give the source another path; an author's file is never replaced.",
     )
+
+
+def redacted(error: PipelineError) -> PipelineError:
+    """Return the error with the credentials taken out of all that it says."""
+    error.subject, error.fault, error.advice = redact(error.subject), redact(error.fault), redact(error.advice)
+    error.expected, error.got = (fact and redact(fact) for fact in (error.expected, error.got))
+    return error

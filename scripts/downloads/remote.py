@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from model_side.redact import redact
 from pipeline.errors import StepError, UsageError
 
 from .origins import ChangedError, CutError, Member, Opened, Origin
-from .redact import redact
 
 T = TypeVar("T")
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from model_side.redact import redact
 from pipeline.errors import PipelineError, StepError, UsageError
 from pipeline.ledger import save_stat_cache
 
@@ -17,12 +18,11 @@ from .command import marker_of
 from .content import digest, remember
 from .declaration import DECLARATION, Source
 from .exclusive import alone
-from .faults import foreign
+from .faults import foreign, redacted
 from .fetchers import Workshop, is_at_hand
 from .plan import Verdict, Why, decide
 from .progress import Progress, amount
 from .record import entry_of, write_record
-from .redact import redact
 from .scene import Scene, read_scene
 from .space import Space
 from .transfer import Tuning
@@ -189,7 +189,7 @@ def _attempt(verdict: Verdict, scene: Scene, shop: Workshop, progress: Progress)
         brought = bring(verdict, entry, scene.found[verdict.source.paths], shop, bar)
     except PipelineError as error:
         bar.done("failed")
-        return error
+        return redacted(error)
     except OSError as error:
         bar.done("failed")
         place = redact(str(error.filename or verdict.source.name))
