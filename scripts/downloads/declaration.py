@@ -13,9 +13,11 @@ from itertools import combinations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from model_side.redact import has_credentials, redact
+from model_side.redact import redact
 from pipeline.errors import UsageError
 from pipeline.packages import named_files
+
+from .address import address_problem, plain
 
 DATA_DIRECTORY = "model_data"
 DECLARATION = "model_data.toml"
@@ -31,7 +33,6 @@ _KINDS = {
 KEYS = sorted(set().union(*_KINDS.values()))
 _TYPES: Mapping[str, type] = {"unpack": bool, "mutable": bool, "outputs": list}
 _PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._, -]*\])?==[A-Za-z0-9.!+_-]+")
-_SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)(://|:(?=10\.))")
 
 
 @dataclass(frozen=True)
@@ -151,17 +152,8 @@ def _common_problems(table: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _uri_problems(table: Mapping[str, Any]) -> Iterator[str]:
-    uri = table["uri"]
-    if not _SCHEME.match(uri):
-        yield (
-            f"uri: expected a scheme such as https://, s3://, hf:// or file://, got {uri!r}. "
-            "A file of this machine is file:///absolute/path"
-        )
-    elif has_credentials(uri):
-        yield (
-            f"uri: it carries credentials: {uri!r}. "
-            "Remove them; they belong in the environment or in the protocol's own files, such as ~/.netrc"
-        )
+    if problem := address_problem(table["uri"]):
+        yield f"uri: {problem}"
     if "path" not in table:
         yield "path: missing: say where in model_data/ the file goes"
 
@@ -225,10 +217,11 @@ def _clashes(sources: list[Source]) -> list[str]:
 
 
 def _source(table: Mapping[str, Any], number: int, package: Path) -> Source:
-    given = {key: value for key, value in table.items() if key not in ("path", "outputs", "sha256")}
+    given = {key: value for key, value in table.items() if key not in ("path", "outputs", "sha256", "uri")}
     return Source(
         paths=tuple(str(PurePosixPath(path)) for path in _paths(table)),
         number=number,
+        uri=plain(table.get("uri", "")),
         sha256=table.get("sha256", "").removeprefix("sha256:").lower(),
         scripts=_scripts(table.get("command", ""), package),
         **given,

@@ -9,17 +9,13 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from pipeline.errors import StepError, UsageError
 
+from .address import HUB, HUB_FORM
 from .http import HttpFile, get_json
 from .origins import Member, Origin
-
-_ADDRESS = re.compile(
-    r"hf://(?P<kind>datasets/|spaces/|models/)?(?P<repo>[^/@]+/[^/@]+)"
-    r"(?:@(?P<early>[^/]+))?(?:/(?P<path>[^@]*))?(?:@(?P<late>.+))?"
-)
 
 
 @dataclass(frozen=True)
@@ -64,10 +60,10 @@ def locate_on_hub(uri: str, environment: Mapping[str, str] = os.environ) -> Orig
     StepError
         If there is no such repository, revision or directory.
     """
-    found = _ADDRESS.fullmatch(uri)
-    if not found or (found["early"] and found["late"]):
-        raise UsageError(uri, "not an address of the Hub", expected="hf://owner/repo/file@revision")
-    path, revision = found["path"] or "", found["early"] or found["late"] or "main"
+    found = HUB.fullmatch(uri)
+    if not found:
+        raise UsageError(uri, "not an address of the Hub", expected=HUB_FORM)
+    path, revision = found["inside"] or found["path"] or "", unquote(found["early"] or found["late"] or "main")
     endpoint = environment.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
     repository = _Repository(endpoint, found["kind"] or "models/", found["repo"], _headers(environment))
     pattern = re.search(r"[*?\[]", path)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes
 
 from model_side.file_entry import FileEntry
 from pipeline.errors import StepError
@@ -57,16 +57,9 @@ class LocalFile:
 def local_path(uri: str) -> Path:
     """Return the path that a file:// address stands for.
 
-    Raises
-    ------
-    StepError
-        If it is another machine's, or there is nothing.
+    A name that is no UTF-8 can be given percent-encoded.
     """
-    parts = urlsplit(uri.replace("?", "%3F").replace("#", "%23"))
-    path = Path(unquote(parts.path))
-    if parts.netloc not in ("", "localhost") or not path.is_absolute():
-        raise StepError(uri, "not a path of this machine", expected="file:///absolute/path")
-    return path
+    return Path(os.fsdecode(unquote_to_bytes(uri.removeprefix("file://"))))
 
 
 def copy_tree(source: Path, target: Path) -> dict[str, FileEntry]:

@@ -77,7 +77,7 @@ class Part:
 
     def __init__(self, path: Path, key: str, *, pinned: bool) -> None:
         self._path, self._note_path = path, path.with_name(f"{path.name}.json")
-        self._key = hashlib.sha256(key.encode()).hexdigest()
+        self._key = hashlib.sha256(os.fsencode(key)).hexdigest()
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._unnoted = self._untold = 0
         self.moved = threading.Condition()

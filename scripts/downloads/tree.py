@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -61,7 +62,7 @@ def _fetch_member(member: Member, staged: Path, tuning: Tuning, watch: Watch, pi
 def _keep_or_clear(members: Sequence[Member], staged: Path, *, pinned: bool) -> bool:
     """Keep what an earlier run has left, if it can be gone on with; tell whether it can."""
     listing = "\n".join(f"{member.name}\0{member.origin.key}\0{member.size}\0{member.mark}" for member in members)
-    value, boot = hashlib.sha256(listing.encode()).hexdigest(), boot_id()
+    value, boot = hashlib.sha256(os.fsencode(listing)).hexdigest(), boot_id()
     note = staged / _NOTE
     found = note.read_text(encoding="ascii", errors="replace").splitlines() if note.is_file() else []
     if found[:1] == [value] and (pinned or found[1:] == [boot]):
