@@ -208,6 +208,12 @@ class Part:
         self.digest.update(self._buffer, count)
         self.hashed += count
 
+    def save(self) -> None:
+        """Note what is here by now."""
+        with self.moved:
+            if self.have and self._worth_a_note():
+                self._write_note()
+
     def forget_note(self) -> None:
         """Remove the note: the bytes are whole and proven."""
         self._note_path.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +26,9 @@ from .record import entry_of, write_record
 from .scene import Scene, read_scene
 from .space import Space
 from .transfer import Tuning
+
+# So long an interrupted run waits for its transfers to note what is here; a silent server may hold one up for minutes.
+_GRACE_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -165,19 +168,21 @@ def _bring_each(
 ) -> Iterator[tuple[Verdict, Brought | PipelineError]]:
     """Bring the sources, several at once; commands come last, one by one, since they may read the others' files."""
     commands = [verdict for verdict in wanted if verdict.source.command]
-    with ThreadPoolExecutor(shop.jobs) as pool:
-        try:
-            futures = {
-                pool.submit(_attempt, verdict, scene, shop, progress): verdict
-                for verdict in wanted
-                if not verdict.source.command
-            }
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            stopped.set()
-            pool.shutdown(cancel_futures=True)
-            raise
+    pool = ThreadPoolExecutor(shop.jobs)
+    futures = {
+        pool.submit(_attempt, verdict, scene, shop, progress): verdict
+        for verdict in wanted
+        if not verdict.source.command
+    }
+    try:
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BaseException:
+        stopped.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        wait(futures, _GRACE_SECONDS)
+        raise
+    pool.shutdown()
     for verdict in commands:
         yield verdict, _attempt(verdict, scene, shop, progress)
 
