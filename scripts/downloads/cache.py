@@ -112,10 +112,6 @@ class Cache:
             with suppress(OSError):
                 aside.unlink(missing_ok=True)
 
-    def has_list(self, sha256: str) -> bool:
-        """Tell whether there is the list of a directory of this digest."""
-        return bool(sha256) and (self._lists / sha256).is_file()
-
     def take_list(self, sha256: str) -> list[tuple[str, str]] | None:
         """Return sha256 and name of each file of the directory of this digest; None where that is not known."""
         with suppress(OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Two faults that several modules meet: wrong bytes, and an author's file in the way; and what any fault may show."""
+"""Faults that several modules meet: wrong bytes, an author's file in the way, no network; and what any may show."""
 
 from __future__ import annotations
 
@@ -19,6 +19,16 @@ def wrong_bytes(source: Source, got: str, *bad: Path) -> StepError:
         expected=source.sha256,
         got=got,
         advice=f"It was not installed and is kept as {kept}. If the new content is right, correct the sha256.",
+    )
+
+
+def missing(*sources: Source) -> StepError:
+    """Return the error for sources that only a network, or a command, could bring."""
+    return StepError(
+        ", ".join(source.name for source in sources),
+        "missing, and --offline",
+        got="neither in model_data/ nor in the cache",
+        advice="Run it once with a network.",
     )
 
 

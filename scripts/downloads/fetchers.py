@@ -13,7 +13,7 @@ from pipeline.fingerprint import StatCache
 from .cache import Cache
 from .content import Files, digest, look
 from .declaration import Source
-from .faults import wrong_bytes
+from .faults import missing, wrong_bytes
 from .locate import LocalTree, locate
 from .place import beside, keep_as_bad, part_of, remove, tidy
 from .progress import Bar
@@ -38,6 +38,8 @@ class Workshop:
         How many files at once.
     is_stopped : callable
         Tells whether to give up.
+    offline : bool
+        Whether nothing may be asked of a network.
     """
 
     package: Path
@@ -46,6 +48,7 @@ class Workshop:
     tuning: Tuning
     jobs: int
     is_stopped: Callable[[], bool]
+    offline: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ def obtain(source: Source, target: Path, shop: Workshop, bar: Bar) -> Staged:
     """
     if staged := _from_cache(source, target, shop):
         return replace(staged, sha256=source.sha256)
+    if shop.offline and not _is_local(source):  # what the cache had was not sound
+        raise missing(source)
     staged = _stage(source, target, shop, bar)
     got = digest(staged.files, source.paths)
     if source.sha256 and got != source.sha256 and staged.resumed:
@@ -99,7 +104,15 @@ def obtain(source: Source, target: Path, shop: Workshop, bar: Bar) -> Staged:
 
 def is_at_hand(source: Source, cache: Cache) -> bool:
     """Tell whether a source can be had without a network."""
-    return source.uri.startswith("file:") or cache.has(source.sha256) or cache.has_list(source.sha256)
+    if source.command:
+        return False
+    members = None if source.unpack else cache.take_list(source.sha256)
+    is_listed = members is not None and all(cache.has(sha256) for sha256, _ in members)
+    return _is_local(source) or cache.has(source.sha256) or is_listed
+
+
+def _is_local(source: Source) -> bool:
+    return source.uri.startswith("file:")
 
 
 def _stage(source: Source, target: Path, shop: Workshop, bar: Bar) -> Staged:

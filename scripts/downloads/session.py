@@ -18,7 +18,7 @@ from .command import marker_of
 from .content import digest, remember
 from .declaration import DECLARATION, Source
 from .exclusive import alone
-from .faults import foreign, redacted
+from .faults import foreign, missing, redacted
 from .fetchers import Workshop, is_at_hand
 from .plan import Verdict, Why, decide
 from .progress import Progress, amount
@@ -93,6 +93,8 @@ def run(package: Path, settings: Settings, progress: Progress) -> list[Outcome]:
     UsageError
         If the declaration is at fault, or names something that cannot be had as put.
     """
+    if settings.refresh and settings.offline:
+        raise UsageError("--refresh", "it does not go with --offline", advice="Leave one of them out.")
     scene = read_scene(package)
     _check_pins(scene, settings)
     _warn(scene.sources, progress)
@@ -150,7 +152,9 @@ def _fetch_all(scene: Scene, verdicts: list[Verdict], settings: Settings, progre
         _check_at_hand([verdict.source for verdict in wanted], cache)
     scene.data.mkdir(parents=True, exist_ok=True)
     stopped = threading.Event()
-    shop = Workshop(scene.package, cache, Space(scene.data), settings.tuning, settings.jobs, stopped.is_set)
+    shop = Workshop(
+        scene.package, cache, Space(scene.data), settings.tuning, settings.jobs, stopped.is_set, settings.offline
+    )
     outcomes: dict[tuple[str, ...], Outcome] = {
         verdict.source.paths: _refused(verdict, scene) if verdict.why is Why.FOREIGN else _present(verdict, scene)
         for verdict in verdicts
@@ -226,11 +230,5 @@ def _refused(verdict: Verdict, scene: Scene) -> Outcome:
 
 
 def _check_at_hand(sources: Sequence[Source], cache: Cache) -> None:
-    missing = [source for source in sources if not is_at_hand(source, cache)]
-    if missing:
-        raise StepError(
-            ", ".join(source.name for source in missing),
-            "missing, and --offline",
-            got="neither in model_data/ nor in the cache",
-            advice="Run it once with a network.",
-        )
+    if absent := [source for source in sources if not is_at_hand(source, cache)]:
+        raise missing(*absent)
