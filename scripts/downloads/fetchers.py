@@ -11,7 +11,7 @@ from model_side.file_entry import FileEntry, file_entry
 from pipeline.fingerprint import StatCache
 
 from .cache import Cache
-from .content import Files, digest, look
+from .content import Files, digest, listed, look
 from .declaration import Source
 from .faults import missing, wrong_bytes
 from .locate import LocalTree, locate
@@ -106,8 +106,8 @@ def is_at_hand(source: Source, cache: Cache) -> bool:
     """Tell whether a source can be had without a network."""
     if source.command:
         return False
-    members = None if source.unpack else cache.take_list(source.sha256)
-    is_listed = members is not None and all(cache.has(sha256) for sha256, _ in members)
+    listing = None if source.unpack else cache.take_list(source.sha256)
+    is_listed = listing is not None and all(cache.has(sha256) for sha256, _ in listed(listing))
     return _is_local(source) or cache.has(source.sha256) or is_listed
 
 
@@ -157,8 +157,8 @@ def _from_cache(source: Source, target: Path, shop: Workshop) -> Staged | None:
             remove(part)
             remove(part.with_name(f"{part.name}.json"))
             return Staged(taken, {path: fact}, cached=True)
-    if not source.unpack and (members := shop.cache.take_list(source.sha256)):
-        return _tree_from_cache(members, part, path, shop.cache)
+    if not source.unpack and (listing := shop.cache.take_list(source.sha256)):
+        return _tree_from_cache(listed(listing), part, path, shop.cache)
     return None
 
 

@@ -15,7 +15,8 @@ from urllib.parse import unquote_to_bytes
 from model_side.file_entry import FileEntry
 from pipeline.errors import StepError
 
-from .origins import Opened
+from .origins import Member, Opened
+from .patterns import matching
 
 CHUNK = 1 << 20
 
@@ -62,6 +63,28 @@ def local_path(uri: str) -> Path:
     return Path(os.fsdecode(unquote_to_bytes(uri.removeprefix("file://"))))
 
 
+def local_members(top: Path, pattern: str, shown: str) -> Iterator[Member]:
+    """Yield the files under `top` that the pattern of the address `shown` means.
+
+    Raises
+    ------
+    UsageError
+        If it is no pattern.
+    StepError
+        If something there cannot be read.
+    """
+    is_wanted = matching(os.fsdecode(unquote_to_bytes(pattern)), shown)
+    deepest = None if "**" in pattern else pattern.count("/")
+    try:
+        for directory, name in _directories(str(top), deepest):
+            for entry in directory:
+                member = f"{name}/{entry.name}" if name else entry.name
+                if is_wanted(member) and entry.is_file():
+                    yield Member(member, LocalFile(Path(entry.path)), entry.stat().st_size)
+    except OSError as error:
+        raise StepError(str(error.filename or top), "it cannot be read", got=error.strerror) from error
+
+
 def copy_tree(source: Path, target: Path) -> dict[str, FileEntry]:
     """Copy all files under `source` to `target`, and return what they are, by name.
 
@@ -85,14 +108,16 @@ def copy_tree(source: Path, target: Path) -> dict[str, FileEntry]:
     return facts
 
 
-def _directories(top: str) -> Iterator[tuple[list[os.DirEntry[str]], str]]:
-    """Yield each directory's files with its name, without recursion: a tree may be deep."""
+def _directories(top: str, deepest: int | None = None) -> Iterator[tuple[list[os.DirEntry[str]], str]]:
+    """Yield each directory's files with its name, down to `deepest` below the top; no recursion: a tree may be deep."""
     waiting = [""]
     while waiting:
         name = waiting.pop()
         with os.scandir(os.path.join(top, name)) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
         yield [entry for entry in found if not entry.is_dir()], name
+        if deepest is not None and (name.count("/") + 1 if name else 0) >= deepest:
+            continue
         waiting += [f"{name}/{entry.name}" if name else entry.name for entry in found if entry.is_dir()]
 
 
