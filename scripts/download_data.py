@@ -18,7 +18,7 @@ from downloads.check import check
 from downloads.pins import fill_in
 from downloads.progress import progress_on
 from downloads.session import Outcome, Settings, run
-from pipeline.errors import run_main
+from pipeline.errors import INTERRUPTED, run_main
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,4 +75,9 @@ def _count(text: str) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_main(main))
+    code = run_main(main)
+    if code == INTERRUPTED:
+        # At once: Python itself would wait for every thread, and one may wait for a server that has fallen silent.
+        sys.stdout.flush()
+        os._exit(code)
+    raise SystemExit(code)

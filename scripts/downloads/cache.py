@@ -112,17 +112,12 @@ class Cache:
             with suppress(OSError):
                 aside.unlink(missing_ok=True)
 
-    def has_list(self, sha256: str) -> bool:
-        """Tell whether there is the list of a directory of this digest."""
-        return bool(sha256) and (self._lists / sha256).is_file()
-
-    def take_list(self, sha256: str) -> list[tuple[str, str]] | None:
-        """Return sha256 and name of each file of the directory of this digest; None where that is not known."""
-        with suppress(OSError, ValueError):
+    def take_list(self, sha256: str) -> str | None:
+        """Return the list of the directory of this digest, as `content.listing` wrote it; None where there is none."""
+        with suppress(OSError):
             text = (self._lists / sha256).read_bytes()
             if hashlib.sha256(text).hexdigest() == sha256:
-                lines = text.decode("utf-8", "surrogateescape").splitlines()
-                return [(line[:64], line[66:]) for line in lines]
+                return text.decode("utf-8", "surrogateescape")
         return None
 
     def put_list(self, text: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from model_side.redact import redact
 from pipeline.errors import StepError, UsageError
 from pipeline.fingerprint import StatCache
 from pipeline.processes import clean_environment
@@ -21,7 +22,6 @@ from .faults import foreign, wrong_bytes
 from .place import beside, check_inside, keep_as_bad, remove
 from .plan import Verdict, is_edited
 from .record import Entry
-from .redact import redact
 
 
 def run_command(verdict: Verdict, entry: Entry | None, package: Path) -> tuple[Files, str]:

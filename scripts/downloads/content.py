@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -18,6 +19,11 @@ from pipeline.fingerprint import StatCache
 from .declaration import DATA_DIRECTORY, RESERVED_SUFFIXES
 
 Files = Mapping[str, "FileEntry"]
+# What `sha256sum` does to a name that would not fit on a line; a mark before the line says so.
+_MARK = "\\"
+_MEANT = {r"\\": "\\", r"\n": "\n", r"\r": "\r"}
+_ESCAPES = str.maketrans({meant: escaped for escaped, meant in _MEANT.items()})
+_ESCAPED = re.compile(r"\\[\\nr]")
 
 
 def look(data: Path, paths: Iterable[str], stats: StatCache) -> dict[str, FileEntry]:
@@ -67,7 +73,23 @@ def digest(files: Files, paths: tuple[str, ...]) -> str:
 def listing(files: Files, top: str) -> str:
     """Return the list of files, as `sha256sum` writes it, with names relative to `top`."""
     skip = len(top) + 1 if top else 0
-    return "".join(f"{files[name].sha256}  {name[skip:]}\n" for name in sorted(files, key=os.fsencode))
+    return "".join(_line(files[name].sha256, name[skip:]) for name in sorted(files, key=os.fsencode))
+
+
+def listed(text: str) -> list[tuple[str, str]]:
+    """Return the sha256 and the name of each file of a list that `listing` wrote."""
+    return [_of_line(line) for line in text.split("\n")[:-1]]
+
+
+def _line(sha256: str, name: str) -> str:
+    escaped = name.translate(_ESCAPES)
+    return f"{'' if escaped == name else _MARK}{sha256}  {escaped}\n"
+
+
+def _of_line(line: str) -> tuple[str, str]:
+    if not line.startswith(_MARK):
+        return line[:64], line[66:]
+    return line[1:65], _ESCAPED.sub(lambda found: _MEANT[found[0]], line[67:])
 
 
 def _walk(place: Path, name: str) -> Iterator[tuple[str, str]]:

@@ -13,10 +13,11 @@ from itertools import combinations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from model_side.redact import redact
 from pipeline.errors import UsageError
 from pipeline.packages import named_files
 
-from .redact import has_credentials, redact
+from .address import address_problem, plain
 
 DATA_DIRECTORY = "model_data"
 DECLARATION = "model_data.toml"
@@ -32,7 +33,6 @@ _KINDS = {
 KEYS = sorted(set().union(*_KINDS.values()))
 _TYPES: Mapping[str, type] = {"unpack": bool, "mutable": bool, "outputs": list}
 _PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._, -]*\])?==[A-Za-z0-9.!+_-]+")
-_SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)(://|:(?=10\.))")
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def read_declaration(package: Path) -> tuple[Source, ...]:
     except FileNotFoundError:
         return ()
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(str(path), "not valid TOML", got=str(error), advice="Mend it.") from error
+        raise UsageError(str(path), "not valid TOML", got=redact(str(error)), advice="Mend it.") from error
     except OSError as error:
         raise UsageError(str(path), "it cannot be read", got=error.strerror, advice="Mend its permissions.") from error
     tables, problems = _tables(document)
@@ -113,7 +113,7 @@ def read_declaration(package: Path) -> tuple[Source, ...]:
     problems += _clashes(sources)
     if problems:
         fault = problems[0] if len(problems) == 1 else "".join(f"\n  - {problem}" for problem in problems)
-        raise UsageError(str(path), fault, advice="Mend the file." if len(problems) > 1 else "")
+        raise UsageError(str(path), redact(fault), advice="Mend the file." if len(problems) > 1 else "")
     return tuple(sources)
 
 
@@ -152,17 +152,8 @@ def _common_problems(table: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _uri_problems(table: Mapping[str, Any]) -> Iterator[str]:
-    uri = table["uri"]
-    if not _SCHEME.match(uri):
-        yield (
-            f"uri: expected a scheme such as https://, s3://, hf:// or file://, got {redact(uri)!r}. "
-            "A file of this machine is file:///absolute/path"
-        )
-    elif has_credentials(uri):
-        yield (
-            f"uri: it carries credentials: {redact(uri)!r}. "
-            "Remove them; they belong in the environment or in the protocol's own files, such as ~/.netrc"
-        )
+    if problem := address_problem(table["uri"]):
+        yield f"uri: {problem}"
     if "path" not in table:
         yield "path: missing: say where in model_data/ the file goes"
 
@@ -226,10 +217,11 @@ def _clashes(sources: list[Source]) -> list[str]:
 
 
 def _source(table: Mapping[str, Any], number: int, package: Path) -> Source:
-    given = {key: value for key, value in table.items() if key not in ("path", "outputs", "sha256")}
+    given = {key: value for key, value in table.items() if key not in ("path", "outputs", "sha256", "uri")}
     return Source(
         paths=tuple(str(PurePosixPath(path)) for path in _paths(table)),
         number=number,
+        uri=plain(table.get("uri", "")),
         sha256=table.get("sha256", "").removeprefix("sha256:").lower(),
         scripts=_scripts(table.get("command", ""), package),
         **given,

@@ -1,10 +1,11 @@
-"""Two faults that several modules meet: bytes that are not the declared ones, and an author's file in the way."""
+"""Faults that several modules meet: wrong bytes, an author's file in the way, no network; and what any may show."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.errors import StepError
+from model_side.redact import redact
+from pipeline.errors import PipelineError, StepError
 
 from .declaration import Source
 
@@ -21,6 +22,16 @@ def wrong_bytes(source: Source, got: str, *bad: Path) -> StepError:
     )
 
 
+def missing(*sources: Source) -> StepError:
+    """Return the error for sources that only a network, or a command, could bring."""
+    return StepError(
+        ", ".join(source.name for source in sources),
+        "missing, and --offline",
+        got="neither in model_data/ nor in the cache",
+        advice="Run it once with a network.",
+    )
+
+
 def foreign(target: Path, expected: str | None = None, got: str | None = None) -> StepError:
     """Return the error for a file of the author's where a source's file should be."""
     return StepError(
@@ -30,3 +41,10 @@ def foreign(target: Path, expected: str | None = None, got: str | None = None) -
         got=got,
         advice="Move it away, or give the source another path; an author's file is never replaced.",
     )
+
+
+def redacted(error: PipelineError) -> PipelineError:
+    """Return the error with the credentials taken out of all that it says."""
+    error.subject, error.fault, error.advice = redact(error.subject), redact(error.fault), redact(error.advice)
+    error.expected, error.got = (fact and redact(fact) for fact in (error.expected, error.got))
+    return error

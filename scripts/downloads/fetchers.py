@@ -11,9 +11,9 @@ from model_side.file_entry import FileEntry, file_entry
 from pipeline.fingerprint import StatCache
 
 from .cache import Cache
-from .content import Files, digest, look
+from .content import Files, digest, listed, look
 from .declaration import Source
-from .faults import wrong_bytes
+from .faults import missing, wrong_bytes
 from .locate import LocalTree, locate
 from .place import beside, keep_as_bad, part_of, remove, tidy
 from .progress import Bar
@@ -38,6 +38,8 @@ class Workshop:
         How many files at once.
     is_stopped : callable
         Tells whether to give up.
+    offline : bool
+        Whether nothing may be asked of a network.
     """
 
     package: Path
@@ -46,6 +48,7 @@ class Workshop:
     tuning: Tuning
     jobs: int
     is_stopped: Callable[[], bool]
+    offline: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ def obtain(source: Source, target: Path, shop: Workshop, bar: Bar) -> Staged:
     """
     if staged := _from_cache(source, target, shop):
         return replace(staged, sha256=source.sha256)
+    if shop.offline and not _is_local(source):  # what the cache had was not sound
+        raise missing(source)
     staged = _stage(source, target, shop, bar)
     got = digest(staged.files, source.paths)
     if source.sha256 and got != source.sha256 and staged.resumed:
@@ -99,7 +104,15 @@ def obtain(source: Source, target: Path, shop: Workshop, bar: Bar) -> Staged:
 
 def is_at_hand(source: Source, cache: Cache) -> bool:
     """Tell whether a source can be had without a network."""
-    return source.uri.startswith("file:") or cache.has(source.sha256) or cache.has_list(source.sha256)
+    if source.command:
+        return False
+    listing = None if source.unpack else cache.take_list(source.sha256)
+    is_listed = listing is not None and all(cache.has(sha256) for sha256, _ in listed(listing))
+    return _is_local(source) or cache.has(source.sha256) or is_listed
+
+
+def _is_local(source: Source) -> bool:
+    return source.uri.startswith("file:")
 
 
 def _stage(source: Source, target: Path, shop: Workshop, bar: Bar) -> Staged:
@@ -144,8 +157,8 @@ def _from_cache(source: Source, target: Path, shop: Workshop) -> Staged | None:
             remove(part)
             remove(part.with_name(f"{part.name}.json"))
             return Staged(taken, {path: fact}, cached=True)
-    if not source.unpack and (members := shop.cache.take_list(source.sha256)):
-        return _tree_from_cache(members, part, path, shop.cache)
+    if not source.unpack and (listing := shop.cache.take_list(source.sha256)):
+        return _tree_from_cache(listed(listing), part, path, shop.cache)
     return None
 
 

@@ -19,10 +19,10 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 
+from model_side.redact import redact
 from pipeline.errors import StepError
 
 from .origins import ChangedError, CutError, Opened
-from .redact import redact
 
 CHUNK = 1 << 20
 # The kernel makes a connection's receive buffer as large as the first of these asks for, and larger later; with the

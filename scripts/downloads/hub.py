@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from pipeline.errors import StepError, UsageError
 
+from .address import HUB, HUB_FORM
 from .http import HttpFile, get_json
 from .origins import Member, Origin
-
-_ADDRESS = re.compile(
-    r"hf://(?P<kind>datasets/|spaces/|models/)?(?P<repo>[^/@]+/[^/@]+)"
-    r"(?:@(?P<early>[^/]+))?(?:/(?P<path>[^@]*))?(?:@(?P<late>.+))?"
-)
+from .patterns import is_pattern, matching, top_of
 
 
 @dataclass(frozen=True)
@@ -64,29 +59,29 @@ def locate_on_hub(uri: str, environment: Mapping[str, str] = os.environ) -> Orig
     StepError
         If there is no such repository, revision or directory.
     """
-    found = _ADDRESS.fullmatch(uri)
-    if not found or (found["early"] and found["late"]):
-        raise UsageError(uri, "not an address of the Hub", expected="hf://owner/repo/file@revision")
-    path, revision = found["path"] or "", found["early"] or found["late"] or "main"
+    found = HUB.fullmatch(uri)
+    if not found:
+        raise UsageError(uri, "not an address of the Hub", expected=HUB_FORM)
+    path, revision = found["inside"] or found["path"] or "", unquote(found["early"] or found["late"] or "main")
     endpoint = environment.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
     repository = _Repository(endpoint, found["kind"] or "models/", found["repo"], _headers(environment))
-    pattern = re.search(r"[*?\[]", path)
-    if path and not path.endswith("/") and not pattern:
+    is_many = is_pattern(path)
+    if path and not path.endswith("/") and not is_many:
         return repository.file(path, revision)
-    top = path[: pattern.start()].rpartition("/")[0] if pattern else path.strip("/")
+    top, is_wanted = (top_of(path), matching(path, uri)) if is_many else (path.strip("/"), bool)
     # A branch may move while its files come: all of them are asked for by its commit.
-    members = tuple(_members(repository, repository.commit(revision), top, path if pattern else "*"))
+    members = tuple(_members(repository, repository.commit(revision), top, is_wanted))
     if not members:
         raise StepError(uri, "no file is there", advice="Check the uri.")
     return members
 
 
-def _members(repository: _Repository, commit: str, top: str, pattern: str) -> Iterator[Member]:
+def _members(repository: _Repository, commit: str, top: str, is_wanted: Callable[[str], bool]) -> Iterator[Member]:
     for entry in repository.tree(commit, top):
         path = str(entry["path"])
-        if entry["type"] == "file" and fnmatchcase(path, pattern):
+        if entry["type"] == "file" and is_wanted(path):
             mark = str((entry.get("lfs") or entry).get("oid", ""))
-            yield Member(path[len(top) :].lstrip("/"), repository.file(path, commit), int(entry["size"]), mark)
+            yield Member(path[len(top) + bool(top) :], repository.file(path, commit), int(entry["size"]), mark)
 
 
 def _headers(environment: Mapping[str, str]) -> dict[str, str]:

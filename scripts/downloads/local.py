@@ -10,12 +10,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes
 
 from model_side.file_entry import FileEntry
 from pipeline.errors import StepError
 
-from .origins import Opened
+from .origins import Member, Opened
+from .patterns import matching
 
 CHUNK = 1 << 20
 
@@ -57,16 +58,31 @@ class LocalFile:
 def local_path(uri: str) -> Path:
     """Return the path that a file:// address stands for.
 
+    A name that is no UTF-8 can be given percent-encoded.
+    """
+    return Path(os.fsdecode(unquote_to_bytes(uri.removeprefix("file://"))))
+
+
+def local_members(top: Path, pattern: str, shown: str) -> Iterator[Member]:
+    """Yield the files under `top` that the pattern of the address `shown` means.
+
     Raises
     ------
+    UsageError
+        If it is no pattern.
     StepError
-        If it is another machine's, or there is nothing.
+        If something there cannot be read.
     """
-    parts = urlsplit(uri.replace("?", "%3F").replace("#", "%23"))
-    path = Path(unquote(parts.path))
-    if parts.netloc not in ("", "localhost") or not path.is_absolute():
-        raise StepError(uri, "not a path of this machine", expected="file:///absolute/path")
-    return path
+    is_wanted = matching(os.fsdecode(unquote_to_bytes(pattern)), shown)
+    deepest = None if "**" in pattern else pattern.count("/")
+    try:
+        for directory, name in _directories(str(top), deepest):
+            for entry in directory:
+                member = f"{name}/{entry.name}" if name else entry.name
+                if is_wanted(member) and entry.is_file():
+                    yield Member(member, LocalFile(Path(entry.path)), entry.stat().st_size)
+    except OSError as error:
+        raise StepError(str(error.filename or top), "it cannot be read", got=error.strerror) from error
 
 
 def copy_tree(source: Path, target: Path) -> dict[str, FileEntry]:
@@ -92,14 +108,16 @@ def copy_tree(source: Path, target: Path) -> dict[str, FileEntry]:
     return facts
 
 
-def _directories(top: str) -> Iterator[tuple[list[os.DirEntry[str]], str]]:
-    """Yield each directory's files with its name, without recursion: a tree may be deep."""
+def _directories(top: str, deepest: int | None = None) -> Iterator[tuple[list[os.DirEntry[str]], str]]:
+    """Yield each directory's files with its name, down to `deepest` below the top; no recursion: a tree may be deep."""
     waiting = [""]
     while waiting:
         name = waiting.pop()
         with os.scandir(os.path.join(top, name)) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
         yield [entry for entry in found if not entry.is_dir()], name
+        if deepest is not None and (name.count("/") + 1 if name else 0) >= deepest:
+            continue
         waiting += [f"{name}/{entry.name}" if name else entry.name for entry in found if entry.is_dir()]
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from model_side.file_entry import FileEntry
 from pipeline.errors import StepError
 
-from .local import LocalFile, copy_tree, local_path, size_of
+from .local import LocalFile, copy_tree, local_members, local_path, size_of
 from .origins import Member, Origin
+from .patterns import is_pattern, top_of
 from .space import Space
 
 
@@ -59,10 +60,12 @@ def _local(uri: str) -> Origin | LocalTree | tuple[Member, ...]:
     path = local_path(uri)
     if path.is_dir():
         return LocalTree(path)
-    if not path.exists() and "*" in path.name:
-        from .remote import locate_remote
-
-        return locate_remote(uri)
+    if not path.exists() and is_pattern(uri):
+        # What is percent-encoded stands for itself.
+        top = top_of(uri)
+        members = tuple(local_members(local_path(top), uri[len(top) + 1 :], uri))
+        if members:
+            return members
     if not path.is_file():
         raise StepError(uri, "no such file or directory", advice="Check the uri.")
     return LocalFile(path)

@@ -77,7 +77,7 @@ class Part:
 
     def __init__(self, path: Path, key: str, *, pinned: bool) -> None:
         self._path, self._note_path = path, path.with_name(f"{path.name}.json")
-        self._key = hashlib.sha256(key.encode()).hexdigest()
+        self._key = hashlib.sha256(os.fsencode(key)).hexdigest()
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._unnoted = self._untold = 0
         self.moved = threading.Condition()
@@ -207,6 +207,12 @@ class Part:
             raise OSError(errno.EIO, "another program cut it short", str(self._path))
         self.digest.update(self._buffer, count)
         self.hashed += count
+
+    def save(self) -> None:
+        """Note what is here by now."""
+        with self.moved:
+            if self.have and self._worth_a_note():
+                self._write_note()
 
     def forget_note(self) -> None:
         """Remove the note: the bytes are whole and proven."""

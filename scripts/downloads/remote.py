@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from model_side.redact import redact
 from pipeline.errors import StepError, UsageError
 
 from .origins import ChangedError, CutError, Member, Opened, Origin
-from .redact import redact
+from .patterns import is_pattern, not_a_pattern, top_of
 
 T = TypeVar("T")
 
 CHUNK = 8 << 20
-_MAGIC = re.compile(r"[*?\[]")
 # What tells two contents of a file apart, as the protocols call it.
 _MARKS = (
     "ETag",
@@ -103,9 +102,8 @@ def locate_remote(uri: str) -> Origin | tuple[Member, ...]:
     """
     shown = redact(uri)
     files, path = _file_system(uri, shown)
-    if _MAGIC.search(path):
-        top = path[: _MAGIC.search(path).start()].rpartition("/")[0]  # type: ignore[union-attr]
-        found = _matching(files, path, shown)
+    if is_pattern(path):
+        top, found = top_of(path), _matching(files, path, shown)
     elif uri.endswith("/") or _asked(lambda: files.isdir(path), shown):
         top, found = path.rstrip("/"), _asked(lambda: files.find(path, detail=True), shown)
     else:
@@ -120,7 +118,7 @@ def _matching(files: Any, pattern: str, shown: str) -> Mapping[str, Any]:
     try:
         found: Mapping[str, Any] = _asked(lambda: files.glob(pattern, detail=True), shown)
     except ValueError as error:
-        raise UsageError(shown, "not a pattern", got=str(error), advice="Correct it.") from error
+        raise not_a_pattern(shown, error) from error
     return found
 
 

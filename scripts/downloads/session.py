@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from model_side.redact import redact
 from pipeline.errors import PipelineError, StepError, UsageError
 from pipeline.ledger import save_stat_cache
 
@@ -17,15 +18,17 @@ from .command import marker_of
 from .content import digest, remember
 from .declaration import DECLARATION, Source
 from .exclusive import alone
-from .faults import foreign
+from .faults import foreign, missing, redacted
 from .fetchers import Workshop, is_at_hand
 from .plan import Verdict, Why, decide
 from .progress import Progress, amount
 from .record import entry_of, write_record
-from .redact import redact
 from .scene import Scene, read_scene
 from .space import Space
 from .transfer import Tuning
+
+# So long an interrupted run waits for its transfers to note what is here; a silent server may hold one up for minutes.
+_GRACE_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ def run(package: Path, settings: Settings, progress: Progress) -> list[Outcome]:
     UsageError
         If the declaration is at fault, or names something that cannot be had as put.
     """
+    if settings.refresh and settings.offline:
+        raise UsageError("--refresh", "it does not go with --offline", advice="Leave one of them out.")
     scene = read_scene(package)
     _check_pins(scene, settings)
     _warn(scene.sources, progress)
@@ -147,7 +152,9 @@ def _fetch_all(scene: Scene, verdicts: list[Verdict], settings: Settings, progre
         _check_at_hand([verdict.source for verdict in wanted], cache)
     scene.data.mkdir(parents=True, exist_ok=True)
     stopped = threading.Event()
-    shop = Workshop(scene.package, cache, Space(scene.data), settings.tuning, settings.jobs, stopped.is_set)
+    shop = Workshop(
+        scene.package, cache, Space(scene.data), settings.tuning, settings.jobs, stopped.is_set, settings.offline
+    )
     outcomes: dict[tuple[str, ...], Outcome] = {
         verdict.source.paths: _refused(verdict, scene) if verdict.why is Why.FOREIGN else _present(verdict, scene)
         for verdict in verdicts
@@ -165,19 +172,21 @@ def _bring_each(
 ) -> Iterator[tuple[Verdict, Brought | PipelineError]]:
     """Bring the sources, several at once; commands come last, one by one, since they may read the others' files."""
     commands = [verdict for verdict in wanted if verdict.source.command]
-    with ThreadPoolExecutor(shop.jobs) as pool:
-        try:
-            futures = {
-                pool.submit(_attempt, verdict, scene, shop, progress): verdict
-                for verdict in wanted
-                if not verdict.source.command
-            }
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            stopped.set()
-            pool.shutdown(cancel_futures=True)
-            raise
+    pool = ThreadPoolExecutor(shop.jobs)
+    futures = {
+        pool.submit(_attempt, verdict, scene, shop, progress): verdict
+        for verdict in wanted
+        if not verdict.source.command
+    }
+    try:
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BaseException:
+        stopped.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        wait(futures, _GRACE_SECONDS)
+        raise
+    pool.shutdown()
     for verdict in commands:
         yield verdict, _attempt(verdict, scene, shop, progress)
 
@@ -189,7 +198,7 @@ def _attempt(verdict: Verdict, scene: Scene, shop: Workshop, progress: Progress)
         brought = bring(verdict, entry, scene.found[verdict.source.paths], shop, bar)
     except PipelineError as error:
         bar.done("failed")
-        return error
+        return redacted(error)
     except OSError as error:
         bar.done("failed")
         place = redact(str(error.filename or verdict.source.name))
@@ -221,11 +230,5 @@ def _refused(verdict: Verdict, scene: Scene) -> Outcome:
 
 
 def _check_at_hand(sources: Sequence[Source], cache: Cache) -> None:
-    missing = [source for source in sources if not is_at_hand(source, cache)]
-    if missing:
-        raise StepError(
-            ", ".join(source.name for source in missing),
-            "missing, and --offline",
-            got="neither in model_data/ nor in the cache",
-            advice="Run it once with a network.",
-        )
+    if absent := [source for source in sources if not is_at_hand(source, cache)]:
+        raise missing(*absent)

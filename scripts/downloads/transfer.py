@@ -175,6 +175,7 @@ class _Transfer:
         growing = self._may_split
         while not self._is_over.wait(self._tuning.look_every):
             if self._watch.is_stopped():
+                self._part.save()  # now: a stream that waits for a silent server may never end
                 return
             have, now = self._part.have, time.monotonic()
             if have == before:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import unicodedata
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from model_side.file_entry import FileEntry, file_entry
 from pipeline.errors import StepError
 from pipeline.machine import boot_id
 
+from .declaration import RESERVED_SUFFIXES
 from .origins import CutError, Member
 from .place import part_of, remove
 from .transfer import Tuning, Watch, fetch
@@ -29,9 +33,9 @@ def fetch_tree(
     Raises
     ------
     StepError
-        If a name leaves the directory, or a file cannot be had.
+        If a name cannot be one in the directory, or a file cannot be had.
     """
-    _check_names(members)
+    members = _checked(members)
     resumed = _keep_or_clear(members, staged, pinned=pinned)
     with ThreadPoolExecutor(jobs) as pool:
         futures = {member.name: pool.submit(_fetch_member, member, staged, tuning, watch, pinned) for member in members}
@@ -61,7 +65,7 @@ def _fetch_member(member: Member, staged: Path, tuning: Tuning, watch: Watch, pi
 def _keep_or_clear(members: Sequence[Member], staged: Path, *, pinned: bool) -> bool:
     """Keep what an earlier run has left, if it can be gone on with; tell whether it can."""
     listing = "\n".join(f"{member.name}\0{member.origin.key}\0{member.size}\0{member.mark}" for member in members)
-    value, boot = hashlib.sha256(listing.encode()).hexdigest(), boot_id()
+    value, boot = hashlib.sha256(os.fsencode(listing)).hexdigest(), boot_id()
     note = staged / _NOTE
     found = note.read_text(encoding="ascii", errors="replace").splitlines() if note.is_file() else []
     if found[:1] == [value] and (pinned or found[1:] == [boot]):
@@ -72,8 +76,29 @@ def _keep_or_clear(members: Sequence[Member], staged: Path, *, pinned: bool) -> 
     return False
 
 
-def _check_names(members: Sequence[Member]) -> None:
+def _checked(members: Sequence[Member]) -> list[Member]:
+    """Return the members with the names that they will have here, all of them possible and each but once."""
+    found: dict[str, Member] = {}
     for member in members:
-        path = PurePosixPath(member.name)
-        if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in member.name:
-            raise StepError(member.origin.shown, "the listing names a file outside its directory", got=member.name)
+        name = str(PurePosixPath(member.name))
+        if problem := _problem(member.name) or ("it names two files of one name" if name in found else None):
+            raise StepError(member.origin.shown, f"the listing is refused: {problem}", got=repr(member.name))
+        found[name] = replace(member, name=name)
+    for name in found:
+        if above := next((str(path) for path in PurePosixPath(name).parents if str(path) in found), None):
+            shown = found[name].origin.shown
+            raise StepError(
+                shown, "the listing is refused: it names a path as a file and as a directory", got=repr(above)
+            )
+    return list(found.values())
+
+
+def _problem(name: str) -> str | None:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        return "it names a file outside its directory"
+    if any(unicodedata.category(letter) == "Cc" for letter in name):
+        return "it names a file with a control character"
+    if name.endswith(RESERVED_SUFFIXES):
+        return f"it names a file as the tool keeps for itself ({', '.join(RESERVED_SUFFIXES)})"
+    return None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from environments.uv import interpreter, python_version, run_uv
+from model_side.redact import redact
 from pipeline.errors import StepError
 
 from .declaration import Source
 from .place import part_of, remove
-from .redact import redact
 
 
 def fetch_member(source: Source, package: Path, target: Path) -> Path:

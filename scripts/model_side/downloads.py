@@ -15,7 +15,7 @@ LEFTOVER = r"(?:\.part(?:\.json|\..+\.part)?|(?:\.[0-9]+)?\.bad)"
 
 
 def declared_sources(package: Path) -> list[dict[str, Any]]:
-    """Return the ``[[source]]`` tables of model_data.toml; download-data has refused credentials in them.
+    """Return the ``[[source]]`` tables of model_data.toml.
 
     Raises
     ------

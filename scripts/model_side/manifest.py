@@ -16,6 +16,7 @@ from typing import Any
 from .downloads import declared_sources
 from .errors import StepError, UsageError
 from .file_entry import FileEntry, file_entry
+from .redact import redacted
 
 MANIFEST = "package_manifest.json"
 SCHEMA = 1
@@ -111,7 +112,7 @@ def _digest(files: Mapping[str, FileEntry]) -> str:
 def _provenance(package: Path) -> dict[str, Any]:
     tool = {f"{top}/{name}": entry for top in _TOOL for name, entry in _tree(package / top).items()}
     return {
-        "sources": declared_sources(package),
+        "sources": [redacted(source) for source in declared_sources(package)],
         "source_commit": _commit(package),
         "packager": f"sha256:{_digest(tool)}",
         "python": ".".join(map(str, sys.version_info[:3])),

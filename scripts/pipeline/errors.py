@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+INTERRUPTED = 130
+
 
 class PipelineError(Exception):
     """A fault that a person can mend.
@@ -66,4 +68,4 @@ def run_main(main: Callable[[], int]) -> int:
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED

@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from model_side.redact import redacted
+
 from .errors import UsageError
 
 SUFFIX = "_mlflow_pkg"
@@ -94,8 +96,8 @@ class Package(NamedTuple):
         return f"(?:{'|'.join([*names, 'model_data/[.]sources[.]json'])}){LEFTOVER}" if names else ""
 
     def sources_text(self) -> str:
-        """Return the declared sources as one text that comments and layout do not change."""
-        return json.dumps(self.sources(), sort_keys=True, default=str)
+        """Return the declared sources as one text that comments and layout do not change, without credentials."""
+        return json.dumps([redacted(source) for source in self.sources()], sort_keys=True, default=str)
 
     def runs_commands(self) -> bool:
         """Tell whether a source is a command, which runs in the model environment."""

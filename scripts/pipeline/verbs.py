@@ -102,14 +102,19 @@ def build(request: Request, goal: str, extra: Sequence[str] = ()) -> int:
 
 
 def download(request: Request, *, lock: bool, check: bool, offline: bool) -> int:
-    """Bring the declared data. A lock writes into model_data.toml and a check brings nothing: neither is a build."""
-    if request.dry_run or not (lock or check):
+    """Bring the declared data.
+
+    A lock writes into model_data.toml, a check brings nothing, and without a network there is no environment for a
+    command: none of them is a build.
+    """
+    if request.dry_run or not (lock or check or offline):
         return build(request, "download-data", ["--offline"] * offline)
     flags = ["--lock"] * lock + ["--check"] * check + ["--offline"] * offline + ["--json"] * request.as_json
     packages = [require(package) for package in request.packages()]
-    if lock:
+    if not check:
         # A package must be there, and a source that is a command runs in the model environment.
-        goal = "sync-env" if any(package.runs_commands() for package in packages) else "scaffold"
+        runs = not offline and any(package.runs_commands() for package in packages)
+        goal = "sync-env" if runs else "scaffold"
         code = _build(request._replace(as_json=False), request.pipelines(), goal, ())
         if code:
             return code

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from downloads.declaration import read_declaration
-from downloads.redact import redact
 from pipeline.errors import UsageError
 
 from .conftest import Model
@@ -80,22 +79,3 @@ def test_sha256_is_taken_in_either_form(model: Model) -> None:
         )
     )
     assert [source.sha256 for source in read_declaration(model.root)] == [PIN, PIN]
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("https://me:pw@host/a/b?sig=1", "https://host/a/b?..."),
-        ("s3://key@bucket/a", "s3://bucket/a"),
-        ("Max retries: /a/b?token=1 (timeout)", "Max retries: /a/b?... (timeout)"),
-        ("'https://host/a?x=1', next", "'https://host/a?...', next"),
-        ("plain text? yes", "plain text? yes"),
-    ],
-)
-def test_credentials_are_taken_out_of_text(text: str, shown: str) -> None:
-    assert redact(text) == shown
-
-
-def test_secret_of_the_environment_is_taken_out_of_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "abc/def+123")
-    assert redact("wrong signature abc/def+123") == "wrong signature ***"

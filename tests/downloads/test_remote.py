@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,10 +70,15 @@ def test_pattern_is_refused_when_it_is_none(memory: str) -> None:
 
 
 @pytest.mark.parametrize(("protocol", "library"), [("s3", "s3fs"), ("gs", "gcsfs")])
-def test_extra_is_named_when_a_library_is_missing(monkeypatch: pytest.MonkeyPatch, protocol: str, library: str) -> None:
-    monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(UsageError, match=rf"{protocol}:// needs a library that is not installed.*\b{library}\b"):
-        locate(f"{protocol}://bucket/key")
+def test_extra_is_named_when_a_library_is_missing(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str, library: str
+) -> None:
+    (tmp_path / f"{library}.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    model.declare(f'uri = "{protocol}://bucket/key"\npath = "w"\nmutable = true')
+    done = model.command_line()
+    assert done.returncode == 2
+    assert re.search(rf"{protocol}:// needs a library that is not installed.*\b{library}\b", done.stderr)
 
 
 def test_known_protocols_are_named_when_one_is_unknown() -> None:

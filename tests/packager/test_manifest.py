@@ -43,7 +43,7 @@ def test_manifest_lists_every_file_with_its_size_and_sha256(good_model: Author) 
 
 
 def test_manifest_names_the_sources_of_the_data_and_the_commit(author: Author) -> None:
-    source = '[[source]]\nuri = "https://example.org/w"\npath = "w"\nsha256 = "ab"\n'
+    source = '[[source]]\nuri = "https://example.org/w?sig=topsecret1"\npath = "w"\nsha256 = "ab"\n'
     (author.root / "model_data.toml").write_text(source)
     git = ["git", "-C", str(author.root), "-c", "user.name=a", "-c", "user.email=a@example.org"]
     for words in (["init", "-q"], ["add", "requirements.in"], ["commit", "-qm", "mine"]):
@@ -52,7 +52,7 @@ def test_manifest_names_the_sources_of_the_data_and_the_commit(author: Author) -
     manifest = json.loads((author.model / "package_manifest.json").read_text())
     head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
     assert manifest["source_commit"] == head
-    assert manifest["sources"] == [{"uri": "https://example.org/w", "path": "w", "sha256": "ab"}]
+    assert manifest["sources"] == [{"uri": "https://example.org/w?...", "path": "w", "sha256": "ab"}]
 
 
 def test_check_gives_the_digest_when_nothing_changed(model: Path) -> None:

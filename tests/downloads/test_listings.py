@@ -1,0 +1,147 @@
+"""Directories and patterns of a remote place: what a listing may name, and what a pattern matches, by any protocol."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from downloads.content import digest, look
+from downloads.http import session
+from pipeline.fingerprint import StatCache
+from tests.object_store import put
+
+from .conftest import Model
+from .server import Hostile
+
+ODD = ["sp ace.bin", "%20.bin", "a#b.bin", "ü.bin", "q?*[1].bin", "back\\slash.bin", ".hidden", "-dash", "a+b&c=d;@e"]
+
+
+@pytest.fixture
+def bucket(object_store: str) -> Iterator[str]:
+    """Make a bucket, and return its address for `fill`."""
+    session().post(f"{object_store}/moto-api/reset")
+    put(f"{object_store}/weights")
+    yield "weights"
+    fsspec.filesystem("s3").clear_instance_cache()
+
+
+def fill(bucket: str, *names: str) -> None:
+    for name in names:
+        fsspec.filesystem("s3").pipe_file(f"{bucket}/{name}", name.encode())
+
+
+def test_names_with_odd_letters_are_brought(model: Model, bucket: str) -> None:
+    fill(bucket, *(f"dir/{name}" for name in ODD))
+    model.declare('uri = "s3://weights/dir/"\npath = "d"\nmutable = true')
+    assert model.actions() == ["fetched"]
+    assert model.files() == {f"d/{name}": f"dir/{name}".encode() for name in sorted(ODD)}
+
+
+REFUSED = {
+    "up": (["dir/a", "dir/../up"], "outside its directory"),
+    "same": (["dir/a", "dir//a"], "two files of one name"),
+    "file and directory": (["dir/a", "dir/a/b"], "as a file and as a directory"),
+    "part": (["dir/x", "dir/x.part"], "the tool keeps for itself"),
+    "dot": (["dir/a/b", "dir/a/./b"], "two files of one name"),
+}
+
+
+@pytest.mark.parametrize("names", REFUSED)
+def test_listing_is_refused_before_a_byte_is_fetched(model: Model, bucket: str, names: str) -> None:
+    fill(bucket, *REFUSED[names][0])
+    model.declare('uri = "s3://weights/dir/"\npath = "d"\nmutable = true')
+    error = model.error()
+    assert REFUSED[names][1] in error
+    assert "\n" not in error
+    assert model.files() == {}
+    assert not (model.root / "up").exists()
+
+
+@pytest.mark.parametrize("name", ["../up", "/up", "a/../../up", "a\nb", ".", "x.part", "x.part.json"])
+def test_listing_of_the_hub_is_refused_when_it_names_what_cannot_be(
+    model: Model, hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", hostile.address)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    hostile.put("/api/models/o/r/revision/main", json.dumps({"sha": "c"}).encode())
+    entries = [{"type": "file", "path": path, "oid": "o", "size": 1} for path in ("a", name)]
+    hostile.put("/api/models/o/r/tree/c", json.dumps(entries).encode())
+    model.declare('uri = "hf://o/r"\npath = "d"\nmutable = true')
+    error = model.error()
+    assert "the listing is refused" in error
+    assert repr(name) in error
+    assert model.files() == {}
+
+
+TREE = ["a.bin", "b.txt", "deep/a.bin", "deep/er/c.bin", "deep/er/d.txt", ".h.bin"]
+PATTERNS = {
+    "*.bin": ["a.bin", ".h.bin"],
+    "**/*.bin": ["a.bin", ".h.bin", "deep/a.bin", "deep/er/c.bin"],
+    "*/a.bin": ["deep/a.bin"],
+    "deep/**": ["a.bin", "er/c.bin", "er/d.txt"],
+    "deep/*": ["a.bin"],
+    "?.bin": ["a.bin"],
+    "[ab].*": ["a.bin", "b.txt"],
+    "[!a].*": ["b.txt"],
+    "d*/er/*.txt": ["deep/er/d.txt"],
+}
+
+
+def hub(hostile: Hostile) -> None:
+    entries = [{"type": "file", "path": f"top/{name}", "oid": "o", "size": 4 + len(name)} for name in TREE]
+    hostile.put("/api/models/o/r/revision/main", json.dumps({"sha": "c"}).encode())
+    for place in ("top", "top/deep"):
+        held = [entry for entry in entries if str(entry["path"]).startswith(f"{place}/")]
+        hostile.put(f"/api/models/o/r/tree/c/{place}", json.dumps(held).encode())
+    for name in TREE:
+        hostile.put(f"/o/r/resolve/c/top/{name}", f"top/{name}".encode())
+
+
+def test_pattern_matches_the_same_by_every_protocol(
+    model: Model, bucket: str, hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", hostile.address)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    hub(hostile)
+    here = tmp_path / "a b [1]"
+    for name in TREE:
+        (here / "top" / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / "top" / name).write_text(f"top/{name}")
+    fill(bucket, *(f"top/{name}" for name in TREE))
+    tops = {"hf://o/r/top": "hub", "s3://weights/top": "s3", f"{here.as_uri()}/top": "file"}
+    found = {}
+    for pattern in PATTERNS:
+        sources = [f'uri = "{top}/{pattern}"\npath = "{name}"\nmutable = true' for top, name in tops.items()]
+        model.declare(*sources)
+        assert model.actions() == ["fetched"] * 3
+        for name in tops.values():
+            top = model.data / name
+            found[pattern, name] = {str(path.relative_to(top)) for path in top.rglob("*") if path.is_file()}
+            shutil.rmtree(top)
+    assert found == {(pattern, name): set(PATTERNS[pattern]) for pattern in PATTERNS for name in tops.values()}
+
+
+def test_digest_of_a_directory_is_what_sha256sum_makes_of_it_whatever_its_names(tmp_path: Path) -> None:
+    for name in (*ODD[:-2], "new\nline", "cr\rcr", "sub/n\\n\n"):
+        (tmp_path / "d" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "d" / name).write_text(name)
+    command = r"find . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum"
+    done = subprocess.run(command, shell=True, cwd=tmp_path / "d", capture_output=True, text=True, check=True)
+    assert done.stdout.split()[0] == digest(look(tmp_path, ["d"], StatCache()), ("d",))
+
+
+def test_directory_comes_from_the_cache_whatever_its_names(model: Model, bucket: str) -> None:
+    names = [*(f"dir/{name}" for name in ODD), "dir/line\u2028separator"]
+    fill(bucket, *names)
+    model.declare('uri = "s3://weights/dir/"\npath = "d"')
+    (outcome,) = model.get(lock=True)
+    shutil.rmtree(model.data)
+    model.declare(f'uri = "s3://weights/dir/"\npath = "d"\nsha256 = "{outcome.sha256}"')
+    assert model.actions() == ["from cache"]
+    assert set(model.files().values()) == {name.encode() for name in names}
