@@ -11,7 +11,7 @@ from downloads.http import session
 
 @pytest.fixture
 def object_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Run it and give its address; credentials come from the environment, as a person's do."""
+    """Run it, empty, and give its address; credentials come from the environment, as a person's do."""
     pytest.importorskip("s3fs", reason="s3fs is not installed")
     moto = pytest.importorskip("moto.server", reason="moto[server] is not installed")
     server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
@@ -21,7 +21,9 @@ def object_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test-key-id")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "topsecret5")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    yield f"http://{host}:{port}"
+    address = f"http://{host}:{port}"
+    session().post(f"{address}/moto-api/reset")  # all its servers in a process have one store
+    yield address
     server.stop()
 
 

@@ -12,7 +12,6 @@ import fsspec
 import pytest
 
 from downloads.content import digest, look
-from downloads.http import session
 from pipeline.fingerprint import StatCache
 from tests.object_store import put
 
@@ -25,7 +24,6 @@ ODD = ["sp ace.bin", "%20.bin", "a#b.bin", "ü.bin", "q?*[1].bin", "back\\slash.
 @pytest.fixture
 def bucket(object_store: str) -> Iterator[str]:
     """Make a bucket, and return its address for `fill`."""
-    session().post(f"{object_store}/moto-api/reset")
     put(f"{object_store}/weights")
     yield "weights"
     fsspec.filesystem("s3").clear_instance_cache()
