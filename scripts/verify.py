@@ -52,17 +52,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     entries = {name: [each.entry() for each in of] for name, of in trials.items()}
     checks = held_checks(files.metadata, _report(args.serve_report), entries)
     faults = list(_faults(routes, checks))
-    result: dict[str, Any] = {"ok": not faults, "routes": [route.entry() for route in routes], "checks": checks}
+    result: dict[str, Any] = {"ok": not faults, "model_uuid": files.uuid}
+    result |= {"routes": [route.entry() for route in routes], "checks": checks}
     result["tolerance"] = {"rtol": tolerance.rtol, "atol": tolerance.atol}
     wrong = [line for of in trials.values() for each in of if not each.agrees for line in each.lines()]
     print("\n".join([table(routes), lines(checks), *wrong]), file=sys.stderr)
     failed, kept = target.with_name(f"{target.stem}.failed{target.suffix}"), target.with_name(f"{target.stem}.failed")
     shutil.rmtree(kept, ignore_errors=True)
+    for earlier in (target, failed):
+        earlier.unlink(missing_ok=True)
     publish(f"{dumps_strict(result, indent=2)}\n", failed if faults else target)
     if faults:
         where = f" What differs is in {kept}." if _keep(kept, routes, trials) else ""
         raise StepError("verify", "; ".join(faults), advice=f"See the table, and {failed}.{where}")
-    failed.unlink(missing_ok=True)
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from .answers import Array, Arrays, jsonable
 
 SHOWN = 5  # differing cells in one comparison
+_MOST = float(np.finfo("float64").max)  # JSON has no infinity
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class Comparison:
     agrees : bool
         Same names, shapes and dtypes, and no cell differs.
     max_absolute, max_relative : float or None
-        Largest differences over the cells in which both numbers are finite (relative: and the expected one is not 0);
-        None where nothing could be compared.
+        Largest differences over all pairs of finite numbers, nested ones and booleans too (relative: where the expected
+        one is not 0); None where the outputs differ and have no such pair.
     differing : tuple of Difference
         The first few.
     differing_cells : int
@@ -95,8 +97,9 @@ def compare(expected: Arrays, got: Arrays, tolerance: Tolerance | None = None) -
     parts = [_Part.of(name, array, _parts(got)[name], allowed) for name, array in _parts(expected).items()]
     cells = sum(part.count for part in parts)
     first = tuple(islice((each for part in parts for each in part.differences()), SHOWN))
-    largest = (max((part.absolute for part in parts), default=0.0), max((part.relative for part in parts), default=0.0))
-    return Comparison(not cells, *largest, first, cells, *forms)
+    found = [largest for part in parts if (largest := _largest(part.expected, part.got))]
+    absolute, relative = map(max, zip(*found, strict=True)) if found else (None if cells else 0.0,) * 2
+    return Comparison(not cells, absolute, relative, first, cells, *forms)
 
 
 def form_of(output: Arrays) -> str:
@@ -132,8 +135,6 @@ class _Part:
     expected: Array
     got: Array
     differs: Array
-    absolute: float = 0.0
-    relative: float = 0.0
 
     @property
     def count(self) -> int:
@@ -142,7 +143,7 @@ class _Part:
     @classmethod
     def of(cls, name: str, expected: Array, got: Array, tolerance: Tolerance) -> _Part:
         if expected.dtype.kind == "f":
-            return cls(name, expected, got, *_compare_floats(expected, got, tolerance))
+            return cls(name, expected, got, ~_near(expected, got, tolerance))
         if expected.dtype.kind == "O":
             pairs = zip(expected.ravel().tolist(), got.ravel().tolist(), strict=True)
             differs = np.fromiter((not _same(e, g, tolerance) for e, g in pairs), bool, expected.size)
@@ -156,23 +157,56 @@ class _Part:
             yield Difference((*head, *index), jsonable(self.expected[index]), jsonable(self.got[index]))
 
 
-def _compare_floats(expected: Array, got: Array, tolerance: Tolerance) -> tuple[Array, float, float]:
-    """Return which cells differ, and the largest absolute and relative difference."""
+def _near(expected: Array, got: Array, tolerance: Tolerance) -> Array:
+    """Tell of each pair of floats whether they are as near as the tolerance lets them."""
     e, g = expected.astype("float64"), got.astype("float64")
     with np.errstate(invalid="ignore", over="ignore"):
         same = (e == g) | (np.isnan(e) & np.isnan(g))
-        apart = np.where(same, 0.0, np.abs(e - g))
-        finite = np.isfinite(apart)
-        near = same | (finite & (apart <= tolerance.atol + tolerance.rtol * np.abs(e)))
-    scaled = finite & (e != 0) & np.isfinite(e)
-    relative = np.divide(apart, np.abs(e), out=np.zeros_like(apart), where=scaled)
-    return ~near, float(apart.max(where=finite, initial=0.0)), float(relative.max(initial=0.0))
+        apart = np.abs(e - g)
+        near: Array = same | (np.isfinite(apart) & (apart <= tolerance.atol + tolerance.rtol * np.abs(e)))
+    return near
+
+
+def _largest(expected: Array, got: Array) -> tuple[float, float] | None:
+    """Return the largest absolute and relative difference, None where no two finite numbers face each other."""
+    if expected.dtype.kind == "O":
+        pairs = [pair for e, g in zip(expected.flat, got.flat, strict=True) for pair in _numbers(e, g)]
+        expected, got = np.array(pairs, "float64").reshape(-1, 2).T
+    if expected.dtype.kind not in "biuf":
+        return None
+    if expected.dtype.kind == "f":
+        finite = np.isfinite(expected) & np.isfinite(got)
+        e, g = expected[finite].astype("float64"), got[finite].astype("float64")
+        with np.errstate(over="ignore"):
+            apart = np.minimum(np.abs(e - g), _MOST)
+    else:  # exactly: large integers are no floats; what wraps here wraps back
+        e = expected.ravel().astype("float64")
+        high, low = np.maximum(expected, got).ravel(), np.minimum(expected, got).ravel()
+        apart = (high.astype("uint64") - low.astype("uint64")).astype("float64")
+    if not apart.size:
+        return None
+    with np.errstate(over="ignore"):
+        relative = np.divide(apart, np.abs(e), out=np.zeros_like(apart), where=e != 0)
+    return float(apart.max()), float(min(relative.max(), _MOST))
+
+
+def _numbers(expected: Any, got: Any) -> Iterator[tuple[float, float]]:
+    """Yield the numbers in two JSON values that have the same place."""
+    if isinstance(expected, int | float) and isinstance(got, int | float):
+        with suppress(OverflowError):  # Python's integers have no end
+            yield float(expected), float(got)
+    elif isinstance(expected, list) and isinstance(got, list) and len(expected) == len(got):
+        for e, g in zip(expected, got, strict=True):
+            yield from _numbers(e, g)
+    elif isinstance(expected, dict) and isinstance(got, dict):
+        for key in expected.keys() & got.keys():
+            yield from _numbers(expected[key], got[key])
 
 
 def _same(expected: Any, got: Any, tolerance: Tolerance) -> bool:
     """Compare two JSON values, floats in them by the tolerance."""
     if isinstance(expected, float) and isinstance(got, float):
-        return not _compare_floats(np.array([expected]), np.array([got]), tolerance)[0][0]
+        return bool(_near(np.array([expected]), np.array([got]), tolerance)[0])
     if isinstance(expected, list) and isinstance(got, list):
         return len(expected) == len(got) and all(_same(e, g, tolerance) for e, g in zip(expected, got, strict=True))
     if isinstance(expected, dict) and isinstance(got, dict):

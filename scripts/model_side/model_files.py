@@ -35,11 +35,14 @@ class ModelFiles:
         The stored example as a payload, serving_input_example.json.
     metadata : mapping
         MLmodel's `metadata`: what the packager recorded of the contract.
+    uuid : str or None
+        MLmodel's `model_uuid`, which the packager makes of the model's content.
     """
 
     signature: Signature
     example: dict[str, Any] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    uuid: str | None = None
 
 
 def quiet_mlflow() -> None:
@@ -126,7 +129,7 @@ def _read(directory: Path, model_uri: str) -> ModelFiles:
     example = json.loads(path.read_text(encoding="utf-8")) if path and path.is_file() else None
     metadata = entry.get("metadata") or {}
     signature = parse_signature(entry.get("signature") or {}, from_type_hint=hint, metadata=metadata)
-    return ModelFiles(signature, example, metadata)
+    return ModelFiles(signature, example, metadata, entry.get("model_uuid"))
 
 
 def _mlmodel(directory: Path, model_uri: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import numpy as np
@@ -238,6 +239,43 @@ def test_nested_floats_agree_when_within_the_tolerance() -> None:
     expected, got = np.empty(1, object), np.empty(1, object)
     expected[0], got[0] = {"p": [1.0, "a", None]}, {"p": [1.0000001, "a", None]}
     assert compare(expected, got, Tolerance()).agrees
+
+
+def objects(*values: Any) -> Any:
+    made = np.empty(len(values), object)
+    made[:] = values
+    return made
+
+
+MOST = sys.float_info.max
+LARGEST: list[tuple[str, Any, Any, tuple[float | None, float | None]]] = [
+    ("integers", np.array([1, 2]), np.array([1, 2002]), (2000.0, 1000.0)),
+    ("small integers", np.array([-128], "int8"), np.array([127], "int8"), (255.0, 255 / 128)),
+    ("unsigned integers", np.array([3], "uint8"), np.array([1], "uint8"), (2.0, 2 / 3)),
+    ("large integers", np.array([2**62]), np.array([2**62 + 1]), (1.0, 2.0**-62)),
+    ("integers at the ends", np.array([-(2**63)]), np.array([2**63 - 1]), (2.0**64, 2.0)),
+    ("booleans", np.array([True, False]), np.array([True, True]), (1.0, 0.0)),
+    ("lists of floats", objects([2.0, 1.0], [4.0]), objects([3.0, 1.0], [4.0]), (1.0, 0.5)),
+    ("integers in objects", objects({"p": [1, None, "a"]}), objects({"p": [3, None, "a"]}), (2.0, 2.0)),
+    ("texts", objects("a"), objects("b"), (None, None)),
+    ("lists of two lengths", objects([1.0]), objects([1.0, 2.0]), (None, None)),
+    ("NaN and a number", np.array([np.nan]), np.array([1.0]), (None, None)),
+    ("an infinity, a number", np.array([np.inf, 1.0]), np.array([0.0, 1.5]), (0.5, 0.5)),
+    ("the two ends", np.array([-1e308, 5e-324]), np.array([1e308, 1.0]), (MOST, MOST)),
+    ("endless integers", objects(10**400), objects(10**400 + 1), (None, None)),
+    ("nothing", np.zeros((0, 2)), np.zeros((0, 2)), (0.0, 0.0)),
+    ("the same texts", objects("a"), objects("a"), (0.0, 0.0)),
+    ("the same NaN", np.array([np.nan]), np.array([np.nan]), (0.0, 0.0)),
+    ("a table", {"n": np.array([1]), "t": objects("a")}, {"n": np.array([4]), "t": objects("b")}, (3.0, 3.0)),
+]
+
+
+@pytest.mark.parametrize(("expected", "got", "largest"), [case[1:] for case in LARGEST], ids=[c[0] for c in LARGEST])
+def test_largest_differences_are_over_all_numbers(
+    expected: Any, got: Any, largest: tuple[float | None, float | None]
+) -> None:
+    found = compare(expected, got, Tolerance())
+    assert (found.max_absolute, found.max_relative) == largest
 
 
 def test_column_is_named_when_one_of_several_differs() -> None:

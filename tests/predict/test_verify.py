@@ -19,6 +19,7 @@ from model_side.verification import held_checks
 PAIR = [{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 2]}}]
 COLUMNS = [{"type": "double", "name": "score"}, {"type": "string", "name": "label"}]
 ANSWER = [[0.5, 1.5]]
+UUID = "5eca" * 8
 
 
 @pytest.fixture
@@ -54,9 +55,13 @@ def route_of(tmp_path: Path, route: str, name: str = "verification.json") -> dic
 def test_verdict_is_written_when_routes_agree(
     model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path
 ) -> None:
-    assert check(model_dir(PAIR), ANSWER, [[0.5, 1.5000001]]) == 0
+    model = model_dir(PAIR)
+    mlmodel = json.loads((model / "MLmodel").read_text(encoding="utf-8"))
+    (model / "MLmodel").write_text(json.dumps({**mlmodel, "model_uuid": UUID}), encoding="utf-8")
+    assert check(model, ANSWER, [[0.5, 1.5000001]]) == 0
     made = result(tmp_path)
     assert made["ok"] is True
+    assert made["model_uuid"] == UUID
     assert made["tolerance"] == {"rtol": 1e-05, "atol": 0.0}
     served = route_of(tmp_path, "served")
     assert (served["route"], served["status"], served["shape"], served["dtype"]) == (
@@ -81,6 +86,17 @@ def test_verdict_is_kept_aside_and_cells_are_shown_when_routes_differ(
     said = capsys.readouterr().err
     assert "[0, 1]: expected 1.5, got 1.6" in said
     assert "verify: not every route agrees: served" in said
+    assert check(model, ANSWER, ANSWER) == 0
+    assert not (tmp_path / "verification.failed.json").exists()
+
+
+def test_no_proof_is_left_of_an_earlier_time_when_routes_differ_now(
+    model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path
+) -> None:
+    model = model_dir(PAIR)
+    assert check(model, ANSWER, ANSWER) == 0
+    assert check(model, ANSWER, [[0.5, 1.6]]) == 1
+    assert not (tmp_path / "verification.json").exists()
     assert check(model, ANSWER, ANSWER) == 0
     assert not (tmp_path / "verification.failed.json").exists()
 
