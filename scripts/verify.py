@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.package:
         require_file(args.package / "model_spec.py", "--package")
     files = read_model(args.model_uri)
-    tolerance = Tolerance(**(files.metadata.get("tolerance") or {}))
+    tolerance = Tolerance.of(files.metadata)
     routes, trials = _seen(args, files, tolerance)
     entries = {name: [each.entry() for each in of] for name, of in trials.items()}
     checks = held_checks(files.metadata, _report(args.serve_report), entries)

@@ -23,6 +23,11 @@ class Tolerance:
     rtol: float = 1e-5
     atol: float = 0.0
 
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any]) -> Tolerance:
+        """Return what an MLflow Model's metadata says of it."""
+        return cls(**(metadata.get("tolerance") or {}))
+
 
 @dataclass(frozen=True)
 class Difference:

@@ -201,9 +201,8 @@ def _send(
 
 
 def _compared(expected: str, got: str, files: ModelFiles) -> Comparison:
-    tolerance = Tolerance(**(files.metadata.get("tolerance") or {}))
     one, other = (as_array(predictions_from_json(text, subject=SUBJECT), files.signature) for text in (expected, got))
-    return compare(one, other, tolerance)
+    return compare(one, other, Tolerance.of(files.metadata))
 
 
 def _versions(environment: Rebuilt, port: int) -> dict[str, str]:

@@ -46,6 +46,18 @@ def test_packager_makes_the_tree_when_flags_say_everything(good_model: Author) -
     assert example["dataframe_split"]["data"] == [["artifact://input_example"]]
 
 
+def test_two_predictions_of_one_input_may_differ_by_the_models_own_tolerance(author: Author) -> None:
+    text = author.code.read_text().replace("self.scale =", "self.calls = iter(range(9)); self.scale =")
+    author.code.write_text(text.replace("* self.scale", "* (1 + 1e-4 * next(self.calls)) * self.scale"))
+    refused = author.package(*FLAGS)
+    assert refused.returncode == 1
+    assert "two predictions of one input differ" in refused.stderr
+    assert "TOLERANCE" in refused.stderr
+    with (author.root / "model_spec.py").open("a") as stream:
+        stream.write('TOLERANCE = {"rtol": 1e-3}\n')
+    assert author.package(*FLAGS).returncode == 0
+
+
 def test_no_path_of_the_author_travels_when_packaged(good_model: Author) -> None:
     for name, content in good_model.files().items():
         assert str(good_model.root).encode() not in content, name
