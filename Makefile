@@ -15,7 +15,8 @@ VERBS := archetypes scaffold compile-reqs sync-env download-data package payload
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
-	@echo "$(VERBS)" | tr ' ' '\n' | sed 's/$$/\tforwarded to Invoke (make list explains)/' | expand -t 16
+	@awk -v verbs=" $(VERBS) " '/^def / { name = $$2; sub(/\(.*/, "", name); gsub(/_/, "-", name) } \
+		/^    """/ && index(verbs, " " name " ") { gsub(/^ *"""|"""$$/, ""); printf "%-15s %s\n", name, $$0; name = "" }' tasks.py
 	@echo "Options: MODEL=name, MODELS_DIR=dir, ARGS='--dry-run'"
 
 .bootstrap/bin/uv:
@@ -29,7 +30,7 @@ $(TOOL): pyproject.toml uv.lock | $(UV)
 
 setup: $(TOOL) ## Set up uv and the tool environment
 
-list: $(TOOL) ## Explain every verb
+list: $(TOOL) ## List the verbs as Invoke does
 	@$(RUN) invoke --list
 
 $(VERBS): $(TOOL)

@@ -97,19 +97,23 @@ def _predict(args: argparse.Namespace, part: Path, request: Request, place: _Pla
     payload = args.json_payload_file
     if args.strict:
         return {}, predict_strict(args.model_uri, payload, part, args.env_manager)
-    log, why_not = place.scratch / "used.log", _not_portable(request)
-    offline = not why_not and not settings_of(request.files.metadata)["network"] and can_be_offline()
+    settings, why_not = settings_of(request.files.metadata), _not_portable(request)
+    log = place.scratch / "used.log" if settings["hermetic"] else None
+    offline = not why_not and not settings["network"] and can_be_offline()
 
-    def used() -> Outside:
-        return outside(log, place.environment, [model, payload, part, *inputs(request.payload)])
+    def used() -> Outside | None:
+        return outside(log, place.environment, [model, payload, part, *inputs(request.payload)]) if log else None
 
     with nullcontext((place.model, None)) if why_not else elsewhere(place.model) as (model, directory):
         try:
             figures = predict_rebuilt(model, payload, part, place.environment, log, directory, offline=offline)
         except StepError as error:
-            error.advice += "" if why_not else f" {_how_it_ran(used().hosts, offline=offline)}"
+            seen = used()
+            error.advice += "" if why_not else f" {_how_it_ran(seen.hosts if seen else (), offline=offline)}"
             raise
-        facts = {"portable": why_not or "passed", "without_network": offline, "used_from_outside": used().facts()}
+        seen = used()
+        facts = {"portable": why_not or "passed", "without_network": offline}
+        facts |= {"used_from_outside": seen.facts() if seen else None}
     return facts, figures
 
 

@@ -29,7 +29,7 @@ from model_side.figures import Figures, figures_of
 from model_side.golden import GOLDEN, write_output
 from model_side.model_files import ModelFiles, local_directory, quiet_mlflow, read_model
 from model_side.payloads import dumps_strict, is_example, read_payload, rows_to_match
-from model_side.routes import Route, answered, compared, golden_route, table
+from model_side.routes import REFERENCE, Route, answered, compared, golden_route, table
 from model_side.text_files import publish, require_file, require_writable
 from model_side.verification import held_checks, lines
 
@@ -64,13 +64,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     publish(f"{dumps_strict(result, indent=2)}\n", failed if faults else target)
     if faults:
         where = f" What differs is in {kept}." if _keep(kept, routes, trials) else ""
+        where = f"{_where(args, routes)}{where}"
         raise StepError("verify", "; ".join(faults), advice=f"See the table, and {failed}.{where}")
     return 0
 
 
 def _seen(args: argparse.Namespace, files: ModelFiles, tolerance: Tolerance) -> tuple[list[Route], Trials]:
     """Return the routes, compared with the in-process one, and the predictions that were made again."""
-    answers = {"in-process": args.predict_output, "served": args.test_output}
+    answers = {REFERENCE: args.predict_output, "served": args.test_output}
     answers |= {"rest": args.rest_output} if args.rest_output else {}
     payload = read_payload(args.json_payload_file, files.signature) if args.json_payload_file else None
     # Result files may lie where the next prediction of the same input puts its own: these first.
@@ -111,6 +112,20 @@ def _faults(routes: Sequence[Route], checks: Sequence[Mapping[str, Any]]) -> Ite
     if wrong := [route.name for route in routes if route.differs]:
         yield f"not every route agrees: {', '.join(wrong)}"
     yield from (f"{check['check']}: {check['fault']}" for check in checks if check["status"] == "failed")
+
+
+def _where(args: argparse.Namespace, routes: Sequence[Route]) -> str:
+    """Return in which files the answers are that differ, and what to do about it."""
+    files = {
+        "served": args.test_output,
+        "rest": args.rest_output,
+        "golden": Path(local_directory(args.model_uri) or "", GOLDEN),
+    }
+    wrong = [files[route.name] for route in routes if route.differs and route.name in files]
+    said = f" The answers are in {' and '.join(map(str, [args.predict_output, *wrong]))}." if wrong else ""
+    if files["golden"] in wrong:
+        said += " golden is what the model gave when it was packaged: package it again if it is meant to give another."
+    return said
 
 
 def _keep(directory: Path, routes: Sequence[Route], trials: Trials) -> bool:

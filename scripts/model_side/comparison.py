@@ -70,9 +70,9 @@ class Comparison:
         same = self.expected_form == self.got_form
         return "" if same else f"expected {self.expected_form}, got {self.got_form}"
 
-    def lines(self) -> list[str]:
-        """Return the first differing cells, for a person."""
-        said = [f"{list(c.index)}: expected {c.expected}, got {c.got}" for c in self.differing]
+    def lines(self, one: str = "expected", other: str = "got") -> list[str]:
+        """Return the first differing cells, for a person, who knows the two outputs by these names."""
+        said = [f"{list(c.index)}: {one} {c.expected}, {other} {c.got}" for c in self.differing]
         hidden = self.differing_cells - len(said)
         return [*said, *([f"and {hidden} more cells"] if hidden else [])]
 

@@ -16,6 +16,7 @@ from .model_files import ModelFiles
 from .payloads import predictions_from_json
 
 NOT_AVAILABLE = "not available"
+REFERENCE = "in-process"  # what the others are compared with
 _NOT_COMPARED: dict[str, Any] = {"max_absolute": None, "max_relative": None, "differing": [], "differing_cells": None}
 
 
@@ -74,8 +75,9 @@ class Route:
         found, cost = self.comparison, str(self.figures or "-")
         largest = [found.max_absolute, found.max_relative] if found else [None]
         apart = "-" if None in largest else "absolute {:.3g}, relative {:.3g}".format(*largest)
-        line = f"{self.name:<12}{self.status:<9}{cost:<20}{apart:<36}{form}"
-        return [line, *(f"  {each}" for each in [*filter(None, [self.fault]), *(found.lines() if found else [])])]
+        line = f"{self.name:<12}{self.status:<9}{cost:<20}{apart + '  ':<36}{form}"
+        cells = found.lines(REFERENCE, self.name) if found else []
+        return [line, *(f"  {each}" for each in [*filter(None, [self.fault]), *cells])]
 
 
 def _single(by_name: dict[str, Any]) -> Any:

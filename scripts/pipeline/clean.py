@@ -47,7 +47,7 @@ def _lines(pipeline: Pipeline, steps: Collection[str], *, state: bool, act: bool
     ledger, cache = load_ledger(pipeline.root), load_stat_cache(pipeline.root)
     verb = "removed" if act else "would remove"
     for step in reversed(pipeline.steps):
-        for target in step.targets if step.name in steps else ():
+        for target in (*step.targets, *step.evidence) if step.name in steps else ():
             keep = _why_kept(pipeline, step, target, ledger, cache)
             if keep is None:
                 continue
@@ -64,7 +64,11 @@ def _why_kept(pipeline: Pipeline, step: Step, target: str, ledger: Ledger, cache
     if now.get(target) == MISSING:
         return None
     record = ledger.record(step.name)
-    if isinstance(record, Reason):
+    if target in step.evidence:
+        made = ledger.evidence.get(step.name, {})
+    else:
+        made = {} if isinstance(record, Reason) else record.targets
+    then = {path: value for path, value in made.items() if path in now or path.startswith(target + "/")}
+    if not then:
         return "no record says that a step made it"
-    then = {path: value for path, value in record.targets.items() if path in now or path.startswith(target + "/")}
     return "" if now == then else "it is not as its step made it, so it may be yours"

@@ -36,6 +36,8 @@ class Ledger:
     records : dict of str to Seen
     runs : dict of str to str
         The run that wrote each record.
+    evidence : dict of str to mapping
+        What each step left when it failed last: a fingerprint for each path.
     trouble : str
         Why the file could not be understood; empty when it could, or when there is none.
     """
@@ -43,6 +45,7 @@ class Ledger:
     path: Path
     records: dict[str, Seen] = field(default_factory=dict)
     runs: dict[str, str] = field(default_factory=dict)
+    evidence: dict[str, Mapping[str, str]] = field(default_factory=dict)
     trouble: str = ""
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
@@ -56,9 +59,22 @@ class Ledger:
         """Record a success of step `name`; on failure the old record stands, on disk and in memory."""
         with self._guard:  # steps that run at once record at once
             records, runs = {**self.records, name: seen}, {**self.runs, name: run}
-            steps = {step: {"run": runs[step], **_plain(record)} for step, record in records.items()}
-            replace_json(self.path, {"schema": SCHEMA, "steps": steps})
+            self._replace(records, runs, self.evidence)
             self.records, self.runs = records, runs
+
+    def write_evidence(self, name: str, left: Mapping[str, str]) -> None:
+        """Record what step `name` left when it failed; its record stands."""
+        with self._guard:
+            evidence = {**self.evidence, name: left}
+            self._replace(self.records, self.runs, evidence)
+            self.evidence = evidence
+
+    def _replace(
+        self, records: Mapping[str, Seen], runs: Mapping[str, str], evidence: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        steps = {step: {"run": runs[step], **_plain(record)} for step, record in records.items()}
+        kept = {"evidence": {step: dict(left) for step, left in evidence.items()}} if evidence else {}
+        replace_json(self.path, {"schema": SCHEMA, "steps": steps, **kept})
 
 
 def load_ledger(root: Path) -> Ledger:
@@ -70,8 +86,9 @@ def load_ledger(root: Path) -> Ledger:
         try:
             ledger.records = {name: _seen(record) for name, record in document["steps"].items()}
             ledger.runs = {name: str(record["run"]) for name, record in document["steps"].items()}
-        except (KeyError, TypeError, AttributeError):
-            ledger.records, ledger.runs = {}, {}
+            ledger.evidence = {name: dict(left) for name, left in document.get("evidence", {}).items()}
+        except (KeyError, TypeError, ValueError, AttributeError):
+            ledger.records, ledger.runs, ledger.evidence = {}, {}, {}
             ledger.trouble = f"{path.name} is damaged"
     return ledger
 

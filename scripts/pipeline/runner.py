@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import PipelineError, StepError, UsageError
+from .evidence import evidence_of, note_evidence
 from .fingerprint import StatCache
 from .graph import order, unknown_step
 from .ledger import is_held, load_ledger, locked, making, save_stat_cache
@@ -218,6 +219,7 @@ class Builder:
         record = walk.record(step)
         kept = () if step.name in self.force else edited(step, seen, record)
         transaction = Transaction(walk.pipeline.root, step, kept)
+        there = evidence_of(walk.pipeline.root, step)
         try:
             transaction.begin()
             for later in walk.steps:
@@ -231,6 +233,7 @@ class Builder:
         except BaseException:
             transaction.roll_back()
             walk.look(step, fresh=True)
+            note_evidence(walk.ledger, walk.pipeline.root, step, there)
             raise
         transaction.commit()
 

@@ -42,6 +42,9 @@ class Step:
         The step's own implementation: a portable label for each file or directory outside the root.
     after : sequence of str
         Steps that come before this one though no file says so.
+    evidence : sequence of str
+        Files and directories that the step leaves where it fails, for a person to look at. They are no targets: nothing
+        depends on them, and `clean` removes what is as the step left it.
     editable : sequence of str
         Those targets that an author may edit: an edit is kept and counts as new content for later steps.
     atomic : bool
@@ -71,6 +74,7 @@ class Step:
     command: str | tuple[str, ...]
     dependencies: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
     params: Mapping[str, Scalar] = field(default_factory=dict)
     versions: Mapping[str, Scalar] = field(default_factory=dict)
     tools: Mapping[str, str] = field(default_factory=dict)
@@ -91,7 +95,7 @@ class Step:
         if not isinstance(self.command, str):
             object.__setattr__(self, "command", tuple(self.command))
         object.__setattr__(self, "after", _several(self.after))
-        for name in ("dependencies", "targets", "editable"):
+        for name in ("dependencies", "targets", "evidence", "editable"):
             object.__setattr__(self, name, tuple(_normal(path) for path in _several(getattr(self, name))))
         problems = [problem for problem in self._problems() if problem]
         if problems:
@@ -102,11 +106,18 @@ class Step:
             yield "expected a name of letters, digits, '-', '_' and '.'"
         if not self.command:
             yield "it has no command"
-        for target in self.targets:
-            if target == "." or target.startswith(("/", "../")) or target == "..":
-                yield f"target {target!r} is not inside the root"
-            if target == STATE_DIRECTORY or target.startswith(STATE_DIRECTORY + "/"):
-                yield f"target {target!r} is inside {STATE_DIRECTORY}/, which is the pipeline's own"
+        for kind, path in (
+            *(("target", each) for each in self.targets),
+            *(("evidence", each) for each in self.evidence),
+        ):
+            if path == "." or path.startswith(("/", "../")) or path == "..":
+                yield f"{kind} {path!r} is not inside the root"
+            if path == STATE_DIRECTORY or path.startswith(STATE_DIRECTORY + "/"):
+                yield f"{kind} {path!r} is inside {STATE_DIRECTORY}/, which is the pipeline's own"
+        for path in self.evidence:
+            for target in self.targets:
+                if overlaps(path, target):
+                    yield f"evidence {path!r} is the target {target!r}, or one lies inside the other"
         for target in sorted({t for t in self.targets if self.targets.count(t) > 1}):
             yield f"target {target!r} is declared twice"
         if self.host and self.host[0] != self.command[0]:

@@ -132,7 +132,7 @@ def test_direct_answer_is_kept_when_the_package_has_moved_on(tmp_path: Path) -> 
     author.code.write_text(author.code.read_text().replace("np.float32(2)", "np.float32(3)"))
     done = verify(author, tmp_path, "--package", str(author.root))
     assert done.returncode == 1
-    assert "[0, 0]: expected 2.0, got 3.0" in done.stderr
+    assert "[0, 0]: in-process 2.0, direct 3.0" in done.stderr
     assert "not every route agrees: direct" in done.stderr
     output = read_output(tmp_path / "verification.failed" / "direct.npz")
     assert np.array_equal(output, np.array(PAYLOAD["inputs"]) * 3)  # type: ignore[arg-type]

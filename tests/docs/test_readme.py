@@ -24,9 +24,12 @@ def tasks() -> Collection:
     return Collection.from_module(module)
 
 
+def make_help() -> str:
+    return subprocess.run(["make", "help"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+
+
 def make_targets() -> set[str]:
-    said = subprocess.run(["make", "help"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
-    return {line.split()[0] for line in said.splitlines() if line}
+    return {line.split()[0] for line in make_help().splitlines() if line}
 
 
 def test_every_verb_is_in_the_table_and_nothing_else() -> None:
@@ -37,6 +40,13 @@ def test_every_verb_is_in_the_table_and_nothing_else() -> None:
 
 def test_every_verb_can_be_made() -> None:
     assert set(tasks().task_names) <= make_targets()
+
+
+def test_every_verb_is_told_in_one_line_by_make_help() -> None:
+    collection, lines = tasks(), make_help().splitlines()
+    for name in collection.task_names:
+        told = next(line for line in lines if line.split(maxsplit=1)[0] == name).split(maxsplit=1)[1]
+        assert told == (collection[name].__doc__ or "").strip().splitlines()[0]
 
 
 def test_every_make_target_that_is_named_exists() -> None:

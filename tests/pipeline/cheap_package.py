@@ -23,7 +23,8 @@ SETTINGS = {
     "generate_hashes": False,
     "jobs": 2,
 }
-# A file called `broken` in the package makes a step fail; a fifo called `reached` makes it say so and wait.
+# A file called `broken` in the package makes a step fail, one called `disagree` makes verify fail and leave evidence; a
+# fifo called `reached` makes a step say so and wait.
 STAND_IN = """#!/bin/sh
 model=mlflow_model_artifacts
 [ -e broken ] && { echo "the stand-in is broken"; exit 1; }
@@ -40,7 +41,10 @@ mlflow_packager.py) mkdir -p $model; cat model_spec.py model_code/*.py > $model/
     cat $model/MLmodel test_input_payload.json > test_output.json
     cp test_output.json rest_output.json
     echo served > serve_report.json ;;
-*verify.py) cat predict_output.json test_output.json > verification.json ;;
+*verify.py)
+    [ -e disagree ] && { mkdir -p verification.failed; echo other > verification.failed/direct.npz
+        echo false > verification.failed.json; exit 1; }
+    cat predict_output.json test_output.json > verification.json ;;
 *) exit 3 ;;
 esac
 """

@@ -262,6 +262,48 @@ def test_clean_keeps_a_target_and_says_why_when_it_may_be_the_authors(models: Pa
     assert (root / "test_input_payload.json").read_text() == "mine\n"
 
 
+EVIDENCE = ("rest_output.failed/got.json", "verification.failed/direct.npz", "verification.failed.json")
+
+
+def disagree(models: Path, root: Path) -> None:
+    """Let verify fail as it does where ways of running the model disagree, and leave what differs."""
+    (root / "disagree").touch()
+    edit(root)
+    assert not build_cheaply(Package("cheap", models), models / "environment" / "bin" / "python").ok
+    (root / "disagree").unlink()
+
+
+@pytest.mark.parametrize("flags", [[], ["--all"]])
+def test_clean_removes_what_a_failed_step_left(models: Path, root: Path, flags: list[str]) -> None:
+    disagree(models, root)
+    assert all((root / name).is_file() for name in EVIDENCE[1:])
+    listed = invoke(models, "clean", "--model", "cheap", "--dry-run", *flags).stdout.splitlines()
+    done = invoke(models, "clean", "--model", "cheap", *flags).stdout.splitlines()
+    assert [line.replace("would remove", "removed") for line in listed] == done
+    assert {"cheap: removed verification.failed", "cheap: removed verification.failed.json"} <= set(done)
+    assert not list(root.glob("*.failed*"))
+
+
+@pytest.mark.parametrize("name", EVIDENCE)
+def test_clean_keeps_what_looks_like_evidence_and_is_the_authors(models: Path, root: Path, name: str) -> None:
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).write_text("mine\n")
+    done = invoke(models, "clean", "--model", "cheap", "--all")
+    assert f"cheap: kept {name.split('/')[0]}: no record says that a step made it" in done.stdout
+    assert (root / name).read_text() == "mine\n"
+
+
+def test_clean_keeps_evidence_that_the_author_has_added_to(models: Path, root: Path) -> None:
+    disagree(models, root)
+    (root / "verification.failed" / "notes.txt").write_text("mine\n")
+    done = invoke(models, "clean", "--model", "cheap")
+    assert "cheap: kept verification.failed: it is not as its step made it, so it may be yours" in done.stdout
+    assert not (root / "verification.failed.json").exists()
+    disagree(models, root)  # it leaves the same again, beside what is not its own
+    invoke(models, "clean", "--model", "cheap", "--all")
+    assert (root / "verification.failed" / "notes.txt").read_text() == "mine\n"
+
+
 def test_all_models_are_built_and_one_failure_stops_no_other(tmp_path: Path) -> None:
     models = tmp_path / "models"
     for package in make_packages(models, "good", "broken", "garbled"):

@@ -21,6 +21,7 @@ from serving.rebuilt import cache_directory
 
 SMALL = ["mlflow-skinny", "numpy", "pandas"]
 CODE = '''
+import os
 import socket
 import sys
 from importlib.metadata import distributions
@@ -40,6 +41,8 @@ class Echo(PythonModel):
             open("beside_the_package.txt").close()
         if model_input["uri"].iloc[0] == "there":
             socket.create_connection(("192.0.2.1", 9), timeout=5)
+        if model_input["uri"].iloc[0] == "watched":
+            print("watched:", "PREDICTION_WATCH_LOG" in os.environ)
         if model_input["uri"].iloc[0] == "bad":
             raise ValueError("cannot open it")
         return np.full((len(model_input), 2), 0.5, "float32")
@@ -175,6 +178,19 @@ def test_server_answers_the_same_and_the_report_is_reproducible_but_for_its_figu
     assert "MLflow answers instead of refusing: unknown-key" in done.stderr
     assert "rebuilding" not in done.stderr
     assert facts_and_figures(report)[0] == first
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("hermetic", [True, False])
+def test_prediction_is_watched_only_when_the_model_is_to_be_hermetic(
+    save_model: Callable[..., Path], tmp_path: Path, *, hermetic: bool
+) -> None:
+    metadata = {"verification": {"hermetic": hermetic}}
+    model = saved(save_model, f"hermetic_{hermetic}", metadata=metadata)
+    done = serve(model, tmp_path, "watched", "--rest-output", "rest.json", "--report", "report.json")
+    assert f"watched: {hermetic}" in done.stderr
+    used = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["used_from_outside"]
+    assert used == ({"files": [], "network": [], "programs": []} if hermetic else None)
 
 
 NOT_PORTABLE = {

@@ -84,10 +84,13 @@ def test_verdict_is_kept_aside_and_cells_are_shown_when_routes_differ(
     cell = route_of(tmp_path, "served", "verification.failed.json")["differing"][0]
     assert (cell["index"], cell["expected"]) == ([0, 1], 1.5)
     said = capsys.readouterr().err
-    assert "[0, 1]: expected 1.5, got 1.6" in said
+    assert "[0, 1]: in-process 1.5, served 1.6" in said
     assert "verify: not every route agrees: served" in said
+    assert f"The answers are in {tmp_path / 'predicted.json'} and {tmp_path / 'served.json'}." in said
     assert check(model, ANSWER, ANSWER) == 0
     assert not (tmp_path / "verification.failed.json").exists()
+    assert check(model, ANSWER, [[0.5, 1.6]]) == 1
+    assert not (tmp_path / "verification.json").exists()  # nobody takes the earlier one for a proof of this model
 
 
 def test_no_proof_is_left_of_an_earlier_time_when_routes_differ_now(
@@ -197,7 +200,7 @@ def test_null_agrees_with_bare_nan_and_infinity_when_the_model_allows_them(
 
 
 def test_golden_output_counts_when_the_payload_is_the_example(
-    model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path
+    model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = model_dir(PAIR)
     np.savez(model / "golden_output.npz", output=np.array([[0.5, 1.7]], "float32"))
@@ -205,9 +208,21 @@ def test_golden_output_counts_when_the_payload_is_the_example(
     assert "golden" not in statuses(tmp_path)
     assert check(model, ANSWER, ANSWER, {"dataframe_records": [{"uri": "a"}]}) == 1
     assert statuses(tmp_path, "verification.failed.json")["golden"] == "differs"
+    said = capsys.readouterr().err
+    assert "[0, 1]: in-process 1.5, golden 1.7" in said
+    assert f"The answers are in {tmp_path / 'predicted.json'} and {model / 'golden_output.npz'}." in said
+    assert "golden is what the model gave when it was packaged: package it again if it is meant to give another" in said
     np.savez(model / "golden_output.npz", output=np.array(ANSWER, "float32"))
     assert check(model, ANSWER, ANSWER, {"dataframe_records": [{"uri": "a"}]}) == 0
     assert statuses(tmp_path)["golden"] == "agrees"
+
+
+def test_columns_of_the_table_stand_apart_when_the_differences_are_long(
+    model_dir: Callable[..., Path], check: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [[{"score": score, "label": "a"}] for score in (0.9773192623301518, 0.9772204719730203)]
+    check(model_dir(COLUMNS), *rows)
+    assert "absolute 9.88e-05, relative 0.000101  label: " in capsys.readouterr().err
 
 
 def test_columns_are_compared_by_name_when_the_output_is_a_table(
