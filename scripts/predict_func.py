@@ -29,8 +29,8 @@ from model_side.text_files import publish, require_writable
 from model_side.tracebacks import authors_code
 
 
-def predict(model_uri: str, payload: Mapping[str, Any], files: ModelFiles) -> Any:
-    """Return the model's output for a payload that fits, held to its signature.
+def predict(model_uri: str, payload: Mapping[str, Any], files: ModelFiles, say: TextIO) -> Any:
+    """Return the model's output for a payload that fits, held to its signature; `say` takes what there is to say of it.
 
     Raises
     ------
@@ -52,14 +52,11 @@ def predict(model_uri: str, payload: Mapping[str, Any], files: ModelFiles) -> An
         with authors_code("predict", directory):
             output = model.predict(data, params=payload.get("params"))
     allow_nan = files.metadata.get("allow_nan") is True
-    _say(f"loaded in {loaded - start:.2f} s, predicted in {time.perf_counter() - loaded:.2f} s")
+    times = f"loaded in {loaded - start:.2f} s, predicted in {time.perf_counter() - loaded:.2f} s"
+    print(times, file=say, flush=True)
     hold_output(output, files.signature, allow_nan=allow_nan, rows=rows_to_match(payload, files.signature))
-    _say(summary(as_array(output, files.signature)))
+    print(summary(as_array(output, files.signature)), file=say, flush=True)
     return output
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def keep_stdout_for_data() -> TextIO:
@@ -71,14 +68,18 @@ def keep_stdout_for_data() -> TextIO:
 
 
 def main(argv: Sequence[str] | None = None, data: TextIO | None = None) -> int:
-    """Run the command line; the answer goes to `data`, by default stdout, which is then kept for it alone."""
+    """Run the command line; the answer, or what there is to say of it where a file takes it, goes to `data`.
+
+    That is stdout by default, which is then kept for it alone.
+    """
     args = _parser().parse_args(argv)
     data = keep_stdout_for_data() if data is None else data
     files, target = read_model(args.model_uri), args.output_path
     if target:
         require_writable(target)
         require_suitable(target, files.signature)
-    output = predict(args.model_uri, read_payload(args.json_payload_file, files.signature), files)
+    payload = read_payload(args.json_payload_file, files.signature)
+    output = predict(args.model_uri, payload, files, data if target else sys.stderr)
     if target and target.suffix not in JSON:
         export(output, target, files.signature)
     elif target:

@@ -23,7 +23,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -79,7 +78,7 @@ def _in_rebuilt(args: argparse.Namespace, part: Path, request: Request) -> Rest 
             server.wait_until_up(args.time_limit)
             rest = rest_route(server, environment, request)
     for negative in rest.coerced:
-        print(f"REST: MLflow answers instead of refusing: {negative.name} ({negative.why})", file=sys.stderr)
+        print(f"REST: MLflow answers instead of refusing: {negative.name} ({negative.why})")
     figures = {"served": served.entry(), "rest": rest.figures.entry()}
     return replace(rest, report={**rest.report, **facts, "figures": figures})
 

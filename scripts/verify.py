@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     result |= {"routes": [route.entry() for route in routes], "checks": checks}
     result["tolerance"] = {"rtol": tolerance.rtol, "atol": tolerance.atol}
     wrong = [line for of in trials.values() for each in of if not each.agrees for line in each.lines()]
-    print("\n".join([table(routes), lines(checks), *wrong]), file=sys.stderr)
+    print("\n".join([table(routes), lines(checks), *wrong]))
     failed, kept = target.with_name(f"{target.stem}.failed{target.suffix}"), target.with_name(f"{target.stem}.failed")
     shutil.rmtree(kept, ignore_errors=True)
     for earlier in (target, failed):

@@ -98,7 +98,8 @@ def _package(flags: Any, args: argparse.Namespace, work: Path, target: Path, has
         run_in_child(run_checks, PACKAGE, flags, staged, subject="CHECKS", directory=PACKAGE, **common)
     digest = seal(staged, PACKAGE, hashing.entries(artifacts))
     publish_directory(staged, target)
-    print(f"{target.name}: packaged; the forward pass gives {output}; {digest}", file=sys.stderr)
+    said = sys.stderr if args.json else sys.stdout
+    print(f"{target.name}: packaged; the forward pass gives {output}; {digest}", file=said)
     return {"model": target.name, "digest": digest, "output": output}
 
 

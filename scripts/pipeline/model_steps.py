@@ -47,7 +47,9 @@ def pipeline_for(package: Package, extra: Mapping[str, Sequence[str]] | None = N
 
 def trial(package: Package) -> Step:
     """Return the step that calls an author's code on the payload, and saves nothing."""
-    return _step(package)("try", _model(f"{{scripts}}/try_model.py --json-payload-file {PAYLOAD}"), host=WARM)
+    return _step(package)(
+        "try", _model(f"{{scripts}}/try_model.py --json-payload-file {PAYLOAD}"), host=WARM, told=True
+    )
 
 
 def _step(package: Package) -> Callable[..., Step]:
@@ -111,6 +113,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
             dependencies=(*AUTHORED, *LOCKED, *_there(package, "overrides.txt", "uv.toml")),
             targets=(MODEL,),
             left_out=package.leftovers(),
+            told=True,
             params={"model_data.toml": package.sources_text()},
             after=("download-data",),
             atomic=True,
@@ -133,6 +136,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
             _model(f"{{scripts}}/predict_func.py {ASK} --output-path {PREDICTED}"),
             dependencies=(MODEL, PAYLOAD, ".venv"),
             targets=(PREDICTED,),
+            told=True,
             tools=_own("scripts/predict_func.py", "scripts/model_side"),
             atomic=True,
             host=WARM,
@@ -142,6 +146,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
             _tool(f"serve_predict {ASK} --output-path {SERVED} --rest-output {REST} --report {REPORT}{strict}"),
             dependencies=(MODEL, PAYLOAD, *([".venv"] if strict else [])),
             targets=(SERVED, REST, REPORT),
+            told=True,
             evidence=("rest_output.failed",),
             tools={**_own("scripts/serve_predict.py", *SERVING), **files},
             params=settings,
@@ -155,6 +160,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
             _model(f"{{scripts}}/verify.py {COMPARE} --package . --again --output-path {VERIFIED}"),
             dependencies=(MODEL, PAYLOAD, PREDICTED, SERVED, REST, REPORT, ".venv", *CALLED),
             targets=(VERIFIED,),
+            told=True,
             evidence=("verification.failed.json", "verification.failed"),
             tools=_own("scripts/verify.py", "scripts/model_side"),
             atomic=True,

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
@@ -106,13 +106,12 @@ class Processes:
 
     def _ask_host(self, step: Step, root: Path, run: str, log: Path | None) -> Job | None:
         self._warm(step, root)
-        with self._guard, _output(log) as output:
+        with self._guard, _outputs(step, log) as (output, errors):
             host = self._hosts.get((root, step.host))
             if self.stopped or host is None:
                 return None
             environment = clean_environment(os.environ, {**step.env, RUN_VARIABLE: run})
             request = {"argv": step.argv()[1:], "env": environment, "directory": str(root), "name": run[:NAME_LENGTH]}
-            errors = sys.stderr if step.live or not log else output
             job = host.start(request, output.fileno(), errors.fileno())
             self._running.add(job)
             return job
@@ -131,8 +130,8 @@ class Processes:
         with self._guard:
             if self.stopped:
                 raise StepError(step.name, "interrupted before it started")
-            with _output(log) as output:
-                process = _popen(step, root, run, output, None if step.live or not log else subprocess.STDOUT)
+            with _outputs(step, log) as (output, errors):
+                process = _popen(step, root, run, output, errors)
             self._running.add(process)
             return process
 
@@ -198,11 +197,21 @@ def clean_environment(environment: Mapping[str, str], extra: Mapping[str, str]) 
     return {**kept, **extra}
 
 
-def _output(log: Path | None) -> AbstractContextManager[IO[Any]]:
-    return log.open("wb") if log else nullcontext(sys.stderr)
+def told_of(log: Path) -> Path:
+    """Return where a command writes what it has for a person, beside the log of all else that it says."""
+    return log.with_suffix(".told")
 
 
-def _popen(step: Step, root: Path, run: str, output: IO[Any], errors: int | None) -> subprocess.Popen[bytes]:
+@contextmanager
+def _outputs(step: Step, log: Path | None) -> Iterator[tuple[IO[Any], IO[Any]]]:
+    """Give what a command's stdout and its stderr are."""
+    with ExitStack() as files:
+        said = files.enter_context(log.open("wb")) if log else sys.stderr
+        told = files.enter_context(told_of(log).open("wb")) if log and step.told else said
+        yield told, sys.stderr if step.live else said
+
+
+def _popen(step: Step, root: Path, run: str, output: IO[Any], errors: IO[Any]) -> subprocess.Popen[bytes]:
     words = step.argv()
     try:
         return subprocess.Popen(

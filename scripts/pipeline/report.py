@@ -12,10 +12,11 @@ WORDS = {"up-to-date": "up to date", "would-run": "would run"}
 
 
 def line(outcome: Outcome, model: str = "") -> str:
-    """Return the line of one step: what happened, why, how long."""
+    """Return the line of one step: what happened, why, how long; below it what the step has for a person."""
     parts = [model, f"{outcome.step:<13}", f"{WORDS.get(outcome.action, outcome.action):<10}", _why(outcome)]
     parts += [f"{outcome.seconds:.1f} s"] if outcome.action in ("ran", "failed") else []
-    return "  ".join(part for part in parts if part).rstrip()
+    line = "  ".join(part for part in parts if part).rstrip()
+    return "\n".join([line, *(f"  {each}".rstrip() for each in outcome.told.splitlines())])
 
 
 def table(results: Sequence[Result]) -> str:

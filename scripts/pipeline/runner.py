@@ -13,7 +13,7 @@ from .evidence import evidence_of, note_evidence
 from .fingerprint import StatCache
 from .graph import order, unknown_step
 from .ledger import is_held, load_ledger, locked, making, save_stat_cache
-from .processes import Processes, terminable
+from .processes import Processes, terminable, told_of
 from .staleness import MISSING, Reason, Seen, Why, as_made, edited
 from .step import STATE_DIRECTORY, Step
 from .transaction import Transaction, recover
@@ -206,16 +206,17 @@ class Builder:
             return made
         started = time.monotonic()
         error: PipelineError | None = None
+        told = ""
         try:
-            self._transact(walk, step, seen)
+            told = self._transact(walk, step, seen)
         except PipelineError as fault:
             error = fault
         except OSError as fault:
             error = _unwritable(fault, walk.pipeline.root)
         action = "failed" if error else "ran"
-        return Outcome(step.name, action, reasons, time.monotonic() - started, error)
+        return Outcome(step.name, action, reasons, time.monotonic() - started, error, told=told)
 
-    def _transact(self, walk: Walk, step: Step, seen: Seen) -> None:
+    def _transact(self, walk: Walk, step: Step, seen: Seen) -> str:
         record = walk.record(step)
         kept = () if step.name in self.force else edited(step, seen, record)
         transaction = Transaction(walk.pipeline.root, step, kept)
@@ -225,7 +226,7 @@ class Builder:
             for later in walk.steps:
                 if later.ahead and later.beside == step.name:
                     self.processes.prepare(later, walk.pipeline.root, log_of(walk.pipeline.root, f"{later.name}-ahead"))
-            self.run_command(walk.pipeline.root, step, transaction.run)
+            told = self.run_command(walk.pipeline.root, step, transaction.run)
             after = walk.look(step, fresh=True)
             _refuse_unfinished(step, seen, after)
             transaction.release()
@@ -236,9 +237,15 @@ class Builder:
             note_evidence(walk.ledger, walk.pipeline.root, step, there)
             raise
         transaction.commit()
+        return told
 
-    def run_command(self, root: Path, step: Step, run: str) -> None:
-        """Run a step's command and keep what it says in its log, whose end is told where it fails.
+    def run_command(self, root: Path, step: Step, run: str) -> str:
+        """Run a step's command, keep what it says in its log, whose end is shown where it fails.
+
+        Returns
+        -------
+        str
+            What the command has for a person.
 
         Raises
         ------
@@ -247,9 +254,11 @@ class Builder:
         """
         log = log_of(root, step.name)
         code = self.processes.run(step, root, run, log)
+        told = _taken(told_of(log), log) if step.told else ""
         if code:
             self.say(_tail(log))
             raise _failure(step, code, f"above and in {root.name}/{log.relative_to(root)}")
+        return told
 
 
 def goal_of(steps: Sequence[Step], target: str | None) -> str | None:
@@ -287,6 +296,15 @@ def log_of(root: Path, name: str) -> Path:
     log = root / STATE_DIRECTORY / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     return log
+
+
+def _taken(told: Path, log: Path) -> str:
+    """Return what a command has told, which then ends its log."""
+    text = told.read_text(encoding="utf-8", errors="replace")
+    with log.open("a", encoding="utf-8") as stream:
+        stream.write(text)
+    told.unlink()
+    return text
 
 
 def _tail(log: Path, lines: int = 200) -> str:

@@ -52,6 +52,9 @@ class Step:
         runner moves them aside first and brings them back on failure.
     live : bool
         The command talks to the person while it runs: its stderr is the terminal's, not the log's.
+    told : bool
+        What the command writes to stdout is for the person, who is told it once the command has ended. The log ends
+        with it.
     env : mapping of str to str
         Environment variables for the command.
     places : mapping of str to str
@@ -82,6 +85,7 @@ class Step:
     editable: tuple[str, ...] = ()
     atomic: bool = False
     live: bool = False
+    told: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
     once: tuple[str, ...] = ()

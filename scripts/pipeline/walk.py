@@ -27,7 +27,7 @@ _LOOK_SECONDS = 1.0  # how often a walk that waits for commands asks whether it 
 class Outcome(NamedTuple):
     """What became of one step.
 
-    ``action`` is one of ran, up-to-date, failed, skipped, would-run.
+    ``action`` is one of ran, up-to-date, failed, skipped, would-run; ``told`` what the step has for a person.
     """
 
     step: str
@@ -36,6 +36,7 @@ class Outcome(NamedTuple):
     seconds: float = 0.0
     error: PipelineError | None = None
     note: str = ""
+    told: str = ""
 
     @property
     def state(self) -> str:

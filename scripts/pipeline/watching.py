@@ -13,7 +13,7 @@ from .errors import PipelineError
 from .model_steps import CALLED, PAYLOAD, trial
 from .packages import Package
 from .processes import terminable
-from .runner import Builder, log_of
+from .runner import Builder
 from .walk import Outcome, Pipeline
 
 GOAL = "predict"
@@ -66,13 +66,12 @@ def _try(package: Package, builder: Builder, changed: Collection[str]) -> bool:
     if not called or not package.file(PAYLOAD).is_file():
         return True
     try:
-        builder.run_command(package.root, step := trial(package), os.urandom(8).hex())
+        told = builder.run_command(package.root, trial(package), os.urandom(8).hex())
     except PipelineError as error:
         builder.say(f"error: {error}")
         print("the MLflow Model stays as it is", flush=True)
         return False
-    said = log_of(package.root, step.name).read_text(encoding="utf-8", errors="replace")
-    print(said.splitlines()[-1], flush=True)
+    print(told, end="", flush=True)
     return True
 
 

@@ -15,7 +15,7 @@ from threading import Barrier
 
 import pytest
 
-from pipeline import build
+from pipeline import build, report
 from pipeline.errors import UsageError
 from pipeline.fingerprint import StatCache
 from pipeline.runner import Builder
@@ -454,3 +454,30 @@ def test_big_file_is_hashed_once_when_a_step_has_hashed_it_already(tmp_path: Pat
     mine = StatCache()
     mine.adopt(other)
     assert mine.kept() == {"x": (1, 2, 3, 4, "sha256:other")}
+
+
+TELLING = "echo told; echo complained >&2; echo made > out"
+
+
+def test_person_is_told_what_a_step_writes_to_stdout_and_the_log_ends_with_it(tmp_path: Path) -> None:
+    step = Step("tell", TELLING, targets=["out"], told=True)
+    outcome = build([step], root=tmp_path).outcomes[0]
+    assert (outcome.action, outcome.told) == ("ran", "told\n")
+    assert report.line(outcome).splitlines()[1:] == ["  told"]
+    logs = tmp_path / ".pipeline" / "logs"
+    assert {path.name: path.read_text() for path in logs.iterdir()} == {"tell.log": "complained\ntold\n"}
+    assert build([step], root=tmp_path).outcomes[0].told == ""
+
+
+def test_log_holds_all_when_a_step_that_tells_fails(tmp_path: Path) -> None:
+    said: list[str] = []
+    pipeline = Pipeline(tmp_path, (Step("tell", f"{TELLING}; exit 3", targets=["out"], told=True),))
+    outcome = Builder(say=said.append).build_all([pipeline])[0].outcomes[0]
+    assert (outcome.action, outcome.told) == ("failed", "")
+    assert said == ["complained\ntold"]
+
+
+def test_nothing_is_told_of_a_step_that_does_not_tell(tmp_path: Path) -> None:
+    outcome = build([Step("quiet", TELLING, targets=["out"])], root=tmp_path).outcomes[0]
+    assert (outcome.told, len(report.line(outcome).splitlines())) == ("", 1)
+    assert (tmp_path / ".pipeline" / "logs" / "quiet.log").read_text() == "told\ncomplained\n"

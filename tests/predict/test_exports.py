@@ -152,10 +152,10 @@ def words(model: Path, directory: Path, name: str) -> list[str]:
     return [*asked, "--output-path", str(directory / name)]
 
 
-def test_prediction_goes_to_an_array_and_not_to_stdout_when_the_path_says_so(model: Path, tmp_path: Path) -> None:
+def test_prediction_goes_to_an_array_and_its_form_to_stdout_when_the_path_says_so(model: Path, tmp_path: Path) -> None:
     data = StringIO()
     assert command.main(words(model, tmp_path, "x.npy"), data) == 0
-    assert data.getvalue() == ""
+    assert data.getvalue().splitlines()[1:] == ["output float32 [2, 2], from 0.1 to 0.1"]
     found = np.load(tmp_path / "x.npy")
     assert found.dtype == "float32"
     assert np.array_equal(found, np.full((2, 2), 0.1, "float32"))

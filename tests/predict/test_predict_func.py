@@ -102,11 +102,12 @@ def test_only_the_answer_is_on_stdout_when_the_model_prints(model: Path) -> None
     assert "output float32 [2, 2], from 0.25 to 1.5" in done.stderr
 
 
-def test_answer_goes_to_the_file_alone_when_there_is_one(
+def test_answer_goes_to_the_file_and_its_form_to_stdout_when_there_is_one(
     model: Path, ask: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
     target = tmp_path / "answer.json"
-    assert ask(model.as_uri(), {"instances": [{"uri": "a"}]}, "--output-path", str(target)) == (0, "")
+    code, told = ask(model.as_uri(), {"instances": [{"uri": "a"}]}, "--output-path", str(target))
+    assert (code, told.splitlines()[1:]) == (0, ["output float32 [1, 2], from 0.5 to 1.5"])
     assert json.loads(target.read_text(encoding="utf-8")) == {"predictions": [[0.5, 1.5]]}
 
 
@@ -154,7 +155,9 @@ def test_output_is_refused_and_nothing_written_when_it_does_not_fit(
     fault: str,
 ) -> None:
     target = tmp_path / "answer.json"
-    assert ask(model, {"inputs": {"uri": [uri]}}, "--output-path", str(target)) == (1, "")
+    code, told = ask(model, {"inputs": {"uri": [uri]}}, "--output-path", str(target))
+    assert code == 1
+    assert "output " not in told
     assert fault in capsys.readouterr().err
     assert not target.exists()
 

@@ -175,7 +175,7 @@ def test_server_answers_the_same_and_the_report_is_reproducible_but_for_its_figu
     assert figures.keys() == {"served", "rest"}
     assert all(each["seconds"] > 0 and each["peak_memory"] > 50 * 2**20 for each in figures.values())  # mlflow itself
     done = serve(model, tmp_path, "a", *flags)
-    assert "MLflow answers instead of refusing: unknown-key" in done.stderr
+    assert "MLflow answers instead of refusing: unknown-key" in done.stdout
     assert "rebuilding" not in done.stderr
     assert facts_and_figures(report)[0] == first
 
