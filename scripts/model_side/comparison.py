@@ -41,7 +41,7 @@ class Comparison:
         Same names, shapes and dtypes, and no cell differs.
     max_absolute, max_relative : float or None
         Largest differences over the cells in which both numbers are finite (relative: and the expected one is not 0);
-        None where nothing could be compared.
+        None where there are no numbers to compare.
     differing : tuple of Difference
         The first few.
     differing_cells : int
@@ -95,8 +95,10 @@ def compare(expected: Arrays, got: Arrays, tolerance: Tolerance | None = None) -
     parts = [_Part.of(name, array, _parts(got)[name], allowed) for name, array in _parts(expected).items()]
     cells = sum(part.count for part in parts)
     first = tuple(islice((each for part in parts for each in part.differences()), SHOWN))
-    largest = (max((part.absolute for part in parts), default=0.0), max((part.relative for part in parts), default=0.0))
-    return Comparison(not cells, *largest, first, cells, *forms)
+    numbers = [part for part in parts if part.expected.dtype.kind in "fiu"]
+    absolute = max((part.absolute for part in numbers), default=None)
+    relative = max((part.relative for part in numbers), default=None)
+    return Comparison(not cells, absolute, relative, first, cells, *forms)
 
 
 def form_of(output: Arrays) -> str:
@@ -143,6 +145,8 @@ class _Part:
     def of(cls, name: str, expected: Array, got: Array, tolerance: Tolerance) -> _Part:
         if expected.dtype.kind == "f":
             return cls(name, expected, got, *_compare_floats(expected, got, tolerance))
+        if expected.dtype.kind in "iu":
+            return cls(name, expected, got, *_compare_integers(expected, got))
         if expected.dtype.kind == "O":
             pairs = zip(expected.ravel().tolist(), got.ravel().tolist(), strict=True)
             differs = np.fromiter((not _same(e, g, tolerance) for e, g in pairs), bool, expected.size)
@@ -167,6 +171,15 @@ def _compare_floats(expected: Array, got: Array, tolerance: Tolerance) -> tuple[
     scaled = finite & (e != 0) & np.isfinite(e)
     relative = np.divide(apart, np.abs(e), out=np.zeros_like(apart), where=scaled)
     return ~near, float(apart.max(where=finite, initial=0.0)), float(relative.max(initial=0.0))
+
+
+def _compare_integers(expected: Array, got: Array) -> tuple[Array, float, float]:
+    """Return which cells differ, and the largest absolute and relative difference: exact, also beyond 2**53."""
+    differs = np.asarray(expected != got)
+    pairs = zip(expected[differs].tolist(), got[differs].tolist(), strict=True)
+    apart = [(abs(e - g), abs(e)) for e, g in pairs]
+    relative = max((each / size for each, size in apart if size), default=0.0)
+    return differs, float(max((each for each, _ in apart), default=0)), relative
 
 
 def _same(expected: Any, got: Any, tolerance: Tolerance) -> bool:
