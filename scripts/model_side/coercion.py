@@ -23,7 +23,7 @@ def coercion_faults(form: str, data: Any, content: Content) -> Iterator[str]:
     signature, items = content.signature, content.items
     if signature.from_type_hint:
         return
-    if isinstance(data, list) and data and not items:
+    if content.listed and not items:
         yield f"{form}: no row has a value: MLflow would lose the rows"
     if signature.is_tensors:
         yield from _tensor_faults(form, data, items)
