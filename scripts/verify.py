@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 
     Trials = Mapping[str, Sequence[Trial]]
 
+REPEATABLE = (
+    "An answer may depend on its own row alone: not on the time of day, random numbers without a seed, other rows or"
+    " earlier calls."
+)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
@@ -64,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if faults:
         where = f" What differs is in {kept}." if _keep(kept, routes, trials) else ""
         where = f"{_where(args, routes)}{where}"
+        if any(check["check"] == "repeatable" and check["status"] == "failed" for check in checks):
+            where += f" {REPEATABLE}"
         raise StepError("verify", "; ".join(faults), advice=f"See the table, and {failed}.{where}")
     return 0
 
@@ -121,8 +128,9 @@ def _where(args: argparse.Namespace, routes: Sequence[Route]) -> str:
         "golden": Path(local_directory(args.model_uri) or "", GOLDEN),
     }
     wrong = [files[route.name] for route in routes if route.differs and route.name in files]
-    said = f" The answers are in {' and '.join(map(str, [args.predict_output, *wrong]))}." if wrong else ""
-    if files["golden"] in wrong:
+    *others, last = map(str, [args.predict_output, *wrong])
+    said = f" The answers are in {', '.join(others)} and {last}." if wrong else ""
+    if wrong == [files["golden"]]:
         said += " golden is what the model gave when it was packaged: package it again if it is meant to give another."
     return said
 

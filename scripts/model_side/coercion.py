@@ -23,15 +23,16 @@ def coercion_faults(form: str, data: Any, content: Content) -> Iterator[str]:
     signature, items = content.signature, content.items
     if signature.from_type_hint:
         return
-    if isinstance(data, list) and data and not items:
+    if content.listed and not items:
         yield f"{form}: no row has a value: MLflow would lose the rows"
     if signature.is_tensors:
         yield from _tensor_faults(form, data, items)
         return
     if form == "dataframe_records" and not data and any(each.required for each in signature.inputs):
         yield f"{form}: expected at least one row: without one MLflow finds no columns"
+    rows = content.row_count()
     for column in _by_column(items).values():
-        yield from _column_faults(form, column, content.row_count(), in_rows=isinstance(data, list))
+        yield from _column_faults(form, column, rows, in_rows=isinstance(data, list))
     types = [type(each.type) for each in signature.inputs]
     one_row = form == "inputs" and signature.is_nested and items and not _is_list_of_rows(data)
     if one_row and not {Array, Object} & set(types):
@@ -59,11 +60,11 @@ def _column_faults(form: str, items: Sequence[Item], rows: int, *, in_rows: bool
         yield from _date_faults(items)
     if isinstance(type_, Anything):
         yield from _mixed_faults(items, label)
-    for item in items:
-        yield from _double_faults(item.value, type_, item.where)
-        yield from _nul_faults(item.value, type_, item.where, in_numpy=not table)
-        if not table:
-            yield from _null_faults(item)
+    if isinstance(type_, Array | Map | Object) or not table:
+        for item in items:
+            yield from _double_faults(item.value, type_, item.where)
+            yield from _nul_faults(item.value, type_, item.where, in_numpy=not table)
+            yield from () if table else _null_faults(item)
 
 
 def _date_faults(items: Sequence[Item]) -> Iterator[str]:

@@ -48,7 +48,7 @@ class Comparison:
         Same names, shapes and dtypes, and no cell differs.
     max_absolute, max_relative : float or None
         Largest differences over all pairs of finite numbers, nested ones and booleans too (relative: where the expected
-        one is not 0); None where the outputs differ and have no such pair.
+        one is not 0); None where there is no such pair.
     differing : tuple of Difference
         The first few.
     differing_cells : int
@@ -103,7 +103,7 @@ def compare(expected: Arrays, got: Arrays, tolerance: Tolerance | None = None) -
     cells = sum(part.count for part in parts)
     first = tuple(islice((each for part in parts for each in part.differences()), SHOWN))
     found = [largest for part in parts if (largest := _largest(part.expected, part.got))]
-    absolute, relative = map(max, zip(*found, strict=True)) if found else (None if cells else 0.0,) * 2
+    absolute, relative = map(max, zip(*found, strict=True)) if found else (None, None)
     return Comparison(not cells, absolute, relative, first, cells, *forms)
 
 

@@ -35,11 +35,11 @@ class Negative:
 _WRONG: Mapping[str, tuple[tuple[str, Any], ...]] = {
     "integer": (("fraction", 1.7), ("too-large", 2**40), ("text", "1")),
     "long": (("fraction", 1.7), ("too-large", 2**70), ("text", "1")),
-    "float": (("too-large", 1e300), ("text", "1.5"), ("nan", math.nan)),
+    "float": (("too-large", 1e300), ("too-small", 1e-60), ("text", "1.5"), ("nan", math.nan)),
     "double": (("text", "1.5"), ("nan", math.nan)),
     "boolean": (("text", "false"), ("number", 1)),
-    "string": (("number", 1),),
-    "datetime": (("not-a-date", "yesterday"), ("number", 0)),
+    "string": (("number", 1), ("nul-at-the-end", "a\0")),
+    "datetime": (("not-a-date", "yesterday"), ("with-a-zone", "2020-01-01T00:00:00+02:00"), ("number", 0)),
     "binary": (("not-base64", "%%%"), ("number", 1)),
 }
 _OF_NUMPY = {

@@ -44,9 +44,10 @@ class Item:
 
 @dataclass
 class Content:
-    """What a payload holds: its values, and the faults of its form."""
+    """What a payload holds: its values, the faults of its form, and how many rows it lists, with values or without."""
 
     signature: Signature
+    listed: int = 0
     items: list[Item] = field(default_factory=list)
     form_faults: list[str] = field(default_factory=list)
 
@@ -62,12 +63,12 @@ class Content:
         for item in self.items:
             for number, value in enumerate(item.value) if item.row is None else [(item.row, item.value)]:
                 rows.setdefault(number, {})[item.key] = value
-        return [rows[number] for number in sorted(rows)]
+        return [rows.get(number, {}) for number in range(max([self.listed, *(number + 1 for number in rows)]))]
 
     def row_count(self) -> int:
         """Return the number of rows; a value that is no list is none, since it is a fault of its own."""
         spanning = (len(item.value) for item in self.items if item.row is None and isinstance(item.value, list))
-        return max([*spanning, *(item.row + 1 for item in self.items if item.row is not None)], default=0)
+        return max([self.listed, *spanning, *(item.row + 1 for item in self.items if item.row is not None)])
 
     def add(self, where: str, column: Field, value: Any, row: int | None = None, position: int = 0) -> None:
         """Take in one value; a row of a tensor is held to the shape of a row."""
@@ -108,7 +109,8 @@ def _read_split(data: Any, where: str, content: Content) -> None:
         return
     for key in data.keys() - {"columns", "data", "index"}:
         content.form_faults.append(f'{where}: unknown key "{key}": {did_you_mean(key, ["columns", "data", "index"])}')
-    index, rows = data.get("index"), len(data["data"])
+    content.listed = rows = len(data["data"])
+    index = data.get("index")
     if index is not None and not (isinstance(index, list) and len(index) == rows):
         content.form_faults.append(f"{where}.index: expected a list of {rows} labels, one per row, got {show(index)}")
     fields = _split_columns(data, where, content)
@@ -156,6 +158,7 @@ def _read_records(data: Any, where: str, content: Content) -> None:
     if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
         content.form_faults.append(f"{where}: expected a list of objects, one per row, got {show(data)}")
     elif content.signature.is_named:
+        content.listed = len(data)
         for number, row in enumerate(data):
             place = f"{where}[{number}]"
             for name, column in zip(row, content.columns(list(row), place), strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,13 +98,16 @@ class Spec:
 
 
 def read_spec(package: Path, flags: Flags) -> Spec:
-    """Read model_spec.py of the package, with `flags` on top.
+    """Read model_spec.py of the package, with `flags` on top; no bytecode is written from now on.
+
+    Python takes bytecode for current by the second and the length of its source, which an edit can leave as they were.
 
     Raises
     ------
     UsageError
         With every problem at once; or with the author's traceback, if model_spec.py itself raises.
     """
+    sys.dont_write_bytecode = True
     entries = _run(package / SPEC)
     problems = [*type_faults(entries), *name_faults(entries)]
     _stop_at(problems)

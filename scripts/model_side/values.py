@@ -21,13 +21,15 @@ _PLACEHOLDER = re.compile(
 )
 _INTEGERS = {"integer": 32, "long": 64, "int8": 8, "int16": 16, "int32": 32, "int64": 64}
 _UNSIGNED = {"uint8": 8, "uint16": 16, "uint32": 32, "uint64": 64}
-# Bits of the mantissa, and the largest and smallest exponents.
+# The largest, what rounds to infinity from there on, and what rounds to 0 up to there.
+_SINGLE = (3.4028234663852886e38, float(2**128 - 2**103), 2.0**-150)
+_DOUBLE = (1.7976931348623157e308, 2**1024 - 2**970, 0.0)
 _FLOATS = {
-    "float": (24, 128, -149),
-    "double": (53, 1024, -1074),
-    "float16": (11, 16, -24),
-    "float32": (24, 128, -149),
-    "float64": (53, 1024, -1074),
+    "float": _SINGLE,
+    "double": _DOUBLE,
+    "float16": (65504.0, 65520.0, 2.0**-25),
+    "float32": _SINGLE,
+    "float64": _DOUBLE,
 }
 DEEPEST = 100  # lists and objects inside one another in a value of any type: MLflow copies them recursively
 # A date as pandas and numpy read it alike: no time zone, which MLflow refuses or drops.
@@ -190,7 +192,7 @@ def _expected_text(value: Any) -> str:
 
 
 def _is_text(value: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in value)
+    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _expected_integer(value: Any, name: str) -> str:
@@ -206,10 +208,10 @@ def _expected_float(value: Any, name: str) -> str:
         return f"{name}, a number"
     if isinstance(value, float) and not math.isfinite(value):
         return f"{name}, a finite number"
-    bits, largest, smallest = _FLOATS[name]
-    if abs(value) >= 2**largest - 2 ** (largest - bits - 1):  # rounds to infinity from here on
-        return f"{name}, at most {(2 - 2 ** (1 - bits)) * 2.0 ** (largest - 1):.3g} in size"
-    return f"{name}, which cannot tell this from 0" if 0 < abs(value) <= 2.0**smallest / 2 else ""
+    largest, infinite, zero = _FLOATS[name]
+    if abs(value) >= infinite:
+        return f"{name}, at most {largest:.3g} in size"
+    return f"{name}, which cannot tell this from 0" if 0 < abs(value) <= zero else ""
 
 
 def _is_base64(value: Any) -> bool:

@@ -42,7 +42,14 @@ class Imported(NamedTuple):
 
 
 def main() -> int:
-    """Serve requests until the pipeline is gone."""
+    """Serve requests until the pipeline is gone.
+
+    Raises
+    ------
+    OSError, AttributeError
+        Before it takes a request, where the system cannot watch processes: commands then run without a host.
+    """
+    os.close(os.pidfd_open(os.getpid()))
     sys.path.pop(0)  # this file's neighbours are no top-level modules
     *modules, number = sys.argv[1:]
     requests = socket.socket(fileno=int(number))

@@ -183,6 +183,15 @@ def test_result_is_elsewhere_and_the_log_says_so_when_nothing_can_be_written_bes
     assert str(path.parent) in done.stderr
 
 
+def test_log_is_silent_when_the_input_travels_in_the_model(package_of: PackageOf) -> None:
+    model = package_of("file_uri_to_file")
+    example = json.loads((model.author.model / "serving_input_example.json").read_text())
+    assert "artifact://" in json.dumps(example)
+    done = model.predict(example)
+    assert done.returncode == 0
+    assert "nothing can be written beside it" not in done.stderr
+
+
 @pytest.fixture
 def remote(tmp_path: Path) -> Iterator[str]:
     """Give the address of a file on an HTTP server."""

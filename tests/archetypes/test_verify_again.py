@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -114,6 +115,7 @@ def test_verdict_is_no_with_the_first_cells_when(
     assert {name: found[name].get("fault") for name in ("repeatable", "concurrent") if "fault" in found[name]} == faults
     assert words in done.stderr
     assert all(f"{check}: {fault}" in done.stderr for check, fault in faults.items())
+    assert ("An answer may depend on its own row alone" in done.stderr) == ("repeatable" in faults)
 
 
 def test_both_outputs_are_kept_until_they_are_the_same(tmp_path: Path) -> None:
@@ -129,7 +131,9 @@ def test_both_outputs_are_kept_until_they_are_the_same(tmp_path: Path) -> None:
 
 def test_direct_answer_is_kept_when_the_package_has_moved_on(tmp_path: Path) -> None:
     author = packaged(tmp_path, GOOD)
+    before = author.code.stat()
     author.code.write_text(author.code.read_text().replace("np.float32(2)", "np.float32(3)"))
+    os.utime(author.code, ns=(before.st_atime_ns, before.st_mtime_ns))  # an edit in the same second, of the same length
     done = verify(author, tmp_path, "--package", str(author.root))
     assert done.returncode == 1
     assert "[0, 0]: in-process 2.0, direct 3.0" in done.stderr

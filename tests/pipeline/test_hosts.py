@@ -89,6 +89,18 @@ def test_host_is_gone_when_the_build_ends(tmp_path: Path) -> None:
     assert not runs(int(str(facts(tmp_path, "one")["host"])))
 
 
+REFUSING = "import os\ndef refuse(*_): raise PermissionError(1, 'no')\nos.pidfd_open = refuse\n"
+
+
+@pytest.mark.parametrize("system", ["import os\ndel os.pidfd_open\n", REFUSING])
+def test_command_runs_without_a_host_when_the_system_cannot_watch_processes(tmp_path: Path, system: str) -> None:
+    (tmp_path / "system").mkdir()
+    (tmp_path / "system" / "sitecustomize.py").write_text(system)
+    step = script_step("one", FACTS, tmp_path, env={"PYTHONPATH": str(tmp_path / "system")})
+    assert build(tmp_path, step).ok
+    assert facts(tmp_path, "one")["host"] == os.getpid()
+
+
 def test_what_a_program_does_at_its_end_is_done_when_it_runs_in_a_host(tmp_path: Path) -> None:
     text = (
         "import atexit, threading\n"

@@ -22,7 +22,7 @@ from mlflow.pyfunc.scoring_server import infer_and_parse_data, parse_csv_input
 from mlflow.types.schema import AnyType, Array, ColSpec, DataType, Map, Object, Property, Schema, TensorSpec
 
 from model_side.errors import UsageError
-from model_side.payloads import check_payload, loads_payload, payload_faults, payload_from_csv
+from model_side.payloads import check_payload, loads_payload, payload_faults, payload_from_csv, rows_to_match
 from model_side.signatures import parse_signature
 
 WHEN = "2020-01-01T00:00:00"
@@ -254,6 +254,7 @@ UNNAMED = Schema([ColSpec("double"), ColSpec("string")])
 TENSOR = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
 MIXED = Schema([ColSpec("long", "x"), ColSpec("string", "s")])
 SPLIT = {"columns": ["x", "s"], "data": [[1, "a"]]}
+OPTIONAL = Schema([ColSpec("long", "n", required=False), ColSpec("double", "x", required=False)])
 REFUSED: list[tuple[str, Schema, Any, str]] = [
     ("no rows as records", MIXED, {"dataframe_records": []}, "expected at least one row"),
     ("a short index", MIXED, {"dataframe_split": {**SPLIT, "index": []}}, "index: expected a list of 1 labels"),
@@ -269,6 +270,8 @@ REFUSED: list[tuple[str, Schema, Any, str]] = [
         "the same keys",
     ),
     ("too few names", UNNAMED, {"dataframe_split": {"columns": ["a"], "data": [[1.5, "a"]]}}, "a list of 2 names"),
+    ("a last row without its long", OPTIONAL, {"dataframe_records": [{"n": 1}, {}]}, "is in 1 of 2 rows"),
+    ("a row without a value", OPTIONAL, {"dataframe_split": {"columns": [], "data": [[]]}}, "no row has a value"),
     ("no tensor", TENSOR, {"inputs": []}, "expected at least one row"),
     ("no rows of a tensor", TENSOR, {"dataframe_split": {"data": []}}, "expected at least one row"),
 ]
@@ -281,6 +284,16 @@ def test_form_is_refused_when_mlflow_would_not_read_the_rows_that_stand_there(
     assert message in next(payload_faults(payload, parse_signature(ModelSignature(schema))))
     with suppress(MlflowException, TypeError):  # where MLflow reads it, it reads rows that nobody wrote
         assert len(reaches_predict(payload, schema)) != 1
+
+
+@pytest.mark.parametrize("form", ["dataframe_records", "inputs"])
+def test_row_counts_though_it_has_no_value(form: str) -> None:
+    signature, payload = (
+        parse_signature(ModelSignature(OPTIONAL), metadata={"rows_match": True}),
+        {form: [{"x": 1.5}, {}]},
+    )
+    assert list(payload_faults(payload, signature)) == []
+    assert rows_to_match(payload, signature) == len(reaches_predict(payload, OPTIONAL)) == 2
 
 
 @pytest.mark.parametrize("payload", [{"inputs": ["a"], "params": None}, {"inputs": ["a"]}])

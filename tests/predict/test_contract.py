@@ -211,6 +211,25 @@ def test_first_cells_are_shown_when_many_differ() -> None:
     assert [(c.index, c.expected, c.got) for c in found.differing] == [((row, 1), 0.0, 0.5) for row in range(4, 9)]
 
 
+@pytest.mark.parametrize(
+    ("expected", "got", "absolute", "relative"),
+    [
+        (np.array([4, 2]), np.array([4, 7]), 5.0, 2.5),
+        (np.array([2**63 - 1]), np.array([2**63 - 2]), 1.0, 1 / (2**63 - 1)),
+        (np.array([0, 255], "uint8"), np.array([1, 0], "uint8"), 255.0, 1.0),
+        (np.array([3]), np.array([3]), 0.0, 0.0),
+        (np.array(["a"]), np.array(["b"]), None, None),
+        (np.array(["a"], object), np.array(["a"], object), None, None),
+        ({"s": np.array(["a"]), "x": np.array([1.0])}, {"s": np.array(["b"]), "x": np.array([1.5])}, 0.5, 0.5),
+    ],
+)
+def test_largest_differences_are_those_of_numbers(
+    expected: Any, got: Any, absolute: float | None, relative: float | None
+) -> None:
+    found = compare(expected, got, Tolerance())
+    assert (found.max_absolute, found.max_relative) == (absolute, relative)
+
+
 DIFFERENT: list[tuple[str, Any, Any]] = [
     ("NaN and a number", np.array([np.nan]), np.array([1.0])),
     ("infinity and a number", np.array([np.inf]), np.array([1.0])),
@@ -263,9 +282,9 @@ LARGEST: list[tuple[str, Any, Any, tuple[float | None, float | None]]] = [
     ("an infinity, a number", np.array([np.inf, 1.0]), np.array([0.0, 1.5]), (0.5, 0.5)),
     ("the two ends", np.array([-1e308, 5e-324]), np.array([1e308, 1.0]), (MOST, MOST)),
     ("endless integers", objects(10**400), objects(10**400 + 1), (None, None)),
-    ("nothing", np.zeros((0, 2)), np.zeros((0, 2)), (0.0, 0.0)),
-    ("the same texts", objects("a"), objects("a"), (0.0, 0.0)),
-    ("the same NaN", np.array([np.nan]), np.array([np.nan]), (0.0, 0.0)),
+    ("nothing", np.zeros((0, 2)), np.zeros((0, 2)), (None, None)),
+    ("the same texts", objects("a"), objects("a"), (None, None)),
+    ("the same NaN", np.array([np.nan]), np.array([np.nan]), (None, None)),
     ("a table", {"n": np.array([1]), "t": objects("a")}, {"n": np.array([4]), "t": objects("b")}, (3.0, 3.0)),
 ]
 

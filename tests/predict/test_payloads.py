@@ -228,6 +228,9 @@ def test_negatives_are_all_refused_and_the_original_is_not_when_derived_from_a_p
     check_payload(payload, signature)
     made = negative_payloads(payload, signature)
     assert len(made) >= 8
+    kinds = {str(each.type) for each in signature.inputs}
+    lost = {"float": "too-small-f", "datetime": "with-a-zone-t"}
+    assert {name for kind, name in lost.items() if kind in kinds} <= {each.name for each in made}
     assert len({each.name for each in made}) == len(made)
     assert all(any(payload_faults(each.payload, signature)) for each in made)
 
