@@ -81,6 +81,11 @@ def test_extra_is_named_when_a_library_is_missing(
     assert re.search(rf"{protocol}:// needs a library that is not installed.*\b{library}\b", done.stderr)
 
 
+def test_error_says_what_an_address_lacks() -> None:
+    with pytest.raises(UsageError, match=r"github://owner/w: it cannot be opened: got .*repo"):
+        locate("github://owner/w")
+
+
 def test_known_protocols_are_named_when_one_is_unknown() -> None:
     with pytest.raises(UsageError, match=r"unknown protocol: got nonsense. Known: .*\bs3\b"):
         locate("nonsense://bucket/key")
