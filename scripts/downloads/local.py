@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -85,8 +85,8 @@ def local_members(top: Path, pattern: str, shown: str) -> Iterator[Member]:
         raise StepError(str(error.filename or top), "it cannot be read", got=error.strerror) from error
 
 
-def copy_tree(source: Path, target: Path) -> dict[str, FileEntry]:
-    """Copy all files under `source` to `target`, and return what they are, by name.
+def copy_tree(source: Path, target: Path, wrote: Callable[[int], None]) -> dict[str, FileEntry]:
+    """Copy all files under `source` to `target`, and return what they are, by name; tell `wrote` the size of each.
 
     Raises
     ------
@@ -103,6 +103,7 @@ def copy_tree(source: Path, target: Path) -> dict[str, FileEntry]:
                     raise StepError(entry.path, "neither a file nor a directory", advice="Remove it there.")
                 member = f"{name}/{entry.name}" if name else entry.name
                 facts[member] = _copy_hashed(entry.path, os.path.join(target, member), buffer)
+                wrote(facts[member].size)
     except OSError as error:
         raise StepError(str(error.filename or source), "it cannot be copied", got=error.strerror) from error
     return facts
