@@ -18,7 +18,7 @@ from pipeline.processes import clean_environment
 
 from .content import Files, digest, look
 from .declaration import DATA_DIRECTORY, Source
-from .faults import foreign, wrong_bytes
+from .faults import WrongBytesError, foreign
 from .place import beside, check_inside, keep_as_bad, remove
 from .plan import Verdict, is_edited
 from .record import Entry
@@ -54,7 +54,7 @@ def run_command(verdict: Verdict, entry: Entry | None, package: Path) -> tuple[F
             files = _outputs(source, data)
             got = digest(files, source.paths)
             if source.sha256 and got != source.sha256:
-                raise wrong_bytes(source, got, *(keep_as_bad(target, target) for target in targets))
+                raise WrongBytesError(source, got, *(keep_as_bad(target, target) for target in targets))
     except BaseException:
         marker.unlink()
         raise

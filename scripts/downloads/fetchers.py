@@ -13,7 +13,7 @@ from pipeline.fingerprint import StatCache
 from .cache import Cache
 from .content import Files, digest, listed, look
 from .declaration import Source
-from .faults import missing, wrong_bytes
+from .faults import WrongBytesError, missing
 from .locate import LocalTree, locate
 from .origins import Member, Origin
 from .place import beside, keep_as_bad, part_of, remove, tidy
@@ -99,7 +99,7 @@ def obtain(source: Source, target: Path, shop: Workshop, bar: Bar) -> Staged:
     if source.sha256 and got != source.sha256:
         bad = keep_as_bad(staged.path, target)
         tidy(target)
-        raise wrong_bytes(source, got, bad)
+        raise WrongBytesError(source, got, bad)
     return replace(staged, sha256=got)
 
 
