@@ -44,8 +44,8 @@ _FAULTS = (
     ("fsspec.exceptions", "FSTimeoutError"),
     ("ftplib", "Error"),
 )
-# What an FTP server answers to a wrong password.
-_NOT_LOGGED_IN = ("530", "532")
+# What an FTP server answers to a wrong password, and how gcsfs begins.
+_NO_ACCESS = ("530", "532", "Forbidden")
 
 
 class Store:
@@ -235,18 +235,22 @@ def _asked(call: Callable[[], T], shown: str) -> T:
     except PermissionError as error:
         raise _refused(shown, error) from error
     except _faults() as error:
-        if "credential" in str(error).lower() or str(error).startswith(_NOT_LOGGED_IN):
+        if "credential" in str(error).lower() or str(error).startswith(_NO_ACCESS):
             raise _refused(shown, error) from error
         if type(error).__name__ == "error_perm":  # ftplib's, for what is refused for good
-            raise StepError(shown, "the server refused", got=redact(str(error)), advice="Check the uri.") from error
-        raise CutError(shown, redact(str(error)) or type(error).__name__) from error
+            raise StepError(shown, "the server refused", got=_words(error), advice="Check the uri.") from error
+        raise CutError(shown, _words(error)) from error
 
 
 def _refused(shown: str, error: BaseException) -> StepError:
     advice = (
         "Give credentials in the environment or in the protocol's own file, such as ~/.netrc or ~/.aws/credentials."
     )
-    return StepError(shown, "access is refused", got=redact(str(error)), advice=advice)
+    return StepError(shown, "access is refused", got=_words(error), advice=advice)
+
+
+def _words(error: BaseException) -> str:
+    return redact(" ".join(str(error).split())) or type(error).__name__
 
 
 def _faults() -> tuple[type[Exception], ...]:

@@ -124,6 +124,20 @@ def test_s3_brings_files_directories_and_patterns(model: Model, bucket: str, tmp
     assert not [path for path in written if b"topsecret5" in path.read_bytes()]
 
 
+def test_s3_library_says_nothing_itself(model: Model, bucket: str) -> None:
+    model.declare(
+        f'uri = "{bucket}/dir/a.bin"\npath = "a"\nsha256 = "{sha256(FILES["a.bin"])}"',
+        f'uri = "{bucket}/none"\npath = "n"\nsha256 = "{"a" * 64}"',
+    )
+    done = model.command_line()
+    assert done.returncode == 1
+    assert sorted(line.partition(": ")[0] for line in done.stderr.splitlines()) == [
+        "error",
+        "model_data/a",
+        "model_data/n",
+    ]
+
+
 def test_s3_says_what_is_wrong_when_a_key_or_the_bucket_is_missing(bucket: str, tmp_path: Path) -> None:
     for uri in (f"{bucket}/none", "s3://no-such-bucket-here/x"):
         with pytest.raises(PipelineError) as caught:
