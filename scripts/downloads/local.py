@@ -9,13 +9,14 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from model_side.file_entry import FileEntry
 from pipeline.errors import StepError
 
-from .origins import Member, Opened
+from .origins import ChangedError, Member, Opened
 from .patterns import matching
 
 CHUNK = 1 << 20
@@ -52,7 +53,17 @@ class LocalFile:
         found = f"{status.st_mtime_ns} {status.st_ino}"
         first = start if validator in ("", found) else 0
         stream.seek(first)
-        return Opened(first, status.st_size, found, True, iter(lambda: stream.read(CHUNK), b""), stream.close)
+        return Opened(first, status.st_size, found, True, self._chunks(stream, _state(status)), stream.close)
+
+    def _chunks(self, stream: FileIO, state: tuple[int, int]) -> Iterator[bytes]:
+        while chunk := stream.read(CHUNK):
+            if _state(os.fstat(stream.fileno())) != state:
+                raise ChangedError(self.shown)
+            yield chunk
+
+
+def _state(status: os.stat_result) -> tuple[int, int]:
+    return status.st_size, status.st_mtime_ns
 
 
 def local_path(uri: str) -> Path:
@@ -126,6 +137,7 @@ def _copy_hashed(source: str, target: str, buffer: memoryview) -> FileEntry:
     digest, size = hashlib.sha256(), 0
     read = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     try:
+        state = _state(os.fstat(read))
         write = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
             while count := os.readv(read, [buffer]):
@@ -134,6 +146,8 @@ def _copy_hashed(source: str, target: str, buffer: memoryview) -> FileEntry:
                 size += count
         finally:
             os.close(write)
+        if _state(os.fstat(read)) != state:
+            raise StepError(source, "it changes while it is read", advice="Try again when it does not.")
     finally:
         os.close(read)
     return FileEntry(size, digest.hexdigest())

@@ -139,9 +139,10 @@ class RemoteFile:
     def _chunks(self, first: int, end: int, state: tuple[int, str]) -> Iterator[bytes]:
         for start in range(first, end, CHUNK):
             stop = min(start + CHUNK, end)
-            yield self.store.ask(lambda files: files.cat_file(self.path, start=start, end=stop), self.shown)  # noqa: B023
-        if self._state() != state:
-            raise ChangedError(self.shown)
+            chunk = self.store.ask(lambda files: files.cat_file(self.path, start=start, end=stop), self.shown)  # noqa: B023
+            if stop == end and self._state() != state:  # before the last bytes: nobody asks for more after them
+                raise ChangedError(self.shown)
+            yield chunk
 
     def _state(self) -> tuple[int | None, str]:
         facts = self.store.ask(self._info, self.shown)
