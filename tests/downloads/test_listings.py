@@ -12,7 +12,6 @@ import fsspec
 import pytest
 
 from downloads.content import digest, look
-from downloads.http import session
 from pipeline.fingerprint import StatCache
 from tests.object_store import put
 
@@ -25,7 +24,6 @@ ODD = ["sp ace.bin", "%20.bin", "a#b.bin", "ü.bin", "q?*[1].bin", "back\\slash.
 @pytest.fixture
 def bucket(object_store: str) -> Iterator[str]:
     """Make a bucket, and return its address for `fill`."""
-    session().post(f"{object_store}/moto-api/reset")
     put(f"{object_store}/weights")
     yield "weights"
     fsspec.filesystem("s3").clear_instance_cache()
@@ -48,6 +46,7 @@ REFUSED = {
     "same": (["dir/a", "dir//a"], "two files of one name"),
     "file and directory": (["dir/a", "dir/a/b"], "as a file and as a directory"),
     "part": (["dir/x", "dir/x.part"], "the tool keeps for itself"),
+    "part directory": (["dir/x", "dir/x.part/y"], "the tool keeps for itself"),
     "dot": (["dir/a/b", "dir/a/./b"], "two files of one name"),
 }
 
