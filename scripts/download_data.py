@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from pipeline.errors import INTERRUPTED, run_main
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     args = _parser().parse_args(argv)
+    _quiet_libraries()
     outcomes = check(args.package) if args.check else _download(args)
     if args.json:
         print(json.dumps([_as_json(outcome) for outcome in outcomes], indent=1))
@@ -42,6 +45,13 @@ def _download(args: argparse.Namespace) -> list[Outcome]:
         for name in fill_in(args.package, [(outcome.source, outcome.sha256) for outcome in outcomes]):
             progress.say(f"model_data.toml: sha256 of {name} filled in")
     return outcomes
+
+
+def _quiet_libraries() -> None:
+    """Let the libraries of the protocols speak only through errors, unless a person has asked for their words."""
+    logging.getLogger().addHandler(logging.NullHandler())  # where nothing handles them, Python prints warnings
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
 
 
 def _as_json(outcome: Outcome) -> dict[str, object]:

@@ -17,7 +17,7 @@ from pipeline.errors import StepError
 from .archive_members import BROKEN, Link, Member, RefusedError, opened
 from .content import Files
 from .place import remove
-from .space import Space
+from .space import Reservation, Space
 
 _CHUNK = 1 << 20
 # Weights hardly shrink: ten times is much. What unpacks to far more, and to much in all, is made to fill disks.
@@ -35,9 +35,10 @@ def unpack(archive: Path, target: Path, name: str, space: Space) -> Files:
         If a library for its compression is not installed.
     """
     remove(target)
-    budget = _Budget(name, max(ALWAYS_BYTES, MOST_TIMES * archive.stat().st_size), space)
+    most = max(ALWAYS_BYTES, MOST_TIMES * archive.stat().st_size)
     try:
-        with opened(archive, name) as members:
+        with space.reserve(name) as reservation, opened(archive, name) as members:
+            budget = _Budget(most, reservation)
             return _write_all(members, target, budget)
     except RefusedError as error:
         remove(target)
@@ -54,8 +55,8 @@ def unpack(archive: Path, target: Path, name: str, space: Space) -> Files:
 class _Budget:
     """How much an archive may still unpack to."""
 
-    def __init__(self, name: str, most: int, space: Space) -> None:
-        self._name, self._left, self._space, self._members = name, most, space, 0
+    def __init__(self, most: int, reservation: Reservation) -> None:
+        self._left, self._reservation, self._members = most, reservation, 0
 
     def count_member(self) -> None:
         self._members += 1
@@ -66,7 +67,10 @@ class _Budget:
         self._left -= count
         if self._left < 0:
             raise RefusedError(f"it is a bomb: it unpacks to more than {MOST_TIMES} times its size")
-        self._space.take(self._name, count)
+        self._reservation.take(count)
+
+    def wrote(self, count: int) -> None:
+        self._reservation.wrote(count)
 
 
 def _write_all(members: Iterator[Member | Link], target: Path, budget: _Budget) -> Files:
@@ -102,6 +106,7 @@ def _copy(source: IO[bytes], written: IO[bytes], budget: _Budget) -> FileEntry:
         budget.take(len(chunk))
         digest.update(chunk)
         written.write(chunk)
+        budget.wrote(len(chunk))
         size += len(chunk)
     return FileEntry(size, digest.hexdigest())
 
@@ -122,4 +127,5 @@ def _follow(link: Link, files: Files, target: Path, budget: _Budget) -> FileEntr
     budget.take(fact.size)
     with (target / "/".join(parts)).open("rb") as source, _new(target, link.name) as written:
         shutil.copyfileobj(source, written, _CHUNK)
+    budget.wrote(fact.size)
     return fact

@@ -7,6 +7,7 @@ its name each time that it is used; one that differs is dropped, never handed ou
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -76,6 +77,11 @@ class Cache:
         """Put the object's bytes at `target`; return None where there is no sound object.
 
         `target` must not exist; it appears only with the right bytes.
+
+        Raises
+        ------
+        OSError
+            If there is no space for a copy.
         """
         place = self._place(sha256)
         if not self.has(sha256):
@@ -83,8 +89,10 @@ class Cache:
         try:
             share(place, target)
             fact = file_entry(target)
-        except OSError:
+        except OSError as error:
             target.unlink(missing_ok=True)
+            if error.errno == errno.ENOSPC:
+                raise  # a download would not fit either
             return None
         if fact.sha256 != sha256:
             target.unlink()

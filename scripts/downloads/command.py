@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shlex
 import shutil
 import subprocess
@@ -18,10 +19,12 @@ from pipeline.processes import clean_environment
 
 from .content import Files, digest, look
 from .declaration import DATA_DIRECTORY, Source
-from .faults import foreign, wrong_bytes
+from .faults import WrongBytesError, foreign
 from .place import beside, check_inside, keep_as_bad, remove
 from .plan import Verdict, is_edited
 from .record import Entry
+
+_LOOK_SECONDS = 0.1
 
 
 def run_command(verdict: Verdict, entry: Entry | None, package: Path) -> tuple[Files, str]:
@@ -54,7 +57,7 @@ def run_command(verdict: Verdict, entry: Entry | None, package: Path) -> tuple[F
             files = _outputs(source, data)
             got = digest(files, source.paths)
             if source.sha256 and got != source.sha256:
-                raise wrong_bytes(source, got, *(keep_as_bad(target, target) for target in targets))
+                raise WrongBytesError(source, got, *(keep_as_bad(target, target) for target in targets))
     except BaseException:
         marker.unlink()
         raise
@@ -124,14 +127,41 @@ def _old_kept(targets: Sequence[Path], *, as_bad: bool) -> Iterator[None]:
 
 
 def _run(source: Source, package: Path, argv: list[str], environment: dict[str, str]) -> None:
-    done = subprocess.run(
-        argv, cwd=package, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(), check=False
-    )
-    if done.returncode:
-        how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+    # On a terminal it draws its own bars; what may be kept in a log shows no credentials.
+    output = sys.stderr.fileno() if sys.stderr.isatty() else subprocess.PIPE
+    with subprocess.Popen(
+        argv, cwd=package, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+    ) as process:
+        try:
+            if process.stdout:
+                _relay(process, process.stdout.fileno())
+            code = process.wait()
+        except BaseException:
+            process.kill()
+            raise
+    if code:
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
         raise StepError(
             source.name, f"its command failed: {redact(source.command)}", got=how, advice="Its own words are above."
         )
+
+
+def _relay(process: subprocess.Popen[bytes], descriptor: int) -> None:
+    """Repeat what a command says, line by line, until it ends; what it has started may go on."""
+    said = b""
+    while True:
+        is_over = process.poll() is not None
+        if select.select([descriptor], [], [], 0 if is_over else _LOOK_SECONDS)[0]:
+            chunk = os.read(descriptor, 1 << 16)
+            *lines, said = (said + chunk).replace(b"\r", b"\n").split(b"\n")
+            sys.stderr.write("".join(f"{redact(line.decode(errors='replace'))}\n" for line in lines))
+            sys.stderr.flush()
+            if chunk:
+                continue
+            is_over = True
+        if is_over:
+            sys.stderr.write(redact(said.decode(errors="replace")))
+            return
 
 
 def _outputs(source: Source, data: Path) -> Files:

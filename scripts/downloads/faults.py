@@ -10,16 +10,23 @@ from pipeline.errors import PipelineError, StepError
 from .declaration import Source
 
 
-def wrong_bytes(source: Source, got: str, *bad: Path) -> StepError:
-    """Return the error for bytes that are not the declared ones and were kept as `bad`."""
-    kept = ", ".join(path.name for path in bad)
-    return StepError(
-        source.name,
-        f"wrong sha256 of {source.shown}",
-        expected=source.sha256,
-        got=got,
-        advice=f"It was not installed and is kept as {kept}. If the new content is right, correct the sha256.",
-    )
+class WrongBytesError(StepError):
+    """Bytes are not the declared ones, and were kept aside.
+
+    Parameters
+    ----------
+    source : Source
+    got : str
+        Their digest.
+    bad : Path
+        What they are kept as, one for each path of the source.
+    """
+
+    def __init__(self, source: Source, got: str, *bad: Path) -> None:
+        kept = ", ".join(path.name for path in bad)
+        advice = f"It was not installed and is kept as {kept}. If the new content is right, correct the sha256."
+        super().__init__(source.name, f"wrong sha256 of {source.shown}", expected=source.sha256, got=got, advice=advice)
+        self.bad = bad
 
 
 def missing(*sources: Source) -> StepError:

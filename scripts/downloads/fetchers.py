@@ -13,11 +13,12 @@ from pipeline.fingerprint import StatCache
 from .cache import Cache
 from .content import Files, digest, listed, look
 from .declaration import Source
-from .faults import missing, wrong_bytes
+from .faults import WrongBytesError, missing
 from .locate import LocalTree, locate
+from .origins import Member, Origin
 from .place import beside, keep_as_bad, part_of, remove, tidy
 from .progress import Bar
-from .space import Space
+from .space import Reservation, Space
 from .transfer import Tuning, Watch, fetch, retrying
 from .tree import fetch_tree
 from .wheel import fetch_member
@@ -98,7 +99,7 @@ def obtain(source: Source, target: Path, shop: Workshop, bar: Bar) -> Staged:
     if source.sha256 and got != source.sha256:
         bad = keep_as_bad(staged.path, target)
         tidy(target)
-        raise wrong_bytes(source, got, bad)
+        raise WrongBytesError(source, got, bad)
     return replace(staged, sha256=got)
 
 
@@ -119,10 +120,21 @@ def _stage(source: Source, target: Path, shop: Workshop, bar: Bar) -> Staged:
     if source.package:
         return _measured(fetch_member(source, shop.package, target), source)
     found = retrying(shop.tuning, time.sleep)(locate, source.uri)
-    watch = Watch(lambda total, have: _expect(source, shop.space, bar, total, have), bar.advance, shop.is_stopped)
-    part = part_of(target)
+    with shop.space.reserve(source.name) as reservation:
+        return _fetched(found, source, part_of(target), shop, bar, reservation)
+
+
+def _fetched(
+    found: Origin | LocalTree | tuple[Member, ...],
+    source: Source,
+    part: Path,
+    shop: Workshop,
+    bar: Bar,
+    reservation: Reservation,
+) -> Staged:
     if isinstance(found, LocalTree):
-        return Staged(part, _named(_copied(found, part, source, shop), source.paths[0]))
+        return Staged(part, _named(_copied(found, part, reservation), source.paths[0]))
+    watch = _watch(reservation, bar, shop)
     if isinstance(found, tuple):
         files, resumed = fetch_tree(found, part, shop.jobs, shop.tuning, watch, pinned=bool(source.sha256))
         return Staged(part, _named(files, source.paths[0]), resumed)
@@ -132,20 +144,29 @@ def _stage(source: Source, target: Path, shop: Workshop, bar: Bar) -> Staged:
     return Staged(part, {source.paths[0]: fact}, resumed)
 
 
-def _copied(tree: LocalTree, part: Path, source: Source, shop: Workshop) -> Files:
+def _copied(tree: LocalTree, part: Path, reservation: Reservation) -> Files:
     """Copy a directory of this machine: a later run begins anew, so what a failed one has copied goes."""
     remove(part)
     try:
-        return tree.copy(part, source.name, shop.space)
+        return tree.copy(part, reservation)
     except BaseException:
         remove(part)
         raise
 
 
-def _expect(source: Source, space: Space, bar: Bar, total: int | None, have: int) -> None:
-    if total is not None:
-        space.take(source.name, total - have)
-        bar.expect(total, have)
+def _watch(reservation: Reservation, bar: Bar, shop: Workshop) -> Watch:
+    """Return what keeps the disk's account and the person's bar of a transfer."""
+
+    def expect(total: int | None, have: int) -> None:
+        if total is not None:
+            reservation.take(total - have)
+            bar.expect(total, have)
+
+    def arrived(count: int) -> None:
+        reservation.wrote(max(count, 0))
+        bar.advance(count)
+
+    return Watch(expect, arrived, shop.is_stopped)
 
 
 def _from_cache(source: Source, target: Path, shop: Workshop) -> Staged | None:

@@ -32,6 +32,9 @@ _CONNECT_SECONDS, _SILENCE_SECONDS = 15, 60
 _MAY_PASS = (408, 425, 429, 500, 502, 503, 504)
 _LONGEST_WAIT = 120.0
 _GUARD = threading.Lock()
+# The registered ones that change a body; what else servers write there, such as utf-8 or aws-chunked, does not.
+_ENCODINGS = ("aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip", "zstd")
+_ALIASES = ("x-compress", "x-gzip")
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
@@ -49,6 +52,17 @@ class _MachineTrust(HTTPAdapter):
         return {"ssl_context": ssl.create_default_context(), "socket_options": options}
 
 
+class _Session(requests.Session):
+    """Let a token that was given win over ~/.netrc, also where a server redirects to itself."""
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        given = prepared_request.headers.get("Authorization", "")
+        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
+        here, there = str(response.request.url), str(prepared_request.url)
+        if given.startswith("Bearer ") and not self.should_strip_auth(here, there):  # type: ignore[no-untyped-call]
+            prepared_request.headers["Authorization"] = given
+
+
 def session() -> requests.Session:
     """Return the session of this process: one pool of connections."""
     with _GUARD:
@@ -57,7 +71,7 @@ def session() -> requests.Session:
 
 @cache
 def _session() -> requests.Session:
-    made = requests.Session()
+    made = _Session()
     made.headers["Accept-Encoding"] = "identity"
     made.headers["User-Agent"] = "mlflow-model-chain"
     adapter = _MachineTrust(pool_connections=16, pool_maxsize=32)
@@ -112,7 +126,9 @@ class HttpFile:
             if not found or int(found[1]) != start:
                 raise StepError(self.shown, "the server sent another range than it was asked for")
             first, total = start, None if found[3] == "*" else int(found[3])
-        encoded = response.headers.get("Content-Encoding", "identity") != "identity"
+        encoded = _is_encoded(response, self.shown)
+        if encoded and is_part:
+            raise ChangedError(self.shown)  # the middle of what an encoding made tells nothing
         in_ranges = is_part or (response.headers.get("Accept-Ranges") == "bytes" and not encoded)
         chunks = _chunks(response, self.shown, decode=encoded)
         size, interrupt = None if encoded else total, partial(_interrupt, response)
@@ -141,8 +157,11 @@ def get_json(url: str, headers: dict[str, str] | None = None) -> tuple[Any, str]
 
 
 def _get(url: str, headers: dict[str, str], shown: str) -> requests.Response:
+    timeout = (_CONNECT_SECONDS, _SILENCE_SECONDS)
+    # Where something authorizes already, requests does not look into ~/.netrc.
+    auth = _as_it_is if "Authorization" in headers else None
     try:
-        return session().get(url, headers=headers, stream=True, timeout=(_CONNECT_SECONDS, _SILENCE_SECONDS))
+        return session().get(url, headers=headers, auth=auth, stream=True, timeout=timeout)
     except (
         requests.exceptions.InvalidURL,
         requests.exceptions.InvalidSchema,
@@ -158,6 +177,10 @@ def _get(url: str, headers: dict[str, str], shown: str) -> requests.Response:
         raise CutError(shown, f"the proxy did not answer ({_cause(error)})") from error
     except requests.RequestException as error:
         raise CutError(shown, _cause(error)) from error
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
 
 
 def _check_status(response: requests.Response, shown: str, ranged: bool) -> None:
@@ -190,6 +213,19 @@ def _chunks(response: requests.Response, shown: str, *, decode: bool) -> Iterato
             yield chunk
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise CutError(shown, _cause(error)) from error
+
+
+def _is_encoded(response: requests.Response, shown: str) -> bool:
+    """Tell whether the body must be decoded, and let the header say no more than how."""
+    asked = [name.strip().lower() for name in response.headers.get("Content-Encoding", "").split(",")]
+    names = [name for name in asked if name in _ENCODINGS + _ALIASES]
+    unknown = [name for name in names if name not in urllib3.HTTPResponse.CONTENT_DECODERS]
+    if unknown:
+        advice = "It can only be had by a `command` source."
+        fault = "its server sends it encoded in a way that cannot be decoded here"
+        raise StepError(shown, fault, got=", ".join(unknown), advice=advice)
+    response.raw.headers["Content-Encoding"] = ", ".join(names)
+    return bool(names)
 
 
 def _interrupt(response: requests.Response) -> None:

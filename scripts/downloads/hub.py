@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from pipeline.errors import StepError, UsageError
 
@@ -39,7 +39,8 @@ class _Repository:
         page, following = self._ask(f"tree/{commit}/{quote(top)}".rstrip("/") + "?recursive=true")
         yield from page
         while following:
-            page, following = get_json(following, self.headers)
+            is_here = urlsplit(following).netloc == urlsplit(self.endpoint).netloc
+            page, following = get_json(following, self.headers if is_here else {})
             yield from page
 
     def _ask(self, what: str) -> tuple[Any, str]:

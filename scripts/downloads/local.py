@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from model_side.file_entry import FileEntry
 from pipeline.errors import StepError
 
-from .origins import Member, Opened
+from .origins import ChangedError, Member, Opened
 from .patterns import matching
 
 CHUNK = 1 << 20
@@ -52,7 +53,17 @@ class LocalFile:
         found = f"{status.st_mtime_ns} {status.st_ino}"
         first = start if validator in ("", found) else 0
         stream.seek(first)
-        return Opened(first, status.st_size, found, True, iter(lambda: stream.read(CHUNK), b""), stream.close)
+        return Opened(first, status.st_size, found, True, self._chunks(stream, _state(status)), stream.close)
+
+    def _chunks(self, stream: FileIO, state: tuple[int, int]) -> Iterator[bytes]:
+        while chunk := stream.read(CHUNK):
+            if _state(os.fstat(stream.fileno())) != state:
+                raise ChangedError(self.shown)
+            yield chunk
+
+
+def _state(status: os.stat_result) -> tuple[int, int]:
+    return status.st_size, status.st_mtime_ns
 
 
 def local_path(uri: str) -> Path:
@@ -85,8 +96,8 @@ def local_members(top: Path, pattern: str, shown: str) -> Iterator[Member]:
         raise StepError(str(error.filename or top), "it cannot be read", got=error.strerror) from error
 
 
-def copy_tree(source: Path, target: Path) -> dict[str, FileEntry]:
-    """Copy all files under `source` to `target`, and return what they are, by name.
+def copy_tree(source: Path, target: Path, wrote: Callable[[int], None]) -> dict[str, FileEntry]:
+    """Copy all files under `source` to `target`, and return what they are, by name; tell `wrote` the size of each.
 
     Raises
     ------
@@ -103,6 +114,7 @@ def copy_tree(source: Path, target: Path) -> dict[str, FileEntry]:
                     raise StepError(entry.path, "neither a file nor a directory", advice="Remove it there.")
                 member = f"{name}/{entry.name}" if name else entry.name
                 facts[member] = _copy_hashed(entry.path, os.path.join(target, member), buffer)
+                wrote(facts[member].size)
     except OSError as error:
         raise StepError(str(error.filename or source), "it cannot be copied", got=error.strerror) from error
     return facts
@@ -125,6 +137,7 @@ def _copy_hashed(source: str, target: str, buffer: memoryview) -> FileEntry:
     digest, size = hashlib.sha256(), 0
     read = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     try:
+        state = _state(os.fstat(read))
         write = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
             while count := os.readv(read, [buffer]):
@@ -133,6 +146,8 @@ def _copy_hashed(source: str, target: str, buffer: memoryview) -> FileEntry:
                 size += count
         finally:
             os.close(write)
+        if _state(os.fstat(read)) != state:
+            raise StepError(source, "it changes while it is read", advice="Try again when it does not.")
     finally:
         os.close(read)
     return FileEntry(size, digest.hexdigest())

@@ -87,7 +87,7 @@ class Part:
         self.digest, self.hashed, self._buffer = new_digest(lasting=False), 0, bytearray(STRIDE)
         self.resumed = self._follow_note(pinned=pinned)
         if not self.resumed:
-            self._empty()
+            self._truncate()
 
     def __enter__(self) -> Part:
         return self
@@ -145,9 +145,9 @@ class Part:
             self.pieces, self.total, self.validator = [Piece(0, 0, None)], None, ""
             self.digest, self.hashed = new_digest(lasting=False), 0
             self._note_path.unlink(missing_ok=True)
-            self._empty()
+            self._truncate()
 
-    def _empty(self) -> None:
+    def _truncate(self) -> None:
         if os.fstat(self._fd).st_size:  # ext4 writes a file that was cut to nothing to the disk when it is closed
             os.ftruncate(self._fd, 0)
 

@@ -16,7 +16,7 @@ class Bar(Protocol):
     """The progress of one source."""
 
     def expect(self, total: int, have: int) -> None:
-        """Take note of so many bytes to come in all, of which `have` are here."""
+        """Take note of so many bytes to come in all, of which `have` are here; negative ones take back."""
 
     def advance(self, count: int) -> None:
         """Take note of bytes that arrived."""
@@ -80,7 +80,7 @@ class _PlainBar:
 
     def expect(self, total: int, have: int) -> None:
         self._total, self._have = self._total + total, self._have + have
-        if have:
+        if have > 0:
             self._progress.say(f"{self._name}: going on from {amount(self._have)}")
 
     def advance(self, count: int) -> None:

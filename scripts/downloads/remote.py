@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from model_side.redact import redact
 from pipeline.errors import StepError, UsageError
@@ -39,7 +42,63 @@ _FAULTS = (
     ("azure.core.exceptions", "AzureError"),
     ("paramiko", "SSHException"),
     ("fsspec.exceptions", "FSTimeoutError"),
+    ("ftplib", "Error"),
 )
+# What an FTP server answers to a wrong password, and how gcsfs begins.
+_NO_ACCESS = ("530", "532", "Forbidden")
+
+
+class Store:
+    """A file system of fsspec; unless it is made for it, threads use it one by one, and it connects anew after a fault.
+
+    Parameters
+    ----------
+    uri : str
+        Of something in it; `path` is what that is called there.
+
+    Raises
+    ------
+    UsageError
+        If fsspec does not know the protocol, lacks a library for it, or misses something in `uri`.
+    StepError
+        If it cannot be reached.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self._uri, self._shown, self._turn = uri, redact(uri), threading.Lock()
+        self._is_shared = _class_for(uri).async_impl
+        self._files: Any = None
+        self.path = ""
+        try:
+            self.ask(lambda files: None, self._shown)
+        except (ValueError, TypeError) as error:  # a library's, about what the address lacks
+            advice = "Correct it, or set up the protocol's library."
+            raise UsageError(self._shown, "it cannot be opened", got=redact(str(error)), advice=advice) from error
+
+    def ask(self, call: Callable[[Any], T], shown: str) -> T:
+        """Return what `call` gets from the file system.
+
+        Raises
+        ------
+        CutError
+            If a later attempt may succeed.
+        StepError
+            If none will.
+        """
+        with nullcontext() if self._is_shared else self._turn:
+            try:
+                return _asked(lambda: call(self._connected()), shown)
+            except CutError:
+                self._files = self._files if self._is_shared else None
+                raise
+
+    def _connected(self) -> Any:
+        if self._files is None:
+            from fsspec.core import url_to_fs
+
+            options = {"skip_instance_cache": not self._is_shared, **_credentials(self._uri)}
+            self._files, self.path = url_to_fs(self._uri, **options)
+        return self._files
 
 
 @dataclass(frozen=True)
@@ -48,14 +107,14 @@ class RemoteFile:
 
     Parameters
     ----------
-    files : fsspec.AbstractFileSystem
+    store : Store
     path : str
         In that file system.
     uri : str
         Its address, for people.
     """
 
-    files: Any
+    store: Store
     path: str
     uri: str
 
@@ -80,14 +139,19 @@ class RemoteFile:
     def _chunks(self, first: int, end: int, state: tuple[int, str]) -> Iterator[bytes]:
         for start in range(first, end, CHUNK):
             stop = min(start + CHUNK, end)
-            yield _asked(lambda: self.files.cat_file(self.path, start=start, end=stop), self.shown)  # noqa: B023
-        if self._state() != state:
-            raise ChangedError(self.shown)
+            chunk = self.store.ask(lambda files: files.cat_file(self.path, start=start, end=stop), self.shown)  # noqa: B023
+            if stop == end and self._state() != state:  # before the last bytes: nobody asks for more after them
+                raise ChangedError(self.shown)
+            yield chunk
 
     def _state(self) -> tuple[int | None, str]:
-        self.files.invalidate_cache()
-        facts = _asked(lambda: self.files.info(self.path), self.shown)
+        facts = self.store.ask(self._info, self.shown)
         return facts.get("size"), _mark(facts)
+
+    def _info(self, files: Any) -> Mapping[str, Any]:
+        files.invalidate_cache()
+        facts: Mapping[str, Any] = files.info(self.path)
+        return facts
 
 
 def locate_remote(uri: str) -> Origin | tuple[Member, ...]:
@@ -100,51 +164,64 @@ def locate_remote(uri: str) -> Origin | tuple[Member, ...]:
     UsageError
         If fsspec does not know the protocol, or needs a library for it that is not installed.
     """
-    shown = redact(uri)
-    files, path = _file_system(uri, shown)
+    shown, store = redact(uri), Store(uri)
+    path = store.path
     if is_pattern(path):
-        top, found = top_of(path), _matching(files, path, shown)
-    elif uri.endswith("/") or _asked(lambda: files.isdir(path), shown):
-        top, found = path.rstrip("/"), _asked(lambda: files.find(path, detail=True), shown)
+        top, place, found = top_of(path), top_of(uri), _matching(store, path, shown)
+    elif uri.endswith("/") or store.ask(lambda files: files.isdir(path), shown):
+        top, place, found = path.rstrip("/"), uri.rstrip("/"), store.ask(lambda files: _found(files, path), shown)
     else:
-        return RemoteFile(files, path, uri)
-    members = tuple(_members(files, top, found, uri.partition("://")[0]))
+        return RemoteFile(store, path, uri)
+    members = tuple(_members(store, top, place, found))
     if not members:
         raise StepError(shown, "no file is there", advice="Check the uri.")
     return members
 
 
-def _matching(files: Any, pattern: str, shown: str) -> Mapping[str, Any]:
+def _found(files: Any, path: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = files.find(path, detail=True)
+    return found
+
+
+def _matching(store: Store, pattern: str, shown: str) -> Mapping[str, Any]:
     try:
-        found: Mapping[str, Any] = _asked(lambda: files.glob(pattern, detail=True), shown)
+        found: Mapping[str, Any] = store.ask(lambda files: files.glob(pattern, detail=True), shown)
     except ValueError as error:
         raise not_a_pattern(shown, error) from error
     return found
 
 
-def _file_system(uri: str, shown: str) -> tuple[Any, str]:
-    from fsspec.core import url_to_fs
-    from fsspec.registry import known_implementations
+def _class_for(uri: str) -> Any:
+    from fsspec.registry import get_filesystem_class, known_implementations
 
-    protocol = uri.partition("://")[0]
+    shown, protocol = redact(uri), uri.partition("://")[0]
     try:
-        files, path = _asked(lambda: url_to_fs(uri), shown)
+        return get_filesystem_class(protocol)
     except ImportError as error:
         need = known_implementations.get(protocol, {}).get("err", str(error))
         raise UsageError(shown, f"{protocol}:// needs a library that is not installed", advice=f"{need}.") from error
     except ValueError as error:
         known = ", ".join(sorted({"doi", "file", "hf", "http", "https", *known_implementations}))
         raise UsageError(shown, "unknown protocol", got=protocol, advice=f"Known: {known}.") from error
-    return files, path
 
 
-def _members(files: Any, top: str, found: Mapping[str, Any], protocol: str) -> Iterator[Member]:
+def _credentials(uri: str) -> dict[str, str]:
+    """Return name and password of ~/.netrc for a protocol whose library does not look there."""
+    if not uri.startswith("ftp://"):
+        return {}
+    from requests.utils import get_netrc_auth
+
+    name, password = get_netrc_auth(uri) or ("", "")
+    is_meant = name and urlsplit(uri).username in (None, name)
+    return {"username": name, "password": password} if is_meant else {}
+
+
+def _members(store: Store, top: str, place: str, found: Mapping[str, Any]) -> Iterator[Member]:
     for path, facts in sorted(found.items()):
         # Object stores keep empty objects as names of directories.
         if facts.get("type") == "file" and not path.endswith("/"):
             name = path[len(top) :].lstrip("/")
-            origin = RemoteFile(files, path, f"{protocol}://{path.lstrip('/')}")
-            yield Member(name, origin, facts.get("size"), _mark(facts))
+            yield Member(name, RemoteFile(store, path, f"{place}/{name}"), facts.get("size"), _mark(facts))
 
 
 def _mark(facts: Mapping[str, Any]) -> str:
@@ -159,16 +236,24 @@ def _asked(call: Callable[[], T], shown: str) -> T:
     except PermissionError as error:
         raise _refused(shown, error) from error
     except _faults() as error:
-        if "credential" in str(error).lower():
+        if "credential" in str(error).lower() or str(error).startswith(_NO_ACCESS):
             raise _refused(shown, error) from error
-        raise CutError(shown, redact(str(error)) or type(error).__name__) from error
+        if type(error).__name__ == "error_perm":  # ftplib's, for what is refused for good
+            raise StepError(shown, "the server refused", got=_words(error), advice="Check the uri.") from error
+        raise CutError(shown, _words(error)) from error
 
 
 def _refused(shown: str, error: BaseException) -> StepError:
-    advice = "Give credentials in the environment or in the protocol's own files."
-    return StepError(shown, "access is refused", got=redact(str(error)), advice=advice)
+    advice = (
+        "Give credentials in the environment or in the protocol's own file, such as ~/.netrc or ~/.aws/credentials."
+    )
+    return StepError(shown, "access is refused", got=_words(error), advice=advice)
+
+
+def _words(error: BaseException) -> str:
+    return redact(" ".join(str(error).split())) or type(error).__name__
 
 
 def _faults() -> tuple[type[Exception], ...]:
     loaded = (getattr(sys.modules.get(module), name, None) for module, name in _FAULTS)
-    return (OSError, *(fault for fault in loaded if fault is not None))
+    return (OSError, EOFError, *(fault for fault in loaded if fault is not None))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +15,12 @@ from pipeline.ledger import save_stat_cache
 from .bring import Brought, bring
 from .cache import Cache
 from .command import marker_of
-from .content import digest, remember
+from .content import digest, look, remember
 from .declaration import DECLARATION, Source
 from .exclusive import alone
-from .faults import foreign, missing, redacted
+from .faults import WrongBytesError, foreign, missing, redacted
 from .fetchers import Workshop, is_at_hand
+from .leftovers import begin, settle
 from .plan import Verdict, Why, decide
 from .progress import Progress, amount
 from .record import entry_of, write_record
@@ -160,9 +161,11 @@ def _fetch_all(scene: Scene, verdicts: list[Verdict], settings: Settings, progre
         for verdict in verdicts
         if not verdict.fetches
     }
+    begin(scene.package, [path for verdict in wanted for path in verdict.source.paths])
     with progress.shown():
         for verdict, brought in _bring_each(wanted, scene, shop, progress, stopped):
             outcomes[verdict.source.paths] = _settle(verdict, brought, scene)
+    settle(scene.package, dict(_kept_aside(outcomes.values(), scene)))
     save_stat_cache(scene.package, scene.stats)
     return [outcomes[source.paths] for source in scene.sources]
 
@@ -220,6 +223,15 @@ def _settle(verdict: Verdict, brought: Brought | PipelineError, scene: Scene) ->
     remember(scene.data, brought.files, scene.stats)
     size = sum(fact.size for fact in brought.files.values())
     return Outcome(source, brought.action, verdict.why, brought.sha256, size)
+
+
+def _kept_aside(outcomes: Iterable[Outcome], scene: Scene) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield the name of what was kept aside, the path that it was meant for, and its digest."""
+    for outcome in outcomes:
+        if isinstance(outcome.error, WrongBytesError):
+            for bad, path in zip(outcome.error.bad, outcome.source.paths, strict=True):
+                name = str(bad.relative_to(scene.data))
+                yield name, (path, digest(look(scene.data, [name], scene.stats), (name,)))
 
 
 def _refused(verdict: Verdict, scene: Scene) -> Outcome:

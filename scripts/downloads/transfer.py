@@ -62,6 +62,7 @@ class Watch:
     ----------
     expect : callable of int or None, int
         Called with the size of the whole file and the bytes that are here already; it raises to stop the transfer.
+        Negative ones take back.
     arrived : callable of int
         Called with the number of bytes that arrived; a negative one takes back.
     is_stopped : callable
@@ -98,7 +99,10 @@ def fetch(origin: Origin, part: Path, tuning: Tuning, watch: Watch, *, pinned: b
             try:
                 fact = _Transfer(origin, here, tuning, watch, may_split=attempt == 0).run()
             except ChangedError:
-                watch.arrived(-here.have)
+                if here.total is None:
+                    watch.arrived(-here.have)
+                else:
+                    watch.expect(-here.total, -here.have)
                 here.restart()
                 resumed = False
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -85,12 +85,18 @@ def _checked(members: Sequence[Member]) -> list[Member]:
             raise StepError(member.origin.shown, f"the listing is refused: {problem}", got=repr(member.name))
         found[name] = replace(member, name=name)
     for name in found:
-        if above := next((str(path) for path in PurePosixPath(name).parents if str(path) in found), None):
-            shown = found[name].origin.shown
-            raise StepError(
-                shown, "the listing is refused: it names a path as a file and as a directory", got=repr(above)
-            )
+        for above in map(str, PurePosixPath(name).parents):
+            if problem := _clash(above, found):
+                raise StepError(found[name].origin.shown, f"the listing is refused: {problem}", got=repr(above))
     return list(found.values())
+
+
+def _clash(directory: str, files: Collection[str]) -> str | None:
+    if directory in files:
+        return "it names a path as a file and as a directory"
+    if any(directory.endswith(suffix) and directory.removesuffix(suffix) in files for suffix in RESERVED_SUFFIXES):
+        return "it names a directory as the tool keeps for itself beside a file"
+    return None
 
 
 def _problem(name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -45,7 +46,7 @@ def reflink(source: Path, target: Path) -> bool:
 
 def _copy(source: Path, target: Path) -> None:
     if shutil.disk_usage(target.parent).free <= source.stat().st_size:
-        raise OSError(f"no space for a copy in {target.parent}")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target.parent))
     try:
         shutil.copyfile(source, target)
     except BaseException:

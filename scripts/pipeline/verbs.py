@@ -210,21 +210,22 @@ def status(request: Request, *, quiet: bool = False) -> int:
     return max((result.exit_code or int(not result.up_to_date) for result in results), default=0)
 
 
-def _orphans(package: Package) -> list[str]:
-    """Return the files in model_data/ that came from a source which is no longer declared."""
-    if not (package.root / "model_data" / ".sources.json").is_file():
+def _orphans(package: Package, *, every: bool = False) -> list[str]:
+    """Return what is in model_data/ that came from a source which is no longer declared, or `every` unfinished file."""
+    if not any((package.root / name).is_file() for name in ("model_data/.sources.json", ".pipeline/leftovers.json")):
         return []
     from downloads.orphans import orphans
 
-    return orphans(package.root)
+    return orphans(package.root, every=every)
 
 
-def _remove_orphans(package: Package) -> list[str]:
+def _remove_orphans(package: Package, *, every: bool) -> list[str]:
     """Remove the orphans, and return a line for each: removed, or kept because it was edited."""
     from downloads.orphans import remove_orphans
 
-    removed, kept = remove_orphans(package.root)
-    lines = [f"{package.name}: removed model_data/{name}: no source declares it" for name in removed]
+    removed, kept = remove_orphans(package.root, every=every)
+    why = "" if every else ": no source declares it"
+    lines = [f"{package.name}: removed model_data/{name}{why}" for name in removed]
     return [*lines, *(f"{package.name}: kept model_data/{name}: it was edited, so it may be yours" for name in kept)]
 
 
@@ -233,15 +234,15 @@ def clean(request: Request, *, environment: bool = False, everything: bool = Fal
     from .clean import clean as clean_pipeline
 
     steps = {*CHEAP, *(COSTLY if everything else ()), *(ENVIRONMENT if environment or everything else ())}
+    for package in request.packages():  # first: what tells an orphan goes with the state
+        names = _orphans(package, every=everything)
+        lines = [f"{package.name}: would remove model_data/{name}" for name in names]
+        if names and not request.dry_run:
+            lines = _remove_orphans(package, every=everything)
+        print("".join(f"{line}\n" for line in lines), end="")
     for pipeline in _usable(request):
         for text in clean_pipeline(pipeline, steps, state=everything, dry_run=request.dry_run):
             print(text)
-    for package in request.packages():
-        if request.dry_run:
-            lines = [f"{package.name}: would remove model_data/{name}" for name in _orphans(package)]
-        else:
-            lines = _remove_orphans(package) if _orphans(package) else []
-        print("".join(f"{line}\n" for line in lines), end="")
     return 0
 
 

@@ -47,6 +47,28 @@ def test_command_runs_in_the_model_environment_and_its_outputs_are_recorded(mode
     assert [path.name for path in model.data.iterdir() if path.name.endswith(".part")] == []
 
 
+def test_words_of_a_command_show_no_credentials(model: Model, program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_TOKEN", "topsecret1")
+    begin = (
+        'printf "half of "; echo "https://host/w?sig=topsecret2"; printf "10%%\\r20%%\\r" >&2; echo "with $SOME_TOKEN"'
+    )
+    script(program, f'{begin}; mkdir model_data/out; echo w > model_data/out/w; printf "ends with $SOME_TOKEN"')
+    model.declare(SOURCE)
+    done = model.command_line()
+    assert done.returncode == 0
+    assert done.stdout == ""
+    assert "half of https://host/w?...\n10%\n20%\nwith ***\nends with ***" in done.stderr
+
+
+def test_command_ends_when_something_that_it_started_goes_on(model: Model, program: Path) -> None:
+    script(program, "sleep 60 & echo $! > pid; mkdir model_data/out; echo w > model_data/out/w; echo done")
+    model.declare(SOURCE)
+    done = model.command_line()
+    os.kill(int((model.root / "pid").read_text()), signal.SIGKILL)
+    assert done.returncode == 0
+    assert "done\n" in done.stderr
+
+
 def test_command_does_not_run_again_when_its_outputs_are_there(model: Model, program: Path) -> None:
     script(program, "mkdir -p model_data/out; echo x >> model_data/out/w; echo x >> runs")
     model.declare(SOURCE)

@@ -46,6 +46,7 @@ REFUSED = {
     "same": (["dir/a", "dir//a"], "two files of one name"),
     "file and directory": (["dir/a", "dir/a/b"], "as a file and as a directory"),
     "part": (["dir/x", "dir/x.part"], "the tool keeps for itself"),
+    "part directory": (["dir/x", "dir/x.part/y"], "the tool keeps for itself"),
     "dot": (["dir/a/b", "dir/a/./b"], "two files of one name"),
 }
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import random
+import subprocess
+import sys
+import threading
 from pathlib import Path
+
+import pytest
 
 from downloads.orphans import orphans, remove_orphans
 
-from .conftest import Model, sha256
+from .conftest import SCRIPT, Model, sha256
+from .server import Answer, Hostile, code, cut
 from .test_sources import tree
 
 
@@ -56,3 +63,91 @@ def test_declaration_may_be_gone(model: Model, tmp_path: Path) -> None:
     (model.root / "model_data.toml").unlink()
     assert len(remove_orphans(model.root)[0]) == 4
     assert model.files() == {}
+
+
+def leave(model: Model, hostile: Hostile) -> None:
+    """Leave everything that a run may leave: an unfinished file, an unfinished directory and wrong bytes."""
+    big = random.Random(1).randbytes(6 << 20)
+    model.declare(
+        f'uri = "{hostile.put("/w", big, cut(5 << 20), code(404))}"\npath = "in/w"\nsha256 = "{sha256(big)}"',
+        f'uri = "{hostile.put("/bad", b"other")}"\npath = "b"\nsha256 = "{"a" * 64}"',
+    )
+    assert [outcome.action for outcome in model.get()] == ["failed", "failed"]
+    assert set(model.files()) == {"in/w.part", "in/w.part.json", "b.bad"}
+
+
+LEFT = ["b.bad", "in/w.part", "in/w.part.json"]
+
+
+def test_leftovers_of_a_source_that_has_gone_are_orphans(model: Model, hostile: Hostile) -> None:
+    leave(model, hostile)
+    assert orphans(model.root) == []
+    assert model.command_line("--offline").returncode == 1
+    assert orphans(model.root) == []
+    model.declare()
+    assert orphans(model.root) == LEFT
+    assert remove_orphans(model.root) == (LEFT, [])
+    assert model.files() == {}
+    assert not (model.data / "in").exists()
+    assert orphans(model.root) == []
+    assert not (model.root / ".pipeline" / "leftovers.json").exists()
+
+
+def test_leftovers_are_orphans_when_the_run_was_killed(model: Model, hostile: Hostile) -> None:
+    running: list[subprocess.Popen[str]] = []
+    started, over = threading.Event(), threading.Event()
+
+    def kill(answer: Answer) -> None:
+        answer.serve(sent=5 << 20, then=lambda: (started.wait(20), running[0].kill(), over.wait(20)))
+
+    big = random.Random(1).randbytes(9 << 20)
+    model.declare(f'uri = "{hostile.put("/w", big, kill)}"\npath = "w"\nsha256 = "{sha256(big)}"')
+    running.append(subprocess.Popen([sys.executable, str(SCRIPT), "--package", str(model.root)], text=True))
+    started.set()
+    running[0].wait(20)
+    over.set()
+    assert "w.part" in model.files()
+    model.declare()
+    assert orphans(model.root) == sorted(model.files())
+    remove_orphans(model.root)
+    assert model.files() == {}
+
+
+def test_authors_files_stay_when_their_names_are_like_leftovers(model: Model, hostile: Hostile) -> None:
+    leave(model, hostile)
+    (model.data / "b.bad").write_text("mine now")
+    for name in ("in/v.part", "x.bad", "in/w.bad", "b.2.bad", "in/w.part.txt", "b.part"):
+        (model.data / name).write_text("mine")
+    model.declare()
+    assert remove_orphans(model.root) == (["in/w.part", "in/w.part.json"], ["b.bad"])
+    mine = dict.fromkeys(("in/v.part", "x.bad", "in/w.bad", "b.2.bad", "in/w.part.txt", "b.part"), b"mine")
+    assert model.files() == {**mine, "b.bad": b"mine now"}
+
+
+def test_hand_edit_that_was_kept_aside_is_no_orphan(model: Model, tmp_path: Path) -> None:
+    fill(model, tmp_path)
+    (model.data / "w").write_text("edited")
+    assert model.actions() == ["fetched", "present"]
+    model.declare()
+    remove_orphans(model.root)
+    assert model.files() == {"w.bad": b"edited"}
+
+
+def test_leftover_is_no_orphan_when_another_source_has_its_place(model: Model, hostile: Hostile) -> None:
+    leave(model, hostile)
+    model.declare('uri = "https://host/w"\npath = "in/w"\nmutable = true')
+    assert orphans(model.root) == ["b.bad"]
+
+
+def test_nothing_is_recorded_when_nothing_is_left(model: Model, tmp_path: Path) -> None:
+    fill(model, tmp_path)
+    assert not (model.root / ".pipeline" / "leftovers.json").exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b'{"schema": 9}', b'{"schema": 1, "begun": [3], "bad": 1}'])
+def test_damaged_record_is_none(model: Model, hostile: Hostile, damage: bytes) -> None:
+    leave(model, hostile)
+    (model.root / ".pipeline" / "leftovers.json").write_bytes(damage)
+    model.declare()
+    assert orphans(model.root) == []
+    assert model.actions() == []

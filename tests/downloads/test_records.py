@@ -84,6 +84,35 @@ def test_hub_gets_the_token_from_where_its_own_tools_keep_it(hostile: Hostile, t
     assert "topsecret6" not in repr(found)
 
 
+def test_token_of_the_hub_wins_over_netrc_and_goes_to_no_other_host(
+    hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password topsecret4\nmachine localhost login me password topsecret5\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    fill_hub(hostile)
+    elsewhere = hostile.put("/elsewhere", b"w").replace("127.0.0.1", "localhost")
+    hostile.put("/cdn/config.json", b"", redirect(elsewhere))
+    given = {"HF_ENDPOINT": hostile.address, "HF_TOKEN": "topsecret6"}
+    bring(locate_on_hub("hf://owner/repo/config.json", given), tmp_path)
+    sent = {asked.path: asked.headers.get("authorization", "") for asked in hostile.asked}
+    assert sent["/owner/repo/resolve/main/config.json"] == sent["/cdn/config.json"] == "Bearer topsecret6"
+    assert sent["/elsewhere"].startswith("Basic ")
+
+
+def test_token_of_the_hub_goes_to_no_other_host_when_a_listing_goes_on_there(hostile: Hostile, tmp_path: Path) -> None:
+    fill_hub(hostile)
+    api = "/api/models/owner/repo"
+    elsewhere = f'<{hostile.address.replace("127.0.0.1", "localhost")}{api}/page2>; rel="next"'
+    hostile.faults[f"{api}/tree/{COMMIT}"].clear()
+    hostile.faults[f"{api}/tree/{COMMIT}"].append(lambda answer: answer.serve(Link=elsewhere))
+    locate_on_hub("hf://owner/repo", {"HF_ENDPOINT": hostile.address, "HF_TOKEN": "topsecret6"})
+    sent = {asked.path: asked.headers.get("authorization", "") for asked in hostile.asked}
+    assert sent[f"{api}/tree/{COMMIT}"] == "Bearer topsecret6"
+    assert sent[f"{api}/page2"] == ""
+
+
 def test_hub_source_is_brought_after_trouble(
     model: Model, hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,6 +81,11 @@ def test_extra_is_named_when_a_library_is_missing(
     assert re.search(rf"{protocol}:// needs a library that is not installed.*\b{library}\b", done.stderr)
 
 
+def test_error_says_what_an_address_lacks() -> None:
+    with pytest.raises(UsageError, match=r"github://owner/w: it cannot be opened: got .*repo"):
+        locate("github://owner/w")
+
+
 def test_known_protocols_are_named_when_one_is_unknown() -> None:
     with pytest.raises(UsageError, match=r"unknown protocol: got nonsense. Known: .*\bs3\b"):
         locate("nonsense://bucket/key")
@@ -117,6 +122,20 @@ def test_s3_brings_files_directories_and_patterns(model: Model, bucket: str, tmp
     assert model.files() == expected
     written = [path for path in model.root.rglob("*") if path.is_file()]
     assert not [path for path in written if b"topsecret5" in path.read_bytes()]
+
+
+def test_s3_library_says_nothing_itself(model: Model, bucket: str) -> None:
+    model.declare(
+        f'uri = "{bucket}/dir/a.bin"\npath = "a"\nsha256 = "{sha256(FILES["a.bin"])}"',
+        f'uri = "{bucket}/none"\npath = "n"\nsha256 = "{"a" * 64}"',
+    )
+    done = model.command_line()
+    assert done.returncode == 1
+    assert sorted(line.partition(": ")[0] for line in done.stderr.splitlines()) == [
+        "error",
+        "model_data/a",
+        "model_data/n",
+    ]
 
 
 def test_s3_says_what_is_wrong_when_a_key_or_the_bucket_is_missing(bucket: str, tmp_path: Path) -> None:

@@ -89,6 +89,34 @@ def test_file_of_a_removed_source_is_an_orphan_that_clean_removes(package: Path)
     assert "orphan" not in invoke(package, "status").stdout
 
 
+@pytest.mark.parametrize("flags", [[], ["--all"]])
+def test_unfinished_and_wrong_files_of_a_removed_source_are_orphans(package: Path, flags: list[str]) -> None:
+    text = (package / "model_data.toml").read_text()
+    (package / "model_data.toml").write_text(f'{text}sha256 = "{"a" * 64}"\n')
+    assert invoke(package, "download-data").returncode == 1
+    data = package / "model_data"
+    assert (data / "w.bin.bad").read_text() == "weights"
+    assert "orphan" not in invoke(package, "status").stdout
+    (package / "model_data.toml").write_text("# nothing\n")
+    (data / "mine.bad").write_text("mine")
+    assert "model_data/w.bin.bad is an orphan" in invoke(package, "status").stdout
+    assert "would remove model_data/w.bin.bad" in invoke(package, "clean", "--dry-run").stdout
+    assert "removed model_data/w.bin.bad" in invoke(package, "clean", *flags).stdout
+    assert {path.name for path in data.iterdir()} - {".gitignore"} == {"mine.bad"}
+
+
+def test_cleaning_all_takes_what_is_unfinished_along(package: Path) -> None:
+    text = (package / "model_data.toml").read_text()
+    (package / "model_data.toml").write_text(f'{text}sha256 = "{"a" * 64}"\n')
+    assert invoke(package, "download-data").returncode == 1
+    bad = package / "model_data" / "w.bin.bad"
+    assert "w.bin.bad" not in invoke(package, "clean").stdout
+    assert bad.exists()
+    assert "removed model_data/w.bin.bad" in invoke(package, "clean", "--all").stdout
+    assert not bad.exists()
+    assert not (package / ".pipeline").exists()
+
+
 def test_cache_shows_what_it_holds_and_prunes_it(package: Path) -> None:
     assert "0 files" in invoke(package, "cache").stdout
     assert json.loads(invoke(package, "cache", "--json").stdout) == []
