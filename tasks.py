@@ -118,10 +118,25 @@ def package(context, model, all=False, models_dir="", jobs=0, dry_run=False, for
     _do(verbs.build, context, locals(), "package")
 
 
-@verb()
-def payload(context, model, all=False, models_dir="", jobs=0, dry_run=False, force=False, force_step="", json=False):
+@verb(
+    format="write it in this request format, too: dataframe_split, dataframe_records, inputs, instances or csv",
+    negative="write a directory of payloads that must be refused, too",
+)
+def payload(
+    context,
+    model,
+    format="",
+    negative=False,
+    all=False,
+    models_dir="",
+    jobs=0,
+    dry_run=False,
+    force=False,
+    force_step="",
+    json=False,
+):
     """Write a test payload from the model's signature; an edited one is kept."""
-    _do(verbs.build, context, locals(), "payload")
+    _do(verbs.payload, context, locals(), format, negative=negative)
 
 
 @verb()

@@ -74,7 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     args = _parser().parse_args(argv)
     files = read_model(args.model_uri)
-    target: Path = args.json_payload_filepath
+    target: Path = args.json_payload_filepath or Path("test_input_payload").with_suffix(
+        ".csv" if args.format == "csv" else ".json"
+    )
     if args.negative:
         write_negatives(files, target if target.is_file() else None, args.negative, force=args.force)
     elif args.check or (target.exists() and not args.force):
@@ -91,8 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--json-payload-filepath",
         type=Path,
-        default=Path("test_input_payload.json"),
-        help="the file to write (default: %(default)s)",
+        help="the file to write (default: test_input_payload.json, or .csv)",
     )
     parser.add_argument("--format", choices=[*FORMS, "csv"], help="request format (default: the stored example's own)")
     parser.add_argument("--force", action="store_true", help="write the file anew though it is there")

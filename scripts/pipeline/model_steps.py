@@ -15,6 +15,7 @@ from .walk import Pipeline
 
 SCAFFOLD = "generate_model_pkg_dir_structure"
 DOWNLOAD = "download_data"
+WRITE_PAYLOAD = "generate_mlflow_test_payload"
 MODEL, PAYLOAD = "mlflow_model_artifacts", "test_input_payload.json"
 PREDICTED, SERVED, VERIFIED = "predict_output.json", "test_output.json", "verification.json"
 REST, REPORT = "rest_output.json", "serve_report.json"
@@ -121,12 +122,10 @@ def steps_for(package: Package) -> tuple[Step, ...]:
         ),
         step(
             "payload",
-            _model(
-                f"{{scripts}}/generate_mlflow_test_payload.py --model-uri {MODEL} --json-payload-filepath {PAYLOAD}"
-            ),
+            _model(f"{{scripts}}/{WRITE_PAYLOAD}.py --model-uri {MODEL} --json-payload-filepath {PAYLOAD}"),
             dependencies=(MODEL, ".venv"),
             targets=(PAYLOAD,),
-            tools=_own("scripts/generate_mlflow_test_payload.py", "scripts/model_side"),
+            tools=_own(f"scripts/{WRITE_PAYLOAD}.py", "scripts/model_side"),
             editable=(PAYLOAD,),
             host=WARM,
             light=True,

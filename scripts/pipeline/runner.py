@@ -16,7 +16,7 @@ from .ledger import is_held, load_ledger, locked, making, save_stat_cache
 from .processes import Processes, terminable, told_of
 from .staleness import MISSING, Reason, Seen, Why, as_made, edited
 from .step import STATE_DIRECTORY, Step
-from .transaction import Transaction, recover
+from .transaction import Transaction, keep_copy, recover
 from .walk import Outcome, Pipeline, Result, Walk, would_run
 
 
@@ -218,7 +218,12 @@ class Builder:
 
     def _transact(self, walk: Walk, step: Step, seen: Seen) -> str:
         record = walk.record(step)
-        kept = () if step.name in self.force else edited(step, seen, record)
+        kept = edited(step, seen, record)
+        if step.name in self.force and not step.atomic:
+            for target in kept:
+                copy = keep_copy(walk.pipeline.root / target)
+                self.say(f"{walk.pipeline.name}: {target} was edited: the edit is kept as {copy.name}")
+            kept = ()
         transaction = Transaction(walk.pipeline.root, step, kept)
         there = evidence_of(walk.pipeline.root, step)
         try:

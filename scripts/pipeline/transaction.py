@@ -123,6 +123,15 @@ def kill_run(run: str) -> None:
                 os.kill(pid, signal.SIGKILL)
 
 
+def keep_copy(path: Path) -> Path:
+    """Copy an author's edit of a target to a new name beside it, and return that."""
+    taken = [path.with_name(f"{path.name}.edited")]
+    while os.path.lexists(taken[-1]):
+        taken.append(path.with_name(f"{path.name}.{len(taken) + 1}.edited"))
+    _copy(path, taken[-1])
+    return taken[-1]
+
+
 def remove(path: Path) -> None:
     """Remove a file, a link or a directory; nothing where there is nothing."""
     if path.is_dir() and not path.is_symlink():

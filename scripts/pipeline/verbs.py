@@ -10,7 +10,18 @@ from typing import Any, NamedTuple, NoReturn, TextIO
 
 from . import report
 from .errors import PipelineError, UsageError, run_main
-from .model_steps import ASKED, CHEAP, COSTLY, DOWNLOAD, ENVIRONMENT, SCAFFOLD, pipeline_for
+from .model_steps import (
+    ASKED,
+    CHEAP,
+    COSTLY,
+    DOWNLOAD,
+    ENVIRONMENT,
+    MODEL,
+    PAYLOAD,
+    SCAFFOLD,
+    WRITE_PAYLOAD,
+    pipeline_for,
+)
 from .packages import REPOSITORY, Package, names, require
 from .processes import become_script, run_script
 from .runner import Builder
@@ -119,6 +130,30 @@ def download(request: Request, *, lock: bool, check: bool, offline: bool) -> int
         if code:
             return code
     return max(run_script(DOWNLOAD, "--package", str(package.root), *flags) for package in packages)
+
+
+def payload(request: Request, form: str, *, negative: bool) -> int:
+    """Bring the payload up to date; write it in another request format beside it, and payloads that must be refused."""
+    if not (form or negative):
+        return build(request, "payload")
+    again, request = request.force, request._replace(force=False)  # of what is asked for beside the payload
+    code = build(request, "payload")
+    if code or request.dry_run:
+        return code
+    return max(_beside_payload(package, form, negative=negative, again=again) for package in request.packages())
+
+
+def _beside_payload(package: Package, form: str, *, negative: bool, again: bool) -> int:
+    model, path = ("--model-uri", str(package.file(MODEL))), package.file(PAYLOAD)
+    code = 0
+    if form:
+        other = path.with_suffix(".csv" if form == "csv" else f".{form}.json")
+        words = ["--format", form, "--json-payload-filepath", str(other)]
+        code = run_script(WRITE_PAYLOAD, *model, *words, *["--force"] * again)
+    if negative:
+        words = ["--negative", str(path.with_suffix(".negative")), "--json-payload-filepath", str(path)]
+        code = max(code, run_script(WRITE_PAYLOAD, *model, *words, *["--force"] * again))
+    return code
 
 
 def check(model_uri: str, *, manifest_only: bool) -> int:

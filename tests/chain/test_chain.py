@@ -79,6 +79,23 @@ def test_model_is_as_it_was_packaged_when_all_routes_have_run_it(built: Package)
     assert list((built.root / "mlflow_model_artifacts").rglob("__pycache__")) == []
 
 
+def test_payload_is_written_in_another_format_and_with_faults_beside_an_edited_one_when_asked(built: Package) -> None:
+    payload = built.root / "test_input_payload.json"
+    given = payload.read_text()
+    payload.write_text(f"{given}\n")
+    done = built.invoke("payload", "--format", "instances", "--negative")
+    assert done.returncode == 0, done.stderr
+    instances = built.root / "test_input_payload.instances.json"
+    assert "instances" in json.loads(instances.read_text())
+    assert (built.root / "test_input_payload.negative" / "unknown-key.json").is_file()
+    instances.write_text("{}")
+    assert built.invoke("payload", "--format", "instances").returncode == 2  # it is kept, and does not fit
+    assert built.invoke("payload", "--format", "instances", "--force").returncode == 0
+    assert "instances" in json.loads(instances.read_text())
+    assert payload.read_text() == f"{given}\n"
+    payload.write_text(given)
+
+
 def test_comment_in_requirements_reruns_compile_reqs_alone(built: Package) -> None:
     path = built.root / "requirements.in"
     path.write_text("# a comment\n" + path.read_text())

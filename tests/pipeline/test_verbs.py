@@ -166,6 +166,12 @@ def test_force_makes_an_edited_payload_anew_when_it_names_its_step(models: Path,
     done = invoke(models, "predict", "--json", "--force-step", "payload", "--model", "cheap")
     assert [step for step, action in actions(done.stdout).items() if action == "ran"] == ["payload", "predict"]
     assert (root / "test_input_payload.json").read_text() == "payload\n"
+    assert "test_input_payload.json was edited: the edit is kept as test_input_payload.json.edited" in done.stderr
+    assert (root / "test_input_payload.json.edited").read_text() == "mine\n"
+    (root / "test_input_payload.json").write_text("mine, too\n")
+    assert invoke(models, "payload", "--force", "--model", "cheap").returncode == 0
+    assert (root / "test_input_payload.json.edited").read_text() == "mine\n"
+    assert (root / "test_input_payload.json.2.edited").read_text() == "mine, too\n"
 
 
 @pytest.mark.parametrize(

@@ -325,6 +325,15 @@ def test_command_writes_csv_when_asked(model: Path, tmp_path: Path) -> None:
     assert run("--model-uri", model, "--json-payload-filepath", target, "--check") == 0
 
 
+def test_command_names_the_file_by_its_kind_when_no_name_is_given(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("--model-uri", model, "--format", "csv") == 0
+    assert run("--model-uri", model, "--format", "inputs") == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["test_input_payload.csv", "test_input_payload.json"]
+
+
 def test_command_writes_one_file_per_fault_when_asked_for_negatives(model: Path, tmp_path: Path) -> None:
     directory = tmp_path / "negative"
     assert run("--model-uri", model, "--negative", directory, "--json-payload-filepath", tmp_path / "none") == 0
