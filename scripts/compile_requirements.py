@@ -16,6 +16,7 @@ from pathlib import Path
 
 from environments.uv import own_settings, python_version, run_uv
 from pipeline.errors import UsageError, run_main
+from pipeline.includes import included
 
 NAMES_MLFLOW = re.compile(r"^\s*mlflow(-skinny)?\s*([\[=<>!~;@#]|$)", re.MULTILINE | re.IGNORECASE)
 PINS = Path(".pipeline", "pins")  # by Python version: those of one Python are no start for another
@@ -38,7 +39,7 @@ def compile_requirements(package: Path, *, upgrade: bool = False, hashes: bool =
     try:
         if pins and not upgrade:
             shutil.copyfile(pins, part)  # uv keeps the pins that it finds in its output file
-        more = "" if NAMES_MLFLOW.search(source.read_text(encoding="utf-8")) else "mlflow\n"
+        more = "" if _names_mlflow(source) else "mlflow\n"
         command = [*_command(part.name, package, hashes=hashes), *(["-"] if more else [])]
         run_uv(command, package, source.name, given=more, env=own_settings(package, os.environ))
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -46,6 +47,11 @@ def compile_requirements(package: Path, *, upgrade: bool = False, hashes: bool =
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _names_mlflow(source: Path) -> bool:
+    files = (source, *included([source], constraints=False))
+    return any(NAMES_MLFLOW.search(file.read_text(encoding="utf-8")) for file in files if file.is_file())
 
 
 def _command(output: str, package: Path, *, hashes: bool) -> list[str]:

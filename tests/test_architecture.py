@@ -39,7 +39,7 @@ SHARED = (
 )
 SHARED_MODULES = tuple(f"model_side.{name}" for name in SHARED)
 PURE = ("errors", "step", "graph", "staleness")
-READING = (*PURE, "fingerprint", "ledger", "transaction", "machine", "packages")
+READING = (*PURE, "fingerprint", "ledger", "transaction", "includes", "machine", "packages")
 
 
 class Rule(NamedTuple):
@@ -86,7 +86,8 @@ TABLE = (
     Rule("scripts/serving/rest.py", ("serving", "model_side")),
     Rule("scripts/serving/*.py", ("serving", "environments", "filelock", "yaml", *SHARED_MODULES,
                                   *pipeline("errors", "machine", "processes"))),
-    Rule("scripts/*.py", (*pipeline("errors"), "downloads", "environments", "scaffolding", "serving", *SHARED_MODULES)),
+    Rule("scripts/*.py", (*pipeline("errors", "includes"), "downloads", "environments", "scaffolding", "serving",
+                          *SHARED_MODULES)),
     Rule("tasks.py", ("invoke", *pipeline("verbs")), ACTING),
 )  # fmt: skip
 

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from .includes import included
+
 # Variables of uv that cannot change what is resolved or installed, or that must not be written down.
 _NO_MATTER = ("UV_CACHE_DIR", "UV_NO_PROGRESS", "UV_LINK_MODE", "UV_NO_CACHE", "UV_COMPILE_BYTECODE", "UV_OFFLINE")
 _NO_MATTER_PREFIXES = ("UV_CONCURRENT_", "UV_HTTP_", "UV_REQUEST_", "UV_RUN_", "UV_TOOL_", "UV_INTERNAL_", "UV_LOCK_")
@@ -55,7 +57,8 @@ def uv_files(environment: Mapping[str, str], package: Path | None = None) -> Ite
             yield label, str(path)
     for name in _FILES:
         parts = [urlsplit(_anchor(word)) for word in _words(environment, name)]
-        yield from ((f"{name}[{n}]", unquote(part.path)) for n, part in enumerate(parts) if part.scheme in ("", "file"))
+        named = [Path(unquote(part.path)) for part in parts if part.scheme in ("", "file")]
+        yield from ((f"{name}[{n}]", str(path)) for n, path in enumerate([*named, *included(named)]))
 
 
 def _settings_files(environment: Mapping[str, str], package: Path | None) -> Iterator[tuple[str, Path]]:

@@ -61,7 +61,8 @@ def steps_for(package: Package) -> tuple[Step, ...]:
     """Return the steps of a package, in the order in which a person thinks of them."""
     step = _step(package)
     uv, settings, files = {"uv": uv_version()}, uv_settings(os.environ), dict(uv_files(os.environ, package.root))
-    pins = _there(package, "constraints.txt", "overrides.txt", "uv.toml")
+    rules = (*package.requirement_files("constraints.txt", "overrides.txt"), *_there(package, "uv.toml"))
+    asked = dict.fromkeys(("requirements.in", *package.requirement_files("requirements.in"), *rules))
     example = [f"examples/{package.name}"] if package.example else []
     overlay = "".join(f" --overlay {{repository}}/{path}" for path in example)
     strict = f" --strict --env-manager {package.env_manager}" if package.strict else ""
@@ -78,7 +79,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
         step(
             "compile-reqs",
             _tool(f"compile_requirements{hashes}"),
-            dependencies=("requirements.in", ".python-version", *pins),
+            dependencies=(*asked, ".python-version"),
             targets=("requirements.txt",),
             tools={**_own("scripts/compile_requirements.py", "scripts/environments"), **files},
             params=settings,
@@ -89,7 +90,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
         step(
             "sync-env",
             _tool("sync_environment"),
-            dependencies=("requirements.txt", ".python-version", *pins),
+            dependencies=("requirements.txt", ".python-version", *rules),
             targets=(".venv",),
             tools={**_own("scripts/sync_environment.py", "scripts/environments"), **files},
             params={**settings, "location": str(package.root)},

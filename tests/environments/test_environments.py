@@ -51,6 +51,18 @@ def test_mlflow_skinny_is_enough_when_the_author_says_so(package: Path) -> None:
     assert "mlflow" not in pins(package)
 
 
+def test_mlflow_skinny_is_enough_when_an_included_file_says_so(package: Path) -> None:
+    (package / "requirements.in").write_text("-r base.in\n-c constraints.in\n")
+    (package / "base.in").write_text("mlflow-skinny\n")
+    (package / "constraints.in").write_text("mlflow<4\n")
+    assert compile_in(package) == 0
+    assert "mlflow-skinny" in pins(package)
+    assert "mlflow" not in pins(package)
+    (package / "base.in").write_text("six\n")
+    assert compile_in(package) == 0
+    assert "mlflow" in pins(package)
+
+
 def test_pins_stay_until_upgrade_moves_them(package: Path) -> None:
     (package / "requirements.in").write_text("mlflow-skinny\nsix==1.15.0\n")
     assert compile_in(package) == 0

@@ -65,6 +65,7 @@ def test_files_of_settings_are_found_wherever_uv_looks_for_them(
     for name in ("above/uv.toml", "user/uv/uv.toml", "system/uv/uv.toml", "above/models/foo_mlflow_pkg/uv.toml"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
+    (tmp_path / "o.txt").write_text("-r more.txt\n")
     environment = {
         "XDG_CONFIG_HOME": str(tmp_path / "user"),
         "XDG_CONFIG_DIRS": str(tmp_path / "system"),
@@ -75,7 +76,8 @@ def test_files_of_settings_are_found_wherever_uv_looks_for_them(
     assert found["uv.toml of the user"] == str(tmp_path / "user" / "uv" / "uv.toml")
     assert found["uv.toml of the system"] == str(tmp_path / "system" / "uv" / "uv.toml")
     assert found["UV_OVERRIDE[0]"] == str(tmp_path / "o.txt")
-    assert len(found) == 4
+    assert found["UV_OVERRIDE[1]"] == str(tmp_path / "more.txt")
+    assert len(found) == 5
 
 
 def test_own_files_join_what_the_machine_names(tmp_path: Path) -> None:
