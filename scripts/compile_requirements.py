@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from environments.uv import own_settings, python_version, run_uv
+from environments.uv import PROJECT, own_configuration, own_settings, python_version, run_uv
 from pipeline.errors import UsageError, run_main
 from pipeline.includes import included
 
@@ -40,7 +40,8 @@ def compile_requirements(package: Path, *, upgrade: bool = False, hashes: bool =
         if pins and not upgrade:
             shutil.copyfile(pins, part)  # uv keeps the pins that it finds in its output file
         more = "" if _names_mlflow(source) else "mlflow\n"
-        command = [*_command(part.name, package, hashes=hashes), *(["-"] if more else [])]
+        project = own_configuration(package, package / PROJECT)
+        command = [*project, *_command(part.name, package, hashes=hashes), *(["-"] if more else [])]
         run_uv(command, package, source.name, given=more, env=own_settings(package, os.environ))
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(part, kept)

@@ -21,13 +21,13 @@ from typing import Any
 
 from environments.bytecode import install
 from environments.installed import altered_files, installed, pin_faults, pins
-from environments.uv import interpreter, run_uv
+from environments.uv import interpreter, own_configuration, own_settings, run_uv
 from model_side.requirements import REQUIREMENTS
 from pipeline.errors import StepError, UsageError
 from pipeline.machine import user_cache
 from pipeline.processes import clean_environment
 
-from .recipe import PYTHON_ENV, Recipe, digest, read_recipe
+from .recipe import GIVEN, PYTHON_ENV, Recipe, digest, read_recipe
 
 VARIABLE = "MODEL_ENVIRONMENT_CACHE"
 BUILT = "built.json"
@@ -165,14 +165,17 @@ def _drop_unused(directory: Path) -> None:
 
 
 def _install(recipe: Recipe, part: Path) -> None:
-    """Make the environment by uv, where no file but the model's own is near."""
-    uv_env = {"UV_LINK_MODE": "hardlink"}  # never "symlink": the environment would change with uv's cache
-    python = interpreter(recipe.python)
+    """Make the environment by uv, where no requirements are near but the model's own."""
+    project = ["--project", str(recipe.above)]
+    made = ["venv", "--quiet", "--no-project", "--relocatable", "--python", interpreter(recipe.python), part.name]
     # Its scripts find their Python beside them, so that it can be moved to its place.
-    run_uv(["venv", "--quiet", "--no-project", "--relocatable", "--python", python, part.name], part.parent, PYTHON_ENV)
+    run_uv([*project, *made], part.parent, PYTHON_ENV)
     for name, text in recipe.files.items():
         (part / name).write_text(text, encoding="utf-8")
-    words = ["pip", "install", "--quiet", "--python", "bin/python", "--requirements", "-"]
+    project = own_configuration(part, part) or project
+    # Never "symlink": the environment would change with uv's cache.
+    uv_env = {"UV_LINK_MODE": "hardlink", **own_settings(part, os.environ, GIVEN)}
+    words = [*project, "pip", "install", "--quiet", "--python", "bin/python", "--requirements", "-"]
     if recipe.build_dependencies:
         run_uv(words, part, REQUIREMENTS, given="\n".join(recipe.build_dependencies), env=uv_env)
     install(words, part, part, given="\n".join(recipe.dependencies), env=uv_env)

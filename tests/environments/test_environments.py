@@ -167,7 +167,7 @@ def test_overrides_of_the_machine_and_of_the_package_both_hold(
     assert compile_in(package) == 2
 
 
-def test_overridden_lock_can_be_installed_from_the_model_alone(package: Path, tmp_path: Path) -> None:
+def test_rules_of_the_package_hold_from_the_model_alone(package: Path, tmp_path: Path) -> None:
     # As MLflow does it: a directory of links to the model's files, and `uv pip install -r` in it.
     (package / "overrides.txt").write_text("six==1.4.1\n")
     (package / "requirements.txt").write_text("python-dateutil==2.9.0.post0\nsix==1.4.1\n")
@@ -182,3 +182,8 @@ def test_overridden_lock_can_be_installed_from_the_model_alone(package: Path, tm
     served.mkdir()
     (served / "uv.toml").symlink_to(model / "uv.toml")
     run_uv(install, served, "requirements.txt")
+    (package / "constraints.txt").write_text("setuptools<81\n")
+    (model / "uv.toml").write_text(uv_toml(package))
+    run_uv([*install[:-2], "setuptools"], served, "requirements.txt")
+    (found,) = (tmp_path / ".venv" / "lib").rglob("setuptools-*.dist-info")
+    assert int(found.name.split("-")[1].split(".")[0]) < 81

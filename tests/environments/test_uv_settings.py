@@ -62,7 +62,7 @@ def test_files_of_settings_are_found_wherever_uv_looks_for_them(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     package = tmp_path / "above" / "models" / "foo_mlflow_pkg"
-    for name in ("above/uv.toml", "user/uv/uv.toml", "system/uv/uv.toml", "above/models/foo_mlflow_pkg/uv.toml"):
+    for name in ("above/uv.toml", "user/uv/uv.toml", "system/uv/uv.toml"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "o.txt").write_text("-r more.txt\n")

@@ -157,6 +157,22 @@ def test_environment_is_stale_when_a_file_that_the_constraints_name_changed(
     assert stale("sync-env")[0] == "more.txt changed"
 
 
+def test_requirements_are_stale_when_a_table_of_uvs_changed_and_not_when_the_rest_of_its_file_did(
+    tmp_path: Path, stale: Callable[[str], list[str]]
+) -> None:
+    python, package = write_environment(tmp_path / "models", 1), write_package(tmp_path / "models")
+    pyproject = tmp_path / "models" / "pyproject.toml"
+    pyproject.write_text("[tool.uv]\nno-build = true\n")
+    assert build_cheaply(package, python).ok
+    pyproject.write_text("# edited\n[tool.other]\na = 1\n[tool.uv]\nno-build = true\n")
+    assert stale("compile-reqs") == stale("sync-env") == []
+    pyproject.write_text("[tool.uv]\nno-build = false\n")
+    for step in ("compile-reqs", "sync-env", "serve-predict"):
+        assert "[tool.uv] of pyproject.toml" in stale(step)[0]
+    (tmp_path / "models" / "uv.toml").touch()
+    assert "uv.toml above the package" in " ".join(stale("compile-reqs"))
+
+
 def test_status_exits_2_when_an_input_is_missing(models: Path, root: Path) -> None:
     (root / "model_spec.py").unlink()
     done = invoke(models, "status", "--model", "cheap")

@@ -16,6 +16,7 @@ from environments.installed import altered_files, installed, pin_faults, pins
 from pipeline.errors import UsageError
 from serving.rebuilt import VARIABLE, cache_directory, faults, rebuilt_environment
 from serving.recipe import read_recipe
+from tests.wheels import NAME, write_wheels
 
 PIN = f"filelock=={version('filelock')}"
 LOCK = """
@@ -183,6 +184,82 @@ def test_model_brings_its_own_overrides_when_its_requirements_contradict_each_ot
         rebuilt_environment(directory, variables)
     (directory / "uv.toml").write_text('override-dependencies = ["six==1.4.1"]\n')
     assert rebuilt_environment(directory, variables).distributions["six"] == "1.4.1"
+
+
+ABOVE = [
+    ({"uv.toml": 'find-links = ["wheels"]\n'}, {}),
+    ({"pyproject.toml": '[tool.uv]\nfind-links = ["wheels"]\n'}, {}),
+    ({"pyproject.toml": '[project]\nname = "x"\nversion = "0"\n[tool.uv]\nfind-links = ["wheels"]\n'}, {}),
+    ({"model/uv.toml": 'constraint-dependencies = ["six"]\n', "uv.toml": 'find-links = ["wheels"]\n'}, {}),
+    ({"named.toml": 'find-links = ["wheels"]\n'}, {"UV_CONFIG_FILE": "named.toml"}),
+]
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(("files", "named"), ABOVE)
+def test_configuration_above_the_model_holds_and_decides(
+    files: Mapping[str, str],
+    named: Mapping[str, str],
+    model: Callable[..., Path],
+    variables: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    directory = model(f"{NAME}==1.0")
+    write_wheels(tmp_path / "wheels", "1.0")
+    for name, value in named.items():
+        monkeypatch.setenv(name, str(tmp_path / value))
+        variables[name] = str(tmp_path / value)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    before = read_recipe(directory, variables).fingerprint
+    assert rebuilt_environment(directory, variables).distributions == {NAME: "1.0"}
+    last = tmp_path / [*files][-1]
+    last.write_text(f"{last.read_text()}no-build = false\n")
+    assert read_recipe(directory, variables).fingerprint != before
+
+
+def test_fingerprint_is_that_of_another_place_and_of_what_no_uv_reads(
+    model: Callable[..., Path], variables: dict[str, str], tmp_path: Path
+) -> None:
+    directory = model()
+    (tmp_path / "pyproject.toml").write_text("[tool.uv]\nno-build = true\n")
+    before = read_recipe(directory, variables).fingerprint
+    (tmp_path / "pyproject.toml").write_text("# edited\n[tool.other]\na = 1\n[tool.uv]\nno-build = true\n")
+    assert read_recipe(directory, variables).fingerprint == before
+    (tmp_path / "other").mkdir()
+    directory.rename(tmp_path / "other" / "model")
+    assert read_recipe(tmp_path / "other" / "model", variables).fingerprint == before
+    (tmp_path / "other" / "uv.toml").touch()
+    assert read_recipe(tmp_path / "other" / "model", variables).fingerprint != before
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("variable", ["UV_CONFIG_FILE", "UV_NO_CONFIG", "in a project"])
+def test_rules_of_the_model_hold_when_uv_reads_no_file_of_the_models(
+    variable: str,
+    model: Callable[..., Path],
+    variables: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "empty.toml").touch()
+    if variable == "in a project":
+        (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\nversion = "0"\n[tool.uv]\n')
+    else:
+        monkeypatch.setenv(variable, str(tmp_path / "empty.toml") if variable == "UV_CONFIG_FILE" else "1")
+    monkeypatch.setenv("UV_CONSTRAINT", (tmp_path / "machine.txt").as_uri())
+    (tmp_path / "machine.txt").write_text("wheel<0.45\n")
+    directory = model("python-dateutil==2.9.0.post0\nsix==1.4.1")
+    asked = directory / "python_env.yaml"
+    asked.write_text(f"{asked.read_text()}build_dependencies:\n- setuptools\n- wheel\n")
+    (directory / "uv.toml").write_text(
+        'override-dependencies = ["six==1.4.1"]\nconstraint-dependencies = ["setuptools<81"]\nno-build = false\n'
+    )
+    found = rebuilt_environment(directory, variables).distributions
+    assert found["six"] == "1.4.1"
+    assert int(found["setuptools"].split(".")[0]) < 81
+    assert [int(part) for part in found["wheel"].split(".")[:2]] < [0, 45]
 
 
 @pytest.mark.e2e
