@@ -16,9 +16,12 @@ from .uv_discovery import UV_TOML, discovered, uv_table
 _NO_MATTER = ("UV_CACHE_DIR", "UV_NO_PROGRESS", "UV_LINK_MODE", "UV_NO_CACHE", "UV_COMPILE_BYTECODE", "UV_OFFLINE")
 _NO_MATTER_PREFIXES = ("UV_CONCURRENT_", "UV_HTTP_", "UV_REQUEST_", "UV_RUN_", "UV_TOOL_", "UV_INTERNAL_", "UV_LOCK_")
 _SECRET_WORDS = ("PASSWORD", "TOKEN", "USERNAME")
-# Variables that list files or directories, and what is between two of them.
+# Variables that list files or directories, and what is between two of them: nothing where there is only one.
 _FILES = {"UV_OVERRIDE": " ", "UV_CONSTRAINT": " ", "UV_BUILD_CONSTRAINT": " "}
-_PATHS = {**_FILES, "UV_FIND_LINKS": ","}
+_INDEXES = {"UV_INDEX": " ", "UV_EXTRA_INDEX_URL": " ", "UV_DEFAULT_INDEX": "", "UV_INDEX_URL": ""}
+_PATHS = {**_FILES, **_INDEXES, "UV_FIND_LINKS": ","}
+_NAMED = ("UV_INDEX", "UV_DEFAULT_INDEX")  # whose paths may have a name before them: name=path
+_INDEX_NAME = re.compile(r"[\w.-]+=")
 _CONFIG = "UV_CONFIG_FILE"
 _TRUE = ("1", "t", "true", "y", "yes", "on")
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
@@ -47,7 +50,9 @@ def uv_settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 def uv_anchored(environment: Mapping[str, str]) -> dict[str, str]:
     """Return those of uv's variables that name files, so put that they name the same ones in any working directory."""
-    found = {name: mark.join(_anchor(word) for word in _words(environment, name)) for name, mark in _PATHS.items()}
+    found = {
+        name: mark.join(_anchored(word, name) for word in _words(environment, name)) for name, mark in _PATHS.items()
+    }
     found[_CONFIG] = str(Path(environment[_CONFIG]).absolute()) if environment.get(_CONFIG) else ""
     return {name: value for name, value in found.items() if value}
 
@@ -92,7 +97,14 @@ def _label(name: str, number: int) -> str:
 
 
 def _words(environment: Mapping[str, str], name: str) -> list[str]:
-    return [word for word in environment.get(name, "").split(_PATHS[name]) if word]
+    mark, value = _PATHS[name], environment.get(name, "")
+    return [word for word in (value.split(mark) if mark else [value]) if word]
+
+
+def _anchored(word: str, variable: str) -> str:
+    named = _INDEX_NAME.match(word) if variable in _NAMED else None
+    name = named[0] if named else ""
+    return name + _anchor(word[len(name) :])
 
 
 def _anchor(path: str) -> str:
