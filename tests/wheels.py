@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import zipfile
 from pathlib import Path
 
@@ -19,7 +21,8 @@ def write_wheels(directory: Path, *versions: str, name: str = NAME) -> Path:
             f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
             f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         }
-        record = "".join(f"{path},,\n" for path in (*files, f"{info}/RECORD"))
+        lines = [f"{path},sha256={_digest(text)},{len(text)}\n" for path, text in files.items()]
+        record = "".join([*lines, f"{info}/RECORD,,\n"])
         with zipfile.ZipFile(directory / f"{plain}-{version}-py3-none-any.whl", "w") as wheel:
             for path, text in (*files.items(), (f"{info}/RECORD", record)):
                 wheel.writestr(path, text)
@@ -32,3 +35,7 @@ def write_index(directory: Path, *versions: str, name: str = NAME) -> Path:
     links = "".join(f'<a href="{path.name}">{path.name}</a>\n' for path in sorted(place.glob("*.whl")))
     (place / "index.html").write_text(links)
     return directory
+
+
+def _digest(text: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
