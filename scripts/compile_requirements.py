@@ -14,8 +14,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from environments.uv import own_settings, python_version, run_uv
+from environments.uv import PROJECT, own_configuration, own_settings, python_version, run_uv
 from pipeline.errors import UsageError, run_main
+from pipeline.includes import included
 
 NAMES_MLFLOW = re.compile(r"^\s*mlflow(-skinny)?\s*([\[=<>!~;@#]|$)", re.MULTILINE | re.IGNORECASE)
 PINS = Path(".pipeline", "pins")  # by Python version: those of one Python are no start for another
@@ -38,14 +39,20 @@ def compile_requirements(package: Path, *, upgrade: bool = False, hashes: bool =
     try:
         if pins and not upgrade:
             shutil.copyfile(pins, part)  # uv keeps the pins that it finds in its output file
-        more = "" if NAMES_MLFLOW.search(source.read_text(encoding="utf-8")) else "mlflow\n"
-        command = [*_command(part.name, package, hashes=hashes), *(["-"] if more else [])]
+        more = "" if _names_mlflow(source) else "mlflow\n"
+        project = own_configuration(package, package / PROJECT)
+        command = [*project, *_command(part.name, package, hashes=hashes), *(["-"] if more else [])]
         run_uv(command, package, source.name, given=more, env=own_settings(package, os.environ))
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(part, kept)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _names_mlflow(source: Path) -> bool:
+    files = (source, *included([source], constraints=False))
+    return any(NAMES_MLFLOW.search(file.read_text(encoding="utf-8")) for file in files if file.is_file())
 
 
 def _command(output: str, package: Path, *, hashes: bool) -> list[str]:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from environments.bytecode import install
-from environments.uv import interpreter, own_settings, python_version, run_uv
+from environments.uv import PROJECT, interpreter, own_configuration, own_settings, python_version, run_uv
 from pipeline.errors import UsageError, run_main
 
 
@@ -44,8 +44,9 @@ def sync_environment(package: Path) -> None:
 
 def _make(package: Path, environment: Path) -> None:
     python = interpreter(python_version(package))
-    run_uv(["venv", "--quiet", "--python", python, environment.name], package, ".python-version")
-    sync = ["pip", "sync", "--python", f"{environment.name}/bin/python", "requirements.txt"]
+    project = own_configuration(package, package / PROJECT)
+    run_uv([*project, "venv", "--quiet", "--python", python, environment.name], package, ".python-version")
+    sync = [*project, "pip", "sync", "--python", f"{environment.name}/bin/python", "requirements.txt"]
     install(sync, package, environment, env=own_settings(package, os.environ))
 
 

@@ -39,7 +39,7 @@ SHARED = (
 )
 SHARED_MODULES = tuple(f"model_side.{name}" for name in SHARED)
 PURE = ("errors", "step", "graph", "staleness")
-READING = (*PURE, "fingerprint", "ledger", "transaction", "machine", "packages")
+READING = (*PURE, "fingerprint", "ledger", "transaction", "includes", "uv_discovery", "machine", "packages")
 
 
 class Rule(NamedTuple):
@@ -60,7 +60,10 @@ TABLE = (
     Rule("scripts/pipeline/errors.py", (), ("os", "pathlib", "time", *ACTING)),
     *(Rule(f"scripts/pipeline/{name}.py", pipeline(*PURE), ("os", "pathlib", "time", *ACTING)) for name in PURE),
     Rule("scripts/pipeline/ledger.py", ("filelock", *pipeline(*READING)), ACTING),
-    Rule("scripts/pipeline/packages.py", (*pipeline(*READING), "model_side.redact"), ACTING),
+    *(
+        Rule(f"scripts/pipeline/{name}.py", (*pipeline(*READING), "model_side.redact"), ACTING)
+        for name in ("packages", "uv_discovery")
+    ),
     *(Rule(f"scripts/pipeline/{name}.py", pipeline(*READING), ACTING) for name in READING),
     Rule("scripts/pipeline/walk.py", pipeline(*READING), ACTING),
     Rule("scripts/pipeline/hosts.py", (), ("argparse",)),
@@ -86,7 +89,8 @@ TABLE = (
     Rule("scripts/serving/rest.py", ("serving", "model_side")),
     Rule("scripts/serving/*.py", ("serving", "environments", "filelock", "yaml", *SHARED_MODULES,
                                   *pipeline("errors", "machine", "processes"))),
-    Rule("scripts/*.py", (*pipeline("errors"), "downloads", "environments", "scaffolding", "serving", *SHARED_MODULES)),
+    Rule("scripts/*.py", (*pipeline("errors", "includes"), "downloads", "environments", "scaffolding", "serving",
+                          *SHARED_MODULES)),
     Rule("tasks.py", ("invoke", *pipeline("verbs")), ACTING),
 )  # fmt: skip
 

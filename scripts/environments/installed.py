@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?==([^\s;\\,*]+)\s*\\?$")
@@ -33,12 +36,23 @@ def pins(requirements: str) -> dict[str, str]:
     return {_normal(match[1]): match[2] for match in found if match}
 
 
-def altered_files(environment: Path) -> Iterator[str]:
-    """Yield the installed files that are missing, or not of the size that their distribution's RECORD says."""
-    site = site_packages(environment)
-    for name, _, size in recorded(environment):
-        if size and _size(f"{site}/{name}") != int(size):
-            yield name
+def altered_files(environment: Path, suspects: Container[str] = ()) -> Iterator[str]:
+    """Yield the installed files that are not what their distribution's RECORD says.
+
+    Parameters
+    ----------
+    environment : Path
+    suspects : container of str
+        Paths in the environment whose content is looked at, too, not only whether they are there and of the right size.
+    """
+    place = os.path.relpath(site_packages(environment), environment)
+    for name, checksum, size in recorded(environment):
+        path = os.path.normpath(f"{place}/{name}")
+        found = look(f"{environment}/{path}") or [-1]
+        if (size and found[0] != int(size)) or (
+            path in suspects and checksum and _checksum(environment / path) != checksum
+        ):
+            yield path
 
 
 def recorded(environment: Path) -> Iterator[list[str]]:
@@ -73,8 +87,18 @@ def _plain(version: str) -> str:
     return plain
 
 
-def _size(path: str) -> int:
+def look(path: str) -> list[int] | None:
+    """Return the size and the time of change, in ns, of a file or a link; nothing of a directory, None of nothing."""
     try:
-        return os.stat(path).st_size  # noqa: PTH116 - it is called ten thousands of times
+        found = os.lstat(path)
     except OSError:
-        return -1
+        return None
+    return [] if stat.S_ISDIR(found.st_mode) else [found.st_size, found.st_mtime_ns]
+
+
+def _checksum(path: Path) -> str:
+    if not path.is_file():
+        return "none"
+    with path.open("rb") as stream:
+        value = hashlib.file_digest(stream, "sha256").digest()
+    return f"sha256={base64.urlsafe_b64encode(value).rstrip(b'=').decode()}"

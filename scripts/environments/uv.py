@@ -15,6 +15,7 @@ from pipeline.machine import uv_anchored
 
 _PYTHON = re.compile(r"3\.\d+(\.\d+)?")
 OWN_FILES = {"UV_CONSTRAINT": "constraints.txt", "UV_OVERRIDE": "overrides.txt"}
+PROJECT = Path(".pipeline", "uv")  # in a package: where `own_configuration` writes
 NETWORK_WORDS = ("error sending request", "dns error", "connection refused", "timed out", "network", "Failed to fetch")
 
 
@@ -79,14 +80,32 @@ def run_uv(
         raise _fault(subject, done.stderr)
 
 
-def own_settings(package: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables by which uv, run in `package`, takes its constraints.txt and overrides.txt, too.
+def own_settings(
+    directory: Path, environment: Mapping[str, str], files: Mapping[str, str] = OWN_FILES
+) -> dict[str, str]:
+    """Return the variables by which uv, run in `directory`, takes its files of constraints and overrides, too.
 
     They join what the machine's variables name; uv's flags of the same meaning would put those out of force.
     """
     machine = uv_anchored(environment)
-    there = {variable: name for variable, name in OWN_FILES.items() if (package / name).is_file()}
+    there = {variable: name for variable, name in files.items() if (directory / name).is_file()}
     return {variable: f"{machine.get(variable, '')} {name}".strip() for variable, name in there.items()}
+
+
+def own_configuration(directory: Path, place: Path) -> list[str]:
+    """Return the flags by which uv reads uv.toml of `directory`, also where that lies in a project; none without one.
+
+    Parameters
+    ----------
+    directory : Path
+    place : Path
+        It or a directory in it. A pyproject.toml that is no project's is written there: uv looks no further for one.
+    """
+    if not (directory / "uv.toml").is_file():
+        return []
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "pyproject.toml").write_text("# uv looks from here upward for its configuration\n", encoding="utf-8")
+    return ["--project", str(place.absolute())]
 
 
 def _fault(subject: str, said: str) -> PipelineError:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from .machine import uv_anchored, uv_files, uv_settings, uv_version
+from .machine import uv_anchored, uv_files, uv_settings, uv_tables, uv_version
 from .packages import REPOSITORY, Package
 from .step import Step
 from .walk import Pipeline
@@ -63,8 +63,11 @@ def _step(package: Package) -> Callable[..., Step]:
 def steps_for(package: Package) -> tuple[Step, ...]:
     """Return the steps of a package, in the order in which a person thinks of them."""
     step = _step(package)
-    uv, settings, files = {"uv": uv_version()}, uv_settings(os.environ), dict(uv_files(os.environ, package.root))
-    pins = _there(package, "constraints.txt", "overrides.txt", "uv.toml")
+    uv, own = {"uv": uv_version()}, str(package.root.absolute() / "uv.toml")  # a dependency by its name
+    files = {label: path for label, path in uv_files(os.environ, package.root) if path != own}
+    settings = {**uv_settings(os.environ), **uv_tables(os.environ, package.root)}
+    rules = (*package.requirement_files("constraints.txt", "overrides.txt"), *_there(package, "uv.toml"))
+    asked = dict.fromkeys(("requirements.in", *package.requirement_files("requirements.in"), *rules))
     example = [f"examples/{package.name}"] if package.example else []
     overlay = "".join(f" --overlay {{repository}}/{path}" for path in example)
     strict = f" --strict --env-manager {package.env_manager}" if package.strict else ""
@@ -81,7 +84,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
         step(
             "compile-reqs",
             _tool(f"compile_requirements{hashes}"),
-            dependencies=("requirements.in", ".python-version", *pins),
+            dependencies=(*asked, ".python-version"),
             targets=("requirements.txt",),
             tools={**_own("scripts/compile_requirements.py", "scripts/environments"), **files},
             params=settings,
@@ -92,7 +95,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
         step(
             "sync-env",
             _tool("sync_environment"),
-            dependencies=("requirements.txt", ".python-version", *pins),
+            dependencies=("requirements.txt", ".python-version", *rules),
             targets=(".venv",),
             tools={**_own("scripts/sync_environment.py", "scripts/environments"), **files},
             params={**settings, "location": str(package.root)},
@@ -111,7 +114,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
         step(
             "package",
             _model(f"mlflow_packager.py --out-dir {MODEL}"),
-            dependencies=(*AUTHORED, *LOCKED, *_there(package, "overrides.txt", "uv.toml")),
+            dependencies=(*AUTHORED, *LOCKED, *rules),
             targets=(MODEL,),
             left_out=package.leftovers(),
             told=True,

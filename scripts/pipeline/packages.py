@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 from model_side.redact import redacted
 
 from .errors import UsageError
+from .includes import included
 
 SUFFIX = "_mlflow_pkg"
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -57,6 +59,12 @@ class Package(NamedTuple):
     def file(self, name: str) -> Path:
         """Return where an author's file is: in the package, or in the example that it is to be made of."""
         return (self.example or self.root) / name if not self.root.is_dir() else self.root / name
+
+    def requirement_files(self, *names: str) -> tuple[str, ...]:
+        """Return those of these requirements files that are there, and all that they name with -r and -c."""
+        there = [self.file(name) for name in names if self.file(name).is_file()]
+        base = self.file(".")
+        return tuple(os.path.relpath(file, base) for file in (*there, *included(there)))
 
     def sources(self) -> list[dict[str, Any]]:
         """Return the ``[[source]]`` tables of model_data.toml.

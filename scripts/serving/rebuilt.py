@@ -13,21 +13,22 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from environments.bytecode import install
 from environments.installed import altered_files, installed, pin_faults, pins
-from environments.uv import interpreter, run_uv
+from environments.snapshot import Snapshot, changes, snapshot
+from environments.uv import interpreter, own_configuration, own_settings, run_uv
 from model_side.requirements import REQUIREMENTS
 from pipeline.errors import StepError, UsageError
 from pipeline.machine import user_cache
 from pipeline.processes import clean_environment
 
-from .recipe import PYTHON_ENV, Recipe, digest, read_recipe
+from .recipe import GIVEN, PYTHON_ENV, Recipe, digest, read_recipe
 
 VARIABLE = "MODEL_ENVIRONMENT_CACHE"
 BUILT = "built.json"
@@ -109,16 +110,9 @@ def kept_environment(recipe: Recipe, environment: Mapping[str, str]) -> Rebuilt:
             _say(f"rebuilding the model's environment: {wrong}")
             _drop_unused(place.parent)
             _build(recipe, place)
-            _require_whole(place, recipe)
         os.utime(place)
     path = place.resolve()
     return Rebuilt(path, recipe, installed(path))
-
-
-def _require_whole(place: Path, recipe: Recipe) -> None:
-    if wrong := faults(place, recipe):
-        advice = "An edit in place of an installed file reaches uv's cache: run `uv cache clean`, then try again."
-        raise StepError("rebuilt environment", wrong, advice=advice)
 
 
 def faults(place: Path, recipe: Recipe) -> str:
@@ -129,27 +123,57 @@ def faults(place: Path, recipe: Recipe) -> str:
         return "its Python is gone"
     found = installed(place)
     try:
-        built = json.loads((place / BUILT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        built = _Built.read(place)
+    except (OSError, ValueError, TypeError):
         return f"{BUILT} cannot be read"
-    wanted = {**built, **pins(recipe.files.get(REQUIREMENTS, ""))}
+    wanted = {**built.distributions, **pins(recipe.files.get(REQUIREMENTS, ""))}
     differing = list(pin_faults(found, wanted))
     differing += [f"{name}: expected none, got {found[name]}" for name in sorted(found.keys() - wanted.keys())]
-    altered = next(altered_files(place), None)
-    return "; ".join(differing[:3]) or (f"{altered} is not as it was installed" if altered else "")
+    changed = next(changes(place, built.files), None)
+    return "; ".join(differing[:3]) or (f"{changed} is not as it was installed" if changed else "")
+
+
+class _Built(NamedTuple):
+    """What was built: kept in the environment, as JSON."""
+
+    distributions: dict[str, str]
+    files: Snapshot
+
+    @classmethod
+    def read(cls, place: Path) -> _Built:
+        return cls(**json.loads((place / BUILT).read_text(encoding="utf-8")))
 
 
 def _build(recipe: Recipe, place: Path) -> None:
+    """Make the environment beside its place; the old one gives way when the new one is whole."""
     part = place.with_name(f"{place.name}.part")
-    for old in (part, place):
-        if old.exists():
-            shutil.rmtree(old)
+    if part.exists():
+        shutil.rmtree(part)
     try:
         _install(recipe, part)
-        (part / BUILT).write_text(json.dumps(installed(part), indent=1), encoding="utf-8")
+        built = _Built(installed(part), snapshot(part))
+        (part / BUILT).write_text(json.dumps(built._asdict()), encoding="utf-8")
+        _require_whole(part, recipe, _suspects(place))
+        if place.exists():
+            shutil.rmtree(place)
         part.rename(place)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _suspects(place: Path) -> set[str]:
+    """Return what was changed in an environment since it was built: a change in place reaches uv's cache."""
+    try:
+        return set(changes(place, _Built.read(place).files))
+    except (OSError, ValueError, TypeError):
+        return set()
+
+
+def _require_whole(part: Path, recipe: Recipe, suspects: Set[str]) -> None:
+    altered = next(altered_files(part, suspects), None)
+    if wrong := faults(part, recipe) or (f"{altered} is not what its distribution records" if altered else ""):
+        advice = "An edit in place of an installed file reaches uv's cache: run `uv cache clean`, then try again."
+        raise StepError("rebuilt environment", wrong, advice=advice)
 
 
 def _drop_unused(directory: Path) -> None:
@@ -165,14 +189,17 @@ def _drop_unused(directory: Path) -> None:
 
 
 def _install(recipe: Recipe, part: Path) -> None:
-    """Make the environment by uv, where no file but the model's own is near."""
-    uv_env = {"UV_LINK_MODE": "hardlink"}  # never "symlink": the environment would change with uv's cache
-    python = interpreter(recipe.python)
+    """Make the environment by uv, where no requirements are near but the model's own."""
+    project = ["--project", str(recipe.above)]
+    made = ["venv", "--quiet", "--no-project", "--relocatable", "--python", interpreter(recipe.python), part.name]
     # Its scripts find their Python beside them, so that it can be moved to its place.
-    run_uv(["venv", "--quiet", "--no-project", "--relocatable", "--python", python, part.name], part.parent, PYTHON_ENV)
+    run_uv([*project, *made], part.parent, PYTHON_ENV)
     for name, text in recipe.files.items():
         (part / name).write_text(text, encoding="utf-8")
-    words = ["pip", "install", "--quiet", "--python", "bin/python", "--requirements", "-"]
+    project = own_configuration(part, part) or project
+    # Never "symlink": the environment would change with uv's cache.
+    uv_env = {"UV_LINK_MODE": "hardlink", **own_settings(part, os.environ, GIVEN)}
+    words = [*project, "pip", "install", "--quiet", "--python", "bin/python", "--requirements", "-"]
     if recipe.build_dependencies:
         run_uv(words, part, REQUIREMENTS, given="\n".join(recipe.build_dependencies), env=uv_env)
     install(words, part, part, given="\n".join(recipe.dependencies), env=uv_env)

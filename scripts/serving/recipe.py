@@ -11,15 +11,18 @@ from pathlib import Path
 
 import yaml
 
+from environments.uv import OWN_FILES
 from model_side.requirements import REQUIREMENTS, read_requirements
-from model_side.uv_toml import UV_TOML, uv_toml
+from model_side.uv_toml import UV_TOML, read_uv_toml, uv_toml
 from pipeline.errors import UsageError
-from pipeline.machine import uv_files, uv_settings
+from pipeline.machine import uv_files, uv_settings, uv_tables
 
 PYTHON_ENV = "python_env.yaml"
-_FILES = (REQUIREMENTS, "constraints.txt", UV_TOML)
+_FILES = (REQUIREMENTS, "constraints.txt")
+# How uv is given the rules of a model's uv.toml, which it does not read where UV_CONFIG_FILE or UV_NO_CONFIG is set.
+GIVEN = {"UV_OVERRIDE": "own.overrides.txt", "UV_CONSTRAINT": "own.constraints.txt"}
 _BUILD_DEPENDENCIES = ("pip", "setuptools", "wheel")  # as MLflow writes them
-_FORMAT = "2"  # of what is kept; another number makes every environment anew
+_FORMAT = "3"  # of what is kept; another number makes every environment anew
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,12 @@ class Recipe:
     build_dependencies, dependencies : tuple of str
         Lines of requirements, installed one after the other, as MLflow does.
     files : mapping of str to str
-        Texts of the files that they name, and of uv.toml.
+        Texts of the files that they name, and of the model's own settings of uv.
     settings : mapping of str to str
         uv's settings that can change what is installed, and the platform.
+    above : Path
+        Where uv looks for settings from, upward, where the model's own are none but constraints and overrides. The path
+        itself decides nothing.
     """
 
     python: str
@@ -43,11 +49,13 @@ class Recipe:
     dependencies: tuple[str, ...]
     files: Mapping[str, str]
     settings: Mapping[str, str]
+    above: Path
 
     @property
     def fingerprint(self) -> str:
         """Return ``sha256:<hex>`` of all of it."""
-        return digest(json.dumps([_FORMAT, vars(self)], sort_keys=True))
+        decides = {name: value for name, value in vars(self).items() if name != "above"}
+        return digest(json.dumps([_FORMAT, decides], sort_keys=True))
 
 
 def read_recipe(model: Path, environment: Mapping[str, str]) -> Recipe:
@@ -65,7 +73,10 @@ def read_recipe(model: Path, environment: Mapping[str, str]) -> Recipe:
     except (OSError, AttributeError, yaml.YAMLError) as error:
         raise UsageError(str(path), "cannot be read", got=str(error), advice="Run `invoke package`.") from error
     files = {name: _text(model / name) for name in _FILES if (model / name).is_file()}
-    return Recipe(str(python), tuple(before or ()), tuple(after or ()), files, _settings(environment))
+    files |= _own_settings(_text(model / UV_TOML) if (model / UV_TOML).is_file() else "")
+    above = model.absolute().parent
+    settings = _settings(environment, None if UV_TOML in files else above)
+    return Recipe(str(python), tuple(before or ()), tuple(after or ()), files, settings, above)
 
 
 def recipe_ahead(package: Path, environment: Mapping[str, str]) -> Recipe:
@@ -78,15 +89,24 @@ def recipe_ahead(package: Path, environment: Mapping[str, str]) -> Recipe:
     """
     lines = _text(package / ".venv" / "pyvenv.cfg").splitlines()
     python = next((line.partition("=")[2].strip() for line in lines if line.startswith("version_info")), "")
-    files = {REQUIREMENTS: "\n".join(read_requirements(package))}
-    if settings := uv_toml(package):
-        files[UV_TOML] = settings
-    return Recipe(python, _BUILD_DEPENDENCIES, (f"-r {REQUIREMENTS}",), files, _settings(environment))
+    files = {REQUIREMENTS: "\n".join(read_requirements(package)), **_own_settings(uv_toml(package))}
+    above = package.absolute()
+    settings = _settings(environment, None if UV_TOML in files else above)
+    return Recipe(python, _BUILD_DEPENDENCIES, (f"-r {REQUIREMENTS}",), files, settings, above)
 
 
-def _settings(environment: Mapping[str, str]) -> dict[str, str]:
+def _own_settings(text: str) -> dict[str, str]:
+    """Return the files by which uv takes what uv.toml of a model says."""
+    settings = read_uv_toml(text)
+    rules = {GIVEN[variable]: settings.rules.get(name) for variable, name in OWN_FILES.items()}
+    files = {name: "".join(f"{line}\n" for line in lines) for name, lines in rules.items() if lines}
+    return {**files, UV_TOML: text} if settings.more else files
+
+
+def _settings(environment: Mapping[str, str], above: Path | None) -> dict[str, str]:
     settings = uv_settings(environment) | {"platform": sysconfig.get_platform()}
-    return settings | {label: digest(_text(Path(file))) for label, file in uv_files(environment)}
+    settings |= uv_tables(environment, above) if above else {}
+    return settings | {label: digest(_text(Path(file))) for label, file in uv_files(environment, above)}
 
 
 def _text(path: Path) -> str:

@@ -51,6 +51,18 @@ def test_mlflow_skinny_is_enough_when_the_author_says_so(package: Path) -> None:
     assert "mlflow" not in pins(package)
 
 
+def test_mlflow_skinny_is_enough_when_an_included_file_says_so(package: Path) -> None:
+    (package / "requirements.in").write_text("-r base.in\n-c constraints.in\n")
+    (package / "base.in").write_text("mlflow-skinny\n")
+    (package / "constraints.in").write_text("mlflow<4\n")
+    assert compile_in(package) == 0
+    assert "mlflow-skinny" in pins(package)
+    assert "mlflow" not in pins(package)
+    (package / "base.in").write_text("six\n")
+    assert compile_in(package) == 0
+    assert "mlflow" in pins(package)
+
+
 def test_pins_stay_until_upgrade_moves_them(package: Path) -> None:
     (package / "requirements.in").write_text("mlflow-skinny\nsix==1.15.0\n")
     assert compile_in(package) == 0
@@ -155,7 +167,7 @@ def test_overrides_of_the_machine_and_of_the_package_both_hold(
     assert compile_in(package) == 2
 
 
-def test_overridden_lock_can_be_installed_from_the_model_alone(package: Path, tmp_path: Path) -> None:
+def test_rules_of_the_package_hold_from_the_model_alone(package: Path, tmp_path: Path) -> None:
     # As MLflow does it: a directory of links to the model's files, and `uv pip install -r` in it.
     (package / "overrides.txt").write_text("six==1.4.1\n")
     (package / "requirements.txt").write_text("python-dateutil==2.9.0.post0\nsix==1.4.1\n")
@@ -170,3 +182,8 @@ def test_overridden_lock_can_be_installed_from_the_model_alone(package: Path, tm
     served.mkdir()
     (served / "uv.toml").symlink_to(model / "uv.toml")
     run_uv(install, served, "requirements.txt")
+    (package / "constraints.txt").write_text("setuptools<81\n")
+    (model / "uv.toml").write_text(uv_toml(package))
+    run_uv([*install[:-2], "setuptools"], served, "requirements.txt")
+    (found,) = (tmp_path / ".venv" / "lib").rglob("setuptools-*.dist-info")
+    assert int(found.name.split("-")[1].split(".")[0]) < 81

@@ -1,13 +1,16 @@
-"""uv's settings: which of them are known, written down, and handed on. No uv is started."""
+"""uv's settings: which of them are known, written down, and handed on."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import compile_requirements
 import pytest
 
 from environments.uv import own_settings
+from pipeline.errors import run_main
 from pipeline.machine import uv_anchored, uv_files, uv_settings
+from tests.wheels import NAME, write_index
 
 
 def test_settings_that_can_change_a_resolution_are_named_and_others_are_not() -> None:
@@ -57,14 +60,54 @@ def test_relative_paths_hold_in_any_directory_when_anchored(tmp_path: Path, monk
     assert " " not in uv_anchored(environment)["UV_OVERRIDE"].split("/srv")[0].strip()
 
 
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("UV_INDEX", "./simple"),
+        ("UV_INDEX", "ours=simple"),
+        ("UV_INDEX", "other=empty ours=./simple"),
+        ("UV_EXTRA_INDEX_URL", "./empty ./simple"),
+        ("UV_DEFAULT_INDEX", "simple"),
+        ("UV_DEFAULT_INDEX", "ours=../a place/simple"),
+        ("UV_INDEX_URL", "../a place/simple"),
+        ("UV_INDEX", "ours={here}/simple"),
+    ],
+)
+def test_index_at_a_relative_path_is_that_of_the_working_directory(
+    variable: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, package = tmp_path / "a place", tmp_path / "b" / "c"
+    for path in (here / "empty", package):
+        path.mkdir(parents=True)
+    write_index(here / "simple", "1.0")
+    write_index(here / "simple", "0.1", name="mlflow-skinny")
+    (package / "requirements.in").write_text(f"mlflow-skinny==0.1\n{NAME}\n")
+    if value.startswith("ours={here}"):
+        here = here.rename(tmp_path / "place")
+    monkeypatch.chdir(here)
+    monkeypatch.setenv(variable, value.format(here=here))
+    assert run_main(lambda: compile_requirements.main(["--package", str(package)])) == 0
+    assert f"{NAME}==1.0" in (package / "requirements.txt").read_text()
+
+
+def test_index_elsewhere_is_left_as_it_is() -> None:
+    environment = {
+        "UV_INDEX": "https://one.example/simple ours=https://two.example/a=b",
+        "UV_DEFAULT_INDEX": "n=/srv/x",
+    }
+    assert uv_anchored(environment) == environment
+
+
 def test_files_of_settings_are_found_wherever_uv_looks_for_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     package = tmp_path / "above" / "models" / "foo_mlflow_pkg"
-    for name in ("above/uv.toml", "user/uv/uv.toml", "system/uv/uv.toml", "above/models/foo_mlflow_pkg/uv.toml"):
+    for name in ("above/uv.toml", "user/uv/uv.toml", "system/uv/uv.toml"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
+    (tmp_path / "o.txt").write_text("-r more.txt\n")
     environment = {
         "XDG_CONFIG_HOME": str(tmp_path / "user"),
         "XDG_CONFIG_DIRS": str(tmp_path / "system"),
@@ -75,7 +118,8 @@ def test_files_of_settings_are_found_wherever_uv_looks_for_them(
     assert found["uv.toml of the user"] == str(tmp_path / "user" / "uv" / "uv.toml")
     assert found["uv.toml of the system"] == str(tmp_path / "system" / "uv" / "uv.toml")
     assert found["UV_OVERRIDE[0]"] == str(tmp_path / "o.txt")
-    assert len(found) == 4
+    assert found["UV_OVERRIDE[1]"] == str(tmp_path / "more.txt")
+    assert len(found) == 5
 
 
 def test_own_files_join_what_the_machine_names(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,15 @@ import pytest
 from pipeline import verbs
 from pipeline.packages import Package
 
-from .cheap_package import AUTHORED, SETTINGS, build_cheaply, make_packages, snapshot, write_package
+from .cheap_package import (
+    AUTHORED,
+    SETTINGS,
+    build_cheaply,
+    make_packages,
+    snapshot,
+    write_environment,
+    write_package,
+)
 from .workshop import REPOSITORY, without_privileges
 
 STEPS = ["scaffold", "compile-reqs", "sync-env", "download-data"]
@@ -94,6 +103,74 @@ def test_status_prints_nothing_when_quiet_and_one_document_when_json(models: Pat
     assert package["reasons"] == ["model_spec.py changed"]
     assert package["details"][0]["code"] == "dependency-changed"
     assert package["details"][0]["old"] != package["details"][0]["new"]
+
+
+@pytest.fixture
+def stale(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[str], list[str]]:
+    """Return a function that says why a step of the cheap package is stale now."""
+
+    def reasons(step: str) -> list[str]:
+        verbs.status(request(tmp_path / "models", json=True))
+        found = {each["step"]: each for each in json.loads(capsys.readouterr().out)["steps"]}[step]
+        return [] if found["state"] == "up-to-date" else found["reasons"]
+
+    return reasons
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        ("-r base.in", "base.in"),
+        ("--requirement=base.in  # ours", "base.in"),
+        ("-c ../../shared/base.in", "../../shared/base.in"),
+        ("--constraint 'a place/base.in'", "a place/base.in"),
+    ],
+)
+def test_requirements_are_stale_when_a_file_that_they_name_changed(
+    line: str, place: str, tmp_path: Path, stale: Callable[[str], list[str]]
+) -> None:
+    python, package = write_environment(tmp_path / "models", 1), write_package(tmp_path / "models")
+    (package.root / place).parent.mkdir(exist_ok=True, parents=True)
+    (package.root / "requirements.in").write_text(f"mlflow\n{line}\n")
+    (package.root / place).write_text("-r deeper.in\n")
+    deeper = (package.root / place).with_name("deeper.in")
+    deeper.write_text("six\n")
+    assert build_cheaply(package, python).ok
+    assert stale("compile-reqs") == []
+    deeper.write_text("six<2\n")
+    named = os.path.relpath(deeper, package.root)
+    assert stale("compile-reqs") == [f"{named} changed"]
+    (package.root / place).write_text("six\n")
+    assert f"{os.path.normpath(place)} changed" in stale("compile-reqs")
+    assert stale("sync-env") == ["compile-reqs runs before it"]
+
+
+def test_environment_is_stale_when_a_file_that_the_constraints_name_changed(
+    tmp_path: Path, stale: Callable[[str], list[str]]
+) -> None:
+    python, package = write_environment(tmp_path / "models", 1), write_package(tmp_path / "models")
+    (package.root / "constraints.txt").write_text("-c more.txt\n")
+    (package.root / "more.txt").write_text("six<2\n")
+    assert build_cheaply(package, python).ok
+    (package.root / "more.txt").write_text("six<3\n")
+    assert stale("compile-reqs") == ["more.txt changed"]
+    assert stale("sync-env")[0] == "more.txt changed"
+
+
+def test_requirements_are_stale_when_a_table_of_uvs_changed_and_not_when_the_rest_of_its_file_did(
+    tmp_path: Path, stale: Callable[[str], list[str]]
+) -> None:
+    python, package = write_environment(tmp_path / "models", 1), write_package(tmp_path / "models")
+    pyproject = tmp_path / "models" / "pyproject.toml"
+    pyproject.write_text("[tool.uv]\nno-build = true\n")
+    assert build_cheaply(package, python).ok
+    pyproject.write_text("# edited\n[tool.other]\na = 1\n[tool.uv]\nno-build = true\n")
+    assert stale("compile-reqs") == stale("sync-env") == []
+    pyproject.write_text("[tool.uv]\nno-build = false\n")
+    for step in ("compile-reqs", "sync-env", "serve-predict"):
+        assert "[tool.uv] of pyproject.toml" in stale(step)[0]
+    (tmp_path / "models" / "uv.toml").touch()
+    assert "uv.toml above the package" in " ".join(stale("compile-reqs"))
 
 
 def test_status_exits_2_when_an_input_is_missing(models: Path, root: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -13,10 +14,13 @@ from pathlib import Path
 import pytest
 
 from environments.installed import altered_files, installed, pin_faults, pins
-from pipeline.errors import UsageError
+from environments.snapshot import snapshot
+from pipeline.errors import StepError, UsageError
 from serving.rebuilt import VARIABLE, cache_directory, faults, rebuilt_environment
 from serving.recipe import read_recipe
+from tests.wheels import NAME, write_wheels
 
+SITE = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 PIN = f"filelock=={version('filelock')}"
 LOCK = """
 # a comment
@@ -87,10 +91,12 @@ def test_installed_and_altered_are_read_from_the_records(tmp_path: Path) -> None
     environment = made_by_hand(tmp_path, Typing_Extensions="4.1", idna="3.0")
     assert installed(environment) == {"typing-extensions": "4.1", "idna": "3.0"}
     assert list(altered_files(environment)) == []
-    (environment / "lib/python3.11/site-packages/idna.py").write_text("x = 12\n")
-    assert list(altered_files(environment)) == ["idna.py"]
-    (environment / "lib/python3.11/site-packages/idna.py").unlink()
-    assert list(altered_files(environment)) == ["idna.py"]
+    name = "lib/python3.11/site-packages/idna.py"
+    assert list(altered_files(environment, {name})) == [name]  # the hash is another
+    (environment / name).write_text("x = 12\n")
+    assert list(altered_files(environment)) == [name]
+    (environment / name).unlink()
+    assert list(altered_files(environment)) == list(altered_files(environment, {name})) == [name]
 
 
 def test_environment_is_refused_for_a_reason_when_it_is_not_what_was_built(
@@ -103,11 +109,15 @@ def test_environment_is_refused_for_a_reason_when_it_is_not_what_was_built(
     (place / "bin").mkdir()
     (place / "bin" / "python").symlink_to(sys.executable)
     assert faults(place, recipe) == "built.json cannot be read"
-    (place / "built.json").write_text('{"idna": "3.0"}')
+
+    def say_built(**distributions: str) -> None:
+        (place / "built.json").write_text(json.dumps({"distributions": distributions, "files": snapshot(place)}))
+
+    say_built(idna="3.0")
     assert faults(place, recipe) == "six: expected none, got 1.0"
-    (place / "built.json").write_text('{"idna": "3.0", "six": "1.1"}')
+    say_built(idna="3.0", six="1.1")
     assert faults(place, recipe) == "six: expected 1.1, got 1.0"
-    (place / "built.json").write_text('{"idna": "3.0", "six": "1.0"}')
+    say_built(idna="3.0", six="1.0")
     assert faults(place, recipe) == ""
     assert faults(place, read_recipe(model("idna==3.1"), variables)) == "idna: expected 3.1, got 3.0"
 
@@ -154,10 +164,85 @@ def test_environment_is_reused_while_it_is_whole_and_built_anew_when_it_is_not(
     assert capfd.readouterr().err.count("rebuilding") == 1
     next(first.path.rglob("filelock/__init__.py")).unlink()
     assert rebuilt_environment(directory, variables) == first
-    assert "rebuilding the model's environment: filelock/__init__.py is not as it was installed" in (
-        capfd.readouterr().err
-    )
+    said = capfd.readouterr().err
+    assert f"rebuilding the model's environment: {SITE}/filelock/__init__.py is not as it was installed" in said
     assert next(first.path.rglob("filelock/__init__.py")).is_file()
+
+
+def other_of_same_size(path: Path) -> None:
+    """Put another file in the place of one, which stays as it is in uv's cache."""
+    text = path.read_text()
+    path.unlink()
+    path.write_text(f"#{text[1:]}")
+
+
+def more(path: Path) -> None:
+    path.write_text(f"{path.read_text()}include-system-site-packages = true\n")
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        (f"{SITE}/filelock/__init__.py", other_of_same_size),
+        (f"{SITE}/filelock/_api.py", Path.unlink),
+        (f"{SITE}/sitecustomize.py", Path.touch),
+        (f"{SITE}/more.pth", Path.touch),
+        ("bin/activate", other_of_same_size),
+        (f"{SITE}/more", Path.mkdir),
+        ("bin/python3", lambda path: path.unlink() or path.symlink_to("/usr/bin/env")),
+        ("bin/git", Path.touch),
+        ("pyvenv.cfg", more),
+    ],
+)
+def test_environment_is_built_anew_when_it_was_changed(
+    name: str,
+    change: Callable[[Path], object],
+    model: Callable[..., Path],
+    variables: dict[str, str],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    first = rebuilt_environment(model(), variables)
+    change(first.path / name)
+    capfd.readouterr()
+    assert rebuilt_environment(model(), variables) == first
+    assert f"environment: {name} is not as it was installed\n" in capfd.readouterr().err
+    rebuilt_environment(model(), variables)
+    assert "rebuilding" not in capfd.readouterr().err
+
+
+@pytest.mark.e2e
+def test_environment_is_kept_when_only_bytecode_and_links_to_it_come(
+    model: Callable[..., Path], variables: dict[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first = rebuilt_environment(model(), variables)
+    for compiled in [*first.path.rglob("__pycache__")]:
+        shutil.rmtree(compiled)
+    subprocess.run([first.program("python"), "-c", "import filelock"], check=True)
+    assert [*first.path.rglob("__pycache__")]
+    shutil.copytree(first.path, tmp_path / "links", copy_function=os.link, symlinks=True)
+    capfd.readouterr()
+    rebuilt_environment(model(), variables)
+    assert "rebuilding" not in capfd.readouterr().err
+
+
+@pytest.mark.e2e
+def test_edit_in_place_is_refused_as_long_as_it_is_in_the_cache_of_uv(
+    model: Callable[..., Path], variables: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    monkeypatch.setenv("UV_FIND_LINKS", str(write_wheels(tmp_path / "wheels", "1.0")))
+    directory = model(f"{NAME}==1.0")
+    source = next(rebuilt_environment(directory, variables).path.rglob("only_in_these_tests.py"))
+    whole = source.read_text()
+    with source.open("r+") as stream:
+        stream.write("#")
+    for _ in range(2):
+        with pytest.raises(StepError, match=r"only_in_these_tests.py is not what its distribution records"):
+            rebuilt_environment(directory, variables)
+    shutil.rmtree(tmp_path / "uv")
+    rebuilt_environment(directory, variables)
+    assert source.read_text() == whole
 
 
 @pytest.mark.e2e
@@ -183,6 +268,82 @@ def test_model_brings_its_own_overrides_when_its_requirements_contradict_each_ot
         rebuilt_environment(directory, variables)
     (directory / "uv.toml").write_text('override-dependencies = ["six==1.4.1"]\n')
     assert rebuilt_environment(directory, variables).distributions["six"] == "1.4.1"
+
+
+ABOVE = [
+    ({"uv.toml": 'find-links = ["wheels"]\n'}, {}),
+    ({"pyproject.toml": '[tool.uv]\nfind-links = ["wheels"]\n'}, {}),
+    ({"pyproject.toml": '[project]\nname = "x"\nversion = "0"\n[tool.uv]\nfind-links = ["wheels"]\n'}, {}),
+    ({"model/uv.toml": 'constraint-dependencies = ["six"]\n', "uv.toml": 'find-links = ["wheels"]\n'}, {}),
+    ({"named.toml": 'find-links = ["wheels"]\n'}, {"UV_CONFIG_FILE": "named.toml"}),
+]
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(("files", "named"), ABOVE)
+def test_configuration_above_the_model_holds_and_decides(
+    files: Mapping[str, str],
+    named: Mapping[str, str],
+    model: Callable[..., Path],
+    variables: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    directory = model(f"{NAME}==1.0")
+    write_wheels(tmp_path / "wheels", "1.0")
+    for name, value in named.items():
+        monkeypatch.setenv(name, str(tmp_path / value))
+        variables[name] = str(tmp_path / value)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    before = read_recipe(directory, variables).fingerprint
+    assert rebuilt_environment(directory, variables).distributions == {NAME: "1.0"}
+    last = tmp_path / [*files][-1]
+    last.write_text(f"{last.read_text()}no-build = false\n")
+    assert read_recipe(directory, variables).fingerprint != before
+
+
+def test_fingerprint_is_that_of_another_place_and_of_what_no_uv_reads(
+    model: Callable[..., Path], variables: dict[str, str], tmp_path: Path
+) -> None:
+    directory = model()
+    (tmp_path / "pyproject.toml").write_text("[tool.uv]\nno-build = true\n")
+    before = read_recipe(directory, variables).fingerprint
+    (tmp_path / "pyproject.toml").write_text("# edited\n[tool.other]\na = 1\n[tool.uv]\nno-build = true\n")
+    assert read_recipe(directory, variables).fingerprint == before
+    (tmp_path / "other").mkdir()
+    directory.rename(tmp_path / "other" / "model")
+    assert read_recipe(tmp_path / "other" / "model", variables).fingerprint == before
+    (tmp_path / "other" / "uv.toml").touch()
+    assert read_recipe(tmp_path / "other" / "model", variables).fingerprint != before
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("variable", ["UV_CONFIG_FILE", "UV_NO_CONFIG", "in a project"])
+def test_rules_of_the_model_hold_when_uv_reads_no_file_of_the_models(
+    variable: str,
+    model: Callable[..., Path],
+    variables: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "empty.toml").touch()
+    if variable == "in a project":
+        (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\nversion = "0"\n[tool.uv]\n')
+    else:
+        monkeypatch.setenv(variable, str(tmp_path / "empty.toml") if variable == "UV_CONFIG_FILE" else "1")
+    monkeypatch.setenv("UV_CONSTRAINT", (tmp_path / "machine.txt").as_uri())
+    (tmp_path / "machine.txt").write_text("wheel<0.45\n")
+    directory = model("python-dateutil==2.9.0.post0\nsix==1.4.1")
+    asked = directory / "python_env.yaml"
+    asked.write_text(f"{asked.read_text()}build_dependencies:\n- setuptools\n- wheel\n")
+    (directory / "uv.toml").write_text(
+        'override-dependencies = ["six==1.4.1"]\nconstraint-dependencies = ["setuptools<81"]\nno-build = false\n'
+    )
+    found = rebuilt_environment(directory, variables).distributions
+    assert found["six"] == "1.4.1"
+    assert int(found["setuptools"].split(".")[0]) < 81
+    assert [int(part) for part in found["wheel"].split(".")[:2]] < [0, 45]
 
 
 @pytest.mark.e2e

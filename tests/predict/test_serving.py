@@ -27,6 +27,7 @@ from serving.server import Server, serving
 PINS = [f"{name}=={version(name)}" for name in ("mlflow-skinny", "numpy", "pandas")]
 CODE = '''
 import os
+import threading
 
 import numpy as np
 from mlflow.models import set_model
@@ -41,6 +42,8 @@ class Echo(PythonModel):
     def load_context(self, context):
         if os.environ.get("BREAK_THE_MODEL"):
             raise RuntimeError("no weights here")
+        if os.environ.get("HOLD_THE_MODEL"):
+            threading.Event().wait()
 
     def predict(self, context, model_input, params=None):
         self.calls += 1
@@ -254,6 +257,19 @@ def test_waiting_ends_with_the_log_when_the_server_dies(
     ):
         server.wait_until_up(120)
     assert "no weights here" in failure.value.author_traceback
+
+
+@pytest.mark.e2e
+def test_waiting_ends_when_the_time_is_over_and_the_server_is_still_starting(
+    model: Path, environment: Rebuilt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLD_THE_MODEL", "1")
+    with (
+        serving(str(model), environment, tmp_path / "log") as server,
+        pytest.raises(StepError, match=r"mlflow models serve: it did not answer within 0.5 s"),
+    ):
+        server.wait_until_up(0.5)
+    assert running(server.process.pid) == []
 
 
 @pytest.mark.e2e
