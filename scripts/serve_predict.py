@@ -24,6 +24,7 @@ import argparse
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -37,13 +38,13 @@ from model_side.payloads import dumps_strict, is_example, read_payload
 from model_side.text_files import publish, require_writable
 from model_side.verification import settings_of
 from pipeline import errors
-from serving.leash import can_be_offline
+from serving.leash import Limits, allows
 from serving.portable import elsewhere
 from serving.predict import predict_rebuilt, predict_strict
 from serving.rebuilt import Rebuilt, rebuilt_environment
 from serving.rest import Request, Rest, rest_route
 from serving.server import serving
-from serving.watch import Outside, inputs, outside
+from serving.watch import HOOK, Outside, inputs, outside
 
 
 def serve_predict(args: argparse.Namespace) -> None:
@@ -98,30 +99,45 @@ def _predict(args: argparse.Namespace, part: Path, request: Request, place: _Pla
         return {}, predict_strict(args.model_uri, payload, part, args.env_manager)
     settings, why_not = settings_of(request.files.metadata), _not_portable(request)
     log = place.scratch / "used.log" if settings["hermetic"] else None
-    offline = not why_not and not settings["network"] and can_be_offline()
+    since = time.time()
 
-    def used() -> Outside | None:
-        return outside(log, place.environment, [model, payload, part, *inputs(request.payload)]) if log else None
+    def used() -> Outside:
+        known = [model, place.scratch, *inputs(request.payload)]
+        return outside(log, place.environment, known, since) if log else Outside((), (), ())
 
+    given, answer = place.scratch / payload.name, place.scratch / "answer.json"
+    shutil.copyfile(payload, given)
     with nullcontext((place.model, None)) if why_not else elsewhere(place.model) as (model, directory):
+        limits = Limits() if why_not else _limits(place, model, network=settings["network"])
         try:
-            figures = predict_rebuilt(model, payload, part, place.environment, log, directory, offline=offline)
+            figures = predict_rebuilt(model, given, answer, place.environment, log, directory, limits)
         except StepError as error:
-            seen = used()
-            error.advice += "" if why_not else f" {_how_it_ran(seen.hosts if seen else (), offline=offline)}"
+            error.advice += "" if why_not else f" {_how_it_ran(used(), limits)}"
             raise
-        seen = used()
-        facts = {"portable": why_not or "passed", "without_network": offline}
-        facts |= {"used_from_outside": seen.facts() if seen else None}
+        shutil.copyfile(answer, part)
+        facts = {"portable": why_not or "passed", "without_network": limits.offline}
+        facts |= {"without_other_files": bool(limits.only), "used_from_outside": used().facts() if log else None}
     return facts, figures
 
 
-def _how_it_ran(hosts: Sequence[str], *, offline: bool) -> str:
+def _limits(place: _Place, copy: Path, *, network: bool) -> Limits:
+    """Return what a prediction does without, elsewhere: the network and other files, as far as this system lets it."""
+    environment = place.environment
+    only = (*environment.places(), HOOK, place.scratch, copy.parent)
+    starts = [environment.program("python"), "-I", "-c", "import ctypes, ssl"]
+    if allows(alone := Limits(not network, only), starts):
+        return alone
+    return Limits(not network and allows(Limits(offline=True)))
+
+
+def _how_it_ran(seen: Outside, limits: Limits) -> str:
     """Return what a prediction met that runs elsewhere, and what leaves that out."""
-    tried = f"It asked for {', '.join(hosts)}. " if offline and hosts else ""
-    without = ", without network" if offline else ""
+    tried = f"It asked for {', '.join(seen.hosts)}. " if limits.offline and seen.hosts else ""
+    tried += f"It looked for {', '.join(seen.files)}. " if limits.only and seen.files else ""
+    without = ", without network" if limits.offline else ""
+    without += ", with no files but its own, its environment's and the system's" if limits.only else ""
     leave_out = 'VERIFICATION = {"portable": False} in model_spec.py leaves that out'
-    allow = ', {"network": True} gives it the network' if offline else ""
+    allow = ', {"network": True} gives it the network' if limits.offline else ""
     return f"{tried}It ran on a read-only copy of the model, in an empty directory{without}: {leave_out}{allow}."
 
 

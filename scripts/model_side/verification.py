@@ -47,7 +47,8 @@ def held_checks(
         concurrent["requests_at_once"] = at_once
         concurrent["status"] = "passed" if concurrent["status"] == "not checked" else concurrent["status"]
     portable = {"check": "portable", "status": report.get("portable", "not checked")}
-    portable |= {"without_network": report["without_network"]} if portable["status"] == "passed" else {}
+    if portable["status"] == "passed":
+        portable |= {name: report.get(name, False) for name in ("without_network", "without_other_files")}
     checks = [_hermetic(report, settings), portable, repeatable, concurrent]
     return [each if settings[each["check"]] else {"check": each["check"], "status": "off"} for each in checks]
 
@@ -78,6 +79,6 @@ def _said(check: Mapping[str, Any]) -> str:
         return str(check["fault"])
     found = [f"{kind}: {', '.join(check[kind])}" for kind in ("files", "network", "programs") if check.get(kind)]
     at_once = [f"{check['requests_at_once']} requests at once"] if "requests_at_once" in check else []
-    tried = ["without network"] if check.get("without_network") else []
+    tried = [name.replace("_", " ") for name in ("without_network", "without_other_files") if check.get(name)]
     tried += [*(each["trial"] for each in check.get("trials", ())), *at_once]
     return f"it uses, from outside: {'; '.join(found)}" if found else ", ".join(tried)

@@ -1,8 +1,10 @@
 """Run a command in this process's own group, and end the whole group when standard input closes.
 
 Whoever started it, in a session of its own, holds the other end: it closes when that process is killed, too. With
---offline in front, the command and all that it starts have no network but this machine's loopback, an own one: the
-kernel gives them a network namespace of their own, for which no privilege is needed where user namespaces are allowed.
+--offline in front, the command and all that it starts have no network but this machine's loopback, an own one. With
+--only and directories, there are no files but those and the system's; the home directory and the temporary ones are new
+and empty. The kernel gives them namespaces of their own, for which no privilege is needed where those of users are
+allowed.
 """
 
 from __future__ import annotations
@@ -18,11 +20,36 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, NamedTuple
 
-OFFLINE = "--offline"
-_NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # linux/sched.h
+OFFLINE, ONLY = "--offline", "--only"
+# Of the system, not of a person or a project.
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/proc", "/sys", "/dev", "/run")
+_ADDED = ("/opt", "/nix", "/gnu")  # what programs of the system may need beside it
+_NEW_USER, _NEW_NETWORK, _NEW_FILES = 0x10000000, 0x40000000, 0x00020000  # linux/sched.h
+_BIND, _RECURSIVE, _PRIVATE, _DETACH = 0x1000, 0x4000, 0x40000, 2  # linux/mount.h
+_PASSING = ("/tmp", "/var/tmp")
 _SET_FLAGS, _UP = 0x8914, 1  # linux/sockios.h, linux/if.h
+
+
+class Limits(NamedTuple):
+    """What a command does without.
+
+    Parameters
+    ----------
+    offline : bool
+        It has no network but a loopback of its own.
+    only : tuple of Path
+        The directories that it has beside the system's; none means all that there are.
+    """
+
+    offline: bool = False
+    only: tuple[Path, ...] = ()
+
+    def words(self) -> list[str]:
+        """Return the words in front of a command."""
+        only = [ONLY, os.pathsep.join(map(str, self.only))] if self.only else []
+        return [OFFLINE, *only] if self.offline else only
 
 
 def leashed(
@@ -31,12 +58,11 @@ def leashed(
     output: int | IO[bytes],
     errors: int | IO[bytes],
     directory: Path | None = None,
-    *,
-    offline: bool = False,
+    limits: Limits | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a command so that it ends, with all that it started, when its `stdin` is closed or this process ends."""
     return subprocess.Popen(
-        [sys.executable, "-I", __file__, *([OFFLINE] if offline else []), *command],
+        [sys.executable, "-I", __file__, *(limits.words() if limits else []), *command],
         cwd=directory,
         env=variables,
         stdin=subprocess.PIPE,
@@ -46,9 +72,10 @@ def leashed(
     )
 
 
-def can_be_offline() -> bool:
-    """Tell whether this system lets a command run without network."""
-    with leashed(["true"], dict(os.environ), subprocess.DEVNULL, subprocess.DEVNULL, offline=True) as process:
+def allows(limits: Limits, command: Sequence[str] = ("true",)) -> bool:
+    """Tell whether this system lets a command run so."""
+    nothing = subprocess.DEVNULL
+    with leashed(command, dict(os.environ), nothing, nothing, Path("/"), limits) as process:
         return process.wait() == 0
 
 
@@ -62,16 +89,22 @@ def ended(process: subprocess.Popen[bytes]) -> int:
 def main() -> int:
     """Run the command line: a command, perhaps with --offline in front."""
     words = sys.argv[1:]
-    if words[0] == OFFLINE:
-        _leave_network()
-        words = words[1:]
+    offline = words[0] == OFFLINE
+    words = words[1:] if offline else words
+    only, words = (words[1].split(os.pathsep), words[2:]) if words[0] == ONLY else ([], words)
+    if offline or only:
+        _leave(_NEW_NETWORK * offline | _NEW_FILES * bool(only))
+    if offline:
+        _raise_loopback()
+    if only:
+        _keep_files(only)
     command = subprocess.Popen(words, stdin=subprocess.DEVNULL)
     threading.Thread(target=_hold, daemon=True).start()
     return command.wait() & 0xFF
 
 
-def _leave_network() -> None:
-    """Go to a network namespace that has nothing but its own loopback.
+def _leave(namespaces: int) -> None:
+    """Go to namespaces of one's own.
 
     Raises
     ------
@@ -80,19 +113,53 @@ def _leave_network() -> None:
     """
     user, group = os.getuid(), os.getgid()
     try:
-        _unshare(_NEW_NETWORK)
+        _call("unshare", namespaces)
     except PermissionError:  # without privilege: as the same user in a namespace of users
-        _unshare(_NEW_USER | _NEW_NETWORK)
+        _call("unshare", _NEW_USER | namespaces)
         for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
             Path("/proc/self", name).write_text(text, encoding="ascii")
+
+
+def _raise_loopback() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, _SET_FLAGS, struct.pack("16sH14x", b"lo", _UP))
 
 
-def _unshare(flags: int) -> None:
-    if ctypes.CDLL(None, use_errno=True).unshare(flags):
+def _keep_files(directories: Sequence[str]) -> None:
+    """Go to a root with the system's directories and the given ones, by all their names, and new temporary ones."""
+    here = Path.cwd()
+    wanted = {path: os.path.realpath(path) for path in (*SYSTEM, *_ADDED, *directories) if Path(path).exists()}
+    wanted |= {path: path for path in wanted.values()}
+    links = {path: Path(path).readlink() for path in (*SYSTEM, *_ADDED) if Path(path).is_symlink()}
+    _call("mount", b"none", b"/", None, _RECURSIVE | _PRIVATE, None)
+    _call("mount", b"none", b"/tmp", b"tmpfs", 0, None)
+    old = Path("/tmp/old")
+    old.mkdir()
+    _call("pivot_root", b"/tmp", os.fsencode(old))
+    old = Path("/old")
+    for path in sorted(wanted.keys() - links.keys()):
+        Path(path).mkdir(parents=True, exist_ok=True)
+        _call("mount", os.fsencode(f"{old}{wanted[path]}"), os.fsencode(path), None, _BIND | _RECURSIVE, None)
+    for path, target in links.items():
+        Path(path).symlink_to(target)
+    for path in filter(None, (*_PASSING, os.environ.get("TMPDIR"), os.environ.get("HOME"))):
+        Path(path).mkdir(parents=True, exist_ok=True)
+    os.chdir(here)
+    _call("umount2", os.fsencode(old), _DETACH)
+    old.rmdir()
+
+
+def _call(name: str, *arguments: Any) -> None:
+    """Call a function of the C library that returns 0.
+
+    Raises
+    ------
+    OSError
+        If it does not.
+    """
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments):
         number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+        raise OSError(number, f"{name}: {os.strerror(number)}")
 
 
 def _hold() -> None:

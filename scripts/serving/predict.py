@@ -21,7 +21,7 @@ from model_side.payloads import predictions_from_json
 from pipeline.machine import uv_anchored
 from pipeline.processes import clean_environment
 
-from .leash import ended, leashed
+from .leash import Limits, ended, leashed
 from .rebuilt import Rebuilt
 from .watch import watched
 
@@ -41,8 +41,7 @@ def predict_rebuilt(
     environment: Rebuilt,
     log: Path | None = None,
     directory: Path | None = None,
-    *,
-    offline: bool = False,
+    limits: Limits | None = None,
 ) -> Figures:
     """Write the answer of the environment's own mlflow to `part`, and return what the command cost.
 
@@ -54,13 +53,13 @@ def predict_rebuilt(
         Where it is noted what the prediction uses.
     directory : Path, optional
         Where it runs; by default here.
-    offline : bool
-        Whether it runs without network; `can_be_offline` tells whether it can.
+    limits : Limits, optional
+        What it does without, where `leash.allows` that.
     """
     command = _command(environment.program("mlflow"), str(model), payload.absolute(), part.absolute(), "local")
     variables = environment.variables(os.environ)
     variables = watched(variables, log, model) if log else variables
-    return _predict(command, variables, str(model), part, directory, offline=offline)
+    return _predict(command, variables, str(model), part, directory, limits)
 
 
 def predict_strict(model_uri: str, payload: Path, part: Path, manager: str) -> Figures:
@@ -128,12 +127,11 @@ def _predict(
     model_uri: str,
     part: Path,
     directory: Path | None = None,
-    *,
-    offline: bool = False,
+    limits: Limits | None = None,
 ) -> Figures:
     part.unlink(missing_ok=True)
     start = time.perf_counter()
-    code, said, memory = _run(command, variables, directory, offline=offline)
+    code, said, memory = _run(command, variables, directory, limits)
     seconds = time.perf_counter() - start
     if code or not part.is_file():
         raise _failure(code, said, model_uri)
@@ -153,12 +151,12 @@ def _variables(environment: Mapping[str, str], programs: Path, manager: str) -> 
 
 
 def _run(
-    command: Sequence[str], environment: Mapping[str, str], directory: Path | None, *, offline: bool
+    command: Sequence[str], environment: Mapping[str, str], directory: Path | None, limits: Limits | None
 ) -> tuple[int, list[str], int]:
     """Run a command; pass on what it says to stderr, and return its exit code, its last lines and its peak memory."""
     said: deque[str] = deque(maxlen=KEPT_LINES)
     streams = (subprocess.PIPE, subprocess.STDOUT)
-    with leashed(command, dict(environment), *streams, directory, offline=offline) as process:
+    with leashed(command, dict(environment), *streams, directory, limits) as process:
         for line in io.TextIOWrapper(process.stdout or io.BytesIO(), errors="replace"):
             said.append(line)
             print(line, end="", file=sys.stderr, flush=True)

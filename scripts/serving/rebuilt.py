@@ -65,6 +65,12 @@ class Rebuilt:
             raise StepError("rebuilt environment", f"it has no {name}", advice="requirements.txt must name mlflow.")
         return str(path)
 
+    def places(self) -> list[Path]:
+        """Return the directories that its programs need, beside the system's: its own, and that of its Python."""
+        lines = (self.path / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+        homes = [Path(line.partition("=")[2].strip()).parent for line in lines if line.startswith("home")]
+        return [self.path, *(home for home in homes if home != Path("/"))]
+
     def variables(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Return the variables for its programs: nothing of the caller's Python, and its own programs found first."""
         made = clean_environment(environment, {"VIRTUAL_ENV": str(self.path)})

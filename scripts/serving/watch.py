@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from .leash import SYSTEM
 from .rebuilt import Rebuilt
 
 HOOK = Path(__file__).parent / "watching"
-# Of the system, not of a person or a project.
-SYSTEM = ("/usr", "/lib", "/lib64", "/etc", "/bin", "/opt", "/proc", "/sys", "/dev", "/run")
 LOCAL = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "::", "")
 
 
@@ -52,13 +51,21 @@ def watched(variables: Mapping[str, str], log: Path, model: Path) -> dict[str, s
     }
 
 
-def outside(log: Path, environment: Rebuilt, known: Iterable[Path]) -> Outside:
-    """Read what was noted, without what belongs to the environment, the system, a temporary place, or is `known`."""
-    own = [*map(Path, SYSTEM), Path(tempfile.gettempdir()), environment.path, HOOK, *(p.absolute() for p in known)]
+def outside(log: Path, environment: Rebuilt, known: Iterable[Path], since: float) -> Outside:
+    """Read what was noted, without what belongs to the environment, the system, or is `known`.
+
+    What came to a temporary place at or after `since`, seconds since 1970, is the prediction's own.
+    """
+    own = [*map(Path, SYSTEM), *environment.places(), HOOK, *(path.absolute() for path in known)]
+
+    def is_own(path: Path) -> bool:
+        passing = path.is_relative_to(tempfile.gettempdir()) and path.stat().st_ctime >= since
+        return passing or any(path.is_relative_to(place) for place in own)
+
     lines = [line.split("\t", 1) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
     noted = [(what, ast.literal_eval(name)) for what, name in lines]
     files = (Path(name) for what, name in noted if what == "opens")
-    strange = {path for path in files if path.exists() and not any(path.is_relative_to(place) for place in own)}
+    strange = {path for path in files if path.exists() and not is_own(path)}
     hosts = {name for what, name in noted if what in ("asks for", "connects to")}
     return Outside(
         tuple(sorted(map(_shown, strange))),

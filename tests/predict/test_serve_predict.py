@@ -15,7 +15,7 @@ import pytest
 import serve_predict as command
 
 from model_side.errors import UsageError
-from serving.leash import can_be_offline
+from serving.leash import Limits, allows
 from serving.predict import author_part, require_manager
 from serving.rebuilt import cache_directory
 
@@ -24,11 +24,14 @@ CODE = '''
 import os
 import socket
 import sys
+import ctypes
 from importlib.metadata import distributions
 
 import numpy as np
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
+
+PLACE = os.path.expanduser("~/weights.bin")
 
 
 class Echo(PythonModel):
@@ -41,6 +44,8 @@ class Echo(PythonModel):
             open("beside_the_package.txt").close()
         if model_input["uri"].iloc[0] == "there":
             socket.create_connection(("192.0.2.1", 9), timeout=5)
+        if model_input["uri"].iloc[0] == "home" and not ctypes.CDLL(None).fopen(PLACE.encode(), b"r"):
+            raise FileNotFoundError(PLACE)  # which no audit hook sees
         if model_input["uri"].iloc[0] == "watched":
             print("watched:", "PREDICTION_WATCH_LOG" in os.environ)
         if model_input["uri"].iloc[0] == "bad":
@@ -195,18 +200,22 @@ def test_prediction_is_watched_only_when_the_model_is_to_be_hermetic(
 
 NOT_PORTABLE = {
     "here": ["No such file or directory: 'beside_the_package.txt'"],
-    "there": ["Network is unreachable", "It asked for 192.0.2.1."] if can_be_offline() else ["timed out"],
+    "there": ["Network is unreachable", "It asked for 192.0.2.1."] if allows(Limits(offline=True)) else ["timed out"],
 }
+if allows(Limits(only=(Path("/usr"),))):
+    NOT_PORTABLE["home"] = ["weights.bin", "with no files but its own, its environment's and the system's"]
 
 
 @pytest.mark.e2e
 @pytest.mark.parametrize(("uri", "words"), NOT_PORTABLE.items())
-def test_model_is_refused_when_its_example_needs_what_lies_beside_the_package_or_far_away(
-    save_model: Callable[..., Path], tmp_path: Path, uri: str, words: list[str]
+def test_model_is_refused_when_its_example_needs_what_its_receiver_does_not_have(
+    save_model: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str, words: list[str]
 ) -> None:
     import pandas as pd
 
-    (tmp_path / "beside_the_package.txt").write_text("x", encoding="utf-8")
+    for name in ("beside_the_package.txt", "weights.bin"):
+        (tmp_path / name).write_text("x", encoding="utf-8")
+    monkeypatch.setenv("HOME", str(tmp_path))
     bound = saved(save_model, f"bound_{uri}", input_example=pd.DataFrame({"uri": [uri]}))
     done = serve(bound, tmp_path, uri)
     assert done.returncode == 1

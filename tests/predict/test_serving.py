@@ -19,7 +19,7 @@ from model_side.groups import running
 from model_side.model_files import read_model
 from model_side.negatives import Negative
 from serving.answering import listener, require_environment
-from serving.leash import can_be_offline, leashed
+from serving.leash import Limits, allows, leashed
 from serving.rebuilt import Rebuilt, rebuilt_environment
 from serving.rest import Request, ask, require_equal, rest_route, status_of
 from serving.server import Server, serving
@@ -90,14 +90,42 @@ except OSError as error:
 """
 
 
-@pytest.mark.skipif(not can_be_offline(), reason="this system has no namespaces for users")
+@pytest.mark.skipif(not allows(Limits(offline=True)), reason="this system has no namespaces for users")
 def test_command_has_no_network_but_its_loopback_when_it_is_offline() -> None:
     command = [sys.executable, "-c", LOOPBACK]
     streams = (subprocess.PIPE, subprocess.STDOUT)
-    with leashed(command, dict(os.environ), *streams, offline=True) as process:
+    with leashed(command, dict(os.environ), *streams, limits=Limits(offline=True)) as process:
         assert process.stdout
         assert process.stdout.read().decode().split("\n") == ["loopback", "Network is unreachable", ""]
     assert process.returncode == 0
+
+
+LOOKING = """
+import os, sys, tempfile
+given, hidden = sys.argv[1:]
+print(os.listdir(given), os.path.exists(hidden), os.listdir(os.environ["HOME"]), os.getcwd() == given)
+open(os.path.join(given, "made.txt"), "w").write("x")
+tempfile.mkstemp()
+"""
+
+
+@pytest.mark.skipif(not allows(Limits(only=(Path("/usr"),))), reason="this system has no namespaces for users")
+def test_command_has_no_files_but_the_systems_and_those_that_it_is_given(tmp_path: Path) -> None:
+    given, home = tmp_path / "real" / "given", tmp_path / "home"
+    for directory in (given, home):
+        directory.mkdir(parents=True)
+        (directory / "here.txt").write_text("x", encoding="utf-8")
+    (tmp_path / "link").symlink_to(given)
+    python = Path(sys.base_prefix)
+    command = [str(python / "bin" / "python3"), "-c", LOOKING, str(tmp_path / "link"), str(home / "here.txt")]
+    variables = {"HOME": str(home), "TMPDIR": str(tmp_path / "scratch")}
+    limits = Limits(only=(tmp_path / "link", python))
+    with leashed(command, variables, subprocess.PIPE, subprocess.STDOUT, given, limits) as process:
+        assert process.stdout
+        said = process.stdout.read().decode()
+    assert (process.returncode, said) == (0, "['here.txt'] False [] False\n")
+    assert sorted(path.name for path in given.iterdir()) == ["here.txt", "made.txt"]
+    assert not (tmp_path / "scratch").exists()
 
 
 LISTENING = """

@@ -27,6 +27,13 @@ with contextlib.suppress(OSError):
 with contextlib.suppress(OSError), socket.socket() as plain:
     plain.settimeout(0.1)
     plain.connect(("127.0.0.1", 1))
+with contextlib.suppress(OSError):
+    socket.gethostbyname("by-name.invalid")
+with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain:
+    plain.sendto(b"x", ("192.0.2.1", 9))
+with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as plain:
+    plain.connect(f"{here}/home/daemon.sock")
+open(f"{here}/scratch/made.txt", "w").close()
 for name in ("input.txt", "scratch/t.txt", "home/weights.bin", "work/notes.txt"):
     open(f"{here}/{name}").close()
 with contextlib.suppress(OSError):
@@ -40,6 +47,7 @@ if len(sys.argv) == 2:
 def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Outside]:
     """Return a function that runs SOURCE as a prediction and tells what it used."""
     names = ("early.txt", "model/MLmodel", "input.txt", "scratch/t.txt", "home/weights.bin", "work/notes.txt")
+    names += ("home/daemon.sock",)
     for name in (*names, "work/of-child.txt"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -50,26 +58,29 @@ def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Outsid
 
     def run() -> Outside:
         log, model = tmp_path / "log", tmp_path / "model"
+        log.touch()
+        since = log.stat().st_ctime
         subprocess.run(
             [sys.executable, "-c", SOURCE, str(tmp_path)], env=watched(dict(os.environ), log, model), check=True
         )
-        recipe = Recipe("3.11", (), (), {}, {})
-        return outside(log, Rebuilt(Path(sys.prefix), recipe, {}), [model, tmp_path / "input.txt"])
+        recipe = Recipe("3.11", (), (), {}, {}, tmp_path)
+        return outside(log, Rebuilt(Path(sys.prefix), recipe, {}), [model, tmp_path / "input.txt"], since)
 
     return run
 
 
-def test_files_hosts_and_programs_are_noted_and_own_ones_are_not(used: Callable[[], Outside]) -> None:
+def test_files_hosts_and_programs_are_noted_and_own_ones_are_not(used: Callable[[], Outside], tmp_path: Path) -> None:
     assert used() == Outside(
-        files=("notes.txt", "of-child.txt", "~/weights.bin"),
-        hosts=("no-such-host.invalid",),
+        files=(str(tmp_path / "scratch" / "t.txt"), "notes.txt", "of-child.txt", "~/daemon.sock", "~/weights.bin"),
+        hosts=("192.0.2.1", "by-name.invalid", "no-such-host.invalid"),
         programs=(Path(sys.executable).name,),
     )
 
 
 def test_nothing_is_noted_when_nothing_was_written(tmp_path: Path) -> None:
-    rebuilt = Rebuilt(tmp_path, Recipe("3.11", (), (), {}, {}), {})
-    assert outside(tmp_path / "none", rebuilt, []) == Outside((), (), ())
+    (tmp_path / "pyvenv.cfg").write_text("home = /usr/bin\n", encoding="utf-8")
+    rebuilt = Rebuilt(tmp_path, Recipe("3.11", (), (), {}, {}, tmp_path), {})
+    assert outside(tmp_path / "none", rebuilt, [], 0.0) == Outside((), (), ())
 
 
 def test_inputs_are_the_local_paths_in_a_payload() -> None:

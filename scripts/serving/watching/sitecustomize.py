@@ -10,6 +10,8 @@ from typing import Any
 
 LOG, MODEL, STARTED = "PREDICTION_WATCH_LOG", "PREDICTION_WATCH_MODEL", "PREDICTION_WATCH_STARTED"
 STARTING = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system")
+ASKING = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
+REACHING = ("socket.connect", "socket.sendto", "socket.sendmsg")
 
 
 class Watch:
@@ -29,10 +31,16 @@ class Watch:
             if event in STARTING:
                 program = arguments[0] or next(iter(arguments[1] or ()), "")
                 self._note("starts", os.fsdecode(program).split()[0])
-            elif event == "socket.getaddrinfo" and arguments[0]:
-                self._note("asks for", f"{_text(arguments[0])}")
-            elif event == "socket.connect" and arguments[0].family in (socket.AF_INET, socket.AF_INET6):
-                self._note("connects to", _text(arguments[1][0]))
+            elif event in ASKING and arguments[0]:
+                self._note("asks for", _text(arguments[0]))
+            elif event in REACHING and arguments[1]:
+                self._reached(arguments[0].family, arguments[1])
+
+    def _reached(self, family: int, address: Any) -> None:
+        if family in (socket.AF_INET, socket.AF_INET6):
+            self._note("connects to", _text(address[0]))
+        elif family == socket.AF_UNIX:
+            self._opened(address)
 
     def _opened(self, path: object) -> None:
         if not isinstance(path, str | bytes | os.PathLike):
