@@ -132,11 +132,11 @@ def _fetched(
     bar: Bar,
     reservation: Reservation,
 ) -> Staged:
-    if isinstance(found, LocalTree):
-        return Staged(part, _named(_copied(found, part, reservation), source.paths[0]))
     watch = _watch(reservation, bar, shop)
+    if isinstance(found, LocalTree):
+        return Staged(part, _named(_copied(found, part, watch), source.paths[0]))
     if isinstance(found, tuple):
-        files, resumed = fetch_tree(found, part, shop.jobs, shop.tuning, watch, pinned=bool(source.sha256))
+        files, resumed = fetch_tree(found, part, shop.jobs, shop.tuning, watch, pinned=bool(source.sha256), bar=bar)
         return Staged(part, _named(files, source.paths[0]), resumed)
     if part.is_dir():
         remove(part)
@@ -144,11 +144,11 @@ def _fetched(
     return Staged(part, {source.paths[0]: fact}, resumed)
 
 
-def _copied(tree: LocalTree, part: Path, reservation: Reservation) -> Files:
+def _copied(tree: LocalTree, part: Path, watch: Watch) -> Files:
     """Copy a directory of this machine: a later run begins anew, so what a failed one has copied goes."""
     remove(part)
     try:
-        return tree.copy(part, reservation)
+        return tree.copy(part, watch)
     except BaseException:
         remove(part)
         raise
