@@ -53,7 +53,8 @@ def run_command(verdict: Verdict, entry: Entry | None, shop: Workshop) -> tuple[
     elif not verdict.owned:
         _check_free(targets)
     marker.touch()
-    edited = entry is not None and is_edited(look(data, source.paths, StatCache()), entry)
+    there = look(data, source.paths, StatCache())
+    edited = entry is not None and (is_edited(there, entry) or not there.keys() <= entry.files.keys())
     try:
         with _old_kept(targets, as_bad=edited):
             if files := take(source, shop.cache, data.joinpath):

@@ -120,6 +120,15 @@ def test_old_outputs_come_back_when_the_command_fails(model: Model, program: Pat
     assert model.files() == {"out/w.bin": b"good"}
 
 
+def test_authors_file_among_the_outputs_is_kept_aside_when_the_command_runs_again(model: Model, program: Path) -> None:
+    model.declare(SOURCE)
+    assert model.actions() == ["ran"]
+    (model.data / "out" / "mine").write_text("mine")
+    model.declare(SOURCE.replace("--all", "--some"))
+    assert model.actions() == ["ran"]
+    assert model.files() == {"out/w.bin": b"good", "out.bad/w.bin": b"good", "out.bad/mine": b"mine"}
+
+
 def test_nothing_is_left_when_the_command_fails(model: Model, program: Path) -> None:
     script(program, "mkdir model_data/out; echo half > model_data/out/w.bin; kill -9 $$")
     model.declare(SOURCE)
