@@ -5,6 +5,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),.bootstrap/bin/uv)
 TOOL := .venv/.synced
+SYNC = $(UV) sync --frozen --inexact --quiet --compile-bytecode --python $(PYTHON)
 RUN := .venv/bin/python -m
 FLAGS := $(if $(MODEL),--model $(MODEL)) $(if $(MODELS_DIR),--models-dir "$(MODELS_DIR)") $(ARGS)
 VERBS := archetypes scaffold compile-reqs sync-env download-data package payload predict serve-predict verify \
@@ -25,10 +26,11 @@ help: ## Show this list
 
 $(TOOL): pyproject.toml uv.lock | $(UV)
 	[ -e .venv/bin/python ] || $(UV) venv --quiet --relocatable --python $(PYTHON) .venv
-	$(UV) sync --frozen --quiet --compile-bytecode --python $(PYTHON)
+	$(SYNC)
 	@touch $@
 
-setup: $(TOOL) ## Set up uv and the tool environment
+setup: $(TOOL) ## Set up uv and the tool environment; EXTRA="gcs s3 zstd": with what some sources need
+	$(if $(EXTRA),$(SYNC) $(addprefix --extra ,$(EXTRA)))
 
 list: $(TOOL) ## List the verbs as Invoke does
 	@$(RUN) invoke --list

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from model_side.redact import has_credentials
 
@@ -16,13 +16,19 @@ HUB = re.compile(
 HUB_FORM = "hf://owner/repo/file@revision"
 _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)(://|:(?=10\.))")
 _LOCAL = re.compile(r"file:(?://(?:localhost)?(?=/)|(?=/(?!/)))", re.IGNORECASE)
+_DOI = re.compile(r"https?://(?:dx\.|www\.)?doi\.org/(?=10\.)", re.IGNORECASE)
+# What a browser shows of the Hub: a page about a file or a directory.
+_HUB_PAGE = re.compile(
+    r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/(?P<repo>(?:datasets/|spaces/)?[^/]+/[^/]+)"
+    r"/(?P<what>blob|tree)/(?P<revision>[^/?#]+)(?P<path>[^?#]*)"
+)
 _CHAIN = re.compile(r"::[a-z][a-z0-9+.-]*://")
 _HOSTED = ("ftp", "gcs", "gs", "http", "https", "s3", "s3a", "sftp", "ssh")
 
 
 def plain(uri: str) -> str:
-    """Return an address with its scheme in small letters, and one of this machine in its usual form."""
-    scheme, colon, rest = _LOCAL.sub("file://", uri).partition(":")
+    """Return an address with its scheme in small letters, and one of this machine or of a DOI in its usual form."""
+    scheme, colon, rest = _DOI.sub("doi:", _LOCAL.sub("file://", uri)).partition(":")
     return f"{scheme.lower()}{colon}{rest}"
 
 
@@ -57,6 +63,10 @@ def _problem_of(scheme: str, uri: str) -> str | None:
         return f"expected a host or a bucket after ://, got {uri!r}"
     if scheme in ("http", "https") and re.search(r"\?\S*\s", uri):
         return "a space in its query: write %20"
+    if page := _HUB_PAGE.match(uri):
+        path = page["path"].rstrip("/") + "/" * (page["what"] == "tree" and len(page["path"]) > 1)
+        meant = unquote(f"hf://{page['repo']}{path}@{page['revision']}")
+        return f"a page of the Hub about what is wanted, got {uri!r}. Write {meant!r}"
     return None
 
 

@@ -16,7 +16,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from pipeline.errors import StepError, UsageError
+from pipeline.errors import StepError
+
+from .faults import not_installed
 
 # RuntimeError and NotImplementedError are zipfile's: encrypted, or compressed in a way that it does not know.
 BROKEN: tuple[type[Exception], ...] = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error)
@@ -100,9 +102,7 @@ def _plain(stream: IO[bytes], magic: bytes, name: str) -> AbstractContextManager
     try:
         zstandard = importlib.import_module("zstandard")
     except ImportError as error:
-        raise UsageError(
-            name, "a tar.zst needs a library that is not installed", advice="Install zstandard beside the tool."
-        ) from error
+        raise not_installed(name, "a tar.zst", "zstandard") from error
     reader: AbstractContextManager[Any] = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
     return reader
 

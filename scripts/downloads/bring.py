@@ -9,9 +9,10 @@ from pipeline.errors import StepError
 
 from .archive import unpack
 from .command import run_command
-from .content import Files, listing
+from .content import Files
 from .declaration import DATA_DIRECTORY, RESERVED_SUFFIXES, Source
 from .fetchers import Staged, Workshop, obtain
+from .kept import keep
 from .place import beside, check_inside, install, tidy
 from .plan import Verdict
 from .progress import Bar
@@ -49,7 +50,7 @@ def bring(verdict: Verdict, entry: Entry | None, found: Files, shop: Workshop, b
     """
     source, data = verdict.source, shop.package / DATA_DIRECTORY
     if source.command:
-        return Brought("ran", *run_command(verdict, entry, shop.package))
+        return _commanded(verdict, entry, shop)
     path = source.paths[0]
     target = check_inside(data, path)
     staged = obtain(source, target, shop, bar)
@@ -60,14 +61,26 @@ def bring(verdict: Verdict, entry: Entry | None, found: Files, shop: Workshop, b
     return Brought("from cache" if staged.cached else "fetched", files, staged.sha256)
 
 
+def _commanded(verdict: Verdict, entry: Entry | None, shop: Workshop) -> Brought:
+    """Let a command bring it, or the cache; keep what is pinned, but no link: what it leads to is not the tool's."""
+    source, data = verdict.source, (shop.package / DATA_DIRECTORY).resolve()
+    brought = Brought(*run_command(verdict, entry, shop))
+    places = {name: data / name for name in brought.files}
+    is_pinned = bool(source.sha256) or shop.pins
+    if brought.action == "ran" and is_pinned and all(place == place.resolve() for place in places.values()):
+        keep(source, brought.files, places, shop.cache)
+    return brought
+
+
 def _install(
     staged: Staged, target: Path, verdict: Verdict, entry: Entry | None, found: Files, shop: Workshop
 ) -> Files:
     """Put what was brought in its place and into the cache; return the files that it is now."""
     source, path = verdict.source, verdict.source.paths[0]
     files, ready = staged.files, staged.path
+    if source.unpack and not staged.cached:
+        keep(source, files, {path: staged.path}, shop.cache)
     if source.unpack:
-        _keep(staged, {path: staged.path}, source, shop)
         ready = beside(target, "unpacked")
         files = {f"{path}/{name}": fact for name, fact in unpack(staged.path, ready, source.name, shop.space).items()}
     _check_names(files, source)
@@ -75,8 +88,8 @@ def _install(
     if verdict.owned or dict(found) != dict(files):
         known = {name.removeprefix(f"{path}/") for name in (entry.files if entry else ())}
         install(ready, target, owned=verdict.owned, keep_aside=verdict.altered, known=known)
-    if not source.unpack:
-        _keep(staged, {name: shop.package / DATA_DIRECTORY / name for name in files}, source, shop)
+    if not (source.unpack or staged.cached):
+        keep(source, files, {name: shop.package / DATA_DIRECTORY / name for name in files}, shop.cache)
     return files
 
 
@@ -90,13 +103,3 @@ def _check_names(files: Files, source: Source) -> None:
             got=reserved,
             advice="Rename it at its source.",
         )
-
-
-def _keep(staged: Staged, places: dict[str, Path], source: Source, shop: Workshop) -> None:
-    """Put proven bytes into the cache; what is on this machine anyway, or may change, is not kept twice."""
-    if staged.cached or source.mutable or source.uri.startswith("file:"):
-        return
-    for name, place in places.items():
-        shop.cache.put(place, staged.files[name], name, source.shown)
-    if list(staged.files) != list(source.paths):
-        shop.cache.put_list(listing(staged.files, source.paths[0]))

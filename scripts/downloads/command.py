@@ -1,4 +1,4 @@
-"""Run a model's own downloader in its model environment, and take its outputs into the record."""
+"""Bring what a model's own downloader makes: from the cache, else by running it in the model environment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from pipeline.processes import clean_environment
 
 from .content import Files, digest, look
 from .declaration import DATA_DIRECTORY, Source
-from .faults import WrongBytesError, foreign
+from .faults import WrongBytesError, foreign, missing
+from .fetchers import Workshop
+from .kept import take
 from .place import beside, check_inside, keep_as_bad, remove
 from .plan import Verdict, is_edited
 from .record import Entry
@@ -27,21 +29,22 @@ from .record import Entry
 _LOOK_SECONDS = 0.1
 
 
-def run_command(verdict: Verdict, entry: Entry | None, package: Path) -> tuple[Files, str]:
-    """Run the command of a source, and return the files that it wrote and their digest.
+def run_command(verdict: Verdict, entry: Entry | None, shop: Workshop) -> tuple[str, Files, str]:
+    """Bring the outputs of a command; return "ran" or "from cache", the files, and their digest.
 
-    The command writes straight into model_data/. So a marker is laid down first: where a killed run has left one, what
-    is in the place of the outputs is half done and goes. A command that fails leaves what was there before.
+    They come from the cache if it has the declared bytes, else the command runs. Either writes straight into
+    model_data/. So a marker is laid down first: where a killed run has left one, what is in the place of the outputs is
+    half done and goes. A command that fails leaves what was there before.
 
     Raises
     ------
     StepError
-        If it fails, leaves out an output, writes other bytes than the sha256 says, or would replace an author's file.
+        If it fails or must not run, leaves out an output, writes other bytes than the sha256 says, or would replace an
+        author's file.
     UsageError
         If the model environment, or the program in it, is missing.
     """
-    source, data = verdict.source, package / DATA_DIRECTORY
-    argv, environment = _prepared(source, package)
+    source, data = verdict.source, shop.package / DATA_DIRECTORY
     targets = [check_inside(data, path) for path in source.paths]
     marker = marker_of(source, data)
     was_cut_off = marker.exists()
@@ -50,18 +53,25 @@ def run_command(verdict: Verdict, entry: Entry | None, package: Path) -> tuple[F
     elif not verdict.owned:
         _check_free(targets)
     marker.touch()
-    edited = entry is not None and is_edited(look(data, source.paths, StatCache()), entry)
+    there = look(data, source.paths, StatCache())
+    edited = entry is not None and (is_edited(there, entry) or not there.keys() <= entry.files.keys())
     try:
         with _old_kept(targets, as_bad=edited):
-            _run(source, package, argv, environment)
+            if files := take(source, shop.cache, data.joinpath):
+                return "from cache", files, source.sha256
+            for target in targets:  # what the cache had was not sound
+                remove(target)
+            if shop.offline:
+                raise missing(source)
+            _run(source, shop.package)
             files = _outputs(source, data)
             got = digest(files, source.paths)
             if source.sha256 and got != source.sha256:
                 raise WrongBytesError(source, got, *(keep_as_bad(target, target) for target in targets))
+            return "ran", files, got
     except BaseException:
         marker.unlink()
         raise
-    return files, got
 
 
 def marker_of(source: Source, data: Path) -> Path:
@@ -126,7 +136,8 @@ def _old_kept(targets: Sequence[Path], *, as_bad: bool) -> Iterator[None]:
         keep_as_bad(old, target) if as_bad else remove(old)
 
 
-def _run(source: Source, package: Path, argv: list[str], environment: dict[str, str]) -> None:
+def _run(source: Source, package: Path) -> None:
+    argv, environment = _prepared(source, package)
     # On a terminal it draws its own bars; what may be kept in a log shows no credentials.
     output = sys.stderr.fileno() if sys.stderr.isatty() else subprocess.PIPE
     with subprocess.Popen(

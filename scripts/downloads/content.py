@@ -65,14 +65,12 @@ def digest(files: Files, paths: tuple[str, ...]) -> str:
     """
     if len(paths) == 1 and set(files) == set(paths):
         return files[paths[0]].sha256
-    return hashlib.sha256(
-        listing(files, paths[0] if len(paths) == 1 else "").encode("utf-8", "surrogateescape")
-    ).hexdigest()
+    return hashlib.sha256(listing(files, paths).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def listing(files: Files, top: str) -> str:
-    """Return the list of files, as `sha256sum` writes it, with names relative to `top`."""
-    skip = len(top) + 1 if top else 0
+def listing(files: Files, paths: tuple[str, ...]) -> str:
+    """Return the list of files, as `sha256sum` writes it; names are relative to one path, or to model_data/."""
+    skip = len(paths[0]) + 1 if len(paths) == 1 else 0
     return "".join(_line(files[name].sha256, name[skip:]) for name in sorted(files, key=os.fsencode))
 
 

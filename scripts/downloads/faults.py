@@ -1,13 +1,16 @@
-"""Faults that several modules meet: wrong bytes, an author's file in the way, no network; and what any may show."""
+"""Faults that several modules meet: wrong bytes, a file in the way, no network or library; what any may show."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from model_side.redact import redact
-from pipeline.errors import PipelineError, StepError
+from pipeline.errors import PipelineError, StepError, UsageError
 
 from .declaration import Source
+
+# The extras of pyproject.toml.
+_EXTRAS = {"gcsfs": "gcs", "s3fs": "s3", "zstandard": "zstd"}
 
 
 class WrongBytesError(StepError):
@@ -37,6 +40,14 @@ def missing(*sources: Source) -> StepError:
         got="neither in model_data/ nor in the cache",
         advice="Run it once with a network.",
     )
+
+
+def not_installed(subject: str, what: str, library: str, words: str = "") -> UsageError:
+    """Return the error for a library that `what` needs; `words` are those of who looked for it."""
+    by_hand = "Install it with `uv pip install` in the activated tool environment; `make setup` keeps it."
+    setup = f"Run `make setup EXTRA={_EXTRAS[library]}` in the tool's repository." if library in _EXTRAS else by_hand
+    got = None if library in _EXTRAS else words or None
+    return UsageError(subject, f"{what} needs {library}, which is not installed", got=got, advice=setup)
 
 
 def foreign(target: Path, expected: str | None = None, got: str | None = None) -> StepError:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from model_side.file_entry import FileEntry, file_entry
+from model_side.file_entry import file_entry
 from pipeline.fingerprint import StatCache
 
 from .cache import Cache
-from .content import Files, digest, listed, look
+from .content import Files, digest, look
 from .declaration import Source
 from .faults import WrongBytesError, missing
+from .kept import kept, take
 from .locate import LocalTree, locate
 from .origins import Member, Origin
 from .place import beside, keep_as_bad, part_of, remove, tidy
@@ -41,6 +42,8 @@ class Workshop:
         Tells whether to give up.
     offline : bool
         Whether nothing may be asked of a network.
+    pins : bool
+        Whether a sha256 that is not declared will be filled in.
     """
 
     package: Path
@@ -50,6 +53,7 @@ class Workshop:
     jobs: int
     is_stopped: Callable[[], bool]
     offline: bool = False
+    pins: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,12 +108,8 @@ def obtain(source: Source, target: Path, shop: Workshop, bar: Bar) -> Staged:
 
 
 def is_at_hand(source: Source, cache: Cache) -> bool:
-    """Tell whether a source can be had without a network."""
-    if source.command:
-        return False
-    listing = None if source.unpack else cache.take_list(source.sha256)
-    is_listed = listing is not None and all(cache.has(sha256) for sha256, _ in listed(listing))
-    return _is_local(source) or cache.has(source.sha256) or is_listed
+    """Tell whether a source can be had without a network, and without a command."""
+    return _is_local(source) or bool(kept(source, cache))
 
 
 def _is_local(source: Source) -> bool:
@@ -132,11 +132,11 @@ def _fetched(
     bar: Bar,
     reservation: Reservation,
 ) -> Staged:
-    if isinstance(found, LocalTree):
-        return Staged(part, _named(_copied(found, part, reservation), source.paths[0]))
     watch = _watch(reservation, bar, shop)
+    if isinstance(found, LocalTree):
+        return Staged(part, _named(_copied(found, part, watch), source.paths[0]))
     if isinstance(found, tuple):
-        files, resumed = fetch_tree(found, part, shop.jobs, shop.tuning, watch, pinned=bool(source.sha256))
+        files, resumed = fetch_tree(found, part, shop.jobs, shop.tuning, watch, pinned=bool(source.sha256), bar=bar)
         return Staged(part, _named(files, source.paths[0]), resumed)
     if part.is_dir():
         remove(part)
@@ -144,11 +144,11 @@ def _fetched(
     return Staged(part, {source.paths[0]: fact}, resumed)
 
 
-def _copied(tree: LocalTree, part: Path, reservation: Reservation) -> Files:
+def _copied(tree: LocalTree, part: Path, watch: Watch) -> Files:
     """Copy a directory of this machine: a later run begins anew, so what a failed one has copied goes."""
     remove(part)
     try:
-        return tree.copy(part, reservation)
+        return tree.copy(part, watch)
     except BaseException:
         remove(part)
         raise
@@ -170,32 +170,15 @@ def _watch(reservation: Reservation, bar: Bar, shop: Workshop) -> Watch:
 
 
 def _from_cache(source: Source, target: Path, shop: Workshop) -> Staged | None:
-    part, path = part_of(target), source.paths[0]
-    if shop.cache.has(source.sha256):
-        taken = beside(target, "cached")
+    part, taken = part_of(target), beside(target, "cached")
+    remove(taken)
+    files = take(source, shop.cache, lambda name: taken / PurePosixPath(name).relative_to(source.paths[0]))
+    if files is None:
         remove(taken)
-        if fact := shop.cache.take(source.sha256, taken):
-            remove(part)
-            remove(part.with_name(f"{part.name}.json"))
-            return Staged(taken, {path: fact}, cached=True)
-    if not source.unpack and (listing := shop.cache.take_list(source.sha256)):
-        return _tree_from_cache(listed(listing), part, path, shop.cache)
-    return None
-
-
-def _tree_from_cache(members: list[tuple[str, str]], part: Path, path: str, cache: Cache) -> Staged | None:
-    if not all(cache.has(sha256) for sha256, _ in members):
         return None
     remove(part)
-    files: dict[str, FileEntry] = {}
-    for sha256, name in members:
-        (part / name).parent.mkdir(parents=True, exist_ok=True)
-        fact = cache.take(sha256, part / name)
-        if fact is None:
-            remove(part)
-            return None
-        files[name] = fact
-    return Staged(part, _named(files, path), cached=True)
+    remove(part.with_name(f"{part.name}.json"))
+    return Staged(taken, files, cached=True)
 
 
 def _measured(place: Path, source: Source) -> Staged:
@@ -204,5 +187,5 @@ def _measured(place: Path, source: Source) -> Staged:
     return Staged(place, _named(look(place, [""], StatCache()), source.paths[0]))
 
 
-def _named(files: Files, top: str) -> dict[str, FileEntry]:
+def _named(files: Files, top: str) -> Files:
     return {f"{top}/{name}": fact for name, fact in files.items()}

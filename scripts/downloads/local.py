@@ -97,7 +97,7 @@ def local_members(top: Path, pattern: str, shown: str) -> Iterator[Member]:
 
 
 def copy_tree(source: Path, target: Path, wrote: Callable[[int], None]) -> dict[str, FileEntry]:
-    """Copy all files under `source` to `target`, and return what they are, by name; tell `wrote` the size of each.
+    """Copy all files under `source` to `target`, and return what they are, by name; tell `wrote` what is written.
 
     Raises
     ------
@@ -113,8 +113,7 @@ def copy_tree(source: Path, target: Path, wrote: Callable[[int], None]) -> dict[
                 if not entry.is_file():  # to read a pipe would wait forever
                     raise StepError(entry.path, "neither a file nor a directory", advice="Remove it there.")
                 member = f"{name}/{entry.name}" if name else entry.name
-                facts[member] = _copy_hashed(entry.path, os.path.join(target, member), buffer)
-                wrote(facts[member].size)
+                facts[member] = _copy_hashed(entry.path, os.path.join(target, member), buffer, wrote)
     except OSError as error:
         raise StepError(str(error.filename or source), "it cannot be copied", got=error.strerror) from error
     return facts
@@ -133,7 +132,7 @@ def _directories(top: str, deepest: int | None = None) -> Iterator[tuple[list[os
         waiting += [f"{name}/{entry.name}" if name else entry.name for entry in found if entry.is_dir()]
 
 
-def _copy_hashed(source: str, target: str, buffer: memoryview) -> FileEntry:
+def _copy_hashed(source: str, target: str, buffer: memoryview, wrote: Callable[[int], None]) -> FileEntry:
     digest, size = hashlib.sha256(), 0
     read = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -144,6 +143,7 @@ def _copy_hashed(source: str, target: str, buffer: memoryview) -> FileEntry:
                 digest.update(buffer[:count])
                 _write(write, buffer[:count])
                 size += count
+                wrote(count)
         finally:
             os.close(write)
         if _state(os.fstat(read)) != state:

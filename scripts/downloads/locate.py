@@ -11,7 +11,7 @@ from pipeline.errors import StepError
 from .local import LocalFile, copy_tree, local_members, local_path, size_of
 from .origins import Member, Origin
 from .patterns import is_pattern, top_of
-from .space import Reservation
+from .transfer import Watch
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class LocalTree:
 
     path: Path
 
-    def copy(self, target: Path, reservation: Reservation) -> dict[str, FileEntry]:
+    def copy(self, target: Path, watch: Watch) -> dict[str, FileEntry]:
         """Copy it to `target` and return its files by name."""
-        reservation.take(size_of(self.path))
-        return copy_tree(self.path, target, reservation.wrote)
+        watch.expect(size_of(self.path), 0)
+        return copy_tree(self.path, target, watch.arrived)
 
 
 def locate(uri: str) -> Origin | LocalTree | tuple[Member, ...]:

@@ -15,6 +15,12 @@ _PLAIN_EVERY = 30.0
 class Bar(Protocol):
     """The progress of one source."""
 
+    def expect_all(self, total: int) -> None:
+        """Take note of all bytes of a directory, none here yet; what is expected of its files does not add to them."""
+
+    def file(self, name: str) -> Bar:
+        """Return a new bar of one file of a directory, which goes when it is done."""
+
     def expect(self, total: int, have: int) -> None:
         """Take note of so many bytes to come in all, of which `have` are here; negative ones take back."""
 
@@ -52,6 +58,26 @@ def amount(count: float) -> str:
     return f"{count:.1f} TB"
 
 
+class SilentBar:
+    """The progress of what nobody watches."""
+
+    def expect_all(self, total: int) -> None:
+        """Do nothing."""
+
+    def expect(self, total: int, have: int) -> None:
+        """Do nothing."""
+
+    def advance(self, count: int) -> None:
+        """Do nothing."""
+
+    def file(self, name: str) -> Bar:
+        """Return another one."""
+        return self
+
+    def done(self, what: str) -> None:
+        """Do nothing."""
+
+
 class PlainProgress:
     """A line for what begins to take long, and one for each end."""
 
@@ -76,10 +102,14 @@ class _PlainBar:
     def __init__(self, progress: PlainProgress, name: str) -> None:
         self._progress, self._name = progress, name
         self._total = self._have = self._arrived = 0
+        self._is_fixed = False
         self._started = self._said = time.monotonic()
 
+    def expect_all(self, total: int) -> None:
+        self._total, self._have, self._is_fixed = total, 0, True
+
     def expect(self, total: int, have: int) -> None:
-        self._total, self._have = self._total + total, self._have + have
+        self._total, self._have = self._total + total * (not self._is_fixed), self._have + have
         if have > 0:
             self._progress.say(f"{self._name}: going on from {amount(self._have)}")
 
@@ -89,6 +119,9 @@ class _PlainBar:
         if now - self._said >= _PLAIN_EVERY:
             self._said = now
             self._progress.say(f"{self._name}: {self._state(now)}")
+
+    def file(self, name: str) -> Bar:
+        return SilentBar()
 
     def done(self, what: str) -> None:
         seconds = time.monotonic() - self._started
@@ -103,7 +136,7 @@ class _PlainBar:
 
 
 class RichProgress:
-    """A bar for each source, with rate and time left."""
+    """A bar for each source, and for each file of a directory while it comes, with rate and time left."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -134,16 +167,28 @@ class RichProgress:
 
 class _RichBar:
     def __init__(self, bars: Any, name: str) -> None:
-        self._bars, self._name, self._total = bars, name, 0
+        self._bars, self._name, self._total, self._is_fixed = bars, name, 0, False
         self._task = bars.add_task(name, total=None)
 
+    def expect_all(self, total: int) -> None:
+        self._total, self._is_fixed = total, True
+        self._bars.update(self._task, total=total or None, completed=0)
+
     def expect(self, total: int, have: int) -> None:
-        self._total += total
+        self._total += total * (not self._is_fixed)
         self._bars.update(self._task, total=self._total or None, advance=have)
 
     def advance(self, count: int) -> None:
         self._bars.update(self._task, advance=count)
 
+    def file(self, name: str) -> Bar:
+        return _FileBar(self._bars, f"{self._name}/{name}")
+
     def done(self, what: str) -> None:
         self._bars.update(self._task, visible=False)
         self._bars.console.print(f"{self._name}: {what}", markup=False, highlight=False)
+
+
+class _FileBar(_RichBar):
+    def done(self, what: str) -> None:
+        self._bars.remove_task(self._task)

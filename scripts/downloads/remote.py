@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from model_side.redact import redact
 from pipeline.errors import StepError, UsageError
 
+from .faults import not_installed
 from .origins import ChangedError, CutError, Member, Opened, Origin
 from .patterns import is_pattern, not_a_pattern, top_of
 
@@ -198,8 +199,9 @@ def _class_for(uri: str) -> Any:
     try:
         return get_filesystem_class(protocol)
     except ImportError as error:
-        need = known_implementations.get(protocol, {}).get("err", str(error))
-        raise UsageError(shown, f"{protocol}:// needs a library that is not installed", advice=f"{need}.") from error
+        facts = known_implementations.get(protocol, {})
+        library = getattr(error.__cause__, "name", None) or facts.get("class", "another library").partition(".")[0]
+        raise not_installed(shown, f"{protocol}://", library, facts.get("err", str(error))) from error
     except ValueError as error:
         known = ", ".join(sorted({"doi", "file", "hf", "http", "https", *known_implementations}))
         raise UsageError(shown, "unknown protocol", got=protocol, advice=f"Known: {known}.") from error

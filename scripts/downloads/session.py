@@ -153,9 +153,8 @@ def _fetch_all(scene: Scene, verdicts: list[Verdict], settings: Settings, progre
         _check_at_hand([verdict.source for verdict in wanted], cache)
     scene.data.mkdir(parents=True, exist_ok=True)
     stopped = threading.Event()
-    shop = Workshop(
-        scene.package, cache, Space(scene.data), settings.tuning, settings.jobs, stopped.is_set, settings.offline
-    )
+    space, flags = Space(scene.data), (settings.offline, settings.lock)
+    shop = Workshop(scene.package, cache, space, settings.tuning, settings.jobs, stopped.is_set, *flags)
     outcomes: dict[tuple[str, ...], Outcome] = {
         verdict.source.paths: _refused(verdict, scene) if verdict.why is Why.FOREIGN else _present(verdict, scene)
         for verdict in verdicts

@@ -17,13 +17,22 @@ from pipeline.machine import boot_id
 from .declaration import RESERVED_SUFFIXES
 from .origins import CutError, Member
 from .place import part_of, remove
+from .progress import Bar, SilentBar
 from .transfer import Tuning, Watch, fetch
 
 _NOTE = ".listing.part"
+_UNSEEN = SilentBar()
 
 
 def fetch_tree(
-    members: Sequence[Member], staged: Path, jobs: int, tuning: Tuning, watch: Watch, *, pinned: bool
+    members: Sequence[Member],
+    staged: Path,
+    jobs: int,
+    tuning: Tuning,
+    watch: Watch,
+    *,
+    pinned: bool,
+    bar: Bar = _UNSEEN,
 ) -> tuple[dict[str, FileEntry], bool]:
     """Bring all `members` to the directory `staged`; return what they are, by name, and whether an earlier run helped.
 
@@ -37,8 +46,14 @@ def fetch_tree(
     """
     members = _checked(members)
     resumed = _keep_or_clear(members, staged, pinned=pinned)
+    if None not in (sizes := [member.size for member in members]):
+        bar.expect_all(sum(size or 0 for size in sizes))
+    if here := sum(member.size or 0 for member in members if _is_here(member, staged)):
+        watch.expect(here, here)
     with ThreadPoolExecutor(jobs) as pool:
-        futures = {member.name: pool.submit(_fetch_member, member, staged, tuning, watch, pinned) for member in members}
+        futures = {
+            member.name: pool.submit(_fetch_member, member, staged, tuning, watch, pinned, bar) for member in members
+        }
         try:
             facts = {name: future.result() for name, future in futures.items()}
         except BaseException:
@@ -48,18 +63,43 @@ def fetch_tree(
     return facts, resumed
 
 
-def _fetch_member(member: Member, staged: Path, tuning: Tuning, watch: Watch, pinned: bool) -> FileEntry:
+def _fetch_member(member: Member, staged: Path, tuning: Tuning, watch: Watch, pinned: bool, bar: Bar) -> FileEntry:
     target = staged / member.name
     if watch.is_stopped():
         raise CutError(member.origin.shown, "interrupted")
-    if target.is_file() and target.stat().st_size == member.size:
+    if _is_here(member, staged):
         return file_entry(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    fact, _ = fetch(member.origin, part_of(target), tuning, watch, pinned=pinned)
+    each = bar.file(member.name)
+    try:
+        fact, _ = fetch(member.origin, part_of(target), tuning, _both(watch, each), pinned=pinned)
+    finally:
+        each.done("")
     if member.size is not None and fact.size != member.size:
         raise CutError(member.origin.shown, f"{fact.size} bytes came where the listing says {member.size}")
     part_of(target).replace(target)
     return fact
+
+
+def _is_here(member: Member, staged: Path) -> bool:
+    """Tell whether an earlier run has completed a file."""
+    target = staged / member.name
+    return target.is_file() and target.stat().st_size == member.size
+
+
+def _both(watch: Watch, bar: Bar) -> Watch:
+    """Return a watch that tells the bar of a file what it tells about the directory."""
+
+    def expect(total: int | None, have: int) -> None:
+        watch.expect(total, have)
+        if total is not None:
+            bar.expect(total, have)
+
+    def arrived(count: int) -> None:
+        watch.arrived(count)
+        bar.advance(count)
+
+    return replace(watch, expect=expect, arrived=arrived)
 
 
 def _keep_or_clear(members: Sequence[Member], staged: Path, *, pinned: bool) -> bool:

@@ -22,6 +22,8 @@ _SECRET_NAME = re.compile(_SECRET_WORD, re.I)
 _SHORTEST_SECRET = 6
 # Here a name before the @ is part of the place, or tells who is there; it opens nothing.
 _WITH_NAMES = ("abfs", "abfss", "adl", "ftp", "hdfs", "sftp", "smb", "ssh", "webhdfs")
+# What fsspec reads as org:repo@revision.
+_REPOSITORY = re.compile(r"[\w-]+:(?!gh[a-z]_|github_pat_)[\w.-]+@")
 
 
 def redact(text: str) -> str:
@@ -54,7 +56,8 @@ def _shown(url: re.Match[str]) -> str:
 
 
 def _is_name(url: re.Match[str]) -> bool:
-    return url["scheme"].lower() in _WITH_NAMES and ":" not in (url["user"] or "")
+    scheme, user = url["scheme"].lower(), url["user"] or ""
+    return bool(_REPOSITORY.fullmatch(user)) if scheme == "github" else scheme in _WITH_NAMES and ":" not in user
 
 
 def _environment_secrets() -> list[str]:

@@ -31,6 +31,11 @@ REFUSED = {
     "https:/host/w": "expected a scheme",
     "zip://w::s3://bucket/w.zip": "one address",
     "hf://repo": "hf://owner/repo/file@revision",
+    "github://me:ghp_topsecret@org/w": "it carries credentials: 'github://org/w'",
+    "https://huggingface.co/o/r/blob/main/d/w.bin": "Write 'hf://o/r/d/w.bin@main'",
+    "HTTPS://hf.co/datasets/o/r/blob/refs%2Fpr%2F1/a%20b.bin?download=true": "'hf://datasets/o/r/a b.bin@refs/pr/1'",
+    "https://www.huggingface.co/o/r/tree/v1/d": "Write 'hf://o/r/d/@v1'",
+    "https://huggingface.co/o/r/tree/v1": "Write 'hf://o/r@v1'",
 }
 
 
@@ -53,12 +58,22 @@ def test_address_is_refused_when_it_is_none(model: Model, uri: str) -> None:
         "hf://datasets/owner/repo/dir/w.bin@refs/pr/1",
         "sftp://me@host/w",
         "abfs://container@account.dfs.core.windows.net/w",
+        "github://org:repo@main/dir/w.bin",
+        "github://org:re.po-1@/w.bin",
+        "https://huggingface.co/o/r/resolve/main/w.bin",
+        "https://host/o/r/blob/main/w.bin",
         "file:///a::b",
     ],
 )
 def test_address_is_accepted(model: Model, uri: str) -> None:
     model.declare(f'uri = "{uri}"\npath = "w"')
     assert read_declaration(model.root)[0].uri == uri
+
+
+@pytest.mark.parametrize("resolver", ["https://doi.org/", "HTTP://dx.doi.org/", "https://www.doi.org/"])
+def test_address_of_a_doi_is_the_doi(model: Model, resolver: str) -> None:
+    model.declare(f'uri = "{resolver}10.5281/zenodo.1/w.bin"\npath = "w"')
+    assert read_declaration(model.root)[0].uri == "doi:10.5281/zenodo.1/w.bin"
 
 
 NAMES = ["a b.bin", "ü.bin", "100%.bin", "a#b?c.bin", "a%20b.bin", "[1].bin", "a::b;c&d.bin", os.fsdecode(b"\xff.bin")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import pytest
 from downloads import archive
 from downloads.archive import unpack
 from downloads.space import Space
-from pipeline.errors import PipelineError, StepError, UsageError
+from pipeline.errors import PipelineError, StepError
 
 from .conftest import Model, sha256
 from .server import Hostile, code, cut
@@ -72,12 +71,6 @@ def unpacked(tmp_path: Path, content: bytes) -> Path:
 def test_archive_is_unpacked_when_it_is_good(tmp_path: Path, kind: str) -> None:
     out = unpacked(tmp_path, good(kind))
     assert {str(f.relative_to(out)): f.read_bytes() for f in out.rglob("*") if f.is_file()} == FILES
-
-
-def test_library_is_named_when_it_is_needed_and_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "zstandard", None)
-    with pytest.raises(UsageError, match="Install zstandard"):
-        unpacked(tmp_path, b"\x28\xb5\x2f\xfd" + bytes(100))
 
 
 HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from downloads.cache import Cache
 from downloads.declaration import read_declaration
 from pipeline.packages import Package, named_files
 
@@ -31,6 +32,8 @@ def script(program: Path, body: str) -> None:
     program.write_text(f"#!/bin/sh\n{body}\n")
 
 
+NAMES = ("n", "out/deep/v", "out/w.bin")
+ALL = "cd model_data; mkdir -p out/deep; for name in n out/deep/v out/w.bin; do printf good > $name; done"
 SOURCE = 'command = "bring --all \'two words\'"\noutputs = ["out"]'
 
 
@@ -117,6 +120,15 @@ def test_old_outputs_come_back_when_the_command_fails(model: Model, program: Pat
     assert model.files() == {"out/w.bin": b"good"}
 
 
+def test_authors_file_among_the_outputs_is_kept_aside_when_the_command_runs_again(model: Model, program: Path) -> None:
+    model.declare(SOURCE)
+    assert model.actions() == ["ran"]
+    (model.data / "out" / "mine").write_text("mine")
+    model.declare(SOURCE.replace("--all", "--some"))
+    assert model.actions() == ["ran"]
+    assert model.files() == {"out/w.bin": b"good", "out.bad/w.bin": b"good", "out.bad/mine": b"mine"}
+
+
 def test_nothing_is_left_when_the_command_fails(model: Model, program: Path) -> None:
     script(program, "mkdir model_data/out; echo half > model_data/out/w.bin; kill -9 $$")
     model.declare(SOURCE)
@@ -144,6 +156,69 @@ def test_lock_pins_the_outputs_of_a_command(model: Model, program: Path) -> None
     assert model.command_line("--lock").returncode == 0
     (source,) = read_declaration(model.root)
     assert source.sha256 == sha256(b"good")
+
+
+OUTPUTS = {
+    "file": ('path = "out/w.bin"', sha256(b"good")),
+    "directory": ('path = "out"', sha256(f"{sha256(b'good')}  deep/v\n{sha256(b'good')}  w.bin\n".encode())),
+    "several": ('outputs = ["n", "out"]', sha256("".join(f"{sha256(b'good')}  {name}\n" for name in NAMES).encode())),
+}
+
+
+def another(model: Model) -> Model:
+    """Return another package that declares the same and has no model environment."""
+    root = model.root.with_name("bar_mlflow_pkg")
+    root.mkdir()
+    (root / "model_data.toml").write_bytes((model.root / "model_data.toml").read_bytes())
+    return Model(root, model.cache)
+
+
+@pytest.mark.parametrize("kind", OUTPUTS)
+def test_outputs_come_from_the_cache_when_it_has_the_declared_bytes(model: Model, program: Path, kind: str) -> None:
+    outputs, pin = OUTPUTS[kind]
+    script(program, ALL)
+    model.declare(f'command = "bring"\n{outputs}\nsha256 = "{pin}"')
+    assert model.actions() == ["ran"]
+    other = another(model)
+    assert [other.actions(offline=True), other.actions()] == [["from cache"], ["present"]]
+    names = [name for name in NAMES if kind == "several" or name.startswith("out/w" if kind == "file" else "out")]
+    assert other.files() == dict.fromkeys(names, b"good")
+
+
+def test_command_runs_when_the_cache_is_damaged(model: Model, program: Path) -> None:
+    script(program, ALL)
+    outputs, pin = OUTPUTS["directory"]
+    model.declare(f'command = "bring"\n{outputs}\nsha256 = "{pin}"')
+    assert model.actions() == ["ran"]
+    digest = sha256(b"good")
+    cached = model.cache / "objects" / digest[:2] / digest[2:]
+    cached.unlink()
+    cached.write_bytes(b"evil")
+    (model.data / "out/w.bin").unlink()
+    (model.data / "out/deep/v").chmod(0o644)
+    (model.data / "out/deep/v").write_bytes(b"mine")
+    assert "missing, and --offline" in model.error(offline=True)
+    assert model.files() == {"n": b"good", "out/deep/v": b"mine"}
+    assert model.actions() == ["ran"]
+    assert {name: text for name, text in model.files().items() if "out/" in name} == dict.fromkeys(NAMES[1:], b"good")
+
+
+def test_outputs_are_kept_in_the_cache_when_a_sha256_is_declared_or_filled_in(model: Model, program: Path) -> None:
+    model.declare(SOURCE)
+    assert model.actions() == ["ran"]
+    assert Cache(model.cache).contents() == []
+    model.declare(SOURCE.replace("--all", "--some"))
+    assert model.command_line("--lock").returncode == 0
+    assert another(model).actions() == ["from cache"]
+
+
+def test_output_that_is_a_link_to_elsewhere_is_not_kept(model: Model, program: Path, tmp_path: Path) -> None:
+    (tmp_path / "w").write_bytes(b"good")
+    script(program, f"ln -s {tmp_path}/w model_data/w")
+    model.declare(f'command = "bring"\npath = "w"\nsha256 = "{sha256(b"good")}"')
+    assert model.actions() == ["ran"]
+    assert Cache(model.cache).contents() == []
+    assert (tmp_path / "w").stat().st_mode & 0o200
 
 
 def test_authors_file_is_not_replaced_when_a_command_wants_its_place(model: Model, program: Path) -> None:

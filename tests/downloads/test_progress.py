@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import io
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import pytest
 
-from downloads.progress import PlainProgress, RichProgress, amount, progress_on
+from downloads.progress import Bar, PlainProgress, RichProgress, amount, progress_on
+from downloads.session import Settings, run
+
+from .conftest import QUICK, Model, sha256
+from .server import Hostile, code, cut
+from .test_records import FILES, fill_hub
 
 
 class Terminal(io.StringIO):
@@ -45,6 +52,135 @@ def test_bar_is_drawn_when_there_is_a_terminal(monkeypatch: pytest.MonkeyPatch) 
     assert "model_data/w[1]" in said
     assert "a line [not markup]" in said
     assert "1.5/3.0 MB" in said
+
+
+def test_bar_of_a_file_is_drawn_until_the_file_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    progress = progress_on(stream)
+    with progress.shown() as bars:
+        bar = progress.bar("model_data/d")
+        bar.expect_all(3_000_000)
+        each = bar.file("deep/w.bin")
+        for one in (bar, each):
+            one.expect(2_000_000, 500_000)
+            one.advance(1_000_000)
+        bars.refresh()  # type: ignore[attr-defined]
+        assert "1.5/3.0 MB" in stream.getvalue()
+        assert "model_data/d/deep/w.bin" in stream.getvalue()
+        assert "1.5/2.0 MB" in stream.getvalue()
+        each.done("")
+        stream.truncate(0)
+        bars.refresh()  # type: ignore[attr-defined]
+        assert "1.5/3.0 MB" in stream.getvalue()
+        assert "deep/w.bin" not in stream.getvalue()
+
+
+class Seen:
+    """A bar, and the place where it is shown, that remember what they were told."""
+
+    def __init__(self) -> None:
+        self.total = self.have = 0
+        self.totals: list[int] = []
+        self.haves: list[int] = []
+        self.all: int | None = None
+        self.files: dict[str, Seen] = {}
+        self.ends: list[str] = []
+
+    def expect_all(self, total: int) -> None:
+        self.all = total
+
+    def expect(self, total: int, have: int) -> None:
+        self.total += total
+        self.advance(have)
+
+    def advance(self, count: int) -> None:
+        self.have += count
+        self.totals.append(self.total if self.all is None else self.all)
+        self.haves.append(self.have)
+
+    def file(self, name: str) -> Bar:
+        return self.files.setdefault(name, Seen())
+
+    def done(self, what: str) -> None:
+        self.ends.append(what)
+
+    def bar(self, name: str) -> Bar:
+        return self
+
+    def say(self, line: str) -> None:
+        """Do without."""
+
+    def shown(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+
+def see(model: Model) -> Seen:
+    """Download, and return what the bar of the only source was told."""
+    seen = Seen()
+    run(model.root, Settings(model.cache, tuning=QUICK), seen)
+    return seen
+
+
+def test_directory_of_this_machine_has_a_total_and_is_told_while_it_comes(model: Model, tmp_path: Path) -> None:
+    (tmp_path / "d" / "deep").mkdir(parents=True)
+    (tmp_path / "d" / "w.bin").write_bytes(bytes(5 << 20))
+    (tmp_path / "d" / "deep" / "v.bin").write_bytes(b"v")
+    model.declare(f'uri = "{(tmp_path / "d").as_uri()}"\npath = "d"\nmutable = true')
+    seen = see(model)
+    size = (5 << 20) + 1
+    assert set(seen.totals) == {size}
+    assert seen.haves[0] == 0
+    assert seen.haves[-1] == size
+    assert len(seen.haves) > 3  # not only at the end of a file
+
+
+@pytest.fixture
+def directory(model: Model, hostile: Hostile, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Hostile:
+    """Declare a directory of the Hub, of which one file breaks off; return the server."""
+    monkeypatch.setenv("HF_ENDPOINT", hostile.address)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    fill_hub(hostile)
+    hostile.put("/cdn/sub%20dir/w.bin", FILES["sub dir/w.bin"], cut(1000), code(404))
+    text = "".join(f"{sha256(FILES[name])}  {name}\n" for name in sorted(FILES))
+    model.declare(f'uri = "hf://owner/repo"\npath = "d"\nsha256 = "{sha256(text.encode())}"')
+    return hostile
+
+
+def test_remote_directory_has_the_total_of_all_its_files_from_the_first_byte(model: Model, directory: Hostile) -> None:
+    size = sum(len(content) for content in FILES.values())
+    seen = see(model)
+    assert seen.ends == ["failed"]
+    assert set(seen.totals) == {size}
+    fill_hub(directory)
+    seen = see(model)
+    assert set(seen.totals) == {size}
+    assert seen.haves[0] in (2, 3)  # what the earlier run has completed, one small file or both
+    assert seen.haves[-1] == size
+    each = seen.files["sub dir/w.bin"]
+    assert (each.totals[-1], each.haves[-1], each.ends) == (3500, 3500, [""])
+    assert "config.json" not in seen.files
+
+
+def test_log_says_once_what_an_earlier_run_has_completed(model: Model, directory: Hostile) -> None:
+    assert "404" in model.error()
+    fill_hub(directory)
+    assert model.actions() == ["fetched"]
+    said = model.said.getvalue()
+    assert said.count("going on from") == said.count("model_data/d: going on from") == 1
+
+
+def test_total_starts_again_when_the_whole_directory_does() -> None:
+    stream = Terminal()
+    progress = progress_on(stream)
+    with progress.shown() as bars:
+        bar = progress.bar("model_data/d")
+        for _ in range(2):
+            bar.expect_all(3_000_000)
+            bar.expect(3_000_000, 0)
+            bar.advance(1_500_000)
+        bars.refresh()  # type: ignore[attr-defined]
+    assert "1.5/3.0 MB" in stream.getvalue()
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (2e15, "2000.0 TB")])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,18 +66,6 @@ def test_error_says_that_nothing_is_there(model: Model, memory: str, uri: str) -
 def test_pattern_is_refused_when_it_is_none(memory: str) -> None:
     with pytest.raises(UsageError, match="not a pattern"):
         locate(f"{memory}/**.bin")
-
-
-@pytest.mark.parametrize(("protocol", "library"), [("s3", "s3fs"), ("gs", "gcsfs")])
-def test_extra_is_named_when_a_library_is_missing(
-    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str, library: str
-) -> None:
-    (tmp_path / f"{library}.py").write_text("raise ImportError")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    model.declare(f'uri = "{protocol}://bucket/key"\npath = "w"\nmutable = true')
-    done = model.command_line()
-    assert done.returncode == 2
-    assert re.search(rf"{protocol}:// needs a library that is not installed.*\b{library}\b", done.stderr)
 
 
 def test_error_says_what_an_address_lacks() -> None:
