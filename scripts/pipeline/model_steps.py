@@ -67,7 +67,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
     files = {label: path for label, path in uv_files(os.environ, package.root) if path != own}
     settings = {**uv_settings(os.environ), **uv_tables(os.environ, package.root)}
     rules = (*package.requirement_files("constraints.txt", "overrides.txt"), *_there(package, "uv.toml"))
-    asked = dict.fromkeys(("requirements.in", *package.requirement_files("requirements.in"), *rules))
+    asked = {*package.requirement_files("requirements.in"), *rules} - {"requirements.in", "requirements.txt"}
     example = [f"examples/{package.name}"] if package.example else []
     overlay = "".join(f" --overlay {{repository}}/{path}" for path in example)
     strict = f" --strict --env-manager {package.env_manager}" if package.strict else ""
@@ -84,7 +84,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
         step(
             "compile-reqs",
             _tool(f"compile_requirements{hashes}"),
-            dependencies=(*asked, ".python-version"),
+            dependencies=("requirements.in", ".python-version", *sorted(asked)),
             targets=("requirements.txt",),
             tools={**_own("scripts/compile_requirements.py", "scripts/environments"), **files},
             params=settings,

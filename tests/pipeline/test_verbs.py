@@ -145,6 +145,13 @@ def test_requirements_are_stale_when_a_file_that_they_name_changed(
     assert stale("sync-env") == ["compile-reqs runs before it"]
 
 
+def test_requirements_may_name_their_own_pins(tmp_path: Path, stale: Callable[[str], list[str]]) -> None:
+    python, package = write_environment(tmp_path / "models", 1), write_package(tmp_path / "models")
+    (package.root / "requirements.in").write_text("mlflow\n-c requirements.txt\n")
+    assert build_cheaply(package, python).ok
+    assert stale("compile-reqs") == []
+
+
 def test_environment_is_stale_when_a_file_that_the_constraints_name_changed(
     tmp_path: Path, stale: Callable[[str], list[str]]
 ) -> None:
