@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from .errors import StepError
 from .step import Step, overlaps
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .hosts import Host, Job
 
 GRACE_SECONDS = 5.0
+_TERMINAL = 2  # the descriptor of this process's stderr
 SCRIPTS = Path(__file__).resolve().parents[1]
 _TOOL_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT")
 
@@ -112,7 +113,7 @@ class Processes:
                 return None
             environment = clean_environment(os.environ, {**step.env, RUN_VARIABLE: run})
             request = {"argv": step.argv()[1:], "env": environment, "directory": str(root), "name": run[:NAME_LENGTH]}
-            job = host.start(request, output.fileno(), errors.fileno())
+            job = host.start(request, output, errors)
             self._running.add(job)
             return job
 
@@ -203,15 +204,15 @@ def told_of(log: Path) -> Path:
 
 
 @contextmanager
-def _outputs(step: Step, log: Path | None) -> Iterator[tuple[IO[Any], IO[Any]]]:
-    """Give what a command's stdout and its stderr are."""
+def _outputs(step: Step, log: Path | None) -> Iterator[tuple[int, int]]:
+    """Give the descriptors of a command's stdout and stderr."""
     with ExitStack() as files:
-        said = files.enter_context(log.open("wb")) if log else sys.stderr
-        told = files.enter_context(told_of(log).open("wb")) if log and step.told else said
-        yield told, sys.stderr if step.live else said
+        said = files.enter_context(log.open("wb")).fileno() if log else _TERMINAL
+        told = files.enter_context(told_of(log).open("wb")).fileno() if log and step.told else said
+        yield told, _TERMINAL if step.live else said
 
 
-def _popen(step: Step, root: Path, run: str, output: IO[Any], errors: IO[Any]) -> subprocess.Popen[bytes]:
+def _popen(step: Step, root: Path, run: str, output: int, errors: int) -> subprocess.Popen[bytes]:
     words = step.argv()
     try:
         return subprocess.Popen(
