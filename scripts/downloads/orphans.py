@@ -32,7 +32,8 @@ def orphans(package: Path, *, every: bool = False) -> list[str]:
         If the declaration is at fault.
     """
     data = package / DATA_DIRECTORY
-    brought = [name for entry in _undeclared(package) for name in entry.files if (data / name).exists()]
+    undeclared = (entry for entry in _undeclared(package) if not entry.adopted)
+    brought = [name for entry in undeclared for name in entry.files if (data / name).exists()]
     return sorted([*brought, *_unfinished(package, every=every), *_bad(package, every=every)])
 
 
@@ -57,6 +58,13 @@ def remove_orphans(package: Path, *, every: bool = False) -> tuple[list[str], li
             write_record(data, [entry for paths, entry in entries.items() if paths not in undeclared])
         settle(package, {})
     return removed, sorted(kept)
+
+
+def adopted(package: Path) -> list[str]:
+    """Return the declared paths, by name relative to model_data/, at which lies what an author has put there."""
+    return sorted(
+        path for entry in read_record(package / DATA_DIRECTORY).values() if entry.adopted for path in entry.paths
+    )
 
 
 def _undeclared(package: Path) -> list[Entry]:

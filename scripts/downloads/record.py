@@ -33,6 +33,8 @@ class Entry:
         The digest that was held to: of the file, the directory, or the archive that was unpacked.
     files : mapping of str to FileEntry
         By name relative to model_data/.
+    adopted : bool
+        Whether the source has brought nothing: it was there, an author's, and is what the source declares.
     """
 
     paths: tuple[str, ...]
@@ -40,6 +42,7 @@ class Entry:
     shown: str
     sha256: str
     files: Files
+    adopted: bool = False
 
     def is_of(self, source: Source) -> bool:
         """Tell whether it is about this source as it is declared now."""
@@ -66,7 +69,7 @@ def read_record(data: Path) -> dict[tuple[str, ...], Entry]:
 def write_record(data: Path, entries: Iterable[Entry]) -> None:
     """Replace the record whole, if it differs."""
     ordered = sorted(entries, key=lambda entry: entry.paths)
-    text = json.dumps({"schema": SCHEMA, "sources": [asdict(entry) for entry in ordered]}, indent=1, sort_keys=True)
+    text = json.dumps({"schema": SCHEMA, "sources": list(map(_item, ordered))}, indent=1, sort_keys=True)
     path = data / RECORD
     if path.is_file() and path.read_text(encoding="utf-8") == text + "\n":
         return
@@ -75,6 +78,11 @@ def write_record(data: Path, entries: Iterable[Entry]) -> None:
     aside.replace(path)
 
 
+def _item(entry: Entry) -> dict[str, Any]:
+    return {name: value for name, value in asdict(entry).items() if name != "adopted" or value}
+
+
 def _entry(item: Mapping[str, Any]) -> Entry:
     files = {str(name): FileEntry(int(fact["size"]), str(fact["sha256"])) for name, fact in item["files"].items()}
-    return Entry(tuple(item["paths"]), str(item["origin"]), str(item["shown"]), str(item["sha256"]), files)
+    known = (tuple(item["paths"]), str(item["origin"]), str(item["shown"]), str(item["sha256"]), files)
+    return Entry(*known, adopted=bool(item.get("adopted")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from model_side.redact import redact
@@ -141,7 +141,9 @@ def _present(verdict: Verdict, scene: Scene) -> Outcome:
 def _record_adopted(scene: Scene, verdicts: Sequence[Verdict]) -> None:
     adopted = [verdict.source for verdict in verdicts if verdict.why is Why.ADOPTED]
     for source in adopted:
-        scene.entries[source.paths] = entry_of(source, scene.found[source.paths])
+        found, before = scene.found[source.paths], scene.entries.get(source.paths)
+        is_authors = before is None or before.adopted or before.files != found
+        scene.entries[source.paths] = replace(entry_of(source, found), adopted=is_authors)
     if adopted:
         write_record(scene.data, scene.entries.values())
 

@@ -13,7 +13,14 @@ from .transaction import recover, remove
 from .walk import Pipeline
 
 
-def clean(pipeline: Pipeline, steps: Collection[str], *, state: bool = False, dry_run: bool = False) -> list[str]:
+def clean(
+    pipeline: Pipeline,
+    steps: Collection[str],
+    *,
+    authors: Collection[str] = (),
+    state: bool = False,
+    dry_run: bool = False,
+) -> list[str]:
     """Remove the targets of some steps.
 
     Parameters
@@ -21,6 +28,8 @@ def clean(pipeline: Pipeline, steps: Collection[str], *, state: bool = False, dr
     pipeline : Pipeline
     steps : collection of str
         The steps whose targets go.
+    authors : collection of str
+        Targets that were there before a step took them for made; they stay.
     state : bool
         Whether the ledger, its caches and logs go, too.
     dry_run : bool
@@ -34,16 +43,18 @@ def clean(pipeline: Pipeline, steps: Collection[str], *, state: bool = False, dr
     if not pipeline.root.is_dir():
         return []
     if dry_run:
-        return list(_lines(pipeline, steps, state=state, act=False))
+        return list(_lines(pipeline, steps, authors, state=state, act=False))
     with locked(pipeline.root, "invoke clean", lambda text: print(text, file=sys.stderr)):
         recover(pipeline.root, load_ledger(pipeline.root))
-        lines = list(_lines(pipeline, steps, state=state, act=True))
+        lines = list(_lines(pipeline, steps, authors, state=state, act=True))
     if state:
         remove(pipeline.root / STATE_DIRECTORY)
     return lines
 
 
-def _lines(pipeline: Pipeline, steps: Collection[str], *, state: bool, act: bool) -> Iterator[str]:
+def _lines(
+    pipeline: Pipeline, steps: Collection[str], authors: Collection[str], *, state: bool, act: bool
+) -> Iterator[str]:
     ledger, cache = load_ledger(pipeline.root), load_stat_cache(pipeline.root)
     verb = "removed" if act else "would remove"
     for step in reversed(pipeline.steps):
@@ -51,6 +62,7 @@ def _lines(pipeline: Pipeline, steps: Collection[str], *, state: bool, act: bool
             keep = _why_kept(pipeline, step, target, ledger, cache)
             if keep is None:
                 continue
+            keep = "it was there before its source was declared, so it is yours" if target in authors else keep
             if not keep and act:
                 remove(pipeline.root / target)
             yield f"{pipeline.name}: kept {target}: {keep}" if keep else f"{pipeline.name}: {verb} {target}"

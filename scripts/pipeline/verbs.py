@@ -254,6 +254,13 @@ def _orphans(package: Package, *, every: bool = False) -> list[str]:
     return orphans(package.root, every=every)
 
 
+def _adopted(package: Package) -> list[str]:
+    """Return the targets in model_data/ that are what an author has put there."""
+    from downloads.orphans import adopted
+
+    return [f"model_data/{path}" for path in adopted(package.root)]
+
+
 def _remove_orphans(package: Package, *, every: bool) -> list[str]:
     """Remove the orphans, and return a line for each: removed, or kept because it was edited."""
     from downloads.orphans import remove_orphans
@@ -275,8 +282,9 @@ def clean(request: Request, *, environment: bool = False, everything: bool = Fal
         if names and not request.dry_run:
             lines = _remove_orphans(package, every=everything)
         print("".join(f"{line}\n" for line in lines), end="")
-    for pipeline in _usable(request):
-        for text in clean_pipeline(pipeline, steps, state=everything, dry_run=request.dry_run):
+    for pipeline, package in zip(_usable(request), request.packages(), strict=True):
+        authors = _adopted(package)
+        for text in clean_pipeline(pipeline, steps, authors=authors, state=everything, dry_run=request.dry_run):
             print(text)
     return 0
 

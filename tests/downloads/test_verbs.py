@@ -117,6 +117,24 @@ def test_cleaning_all_takes_what_is_unfinished_along(package: Path) -> None:
     assert not (package / ".pipeline").exists()
 
 
+def test_file_that_its_author_put_there_is_never_removed_when_a_source_declares_it(package: Path) -> None:
+    mine = package / "model_data" / "mine.txt"
+    mine.write_text("mine")
+    before = (package / "model_data.toml").read_text()
+    digest = hashlib.sha256(b"mine").hexdigest()
+    source = f'[[source]]\nuri = "file:///gone/mine.txt"\npath = "mine.txt"\nsha256 = "{digest}"\n'
+    (package / "model_data.toml").write_text(source)
+    assert invoke(package, "download-data").returncode == 0
+    done = invoke(package, "clean", "--all")
+    assert "kept model_data/mine.txt: it was there before its source was declared, so it is yours" in done.stdout
+    assert mine.read_text() == "mine"
+    assert invoke(package, "download-data").returncode == 0
+    (package / "model_data.toml").write_text(before)
+    assert "orphan" not in invoke(package, "status").stdout
+    invoke(package, "clean")
+    assert mine.read_text() == "mine"
+
+
 def test_cache_shows_what_it_holds_and_prunes_it(package: Path) -> None:
     assert "0 files" in invoke(package, "cache").stdout
     assert json.loads(invoke(package, "cache", "--json").stdout) == []
