@@ -129,7 +129,7 @@ class Signature:
     @property
     def is_named(self) -> bool:
         """Whether the inputs have names."""
-        return any(field.name is not None for field in self.inputs)
+        return all(field.name is not None for field in self.inputs)
 
     @property
     def is_nested(self) -> bool:

@@ -19,8 +19,8 @@ SHOWN = 60
 _PLACEHOLDER = re.compile(
     r"<(boolean|integer|long|float|double|string|binary|datetime|any|object|(array|map) of .*|\S+ tensor \(.*\)): .*>"
 )
-_INTEGERS = {"integer": 32, "long": 64, "int8": 8, "int16": 16, "int32": 32, "int64": 64}
-_UNSIGNED = {"uint8": 8, "uint16": 16, "uint32": 32, "uint64": 64}
+INTEGERS = {"integer": 32, "long": 64, "int8": 8, "int16": 16, "int32": 32, "int64": 64}
+UNSIGNED = {"uint8": 8, "uint16": 16, "uint32": 32, "uint64": 64}
 # The largest, what rounds to infinity from there on, and what rounds to 0 up to there.
 _SINGLE = (3.4028234663852886e38, float(2**128 - 2**103), 2.0**-150)
 _DOUBLE = (1.7976931348623157e308, 2**1024 - 2**970, 0.0)
@@ -36,7 +36,7 @@ DEEPEST = 100  # lists and objects inside one another in a value of any type: ML
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?)?", re.ASCII)
 _EARLIEST, _LATEST = datetime(1677, 9, 21, 0, 12, 44), datetime(2262, 4, 11, 23, 47, 16)  # nanoseconds in 64 bits
 # MLflow turns null in an optional column of these types into a value, or fails on it.
-_NEVER_NULL = {"boolean", "bool", "binary", *_INTEGERS, *_UNSIGNED}
+_NEVER_NULL = {"boolean", "bool", "binary", *INTEGERS, *UNSIGNED}
 
 
 def faults(value: Any, type_: Type, where: str, *, required: bool = True) -> Iterator[str]:
@@ -169,7 +169,7 @@ _CHECKS: dict[type, Callable[..., Iterator[str]]] = {
 
 def _expected(value: Any, name: str) -> str:
     """Return what a scalar of that type would have been, or nothing where `value` is one."""
-    if name in _INTEGERS or name in _UNSIGNED:
+    if name in INTEGERS or name in UNSIGNED:
         return _expected_integer(value, name)
     if name in _FLOATS:
         return _expected_float(value, name)
@@ -196,8 +196,8 @@ def _is_text(value: str) -> bool:
 
 
 def _expected_integer(value: Any, name: str) -> str:
-    bits = _INTEGERS.get(name)
-    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if bits else (0, 2 ** _UNSIGNED[name] - 1)
+    bits = INTEGERS.get(name)
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if bits else (0, 2 ** UNSIGNED[name] - 1)
     if isinstance(value, bool) or not isinstance(value, int):
         return f"{name}, a whole number"
     return "" if low <= value <= high else f"{name}, from {low} to {high}"

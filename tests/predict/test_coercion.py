@@ -252,6 +252,7 @@ def test_csv_is_refused_by_name_when_pandas_would_read_it_otherwise(name: str, t
 ONE = Schema([ColSpec("string", "s")])
 UNNAMED = Schema([ColSpec("double"), ColSpec("string")])
 TENSOR = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
+WIDE = Schema([TensorSpec(np.dtype("int64"), (-1, -1), "x")])
 MIXED = Schema([ColSpec("long", "x"), ColSpec("string", "s")])
 SPLIT = {"columns": ["x", "s"], "data": [[1, "a"]]}
 OPTIONAL = Schema([ColSpec("long", "n", required=False), ColSpec("double", "x", required=False)])
@@ -273,6 +274,7 @@ REFUSED: list[tuple[str, Schema, Any, str]] = [
     ("a last row without its long", OPTIONAL, {"dataframe_records": [{"n": 1}, {}]}, "is in 1 of 2 rows"),
     ("a row without a value", OPTIONAL, {"dataframe_split": {"columns": [], "data": [[]]}}, "no row has a value"),
     ("no tensor", TENSOR, {"inputs": []}, "expected at least one row"),
+    ("tensor rows of two shapes", WIDE, {"instances": [{"x": [1]}, {"x": [1, 2]}]}, "the shape of the first row, [1]"),
     ("no rows of a tensor", TENSOR, {"dataframe_split": {"data": []}}, "expected at least one row"),
 ]
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import generate_mlflow_test_payload as command
 import numpy as np
 import pytest
+from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.pyfunc.scoring_server import infer_and_parse_data
 from mlflow.types.schema import (
@@ -233,6 +235,75 @@ def test_negatives_are_all_refused_and_the_original_is_not_when_derived_from_a_p
     assert {name for kind, name in lost.items() if kind in kinds} <= {each.name for each in made}
     assert len({each.name for each in made}) == len(made)
     assert all(any(payload_faults(each.payload, signature)) for each in made)
+
+
+@pytest.mark.parametrize("shape", [(-1, 2), (-1, -1), (-1,), ()], ids=str)
+@pytest.mark.parametrize("name", [None, "x"])
+@pytest.mark.parametrize(
+    ("dtype", "value", "kinds"),
+    [
+        *((dtype, 1, {"fraction", "too-large", "text", "negative"}) for dtype in ("uint8", "uint16", "uint64")),
+        *((dtype, 1, {"fraction", "too-large", "text"}) for dtype in ("int8", "int16", "int32", "int64")),
+        *((dtype, 1.5, {"too-large", "too-small", "text", "nan", "infinity"}) for dtype in ("float16", "float32")),
+        ("float64", 1.5, {"text", "nan", "infinity"}),
+        ("bool", True, {"text", "number"}),
+        ("str", "a", {"number", "nul-at-the-end"}),
+        ("datetime64[ns]", WHEN, {"not-a-date", "with-a-zone", "number"}),
+    ],
+)
+def test_negatives_hold_each_wrong_value_and_shape_when_the_model_takes_a_tensor(
+    dtype: str, value: Any, kinds: set[str], name: str | None, shape: tuple[int, ...]
+) -> None:
+    row = [value, value] if len(shape) > 1 else value
+    data = [row, row] if shape else row
+    signature = parse_signature(ModelSignature(Schema([TensorSpec(np.dtype(dtype), shape, name)])))
+    shapes = {"ragged", "too-wide"} if shape == (-1, 2) else {"ragged"} if shape == (-1, -1) else set()
+    shapes |= {"missing"} if name else set()
+    for form in FORMS:
+        payload = {form: data if name is None else {name: data}}
+        if not any(payload_faults(payload, signature)):
+            made = {each.name for each in negative_payloads(payload, signature)}
+            assert {f"{kind}-{name or 0}" for kind in kinds | shapes | {"null", "too-deep"}} <= made
+            assert ("unknown-column" in made) == bool(name)
+
+
+INSIDE = {
+    "a": {"not-a-list", "item-null", "item-text", "item-nan", "item-infinity"},
+    "o": {"not-an-object", "unknown-property", "missing-p-of", "null-p-of", "fraction-p-of", "number-q-of"},
+    "m": {"not-an-object", "value-null", "value-fraction", "value-too-large"},
+    "any": {"nan", "infinity"},
+}
+
+
+def test_negatives_hold_each_wrong_value_inside_a_value_that_nests() -> None:
+    schema, rows = ROWS["nested"]
+    made = negative_payloads({"dataframe_records": rows}, parse_signature(ModelSignature(schema)))
+    by_name = {each.name: each.payload.get("dataframe_records") for each in made}
+    assert {f"{kind}-{column}" for column, kinds in INSIDE.items() for kind in kinds} <= by_name.keys()
+    assert by_name["value-fraction-m"][0]["m"] == {"k": 1.7}
+    assert by_name["missing-p-of-o"][0]["o"] == {}
+    assert by_name["unknown-column"][1]["no_such"] == [1.5]
+    assert all(changed[1] == rows[1] for name, changed in by_name.items() if name.split("-")[0] in ("item", "value"))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_negatives_lack_the_column_when_it_is_the_only_one(form: str) -> None:
+    signature = parse_signature(ModelSignature(Schema([ColSpec("string", "uri")])))
+    payload = {form: write_form(form, [{"uri": "a"}], signature)}
+    made = {each.name: each.payload for each in negative_payloads(payload, signature)}
+    assert "uri" not in json.dumps(made["missing-uri"])
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ROWS)
+def test_mlflow_refuses_or_reads_each_negative_and_never_fails_on_it(name: str, form: str) -> None:
+    schema, rows = ROWS[name]
+    signature = parse_signature(ModelSignature(schema))
+    if (name, form) in CANNOT:
+        return
+    for each in negative_payloads({form: write_form(form, rows, signature)}, signature):
+        with suppress(MlflowException):  # anything else would be an answer of 500
+            infer_and_parse_data(json.loads(json.dumps(each.payload)), schema)
 
 
 def test_csv_comes_back_as_the_same_rows_when_written_and_read() -> None:
