@@ -197,8 +197,19 @@ def test_tensor_reaches_predict_unchanged_when_the_check_lets_it_through(dtype: 
 CELLS = {
     "boolean": ["true", "False", "TRUE", "tRue", " true", "1", "yes", "NA", ""],
     "long": ["1", "+1", "01", " 1 ", "1_000", "1.0", "1e3", "0x10", str(2**63), str(2**53 + 1), "NA", "", "true"],
+    "integer": ["1", "+1", "01", " 1 ", "1.0", str(2**31 - 1), str(2**31), "NA", "", "true"],
     "float": ["1", ".5", "1.", "-.5e3", "1e300", "1e-60", "nan", "inf", "1_0", "NA", "", "true"],
-    "double": ["0.30000000000000004", "1e400", "NaN", "", ".5", "123456789012345678901234567890"],
+    "double": [
+        "0.30000000000000004",
+        "1e400",
+        "NaN",
+        "",
+        ".5",
+        "123456789012345678901234567890",
+        str(2**63),
+        str(2**64),
+        str(-(2**63) - 1),
+    ],
     "string": [
         "a",
         "",
@@ -216,37 +227,66 @@ CELLS = {
         "a,b",
         "é",
         "inf",
+        "-Infinity",
+        "+1",
+        "1.e5",
+        "1 ",
+        "\f1",
+        "1_0",
+        "1e",
+        "1\u00a0",
+        "tRue",
+        " true",
+        " ",
+        "\t",
     ],
 }
 
 
 @pytest.mark.parametrize(("name", "cell"), [(name, cell) for name, cells in CELLS.items() for cell in cells])
 def test_csv_means_the_same_to_mlflow_when_the_check_lets_it_through(name: str, cell: str) -> None:
-    quoted = '"' + cell.replace('"', '""') + '"'
-    text = f"x,s\n{quoted},q\n{CELLS[name][0]},r\n"
-    for required in (True, False):
-        schema = Schema([ColSpec(name, "x", required=required), ColSpec("string", "s")])
-        signature = parse_signature(ModelSignature(schema))
-        with suppress(UsageError):
-            payload = payload_from_csv(text, signature)
-            check_payload(payload, signature)
-            over_rest = _enforce_schema(parse_csv_input(io.StringIO(text), schema), schema)
-            here = reaches_predict(payload, schema)
-            assert same([plain(v) for v in over_rest["x"]], [plain(v) for v in here["x"]])
+    for required, names, other in itertools.product((True, False), (["x", "s"], ["x"]), {cell, CELLS[name][0], "1"}):
+        schema = Schema([ColSpec(name, "x", required=required), ColSpec("string", "s")][: len(names)])
+        rows = [[cell, "q"], [other, "r"]]
+        quoted = (",".join('"' + each.replace('"', '""') + '"' for each in row[: len(names)]) for row in rows)
+        bare = (",".join(row[: len(names)]) for row in rows)
+        for text in ("\n".join([",".join(names), *lines, ""]) for lines in (quoted, bare)):
+            signature = parse_signature(ModelSignature(schema))
+            with suppress(UsageError):
+                payload = payload_from_csv(text, signature)
+                check_payload(payload, signature)
+                here = [plain(v) for v in reaches_predict(payload, schema)["x"]]
+                for known in (schema, None):  # over REST, and on the command line
+                    there = _enforce_schema(parse_csv_input(io.StringIO(text), known), schema)
+                    assert same([plain(v) for v in there["x"]], here), (text, known)
 
 
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("string", "x\nNA\n", 'column "x": pandas takes the text "NA" for a missing value'),
+        ("string", "x\nNA\n", 'column "x": MLflow reads the text "NA" as a missing value'),
+        ("string", "x\na\n01\n", 'column "x": MLflow reads the text "01" as a number'),
+        ("string", "x\ninf\n", 'column "x": MLflow reads the text "inf" as a number'),
+        ("string", "x\nTRUE\n", 'column "x": MLflow reads the text "TRUE" as true or false'),
+        ("string", "x\n \n", 'column "x": MLflow reads the text " " as an empty line'),
+        ("double", f"x\n{2**63}\n", 'column "x": MLflow reads 9223372036854775808 as no double'),
+        ("float", "x\n1.5\n", 'cannot carry column "x": MLflow does not read float from CSV'),
         ("string", 'x\n"a\n', "unexpected end of data"),
         ("datetime", f"x\n{WHEN}\n", 'cannot carry column "x": MLflow does not read datetime from CSV'),
         ("binary", "x\naGVsbG8=\n", 'cannot carry column "x": MLflow does not read binary from CSV'),
     ],
 )
-def test_csv_is_refused_by_name_when_pandas_would_read_it_otherwise(name: str, text: str, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
+def test_csv_is_refused_by_name_when_mlflow_would_read_it_otherwise(name: str, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
         payload_from_csv(text, parse_signature(ModelSignature(Schema([ColSpec(name, "x")]))))
+
+
+def test_csv_is_refused_when_no_row_has_a_text() -> None:
+    signature = parse_signature(
+        ModelSignature(Schema([ColSpec("string", "x", required=False), ColSpec("string", "s")]))
+    )
+    with pytest.raises(UsageError, match='column "x": no row has a text: MLflow reads numbers there'):
+        payload_from_csv("x,s\n,a\n", signature)
 
 
 ONE = Schema([ColSpec("string", "s")])
