@@ -55,7 +55,9 @@ def _column_faults(form: str, items: Sequence[Item], rows: int, *, in_rows: bool
     type_, table = items[0].column.type, form.startswith("dataframe")
     label = f"{form}: column {show(items[0].key)}"
     if len(items) < rows and in_rows and (form == "instances" or str(type_) in (_WHOLE if table else _WHOLE_IN_ROWS)):
-        yield f"{label}: is in {len(items)} of {rows} rows: give it a value in every row, or leave it out of all"
+        advice = "give it a value in every row, or leave it out of all"
+        advice += "" if str(type_) in _WHOLE else f", or {_TABLE}"
+        yield f"{label}: is in {len(items)} of {rows} rows: {advice}"
     if table and type_ == Scalar("datetime"):
         yield from _date_faults(items)
     if isinstance(type_, Anything):

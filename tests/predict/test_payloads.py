@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
+from mlflow.models.utils import _enforce_schema
 from mlflow.pyfunc.scoring_server import infer_and_parse_data
 from mlflow.types.schema import (
     AnyType,
@@ -394,6 +395,70 @@ def test_command_writes_csv_when_asked(model: Path, tmp_path: Path) -> None:
     assert run("--model-uri", model, "--json-payload-filepath", target, "--format", "csv") == 0
     assert target.read_text(encoding="utf-8") == "input_uri\na.h5ad\n"
     assert run("--model-uri", model, "--json-payload-filepath", target, "--check") == 0
+
+
+WHENS = TensorSpec(np.dtype("datetime64[ns]"), (-1,), "t")
+TEXTS = Schema([TensorSpec(np.dtype("str"), (-1, 2))])
+OPTIONAL = Schema([ColSpec("string", "s", required=False), ColSpec("float", "f", required=False), ColSpec("long", "n")])
+TABLE = {"dataframe_split", "dataframe_records"}
+# By name: the signature, an example that MLflow stores, and the formats that can carry it.
+EXAMPLES: dict[str, tuple[Schema, Any, set[str]]] = {
+    "named cube": (
+        Schema([TensorSpec(np.dtype("float32"), (-1, 2, 2), "x")]),
+        {"inputs": {"x": [[[1.5, 2], [3, 4]]] * 2}},
+        {"inputs", "instances"},
+    ),
+    "texts": (TEXTS, {"inputs": [["a", "b"]]}, {"inputs", "instances"}),
+    "two unnamed types": (
+        Schema([ColSpec("double"), ColSpec("string")]),
+        {"dataframe_split": {"data": [[1.5, "a"]]}},
+        TABLE,
+    ),
+    "ragged": (
+        Schema([ColSpec(Array(Array("double")), "x")]),
+        {"dataframe_split": {"columns": ["x"], "data": [[[[1.5], [2.5, 3.5]]]]}},
+        TABLE,
+    ),
+    "dates in arrays": (
+        Schema([ColSpec(Array("datetime"), "x")]),
+        {"dataframe_split": {"columns": ["x"], "data": [[[WHEN]]]}},
+        set(),
+    ),
+    "dates": (Schema([WHENS]), {"inputs": {"t": [WHEN, WHEN]}}, {"inputs", "instances"}),
+    "null": (OPTIONAL, {"dataframe_split": {"columns": ["s", "n"], "data": [[None, 1], ["a", 2]]}}, TABLE),
+    "a row without": (OPTIONAL, {"dataframe_records": [{"n": 1}, {"f": 1.5, "n": 2}]}, TABLE | {"inputs"}),
+    "a row without null": (
+        OPTIONAL,
+        {"dataframe_split": {"columns": ["f", "n"], "data": [[None, 1], [1.5, 2]]}},
+        set(FORMS),
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_command_writes_what_mlflow_reads_or_names_a_format_that_can_carry_it(
+    name: str, form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    schema, example, carried = EXAMPLES[name]
+    entry = {"signature": ModelSignature(schema).to_dict()}
+    entry["saved_input_example_info"] = {"serving_input_path": "example.json"}
+    (tmp_path / "MLmodel").write_text(json.dumps(entry), encoding="utf-8")  # JSON is YAML
+    (tmp_path / "example.json").write_text(json.dumps(example), encoding="utf-8")
+    target = tmp_path / "payload.json"
+    code = run("--model-uri", tmp_path, "--json-payload-filepath", target, "--format", form)
+    said = capsys.readouterr().err
+    assert (code, target.exists()) == ((0, True) if form in carried else (2, False)), said
+    if form in carried:
+        read, stored = (
+            _enforce_schema(infer_and_parse_data(payload, schema), schema)
+            for payload in (json.loads(target.read_text(encoding="utf-8")), example)
+        )
+        assert repr(read) == repr(stored)
+    elif carried:
+        assert any(each in said.replace(f"--format {form}", "") for each in carried)
+    else:
+        assert "MLflow refuses it in any format" in said
 
 
 def test_command_names_the_file_by_its_kind_when_no_name_is_given(
