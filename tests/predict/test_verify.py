@@ -194,7 +194,8 @@ def test_golden_output_counts_when_the_payload_is_the_example(
     model = model_dir(PAIR)
     np.savez(model / "golden_output.npz", output=np.array([[0.5, 1.7]], "float32"))
     assert check(model, ANSWER, ANSWER, {"dataframe_records": [{"uri": "other"}]}) == 0
-    assert "golden" not in statuses(tmp_path)
+    golden = {"route": "golden", "status": "not available", "why": "the payload is not the model's example"}
+    assert route_of(tmp_path, "golden") == golden
     assert check(model, ANSWER, ANSWER, {"dataframe_records": [{"uri": "a"}]}) == 1
     assert statuses(tmp_path, "verification.failed.json")["golden"] == "differs"
     said = "".join(capsys.readouterr())
