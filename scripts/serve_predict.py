@@ -11,9 +11,9 @@ interpreter. MLflow then makes an environment of its own at each call (or, with 
 With --rest-output, `mlflow models serve` of the rebuilt environment answers the payload too, then payloads that must be
 refused, then the payload several times at once. --report says who answered and which faults MLflow let through.
 
-The model's own example is predicted from a read-only copy of the model, in an empty directory, and without network
-where the system can do that and the model does not declare it. What the prediction uses beyond the model, its
-environment and its input is noted in the report, by an audit hook.
+The model's own example, and a payload whose other texts are absolute paths or URIs, is predicted from a read-only copy
+of the model, in an empty directory, and without network where the system can do that and the model does not declare it.
+What the prediction uses beyond the model, its environment and its input is noted in the report, by an audit hook.
 
 The payload is held to the model's signature first. What MLflow and the model print goes to stderr.
 """
@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -33,7 +34,7 @@ from typing import Any, NamedTuple
 from model_side.errors import StepError, run_main
 from model_side.figures import Figures
 from model_side.model_files import quiet_mlflow, read_model, whole_model
-from model_side.payloads import dumps_strict, is_example, read_payload
+from model_side.payloads import dumps_strict, new_texts, read_payload
 from model_side.text_files import publish, require_writable
 from model_side.verification import settings_of
 from pipeline import errors
@@ -44,6 +45,8 @@ from serving.rebuilt import Rebuilt, rebuilt_environment
 from serving.rest import Request, Rest, rest_route
 from serving.server import serving
 from serving.watch import Outside, inputs, outside
+
+_ANYWHERE = re.compile(r"/|[A-Za-z][A-Za-z0-9+.-]*://")  # an absolute path or a URI
 
 
 def serve_predict(args: argparse.Namespace) -> None:
@@ -131,7 +134,9 @@ def _not_portable(request: Request) -> str:
         return "off"
     if request.files.signature.output_files:
         return "not checked: its results are files"
-    return "" if is_example(request.payload, request.files) else "not checked: the payload is not the model's example"
+    if all(_ANYWHERE.match(text) for text in new_texts(request.payload, request.files)):
+        return ""
+    return "not checked: the payload is not the model's example, and may name files in the working directory"
 
 
 @contextmanager

@@ -38,6 +38,7 @@ from model_side.payloads import (
     build_payload,
     check_payload,
     dumps_strict,
+    new_texts,
     payload_faults,
     payload_from_csv,
     payload_to_csv,
@@ -212,6 +213,20 @@ def test_payload_is_the_stored_example_with_every_param_when_there_is_one() -> N
         "params": {"k": 5, "names": ["a"]},
     }
     assert build_payload(files, "inputs")["inputs"] == {"uri": ["a.h5ad"]}
+
+
+@pytest.mark.parametrize(
+    ("payload", "texts"),
+    [
+        ({"inputs": {"uri": ["a"]}}, set()),
+        ({"dataframe_records": [{"uri": "a"}, {"uri": "/b"}], "params": {"k": 7}}, {"/b"}),
+        ({"inputs": {"uri": ["a"]}, "params": {"names": ["a", "x.txt"]}}, {"x.txt"}),
+    ],
+)
+def test_new_texts_are_those_that_the_example_does_not_hold(payload: Any, texts: set[str]) -> None:
+    signature = parse_signature(ModelSignature(Schema([ColSpec("string", "uri")]), params=PARAMS))
+    files = ModelFiles(signature, {"dataframe_split": {"columns": ["uri"], "data": [["a"]]}})
+    assert new_texts(payload, files) == texts
 
 
 @pytest.mark.parametrize("name", ROWS)

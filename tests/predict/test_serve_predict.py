@@ -212,3 +212,20 @@ def test_model_is_refused_when_its_example_needs_what_lies_beside_the_package_or
     assert done.returncode == 1
     assert all(each in done.stderr for each in words)
     assert "It ran on a read-only copy of the model, in an empty directory" in done.stderr
+
+
+@pytest.mark.e2e
+def test_edited_payload_is_predicted_elsewhere_when_it_names_nothing_here(
+    save_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    import pandas as pd
+
+    carried = saved(save_model, "carried", input_example=pd.DataFrame({"uri": ["a"]}))
+    (tmp_path / "beside_the_package.txt").write_text("x", encoding="utf-8")
+    for uri, portable in ((str(tmp_path / "b.txt"), "passed"), ("b.txt", EDITED)):
+        done = serve(carried, tmp_path, uri, "--rest-output", "rest.json", "--report", "report.json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["portable"] == portable
+
+
+EDITED = "not checked: the payload is not the model's example, and may name files in the working directory"
