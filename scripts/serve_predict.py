@@ -6,7 +6,8 @@ The environment is made with uv from the model's python_env.yaml and requirement
 
 With --strict or --env-manager, --output-path comes from the manual way's command instead, unaltered: `mlflow models
 predict` with that manager (default: uv), by the mlflow of .venv in the working directory, else by the one beside this
-interpreter. MLflow then makes an environment of its own at each call (or, with "local", none).
+interpreter. MLflow then makes an environment of its own at each call (or, with "local", none). With --rest-output, too,
+the rebuilt environment predicts once more, for what --report says of the prediction.
 
 With --rest-output, `mlflow models serve` of the rebuilt environment answers the payload too, then payloads that must be
 refused, then the payload several times at once. --report says who answered and which faults MLflow let through.
@@ -96,9 +97,15 @@ class _Place(NamedTuple):
 
 def _predict(args: argparse.Namespace, part: Path, request: Request, place: _Place) -> tuple[dict[str, Any], Figures]:
     """Write the answer to `part`, and return what can be said of how it came about, and what it cost."""
-    payload = args.json_payload_file
-    if args.strict:
-        return {}, predict_strict(args.model_uri, payload, part, args.env_manager)
+    if not args.strict:
+        return _watched(part, request, place)
+    figures = predict_strict(args.model_uri, request.path, part, args.env_manager)
+    return _watched(place.scratch / "answer.json", request, place)[0], figures
+
+
+def _watched(part: Path, request: Request, place: _Place) -> tuple[dict[str, Any], Figures]:
+    """Predict in the rebuilt environment, and see what is used; elsewhere, if the model is to be portable."""
+    payload = request.path
     settings, why_not = settings_of(request.files.metadata), _not_portable(request)
     log = place.scratch / "used.log" if settings["hermetic"] else None
     offline = not why_not and not settings["network"] and can_be_offline()

@@ -73,7 +73,10 @@ def inputs(payload: Any) -> Iterator[Path]:
         for each in payload.values() if isinstance(payload, dict) else payload:
             yield from inputs(each)
     elif isinstance(payload, str) and payload:
-        parts = urlsplit(payload)
+        try:
+            parts = urlsplit(payload)
+        except ValueError:  # some other text
+            return
         if parts.scheme in ("", "file"):
             yield Path(unquote(parts.path) if parts.scheme else payload)
 

@@ -193,6 +193,27 @@ def test_prediction_is_watched_only_when_the_model_is_to_be_hermetic(
     assert used == ({"files": [], "network": [], "programs": []} if hermetic else None)
 
 
+@pytest.mark.e2e
+def test_checks_are_made_in_the_rebuilt_environment_when_the_answer_comes_from_mlflows_own(
+    save_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    import pandas as pd
+
+    model = saved(save_model, "strictly", input_example=pd.DataFrame({"uri": ["watched"]}))
+    flags = ("--env-manager", "local", "--rest-output", "rest.json", "--report", "report.json")
+    done = serve(model, tmp_path, "watched", *flags)
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stderr.splitlines() if line.startswith("watched: ")] == [
+        "watched: False",
+        "watched: True",
+    ]
+    report, figures = facts_and_figures(tmp_path / "report.json")
+    assert report["portable"] == "passed"
+    assert report["used_from_outside"] == {"files": [], "network": [], "programs": []}
+    assert figures["served"]["seconds"] > 0
+    assert {path.name for path in tmp_path.iterdir()} == {"payload.json", "answer.json", "rest.json", "report.json"}
+
+
 NOT_PORTABLE = {
     "here": ["No such file or directory: 'beside_the_package.txt'"],
     "there": ["Network is unreachable", "It asked for 192.0.2.1."] if can_be_offline() else ["timed out"],

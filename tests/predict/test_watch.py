@@ -53,7 +53,7 @@ def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Outsid
         subprocess.run(
             [sys.executable, "-c", SOURCE, str(tmp_path)], env=watched(dict(os.environ), log, model), check=True
         )
-        recipe = Recipe("3.11", (), (), {}, {})
+        recipe = Recipe("3.11", (), (), {}, {}, tmp_path)
         return outside(log, Rebuilt(Path(sys.prefix), recipe, {}), [model, tmp_path / "input.txt"])
 
     return run
@@ -68,12 +68,14 @@ def test_files_hosts_and_programs_are_noted_and_own_ones_are_not(used: Callable[
 
 
 def test_nothing_is_noted_when_nothing_was_written(tmp_path: Path) -> None:
-    rebuilt = Rebuilt(tmp_path, Recipe("3.11", (), (), {}, {}), {})
+    rebuilt = Rebuilt(tmp_path, Recipe("3.11", (), (), {}, {}, tmp_path), {})
     assert outside(tmp_path / "none", rebuilt, []) == Outside((), (), ())
 
 
 def test_inputs_are_the_local_paths_in_a_payload() -> None:
-    payload = {"inputs": {"uri": ["file:///data/a%20b.h5ad", "c.txt", "https://example.org/d"], "n": [1.5, None]}}
+    payload = {
+        "inputs": {"uri": ["file:///data/a%20b.h5ad", "c.txt", "https://example.org/d", "//[x"], "n": [1.5, None]}
+    }
     assert list(inputs(payload)) == [Path("/data/a b.h5ad"), Path("c.txt")]
 
 
