@@ -24,7 +24,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -36,14 +35,14 @@ from model_side.errors import StepError, run_main
 from model_side.figures import Figures
 from model_side.model_files import quiet_mlflow, read_model, whole_model
 from model_side.payloads import dumps_strict, new_texts, read_payload
-from model_side.text_files import publish, require_writable
+from model_side.text_files import publish, remove_files, require_writable
 from model_side.verification import settings_of
 from pipeline import errors
 from serving.leash import can_be_offline
 from serving.portable import elsewhere
 from serving.predict import predict_rebuilt, predict_strict
 from serving.rebuilt import Rebuilt, rebuilt_environment
-from serving.rest import Request, Rest, rest_route
+from serving.rest import KEPT, Request, Rest, rest_route
 from serving.server import serving
 from serving.watch import Outside, inputs, outside
 
@@ -63,7 +62,7 @@ def serve_predict(args: argparse.Namespace) -> None:
         request = Request(args.json_payload_file, payload, files, args.parallel, args.time_limit, kept)
         rest = _in_rebuilt(args, part, request)
         if rest and kept:
-            shutil.rmtree(kept, ignore_errors=True)
+            remove_files(kept, KEPT)
             publish(rest.answer, args.rest_output)
             publish(f"{dumps_strict(rest.report, indent=2)}\n", args.report)
         part.replace(args.output_path)

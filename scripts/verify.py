@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,7 +29,7 @@ from model_side.golden import GOLDEN, write_output
 from model_side.model_files import ModelFiles, local_directory, quiet_mlflow, read_model
 from model_side.payloads import dumps_strict, is_example, read_payload, rows_to_match
 from model_side.routes import REFERENCE, Route, answered, compared, golden_route, table
-from model_side.text_files import publish, require_file, require_writable
+from model_side.text_files import publish, remove_files, require_file, require_writable
 from model_side.verification import held_checks, lines
 
 if TYPE_CHECKING:
@@ -42,6 +41,10 @@ REPEATABLE = (
     "An answer may depend on its own row alone: not on the time of day, random numbers without a seed, other rows or"
     " earlier calls."
 )
+
+# What it may write into the directory *.failed.
+_SIDES = [f"{check}.{side}.npz" for check in ("repeatable", "concurrent") for side in ("expected", "got")]
+KEPT = ("direct.npz", "example.npz", *_SIDES)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     wrong = [line for of in seen.trials.values() for each in of if not each.agrees for line in each.lines()]
     print("\n".join([table(seen.routes), lines(checks), *wrong]))
     failed, kept = target.with_name(f"{target.stem}.failed{target.suffix}"), target.with_name(f"{target.stem}.failed")
-    shutil.rmtree(kept, ignore_errors=True)
+    remove_files(kept, KEPT)
     for earlier in (target, failed):
         earlier.unlink(missing_ok=True)
     publish(f"{dumps_strict(result, indent=2)}\n", failed if faults else target)

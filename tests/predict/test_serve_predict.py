@@ -174,7 +174,12 @@ def test_server_answers_the_same_and_the_report_is_reproducible_but_for_its_figu
     assert str(Path.home()) not in report.read_text(encoding="utf-8")
     assert figures.keys() == {"served", "rest"}
     assert all(each["seconds"] > 0 and each["peak_memory"] > 50 * 2**20 for each in figures.values())  # mlflow itself
+    kept = tmp_path / "rest.failed"
+    kept.mkdir()
+    for name in ("expected.json", "got.json", "notes.txt"):
+        (kept / name).write_text("x", encoding="utf-8")
     done = serve(model, tmp_path, "a", *flags)
+    assert [path.name for path in kept.iterdir()] == ["notes.txt"]
     assert "MLflow answers instead of refusing: unknown-key" in done.stdout
     assert "rebuilding" not in done.stderr
     assert facts_and_figures(report)[0] == first
