@@ -12,7 +12,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
-from .signatures import Anything, Array, Map, Object, Scalar, Tensor, Type
+from .signatures import PARAM_DATE, Anything, Array, Map, Object, Scalar, Tensor, Type
 
 SHOWN = 60
 # "<long: n_cells>": what payload writes where it knows no value.
@@ -179,7 +179,7 @@ def _expected(value: Any, name: str) -> str:
         case "binary":
             return "" if _is_base64(value) else "text in base64"
         case _ if name.startswith("datetime"):
-            return _expected_datetime(value)
+            return _expected_datetime(value, name)
         case _ if name in ("string", "str", "bytes", "unicode") or name[:2] in ("<U", "|S"):
             return _expected_text(value)
     return ""
@@ -224,7 +224,7 @@ def _is_base64(value: Any) -> bool:
     return True
 
 
-def _expected_datetime(value: Any) -> str:
+def _expected_datetime(value: Any, name: str) -> str:
     expected = "a date and time, 2020-01-31T23:59:59, without a time zone"
     if not isinstance(value, str) or not _DATE.fullmatch(value):
         return expected
@@ -232,4 +232,6 @@ def _expected_datetime(value: Any) -> str:
         date = datetime.fromisoformat(value[:19])
     except ValueError:
         return expected
+    if name == PARAM_DATE.name:
+        return "" if len(value.partition(".")[2]) <= 6 else "a date and time with at most 6 digits of a second"
     return "" if _EARLIEST <= date < _LATEST else f"a date and time from {_EARLIEST} to {_LATEST}"

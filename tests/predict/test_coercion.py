@@ -17,9 +17,21 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
-from mlflow.models.utils import _enforce_schema
+from mlflow.models.utils import _enforce_params_schema, _enforce_schema
 from mlflow.pyfunc.scoring_server import infer_and_parse_data, parse_csv_input
-from mlflow.types.schema import AnyType, Array, ColSpec, DataType, Map, Object, Property, Schema, TensorSpec
+from mlflow.types.schema import (
+    AnyType,
+    Array,
+    ColSpec,
+    DataType,
+    Map,
+    Object,
+    ParamSchema,
+    ParamSpec,
+    Property,
+    Schema,
+    TensorSpec,
+)
 
 from model_side.errors import UsageError
 from model_side.payloads import check_payload, loads_payload, payload_faults, payload_from_csv, rows_to_match
@@ -341,6 +353,25 @@ def test_row_counts_though_it_has_no_value(form: str) -> None:
 @pytest.mark.parametrize("payload", [{"inputs": ["a"], "params": None}, {"inputs": ["a"]}])
 def test_params_may_be_null_as_mlflow_has_it(payload: Any) -> None:
     check_payload(payload, ModelSignature(ONE))
+
+
+PARAM_DATES = dict.fromkeys((WHEN, "2020-01-01", "2020-01-01 00:00", f"{WHEN}.123456", f"{WHEN}.1"), True)
+PARAM_DATES |= {"1500-01-01": True, "0001-01-01": True, "9999-12-31T23:59:59": True, "0000-01-01": False}
+PARAM_DATES |= {f"{WHEN}.1234567": False, f"{WHEN}.123456789": False, f"{WHEN}Z": False, "now": False, "": False}
+
+
+@pytest.mark.parametrize("shape", [None, (-1,)])
+@pytest.mark.parametrize(("date", "fits"), PARAM_DATES.items())
+def test_date_of_a_param_is_taken_when_mlflow_reads_it_as_it_stands(
+    date: str, shape: tuple[int, ...] | None, *, fits: bool
+) -> None:
+    params = ParamSchema([ParamSpec("when", "datetime", WHEN if shape is None else [WHEN], shape)])
+    given = {"when": date if shape is None else [date]}
+    signature = parse_signature(ModelSignature(ONE, params=params))
+    assert (list(payload_faults({"inputs": ["a"], "params": given}, signature)) == []) == fits
+    if fits:
+        read = _enforce_params_schema(given, params)["when"]
+        assert np.datetime64(read if shape is None else read[0]) == np.datetime64(date)
 
 
 @pytest.mark.parametrize("depth", [101, 500, 3000, 100_000])
