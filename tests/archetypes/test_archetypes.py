@@ -103,7 +103,7 @@ def test_verify_refuses_when_an_answer_lacks_a_row(package_of: PackageOf) -> Non
     words = ["--predict-output", str(answer), "--test-output", str(answer), "--json-payload-file", str(payload)]
     done = model.run("verify.py", *words, "--output-path", str(model.directory / "verification.json"))
     assert done.returncode == 1
-    assert "expected 2 rows, got 1" in done.stderr
+    assert "expected 2 rows, got 1" in done.stdout
 
 
 def test_model_refuses_a_second_row_before_it_loads_and_itself_when_it_takes_one(tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ def test_verify_compares_contents_when_outputs_are_files(package_of: PackageOf) 
     np.save(path_of(served), np.zeros((2, 3)))
     done = model.run("verify.py", *words)
     assert done.returncode == 1
-    assert "served      differs" in done.stderr
+    assert "served      differs" in done.stdout
     path_of(served).unlink()
     done = model.run("verify.py", *words)
     assert done.returncode == 1
