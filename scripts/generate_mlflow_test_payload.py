@@ -38,6 +38,8 @@ READABLE = 20_000  # characters up to which a payload is written with a value pe
 def write_payload(files: ModelFiles, target: Path, form: str | None) -> None:
     """Write a payload, or CSV, for the model to `target`."""
     payload = build_payload(files, None if form == "csv" else form)
+    if form and files.example is not None:
+        check_payload(payload, files.signature, subject=f"--format {form}")
     for fault in payload_faults(payload, files.signature):
         print(f"note: {target}: {fault}", file=sys.stderr)
     if form == "csv":

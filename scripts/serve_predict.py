@@ -6,14 +6,15 @@ The environment is made with uv from the model's python_env.yaml and requirement
 
 With --strict or --env-manager, --output-path comes from the manual way's command instead, unaltered: `mlflow models
 predict` with that manager (default: uv), by the mlflow of .venv in the working directory, else by the one beside this
-interpreter. MLflow then makes an environment of its own at each call (or, with "local", none).
+interpreter. MLflow then makes an environment of its own at each call (or, with "local", none). With --rest-output, too,
+the rebuilt environment predicts once more, for what --report says of the prediction.
 
 With --rest-output, `mlflow models serve` of the rebuilt environment answers the payload too, then payloads that must be
 refused, then the payload several times at once. --report says who answered and which faults MLflow let through.
 
-The model's own example is predicted from a read-only copy of the model, in an empty directory, and without network
-where the system can do that and the model does not declare it. What the prediction uses beyond the model, its
-environment and its input is noted in the report, by an audit hook.
+The model's own example, and a payload whose other texts are absolute paths or URIs, is predicted from a read-only copy
+of the model, in an empty directory, and without network where the system can do that and the model does not declare it.
+What the prediction uses beyond the model, its environment and its input is noted in the report, by an audit hook.
 
 The payload is held to the model's signature first. What MLflow and the model print goes to stderr.
 """
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -34,17 +36,19 @@ from typing import Any, NamedTuple
 from model_side.errors import StepError, run_main
 from model_side.figures import Figures
 from model_side.model_files import quiet_mlflow, read_model, whole_model
-from model_side.payloads import dumps_strict, is_example, read_payload
-from model_side.text_files import publish, require_writable
+from model_side.payloads import dumps_strict, new_texts, read_payload
+from model_side.text_files import publish, remove_files, require_writable
 from model_side.verification import settings_of
 from pipeline import errors
 from serving.leash import Limits, allows
 from serving.portable import elsewhere
 from serving.predict import predict_rebuilt, predict_strict
 from serving.rebuilt import Rebuilt, rebuilt_environment
-from serving.rest import Request, Rest, rest_route
+from serving.rest import KEPT, Request, Rest, rest_route
 from serving.server import serving
 from serving.watch import HOOK, Outside, inputs, outside
+
+_ANYWHERE = re.compile(r"/|[A-Za-z][A-Za-z0-9+.-]*://")  # an absolute path or a URI
 
 
 def serve_predict(args: argparse.Namespace) -> None:
@@ -60,7 +64,7 @@ def serve_predict(args: argparse.Namespace) -> None:
         request = Request(args.json_payload_file, payload, files, args.parallel, args.time_limit, kept)
         rest = _in_rebuilt(args, part, request)
         if rest and kept:
-            shutil.rmtree(kept, ignore_errors=True)
+            remove_files(kept, KEPT)
             publish(rest.answer, args.rest_output)
             publish(f"{dumps_strict(rest.report, indent=2)}\n", args.report)
         part.replace(args.output_path)
@@ -94,9 +98,15 @@ class _Place(NamedTuple):
 
 def _predict(args: argparse.Namespace, part: Path, request: Request, place: _Place) -> tuple[dict[str, Any], Figures]:
     """Write the answer to `part`, and return what can be said of how it came about, and what it cost."""
-    payload = args.json_payload_file
-    if args.strict:
-        return {}, predict_strict(args.model_uri, payload, part, args.env_manager)
+    if not args.strict:
+        return _watched(part, request, place)
+    figures = predict_strict(args.model_uri, request.path, part, args.env_manager)
+    return _watched(place.scratch / "answer.json", request, place)[0], figures
+
+
+def _watched(part: Path, request: Request, place: _Place) -> tuple[dict[str, Any], Figures]:
+    """Predict in the rebuilt environment, and see what is used; elsewhere, if the model is to be portable."""
+    payload = request.path
     settings, why_not = settings_of(request.files.metadata), _not_portable(request)
     log = place.scratch / "used.log" if settings["hermetic"] else None
     since = time.time()
@@ -105,10 +115,10 @@ def _predict(args: argparse.Namespace, part: Path, request: Request, place: _Pla
         known = [model, place.scratch, *inputs(request.payload)]
         return outside(log, place.environment, known, since) if log else Outside((), (), ())
 
-    given, answer = place.scratch / payload.name, place.scratch / "answer.json"
+    given, answer = place.scratch / payload.name, place.scratch / "served.json"
     shutil.copyfile(payload, given)
     with nullcontext((place.model, None)) if why_not else elsewhere(place.model) as (model, directory):
-        limits = Limits() if why_not else _limits(place, model, network=settings["network"])
+        limits = Limits() if why_not else _limits(place, model, request)
         try:
             figures = predict_rebuilt(model, given, answer, place.environment, log, directory, limits)
         except StepError as error:
@@ -120,10 +130,11 @@ def _predict(args: argparse.Namespace, part: Path, request: Request, place: _Pla
     return facts, figures
 
 
-def _limits(place: _Place, copy: Path, *, network: bool) -> Limits:
+def _limits(place: _Place, copy: Path, request: Request) -> Limits:
     """Return what a prediction does without, elsewhere: the network and other files, as far as this system lets it."""
-    environment = place.environment
-    only = (*environment.places(), HOOK, place.scratch, copy.parent)
+    environment, network = place.environment, settings_of(request.files.metadata)["network"]
+    given = (path for path in inputs(request.payload) if path.is_absolute() and path.exists())
+    only = (*environment.places(), HOOK, place.scratch, copy.parent, *given)
     starts = [environment.program("python"), "-I", "-c", "import ctypes, ssl"]
     if allows(alone := Limits(not network, only), starts):
         return alone
@@ -136,9 +147,10 @@ def _how_it_ran(seen: Outside, limits: Limits) -> str:
     tried += f"It looked for {', '.join(seen.files)}. " if limits.only and seen.files else ""
     without = ", without network" if limits.offline else ""
     without += ", with no files but its own, its environment's and the system's" if limits.only else ""
+    carry = "What it reads belongs to ARTIFACTS; "
     leave_out = 'VERIFICATION = {"portable": False} in model_spec.py leaves that out'
     allow = ', {"network": True} gives it the network' if limits.offline else ""
-    return f"{tried}It ran on a read-only copy of the model, in an empty directory{without}: {leave_out}{allow}."
+    return f"{tried}It ran on a read-only copy of the model, in an empty directory{without}. {carry}{leave_out}{allow}."
 
 
 def _not_portable(request: Request) -> str:
@@ -147,7 +159,9 @@ def _not_portable(request: Request) -> str:
         return "off"
     if request.files.signature.output_files:
         return "not checked: its results are files"
-    return "" if is_example(request.payload, request.files) else "not checked: the payload is not the model's example"
+    if all(_ANYWHERE.match(text) for text in new_texts(request.payload, request.files)):
+        return ""
+    return "not checked: the payload is not the model's example, and may name files in the working directory"
 
 
 @contextmanager

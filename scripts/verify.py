@@ -6,8 +6,9 @@ the model's metadata (TOLERANCE of model_spec.py), all else must be equal. A pre
 VERIFICATION of model_spec.py allows it; what else it uses from outside the model is listed.
 
 With --package, the author's code in that directory is called directly, too. With --again, the model is loaded and
-predicts again: its answers must not change, asked twice, each row alone, or from several threads at once. Both run in
-processes of their own, and then --json-payload-file must be given.
+predicts again: its answers must not change, asked twice, each row alone, or from several threads at once; and where the
+payload is not its example, that must still give what it gave when it was packaged. All run in processes of their own,
+and then --json-payload-file must be given.
 
 The verdict is a table and a JSON file; where it is no, the file is called *.failed.json, so that nothing takes it for a
 proof, what differs is kept in the directory *.failed, and the exit code is 1.
@@ -17,10 +18,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from model_side.contract import Tolerance
 from model_side.errors import StepError, UsageError, run_main
@@ -29,7 +29,7 @@ from model_side.golden import GOLDEN, write_output
 from model_side.model_files import ModelFiles, local_directory, quiet_mlflow, read_model
 from model_side.payloads import dumps_strict, is_example, read_payload, rows_to_match
 from model_side.routes import REFERENCE, Route, answered, compared, golden_route, table
-from model_side.text_files import publish, require_file, require_writable
+from model_side.text_files import publish, remove_files, require_file, require_writable
 from model_side.verification import held_checks, lines
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ REPEATABLE = (
     " earlier calls."
 )
 
+# What it may write into the directory *.failed.
+_SIDES = [f"{check}.{side}.npz" for check in ("repeatable", "concurrent") for side in ("expected", "got")]
+KEPT = ("direct.npz", "example.npz", *_SIDES)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
@@ -52,41 +56,54 @@ def main(argv: Sequence[str] | None = None) -> int:
         require_file(args.package / "model_spec.py", "--package")
     files = read_model(args.model_uri)
     tolerance = Tolerance.of(files.metadata)
-    routes, trials = _seen(args, files, tolerance)
-    entries = {name: [each.entry() for each in of] for name, of in trials.items()}
+    seen = _seen(args, files, tolerance)
+    entries = {name: [each.entry() for each in of] for name, of in seen.trials.items()}
     checks = held_checks(files.metadata, _report(args.serve_report), entries)
-    faults = list(_faults(routes, checks))
+    faults = list(_faults(seen.routes, checks))
     result: dict[str, Any] = {"ok": not faults, "model_uuid": files.uuid}
-    result |= {"routes": [route.entry() for route in routes], "checks": checks}
+    result |= {"routes": [route.entry() for route in seen.routes], "checks": checks}
     result["tolerance"] = {"rtol": tolerance.rtol, "atol": tolerance.atol}
-    wrong = [line for of in trials.values() for each in of if not each.agrees for line in each.lines()]
-    print("\n".join([table(routes), lines(checks), *wrong]))
+    wrong = [line for of in seen.trials.values() for each in of if not each.agrees for line in each.lines()]
+    print("\n".join([table(seen.routes), lines(checks), *wrong]))
     failed, kept = target.with_name(f"{target.stem}.failed{target.suffix}"), target.with_name(f"{target.stem}.failed")
-    shutil.rmtree(kept, ignore_errors=True)
+    remove_files(kept, KEPT)
     for earlier in (target, failed):
         earlier.unlink(missing_ok=True)
     publish(f"{dumps_strict(result, indent=2)}\n", failed if faults else target)
     if faults:
-        where = f" What differs is in {kept}." if _keep(kept, routes, trials) else ""
-        where = f"{_where(args, routes)}{where}"
+        where = f" What differs is in {kept}." if _keep(kept, seen) else ""
+        where = f"{_where(args, seen)}{where}"
         if any(check["check"] == "repeatable" and check["status"] == "failed" for check in checks):
             where += f" {REPEATABLE}"
         raise StepError("verify", "; ".join(faults), advice=f"See the table, and {failed}.{where}")
     return 0
 
 
-def _seen(args: argparse.Namespace, files: ModelFiles, tolerance: Tolerance) -> tuple[list[Route], Trials]:
-    """Return the routes, compared with the in-process one, and the predictions that were made again."""
+class _Seen(NamedTuple):
+    """The routes, compared, the predictions that were made again, and what the example gave where that was asked."""
+
+    routes: list[Route]
+    trials: Trials
+    example: Route | None
+
+
+def _seen(args: argparse.Namespace, files: ModelFiles, tolerance: Tolerance) -> _Seen:
+    """Compare the answers with the in-process one, and ask the model where the arguments say so."""
     answers = {REFERENCE: args.predict_output, "served": args.test_output}
     answers |= {"rest": args.rest_output} if args.rest_output else {}
     payload = read_payload(args.json_payload_file, files.signature) if args.json_payload_file else None
     # Result files may lie where the next prediction of the same input puts its own: these first.
     routes = answered(files, answers, rows_to_match(payload, files.signature) if payload else None)
-    if golden := _golden(args.model_uri, payload, files):
-        routes.append(golden_route(golden, files))
     direct, trials, figures = _asked(args, payload, files, tolerance, routes[0])
     figures = {**figures_of(_report(args.serve_report)), **figures}
-    return compared([direct, *routes], routes[0], tolerance, figures), trials
+    found = compared([direct, *routes], routes[0], tolerance, figures)
+    golden = _golden(args.model_uri)
+    if not payload or not golden:
+        return _Seen(found, trials, None)
+    if is_example(payload, files):
+        return _Seen([*found, *compared([golden_route(golden, files)], routes[0], tolerance, {})], trials, None)
+    example = _example(args, files)
+    return _Seen([*found, _held_to_example(golden, files, example, tolerance)], trials, example)
 
 
 def _asked(
@@ -114,38 +131,57 @@ def _asked(
     return direct, found.trials, {"in-process": found.figures} if found.figures else {}
 
 
+def _example(args: argparse.Namespace, files: ModelFiles) -> Route | None:
+    """Return what the model gives for its stored example, where the arguments let it predict."""
+    if not args.again or files.example is None:
+        return None
+    from model_side.evidence import example_route
+
+    return example_route(args.model_uri, files, args.time_limit)
+
+
+def _held_to_example(golden: Path, files: ModelFiles, example: Route | None, tolerance: Tolerance) -> Route:
+    """Return the golden output, compared with what the model gives for its example now."""
+    if example is None:
+        return Route("golden", why_not="the payload is not the model's example")
+    if example.output is None:
+        return Route("golden", fault=example.fault)
+    figures = {"golden": example.figures} if example.figures else {}
+    return compared([golden_route(golden, files)], example, tolerance, figures)[0]
+
+
 def _faults(routes: Sequence[Route], checks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if wrong := [route.name for route in routes if route.differs]:
         yield f"not every route agrees: {', '.join(wrong)}"
     yield from (f"{check['check']}: {check['fault']}" for check in checks if check["status"] == "failed")
 
 
-def _where(args: argparse.Namespace, routes: Sequence[Route]) -> str:
+def _where(args: argparse.Namespace, seen: _Seen) -> str:
     """Return in which files the answers are that differ, and what to do about it."""
-    files = {
-        "served": args.test_output,
-        "rest": args.rest_output,
-        "golden": Path(local_directory(args.model_uri) or "", GOLDEN),
-    }
-    wrong = [files[route.name] for route in routes if route.differs and route.name in files]
+    golden = Path(local_directory(args.model_uri) or "", GOLDEN)
+    files = {"served": args.test_output, "rest": args.rest_output, **({} if seen.example else {"golden": golden})}
+    differing = [route.name for route in seen.routes if route.differs]
+    wrong = [files[name] for name in differing if name in files]
     *others, last = map(str, [args.predict_output, *wrong])
     said = f" The answers are in {', '.join(others)} and {last}." if wrong else ""
-    if wrong == [files["golden"]]:
+    if differing == ["golden"]:
         said += " golden is what the model gave when it was packaged: package it again if it is meant to give another."
     return said
 
 
-def _keep(directory: Path, routes: Sequence[Route], trials: Trials) -> bool:
+def _keep(directory: Path, seen: _Seen) -> bool:
     """Write the outputs that differ and are in no file yet; tell whether there were any."""
-    direct = (route for route in routes if route.name == "direct" and route.differs)
-    outputs = {route.name: route.output for route in direct if route.output is not None}
-    for check, of in trials.items():
+    differing = {route.name: route.output for route in seen.routes if route.differs}
+    now = seen.example.output if seen.example and "golden" in differing else None
+    outputs = {"direct": differing.get("direct"), "example": now}
+    for check, of in seen.trials.items():
         wrong = next((trial for trial in of if trial.outputs), None)
         outputs |= {f"{check}.{side}": output for side, output in wrong.outputs.items()} if wrong else {}
-    for name, output in outputs.items():
+    kept = {name: output for name, output in outputs.items() if output is not None}
+    for name, output in kept.items():
         directory.mkdir(exist_ok=True)
         write_output(output, directory / f"{name}.npz")
-    return bool(outputs)
+    return bool(kept)
 
 
 def _report(path: Path | None) -> dict[str, Any]:
@@ -159,13 +195,10 @@ def _report(path: Path | None) -> dict[str, Any]:
     return report
 
 
-def _golden(model_uri: str, payload: Mapping[str, Any] | None, files: ModelFiles) -> Path | None:
-    """Return the stored output of the example where the payload asks for the same."""
-    directory = local_directory(model_uri)
-    path = directory / GOLDEN if directory else None
-    if not path or not payload or not path.is_file():
-        return None
-    return path if is_example(payload, files) else None
+def _golden(model_uri: str) -> Path | None:
+    """Return the stored output of the example, where there is one."""
+    path = Path(local_directory(model_uri) or "", GOLDEN)
+    return path if path.is_file() else None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -179,7 +212,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--package", type=Path, help="what the model was made from, to call the author's code directly")
     parser.add_argument("--again", action="store_true", help="let the model predict again: are its answers the same?")
     parser.add_argument("--time-limit", type=float, default=3600.0, help="seconds for each (default: %(default)g)")
-    parser.add_argument("--json-payload-file", type=Path, help="what was asked; if the example, its output counts too")
+    parser.add_argument("--json-payload-file", type=Path, help="what was asked")
     return parser
 
 

@@ -55,7 +55,9 @@ def _column_faults(form: str, items: Sequence[Item], rows: int, *, in_rows: bool
     type_, table = items[0].column.type, form.startswith("dataframe")
     label = f"{form}: column {show(items[0].key)}"
     if len(items) < rows and in_rows and (form == "instances" or str(type_) in (_WHOLE if table else _WHOLE_IN_ROWS)):
-        yield f"{label}: is in {len(items)} of {rows} rows: give it a value in every row, or leave it out of all"
+        advice = "give it a value in every row, or leave it out of all"
+        advice += "" if str(type_) in _WHOLE else f", or {_TABLE}"
+        yield f"{label}: is in {len(items)} of {rows} rows: {advice}"
     if table and type_ == Scalar("datetime"):
         yield from _date_faults(items)
     if isinstance(type_, Anything):
@@ -164,9 +166,24 @@ def _tensor_faults(form: str, data: Any, items: Sequence[Item]) -> Iterator[str]
         yield f"{form}: expected tensors of one length, got {show(lengths)}"
     if not items or (0 in lengths.values() and form != "inputs"):
         yield f"{form}: expected at least one row"
+    for rows in _by_column(items).values():
+        yield from _shape_faults([item for item in rows if item.row is not None])
     for item in items:
         empty = isinstance(item.column.type, Tensor) and len(item.column.type.shape) > 1 and item.value == []
         if empty and form == "inputs":
             yield f"{item.where}: expected at least one row: an empty list has no shape {item.column.type}"
         if isinstance(item.column.type, Tensor) and is_text(item.column.type.dtype):
             yield from _cut_faults(item.value, item.where)
+
+
+def _shape_faults(rows: Sequence[Item]) -> Iterator[str]:
+    """Check that the rows of a tensor which stand apart have one shape, as numpy needs it."""
+    for item in rows[1:]:
+        if _shape(item.value) != _shape(rows[0].value):
+            expected, got = list(_shape(rows[0].value)), list(_shape(item.value))
+            yield f"{item.where}: expected the shape of the first row, {expected}, got {got}"
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    """Return the shape of nested lists of one shape."""
+    return (len(value), *(_shape(value[0]) if value else ())) if isinstance(value, list) else ()

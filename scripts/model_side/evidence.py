@@ -21,8 +21,8 @@ from .direct import call_directly
 from .errors import ModelSideError
 from .figures import Figures
 from .model_files import ModelFiles, disable_tracing, whole_model
-from .routes import Route
-from .trials import Trial, compared, predict_again
+from .routes import REFERENCE, Route
+from .trials import Trial, compared, predict_again, predict_once
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,22 @@ def predicted_again(
         other = compared("in two processes", before.output, nulled(again.output), tolerance)
         trials["repeatable"] = (trials["repeatable"][0], other, *trials["repeatable"][1:])
     return Evidence(trials, again.figures)
+
+
+def example_route(model_uri: str, files: ModelFiles, seconds: float) -> Route:
+    """Load a model and let it predict its stored example, for so many seconds at most."""
+    disable_tracing()
+    subject = "the model's example"
+    try:
+        with whole_model(model_uri) as model, _scratch():
+            arguments = (predict_once, model.resolve(), files.example, files)
+            output, figures = run_in_child(
+                *arguments, subject=subject, directory=Path.cwd(), code=[model], seconds=seconds
+            )
+    except ModelSideError as error:
+        _show(error)
+        return Route(REFERENCE, fault=f"{subject}: {error}")
+    return Route(REFERENCE, nulled(output), figures=figures)
 
 
 @contextmanager

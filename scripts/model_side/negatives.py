@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .payload_forms import FORMS, Row, read_form, write_form
 from .payloads import payload_faults
-from .signatures import Array, Field, Scalar, Signature, Tensor
+from .signatures import Anything, Array, Field, Map, Object, Scalar, Signature, Tensor, Type
+from .values import INTEGERS, UNSIGNED
 
 
 @dataclass(frozen=True)
@@ -31,24 +31,25 @@ class Negative:
     payload: dict[str, Any]
 
 
-# What MLflow would coerce, or what cannot be held, by type.
-_WRONG: Mapping[str, tuple[tuple[str, Any], ...]] = {
-    "integer": (("fraction", 1.7), ("too-large", 2**40), ("text", "1")),
-    "long": (("fraction", 1.7), ("too-large", 2**70), ("text", "1")),
-    "float": (("too-large", 1e300), ("too-small", 1e-60), ("text", "1.5"), ("nan", math.nan)),
-    "double": (("text", "1.5"), ("nan", math.nan)),
-    "boolean": (("text", "false"), ("number", 1)),
-    "string": (("number", 1), ("nul-at-the-end", "a\0")),
-    "datetime": (("not-a-date", "yesterday"), ("with-a-zone", "2020-01-01T00:00:00+02:00"), ("number", 0)),
+Faulty = tuple[str, Any]  # what is wrong with a value, and the value
+_UNKNOWN = "no_such"  # a name that nothing has
+_NOT_FINITE: tuple[Faulty, ...] = (("nan", math.nan), ("infinity", math.inf))
+_DATE: tuple[Faulty, ...] = (("not-a-date", "yesterday"), ("with-a-zone", "2020-01-01T00:00:00+02:00"), ("number", 0))
+# What MLflow would coerce, or what cannot be held, by type; numpy's and MLflow's names for one type stand together.
+_WRONG: Mapping[str, tuple[Faulty, ...]] = {
+    **dict.fromkeys(("double", "float64"), (("text", "1.5"), *_NOT_FINITE)),
+    **dict.fromkeys(
+        ("float", "float16", "float32"), (("too-large", 1e300), ("too-small", 1e-60), ("text", "1.5"), *_NOT_FINITE)
+    ),
+    **dict.fromkeys(("boolean", "bool"), (("text", "false"), ("number", 1))),
+    **dict.fromkeys(("string", "str"), (("number", 1), ("nul-at-the-end", "a\0"))),
+    **{name: (("fraction", 1.7), ("too-large", 2**bits), ("text", "1")) for name, bits in INTEGERS.items()},
+    **{
+        name: (("fraction", 1.7), ("too-large", 2**bits), ("negative", -1), ("text", "1"))
+        for name, bits in UNSIGNED.items()
+    },
+    "datetime": _DATE,
     "binary": (("not-base64", "%%%"), ("number", 1)),
-}
-_OF_NUMPY = {
-    "int32": "integer",
-    "int64": "long",
-    "float32": "float",
-    "float64": "double",
-    "bool": "boolean",
-    "str": "string",
 }
 
 
@@ -79,53 +80,96 @@ def _of_columns(payload: Mapping[str, Any], signature: Signature) -> Iterator[Ne
     if not rows:
         return
 
-    def with_rows(name: str, why: str, changed: list[Row]) -> Negative:
-        return Negative(name, why, {**payload, form: write_form(form, changed, signature)})
+    def with_rows(name: str, why: str, changed: list[Row], shape: Signature = signature) -> Negative:
+        return Negative(name, why, {**payload, form: write_form(form, changed, shape)})
 
+    first, *others = rows
     for number, column in enumerate(signature.inputs):
         key: str | int = number if column.name is None else column.name
         label = str(key)
-        if column.required and column.name is not None and len(signature.inputs) > 1:
-            yield with_rows(f"missing-{label}", f'"{label}" is missing', [_without(row, key) for row in rows])
-        if column.required:
-            yield with_rows(f"null-{label}", f'null in "{label}"', [{**rows[0], key: None}, *rows[1:]])
-        for kind, value in _wrong(column):
-            yield with_rows(f"{kind}-{label}", f'{kind} in "{label}"', [{**rows[0], key: value}, *rows[1:]])
+        if column.required and column.name is not None:
+            less = replace(signature, inputs=tuple(each for each in signature.inputs if each is not column))
+            yield with_rows(f"missing-{label}", f'"{label}" is missing', [_without(row, key) for row in rows], less)
+        if column.required and not isinstance(column.type, Tensor):
+            yield with_rows(f"null-{label}", f'null in "{label}"', [{**first, key: None}, *others])
+        for kind, value in _wrong(first.get(key), column.type):
+            yield with_rows(f"{kind}-{label}", f'{kind} in "{label}"', [{**first, key: value}, *others])
+        if isinstance(column.type, Tensor) and len(column.type.shape) > 1:
+            wide = [{**row, key: _wider(row[key])} for row in rows]
+            yield with_rows(f"too-wide-{label}", f'one item more in each row of "{label}"', wide)
+            yield with_rows(f"ragged-{label}", f'rows of two lengths in "{label}"', [wide[0], *others])
+    if not signature.from_type_hint and not (signature.is_tensors and not signature.is_named):
+        yield with_rows("unknown-column", "a column that the model does not have", *_one_more(rows, signature))
+
+
+def _one_more(rows: list[Row], signature: Signature) -> tuple[list[Row], Signature]:
+    """Return the rows and the signature with the first column once more, under another name."""
+    first = signature.inputs[0]
+    given: str | int = 0 if first.name is None else first.name
+    key = len(signature.inputs) if first.name is None else _UNKNOWN
+    more = Field(None if first.name is None else _UNKNOWN, first.type)
+    return [{**row, key: row.get(given)} for row in rows], replace(signature, inputs=(*signature.inputs, more))
 
 
 def _of_params(payload: Mapping[str, Any], signature: Signature) -> Iterator[Negative]:
     given = payload.get("params") or {}
     yield Negative(
-        "unknown-param", "a param that the model does not have", {**payload, "params": {**given, "no_such": 1}}
+        "unknown-param", "a param that the model does not have", {**payload, "params": {**given, _UNKNOWN: 1}}
     )
     for param in signature.params:
-        kinds = _WRONG.get(param.type.name, ()) if isinstance(param.type, Scalar) else (("not-a-list", 1),)
-        for kind, value in kinds:
+        for kind, value in _wrong(given.get(param.name, param.default), param.type):
             changed = {**payload, "params": {**given, param.name: value}}
             yield Negative(f"{kind}-param-{param.name}", f'{kind} in param "{param.name}"', changed)
 
 
-def _wrong(column: Field) -> Iterator[tuple[str, Any]]:
-    match column.type:
+def _wrong(value: Any, type_: Type) -> Iterator[Faulty]:
+    """Yield values that are each one fault away from one that fits, null where there is none."""
+    match type_:
         case Scalar(name):
-            yield from _WRONG.get(name, ())
+            yield from _DATE if name.startswith("datetime") else _WRONG.get(name, (("number", 1),))
+        case Anything():
+            yield from _NOT_FINITE
         case Array(items):
             yield "not-a-list", 1
-            yield from ((f"item-{kind}", [value]) for kind, value in _WRONG.get(str(items), ()))
-        case Tensor() as tensor:
-            row = tensor.row()
-            yield "too-deep", _nested(row, 0, extra=1)
-            for kind, value in _WRONG.get(_OF_NUMPY.get(tensor.dtype.name, tensor.dtype.name), ()):
-                yield kind, _nested(row, value)
-        case _:
-            yield "number", 1
+            first, *others = value or [None]
+            yield from ((f"item-{kind}", [bad, *others]) for kind, bad in _wrong_inside(first, items))
+        case Map(values):
+            yield "not-an-object", 1
+            given: Mapping[str, Any] = value or {}
+            key = next(iter(given), "key")
+            yield from ((f"value-{kind}", {**given, key: bad}) for kind, bad in _wrong_inside(given.get(key), values))
+        case Object(properties):
+            yield "not-an-object", 1
+            yield from _wrong_object(value or {}, properties)
+        case Tensor(dtype):
+            yield "too-deep", [value]
+            yield from ((kind, _with_leaf(value, bad)) for kind, bad in _wrong_inside(None, dtype))
 
 
-def _nested(tensor: Tensor, value: Any, extra: int = 0) -> Any:
-    made = value
-    for length in (*(1,) * extra, *reversed(tensor.shape)):
-        made = [copy.copy(made) for _ in range(max(1, length))]
-    return made
+def _wrong_inside(value: Any, type_: Type) -> Iterator[Faulty]:
+    yield "null", None
+    yield from _wrong(value, type_)
+
+
+def _wrong_object(value: Mapping[str, Any], properties: tuple[Field, ...]) -> Iterator[Faulty]:
+    yield "unknown-property", {**value, _UNKNOWN: 1}
+    for each in properties:
+        name = str(each.name)
+        if each.required:
+            yield f"missing-{name}-of", {key: kept for key, kept in value.items() if key != name}
+        inside = _wrong_inside(value.get(name), each.type) if each.required else _wrong(value.get(name), each.type)
+        yield from ((f"{kind}-{name}-of", {**value, name: bad}) for kind, bad in inside)
+
+
+def _with_leaf(value: Any, bad: Any) -> Any:
+    """Return a tensor's row with its first number, or text, changed."""
+    if isinstance(value, list) and value:
+        return [_with_leaf(value[0], bad), *value[1:]]
+    return bad
+
+
+def _wider(row: list[Any]) -> list[Any]:
+    return [*row, *row[-1:]]
 
 
 def _without(row: Row, key: str | int) -> Row:

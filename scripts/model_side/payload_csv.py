@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .errors import UsageError
@@ -13,12 +13,16 @@ from .payload_forms import FORMS, read_form
 from .signatures import Field, Scalar, Signature
 from .values import show
 
+# `mlflow models predict` lets pandas guess a column's type from its cells; over REST the signature says it.
+_NOT_READ = ("binary", "datetime", "float", "integer")
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _WHOLE = re.compile(r" *[+-]?\d{1,4000} *", re.ASCII)
 _NUMBER = re.compile(r" *[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)? *", re.ASCII)
+_INFINITE = re.compile(r"[+-]?inf(inity)?", re.ASCII | re.IGNORECASE)
 # What pandas.read_csv takes for a missing value in any column.
 _MISSING = {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"}
 _MISSING |= {"<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
+_JSON = "Take a JSON payload."
 
 
 def payload_to_csv(payload: Mapping[str, Any], signature: Signature) -> str:
@@ -44,7 +48,7 @@ def payload_from_csv(text: str, signature: Signature) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        If CSV cannot carry the inputs, the text is not CSV, or pandas would take a text for a missing value.
+        If CSV cannot carry the inputs, the text is not CSV, or MLflow would read something else in it.
     """
     _require_plain_columns(signature)
     readers = {str(each.name): _cell_reader(each) for each in signature.inputs}
@@ -57,16 +61,27 @@ def payload_from_csv(text: str, signature: Signature) -> dict[str, Any]:
         for row in rows
         if row
     ]
+    if not cells:
+        raise UsageError("CSV", "no rows", expected="at least one below the header")
+    for number, name in enumerate(header):
+        _require_text(name, signature, (row[number] for row in cells if number < len(row)))
     return {"dataframe_split": {"columns": header, "data": cells}}
+
+
+def _require_text(name: str, signature: Signature, cells: Iterable[Any]) -> None:
+    """Check that a column of strings has one: MLflow takes it for one of numbers else."""
+    if Scalar("string") in (each.type for each in signature.inputs if each.name == name) and not any(cells):
+        fault = f'column "{name}": no row has a text: MLflow reads numbers there'
+        raise UsageError("CSV", fault, advice="Leave the column out.")
 
 
 def _require_plain_columns(signature: Signature) -> None:
     if not signature.is_named or signature.is_tensors or signature.is_nested:
         raise UsageError("CSV", "cannot carry this model's inputs", expected="named columns of plain values")
     for each in signature.inputs:
-        if str(each.type) in ("binary", "datetime"):
+        if str(each.type) in _NOT_READ:
             fault = f'cannot carry column "{each.name}": MLflow does not read {each.type} from CSV'
-            raise UsageError("CSV", fault, advice="Take a JSON payload.")
+            raise UsageError("CSV", fault, advice=_JSON)
 
 
 def _cell_reader(column: Field) -> Callable[[str], Any]:
@@ -79,13 +94,28 @@ def _cell_reader(column: Field) -> Callable[[str], Any]:
         match name:
             case "boolean":
                 return _BOOLEANS.get(cell, cell)
-            case "integer" | "long":
+            case "long":
                 return int(cell) if _WHOLE.fullmatch(cell) else cell
-            case "float" | "double":
+            case "double" if _WHOLE.fullmatch(cell) and not -(2**63) <= int(cell) < 2**63:
+                fault = f'column "{column.name}": MLflow reads {cell.strip()} as no double'
+                raise UsageError("CSV", fault, advice="Write it with a decimal point.")
+            case "double":
                 return float(cell) if _NUMBER.fullmatch(cell) else cell
-        if cell in _MISSING:
-            fault = f'column "{column.name}": pandas takes the text {show(cell)} for a missing value'
-            raise UsageError("CSV", fault, advice="Take a JSON payload.")
+        if meaning := _other_meaning(cell):
+            fault = f'column "{column.name}": MLflow reads the text {show(cell)} as {meaning}'
+            raise UsageError("CSV", fault, advice=_JSON)
         return cell
 
     return read
+
+
+def _other_meaning(cell: str) -> str:
+    """Return what pandas may take a text for, or nothing."""
+    bare = cell.strip(" \t\v\f")
+    if cell in _MISSING:
+        return "a missing value"
+    if not bare:
+        return "an empty line"
+    if _NUMBER.fullmatch(bare) or _INFINITE.fullmatch(bare):
+        return "a number"
+    return "true or false" if cell.lower() in ("true", "false") else ""

@@ -61,7 +61,8 @@ class Content:
         """Return the values by row and column name, or number where the signature has no names."""
         rows: dict[int, Row] = {}
         for item in self.items:
-            for number, value in enumerate(item.value) if item.row is None else [(item.row, item.value)]:
+            spans = item.row is None and isinstance(item.value, list)
+            for number, value in enumerate(item.value) if spans else [(item.row or 0, item.value)]:
                 rows.setdefault(number, {})[item.key] = value
         return [rows.get(number, {}) for number in range(max([self.listed, *(number + 1 for number in rows)]))]
 
@@ -269,17 +270,24 @@ def _write_inputs(rows: Sequence[Row], signature: Signature) -> Any:
         return [row[0] for row in rows] if single else _bare(rows, signature)
     if signature.is_nested:
         return [dict(row) for row in rows]
-    return {key: [row.get(key) for row in rows] for key in _keys(rows, signature)}
+    return {key: _spanning(rows, key, signature) for key in _keys(rows, signature)}
 
 
 def _write_instances(rows: Sequence[Row], signature: Signature) -> Any:
     return [dict(row) for row in rows] if signature.is_named else _write_inputs(rows, signature)
 
 
-def _bare(rows: Sequence[Row], signature: Signature) -> list[Any]:
+def _spanning(rows: Sequence[Row], key: str | int, signature: Signature) -> Any:
+    """Return what a column, or a tensor, holds in all rows; a tensor without rows is one value."""
+    types = (each.type for each in signature.inputs if each.name in (key, None))
+    without_rows = any(isinstance(type_, Tensor) and not type_.shape for type_ in types)
+    return rows[0].get(key) if without_rows else [row.get(key) for row in rows]
+
+
+def _bare(rows: Sequence[Row], signature: Signature) -> Any:
     """Return the rows of an unnamed signature: one tensor's, or lists of values."""
     if signature.is_tensors:
-        return [row[0] for row in rows]
+        return _spanning(rows, 0, signature)
     return [[row.get(key) for key in _keys(rows, signature)] for row in rows]
 
 

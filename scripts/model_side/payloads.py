@@ -107,6 +107,20 @@ def is_example(payload: Mapping[str, Any], files: ModelFiles) -> bool:
     return files.example is not None and _request(payload, files) == _request(files.example, files)
 
 
+def new_texts(payload: Mapping[str, Any], files: ModelFiles) -> set[str]:
+    """Return the texts in the rows and params of a payload that fits which the model's stored example does not hold."""
+    known = _request(files.example, files) if files.example is not None else ()
+    return {*_texts(_request(payload, files))} - {*_texts(known)}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple | dict):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
+
+
 def rows_to_match(payload: Mapping[str, Any], signature: Signature) -> int | None:
     """Return how many rows the answer to a payload that fits must have; None where the model does not say."""
     form = _form(payload)
@@ -279,6 +293,7 @@ __all__ = [
     "dumps_strict",
     "is_example",
     "loads_payload",
+    "new_texts",
     "payload_faults",
     "payload_from_csv",
     "payload_to_csv",

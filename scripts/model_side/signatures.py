@@ -73,6 +73,7 @@ class Tensor:
         return Tensor(self.dtype, self.shape[1:])
 
 
+PARAM_DATE = Scalar("datetime[us]")  # what MLflow makes of a param's date: Python's datetime, not pandas' Timestamp
 Type = Scalar | Array | Object | Map | Anything | Tensor
 
 
@@ -129,7 +130,7 @@ class Signature:
     @property
     def is_named(self) -> bool:
         """Whether the inputs have names."""
-        return any(field.name is not None for field in self.inputs)
+        return all(field.name is not None for field in self.inputs)
 
     @property
     def is_nested(self) -> bool:
@@ -181,6 +182,8 @@ def _field(entry: Mapping[str, Any]) -> Field:
 
 def _param(entry: Mapping[str, Any]) -> Param:
     plain = _type(entry) if "type" in entry else Scalar(entry["dtype"])
+    if plain == Scalar("datetime"):
+        plain = PARAM_DATE
     return Param(entry["name"], Array(plain) if entry.get("shape") is not None else plain, entry.get("default"))
 
 

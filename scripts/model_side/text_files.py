@@ -1,7 +1,9 @@
-"""Write a text file whole or not at all, and check beforehand that files are as they must be."""
+"""Write a text file whole or not at all, remove files, and check beforehand that files are as they must be."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from .errors import UsageError
@@ -15,6 +17,15 @@ def publish(text: str, target: Path) -> None:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def remove_files(directory: Path, names: Iterable[str]) -> None:
+    """Remove these files of a directory, and the directory where it holds nothing else."""
+    if directory.is_dir():
+        for name in names:
+            (directory / name).unlink(missing_ok=True)
+        with suppress(OSError):  # what else is in it is not ours
+            directory.rmdir()
 
 
 def require_writable(target: Path) -> None:

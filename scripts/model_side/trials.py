@@ -89,6 +89,13 @@ class Again:
     trials: Mapping[str, tuple[Trial, ...]]
 
 
+def predict_once(model: Path, payload: Mapping[str, Any], files: ModelFiles) -> tuple[Arrays, Figures]:
+    """Load a model and predict a payload that fits, as `predict_again` does at first."""
+    start = time.perf_counter()
+    output = _load(model, files)(payload)
+    return output, Figures(time.perf_counter() - start, peak_memory())
+
+
 def predict_again(model: Path, payload: Mapping[str, Any], files: ModelFiles, tolerance: Tolerance) -> Again:
     """Load a model, predict a payload that fits, and make those trials that the model's settings ask for.
 
@@ -100,13 +107,7 @@ def predict_again(model: Path, payload: Mapping[str, Any], files: ModelFiles, to
         If it does not load, or its first prediction fails.
     """
     start = time.perf_counter()
-    with authors_code("load", model):
-        loaded = load_in_process(model)
-
-    def ask(question: Mapping[str, Any]) -> Arrays:
-        with authors_code("predict", model):
-            return predict_in_process(loaded, files, question, "output")
-
+    ask = _load(model, files)
     first = ask(payload)
     figures = Figures(time.perf_counter() - start, peak_memory())
     rows, settings = rows_alone(payload, files.signature, ROWS), settings_of(files.metadata)
@@ -116,6 +117,17 @@ def predict_again(model: Path, payload: Mapping[str, Any], files: ModelFiles, to
     if settings["concurrent"]:
         trials["concurrent"] = (_concurrent(ask, [payload, *rows[: THREADS - 1]], first, tolerance),)
     return Again(first, figures, trials)
+
+
+def _load(model: Path, files: ModelFiles) -> Ask:
+    with authors_code("load", model):
+        loaded = load_in_process(model)
+
+    def ask(question: Mapping[str, Any]) -> Arrays:
+        with authors_code("predict", model):
+            return predict_in_process(loaded, files, question, "output")
+
+    return ask
 
 
 def compared(name: str, expected: Arrays, got: Arrays, tolerance: Tolerance) -> Trial:

@@ -12,15 +12,15 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
-from .signatures import Anything, Array, Map, Object, Scalar, Tensor, Type
+from .signatures import PARAM_DATE, Anything, Array, Map, Object, Scalar, Tensor, Type
 
 SHOWN = 60
 # "<long: n_cells>": what payload writes where it knows no value.
 _PLACEHOLDER = re.compile(
     r"<(boolean|integer|long|float|double|string|binary|datetime|any|object|(array|map) of .*|\S+ tensor \(.*\)): .*>"
 )
-_INTEGERS = {"integer": 32, "long": 64, "int8": 8, "int16": 16, "int32": 32, "int64": 64}
-_UNSIGNED = {"uint8": 8, "uint16": 16, "uint32": 32, "uint64": 64}
+INTEGERS = {"integer": 32, "long": 64, "int8": 8, "int16": 16, "int32": 32, "int64": 64}
+UNSIGNED = {"uint8": 8, "uint16": 16, "uint32": 32, "uint64": 64}
 # The largest, what rounds to infinity from there on, and what rounds to 0 up to there.
 _SINGLE = (3.4028234663852886e38, float(2**128 - 2**103), 2.0**-150)
 _DOUBLE = (1.7976931348623157e308, 2**1024 - 2**970, 0.0)
@@ -36,7 +36,7 @@ DEEPEST = 100  # lists and objects inside one another in a value of any type: ML
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?)?", re.ASCII)
 _EARLIEST, _LATEST = datetime(1677, 9, 21, 0, 12, 44), datetime(2262, 4, 11, 23, 47, 16)  # nanoseconds in 64 bits
 # MLflow turns null in an optional column of these types into a value, or fails on it.
-_NEVER_NULL = {"boolean", "bool", "binary", *_INTEGERS, *_UNSIGNED}
+_NEVER_NULL = {"boolean", "bool", "binary", *INTEGERS, *UNSIGNED}
 
 
 def faults(value: Any, type_: Type, where: str, *, required: bool = True) -> Iterator[str]:
@@ -169,7 +169,7 @@ _CHECKS: dict[type, Callable[..., Iterator[str]]] = {
 
 def _expected(value: Any, name: str) -> str:
     """Return what a scalar of that type would have been, or nothing where `value` is one."""
-    if name in _INTEGERS or name in _UNSIGNED:
+    if name in INTEGERS or name in UNSIGNED:
         return _expected_integer(value, name)
     if name in _FLOATS:
         return _expected_float(value, name)
@@ -179,7 +179,7 @@ def _expected(value: Any, name: str) -> str:
         case "binary":
             return "" if _is_base64(value) else "text in base64"
         case _ if name.startswith("datetime"):
-            return _expected_datetime(value)
+            return _expected_datetime(value, name)
         case _ if name in ("string", "str", "bytes", "unicode") or name[:2] in ("<U", "|S"):
             return _expected_text(value)
     return ""
@@ -196,8 +196,8 @@ def _is_text(value: str) -> bool:
 
 
 def _expected_integer(value: Any, name: str) -> str:
-    bits = _INTEGERS.get(name)
-    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if bits else (0, 2 ** _UNSIGNED[name] - 1)
+    bits = INTEGERS.get(name)
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if bits else (0, 2 ** UNSIGNED[name] - 1)
     if isinstance(value, bool) or not isinstance(value, int):
         return f"{name}, a whole number"
     return "" if low <= value <= high else f"{name}, from {low} to {high}"
@@ -224,7 +224,7 @@ def _is_base64(value: Any) -> bool:
     return True
 
 
-def _expected_datetime(value: Any) -> str:
+def _expected_datetime(value: Any, name: str) -> str:
     expected = "a date and time, 2020-01-31T23:59:59, without a time zone"
     if not isinstance(value, str) or not _DATE.fullmatch(value):
         return expected
@@ -232,4 +232,6 @@ def _expected_datetime(value: Any) -> str:
         date = datetime.fromisoformat(value[:19])
     except ValueError:
         return expected
+    if name == PARAM_DATE.name:
+        return "" if len(value.partition(".")[2]) <= 6 else "a date and time with at most 6 digits of a second"
     return "" if _EARLIEST <= date < _LATEST else f"a date and time from {_EARLIEST} to {_LATEST}"

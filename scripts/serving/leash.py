@@ -2,7 +2,7 @@
 
 Whoever started it, in a session of its own, holds the other end: it closes when that process is killed, too. With
 --offline in front, the command and all that it starts have no network but this machine's loopback, an own one. With
---only and directories, there are no files but those and the system's; the home directory and the temporary ones are new
+--only and paths, there are no files but those and the system's; the home directory and the temporary ones are new
 and empty. The kernel gives them namespaces of their own, for which no privilege is needed where those of users are
 allowed.
 """
@@ -40,7 +40,7 @@ class Limits(NamedTuple):
     offline : bool
         It has no network but a loopback of its own.
     only : tuple of Path
-        The directories that it has beside the system's; none means all that there are.
+        The files and directories that it has beside the system's; none means all that there are.
     """
 
     offline: bool = False
@@ -138,7 +138,7 @@ def _keep_files(directories: Sequence[str]) -> None:
     _call("pivot_root", b"/tmp", os.fsencode(old))
     old = Path("/old")
     for path in sorted(wanted.keys() - links.keys()):
-        Path(path).mkdir(parents=True, exist_ok=True)
+        _make_like(Path(f"{old}{wanted[path]}"), Path(path))
         _call("mount", os.fsencode(f"{old}{wanted[path]}"), os.fsencode(path), None, _BIND | _RECURSIVE, None)
     for path, target in links.items():
         Path(path).symlink_to(target)
@@ -147,6 +147,15 @@ def _keep_files(directories: Sequence[str]) -> None:
     os.chdir(here)
     _call("umount2", os.fsencode(old), _DETACH)
     old.rmdir()
+
+
+def _make_like(model: Path, path: Path) -> None:
+    """Make what another file or directory can be mounted on."""
+    if model.is_dir():
+        path.mkdir(parents=True, exist_ok=True)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
 
 
 def _call(name: str, *arguments: Any) -> None:

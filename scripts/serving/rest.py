@@ -26,6 +26,7 @@ from .server import HOST, Server
 
 SUBJECT = "REST"
 OK = 200
+KEPT = ("expected.json", "got.json")  # in the directory for answers that differ
 
 
 @dataclass(frozen=True)
@@ -176,8 +177,8 @@ def _keep(directory: Path | None, expected: str, got: str) -> str:
     if directory is None:
         return ""
     directory.mkdir(exist_ok=True)
-    (directory / "expected.json").write_text(expected, encoding="utf-8")
-    (directory / "got.json").write_text(got, encoding="utf-8")
+    for name, answer in zip(KEPT, (expected, got), strict=True):
+        (directory / name).write_text(answer, encoding="utf-8")
     return f" Both answers are in {directory}."
 
 

@@ -80,9 +80,13 @@ def inputs(payload: Any) -> Iterator[Path]:
         for each in payload.values() if isinstance(payload, dict) else payload:
             yield from inputs(each)
     elif isinstance(payload, str) and payload:
-        parts = urlsplit(payload)
-        if parts.scheme in ("", "file"):
-            yield Path(unquote(parts.path) if parts.scheme else payload)
+        try:
+            parts = urlsplit(payload)
+        except ValueError:  # some other text
+            return
+        path = Path(unquote(parts.path) if parts.scheme else payload)
+        if parts.scheme in ("", "file") and path.name:  # not "/" or ".", which would let everything through
+            yield path
 
 
 def _shown(path: Path) -> str:

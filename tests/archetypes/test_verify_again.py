@@ -129,6 +129,38 @@ def test_both_outputs_are_kept_until_they_are_the_same(tmp_path: Path) -> None:
     assert not kept.exists()
 
 
+def test_golden_output_is_held_to_the_example_when_the_payload_is_another(tmp_path: Path) -> None:
+    author = packaged(tmp_path, GOOD)
+    assert verify(author, tmp_path, "--again").returncode == 0
+    golden = said(tmp_path)["golden"]
+    assert (golden["status"], golden["max_absolute"], golden["shape"]) == ("agrees", 0.0, [2, 3])
+    assert golden["seconds"] > 0
+    assert golden["peak_memory"] > MIB
+    stored = author.model / "golden_output.npz"
+    output = read_output(stored)
+    stored.chmod(0o600)
+    np.savez(stored, output=output + np.float32(0.5))  # type: ignore[operator]
+    done = verify(author, tmp_path, "--again")
+    assert done.returncode == 1
+    assert "not every route agrees: golden" in done.stderr
+    found = said(tmp_path, "verification.failed.json")
+    assert (found["golden"]["max_absolute"], found["served"]["status"]) == (0.5, "agrees")
+    kept = tmp_path / "verification.failed"
+    assert f"package it again if it is meant to give another. What differs is in {kept}." in done.stderr
+    assert np.array_equal(read_output(kept / "example.npz"), output)  # type: ignore[arg-type]
+
+
+def test_fault_is_told_when_the_model_fails_on_its_example_alone(tmp_path: Path) -> None:
+    author = packaged(tmp_path, GOOD)
+    (code,) = author.model.rglob(author.code.name)
+    raising = "if len(input_obj) == 2:\n            raise ValueError('no')\n        return"
+    code.write_text(code.read_text().replace("return input_obj", f"{raising} input_obj"))
+    done = verify(author, tmp_path, "--again")
+    assert done.returncode == 1
+    golden = said(tmp_path, "verification.failed.json")["golden"]
+    assert golden["fault"].startswith("the model's example: predict: it raised ValueError: no")
+
+
 def test_direct_answer_is_kept_when_the_package_has_moved_on(tmp_path: Path) -> None:
     author = packaged(tmp_path, GOOD)
     before = author.code.stat()
@@ -147,7 +179,7 @@ def test_other_routes_are_told_when_the_direct_call_raises(tmp_path: Path) -> No
     author.code.write_text(author.code.read_text().replace(GOOD, "raise ValueError('no such gene')"))
     done = verify(author, tmp_path, "--package", str(author.root))
     assert done.returncode == 1
-    assert "raise ValueError('no such gene')" in done.stderr.partition("route ")[0]
+    assert "raise ValueError('no such gene')" in done.stderr
     found = said(tmp_path, "verification.failed.json")
     assert found["direct"]["fault"].startswith("direct call: it raised ValueError: no such gene")
     assert found["in-process"]["status"] == "agrees"

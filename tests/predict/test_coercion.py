@@ -17,9 +17,21 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
-from mlflow.models.utils import _enforce_schema
+from mlflow.models.utils import _enforce_params_schema, _enforce_schema
 from mlflow.pyfunc.scoring_server import infer_and_parse_data, parse_csv_input
-from mlflow.types.schema import AnyType, Array, ColSpec, DataType, Map, Object, Property, Schema, TensorSpec
+from mlflow.types.schema import (
+    AnyType,
+    Array,
+    ColSpec,
+    DataType,
+    Map,
+    Object,
+    ParamSchema,
+    ParamSpec,
+    Property,
+    Schema,
+    TensorSpec,
+)
 
 from model_side.errors import UsageError
 from model_side.payloads import check_payload, loads_payload, payload_faults, payload_from_csv, rows_to_match
@@ -197,8 +209,19 @@ def test_tensor_reaches_predict_unchanged_when_the_check_lets_it_through(dtype: 
 CELLS = {
     "boolean": ["true", "False", "TRUE", "tRue", " true", "1", "yes", "NA", ""],
     "long": ["1", "+1", "01", " 1 ", "1_000", "1.0", "1e3", "0x10", str(2**63), str(2**53 + 1), "NA", "", "true"],
+    "integer": ["1", "+1", "01", " 1 ", "1.0", str(2**31 - 1), str(2**31), "NA", "", "true"],
     "float": ["1", ".5", "1.", "-.5e3", "1e300", "1e-60", "nan", "inf", "1_0", "NA", "", "true"],
-    "double": ["0.30000000000000004", "1e400", "NaN", "", ".5", "123456789012345678901234567890"],
+    "double": [
+        "0.30000000000000004",
+        "1e400",
+        "NaN",
+        "",
+        ".5",
+        "123456789012345678901234567890",
+        str(2**63),
+        str(2**64),
+        str(-(2**63) - 1),
+    ],
     "string": [
         "a",
         "",
@@ -216,42 +239,72 @@ CELLS = {
         "a,b",
         "é",
         "inf",
+        "-Infinity",
+        "+1",
+        "1.e5",
+        "1 ",
+        "\f1",
+        "1_0",
+        "1e",
+        "1\u00a0",
+        "tRue",
+        " true",
+        " ",
+        "\t",
     ],
 }
 
 
 @pytest.mark.parametrize(("name", "cell"), [(name, cell) for name, cells in CELLS.items() for cell in cells])
 def test_csv_means_the_same_to_mlflow_when_the_check_lets_it_through(name: str, cell: str) -> None:
-    quoted = '"' + cell.replace('"', '""') + '"'
-    text = f"x,s\n{quoted},q\n{CELLS[name][0]},r\n"
-    for required in (True, False):
-        schema = Schema([ColSpec(name, "x", required=required), ColSpec("string", "s")])
-        signature = parse_signature(ModelSignature(schema))
-        with suppress(UsageError):
-            payload = payload_from_csv(text, signature)
-            check_payload(payload, signature)
-            over_rest = _enforce_schema(parse_csv_input(io.StringIO(text), schema), schema)
-            here = reaches_predict(payload, schema)
-            assert same([plain(v) for v in over_rest["x"]], [plain(v) for v in here["x"]])
+    for required, names, other in itertools.product((True, False), (["x", "s"], ["x"]), {cell, CELLS[name][0], "1"}):
+        schema = Schema([ColSpec(name, "x", required=required), ColSpec("string", "s")][: len(names)])
+        rows = [[cell, "q"], [other, "r"]]
+        quoted = (",".join('"' + each.replace('"', '""') + '"' for each in row[: len(names)]) for row in rows)
+        bare = (",".join(row[: len(names)]) for row in rows)
+        for text in ("\n".join([",".join(names), *lines, ""]) for lines in (quoted, bare)):
+            signature = parse_signature(ModelSignature(schema))
+            with suppress(UsageError):
+                payload = payload_from_csv(text, signature)
+                check_payload(payload, signature)
+                here = [plain(v) for v in reaches_predict(payload, schema)["x"]]
+                for known in (schema, None):  # over REST, and on the command line
+                    there = _enforce_schema(parse_csv_input(io.StringIO(text), known), schema)
+                    assert same([plain(v) for v in there["x"]], here), (text, known)
 
 
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("string", "x\nNA\n", 'column "x": pandas takes the text "NA" for a missing value'),
+        ("string", "x\nNA\n", 'column "x": MLflow reads the text "NA" as a missing value'),
+        ("string", "x\na\n01\n", 'column "x": MLflow reads the text "01" as a number'),
+        ("string", "x\ninf\n", 'column "x": MLflow reads the text "inf" as a number'),
+        ("string", "x\nTRUE\n", 'column "x": MLflow reads the text "TRUE" as true or false'),
+        ("string", "x\n \n", 'column "x": MLflow reads the text " " as an empty line'),
+        ("double", f"x\n{2**63}\n", 'column "x": MLflow reads 9223372036854775808 as no double'),
+        ("float", "x\n1.5\n", 'cannot carry column "x": MLflow does not read float from CSV'),
         ("string", 'x\n"a\n', "unexpected end of data"),
         ("datetime", f"x\n{WHEN}\n", 'cannot carry column "x": MLflow does not read datetime from CSV'),
         ("binary", "x\naGVsbG8=\n", 'cannot carry column "x": MLflow does not read binary from CSV'),
     ],
 )
-def test_csv_is_refused_by_name_when_pandas_would_read_it_otherwise(name: str, text: str, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
+def test_csv_is_refused_by_name_when_mlflow_would_read_it_otherwise(name: str, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
         payload_from_csv(text, parse_signature(ModelSignature(Schema([ColSpec(name, "x")]))))
+
+
+def test_csv_is_refused_when_no_row_has_a_text() -> None:
+    signature = parse_signature(
+        ModelSignature(Schema([ColSpec("string", "x", required=False), ColSpec("string", "s")]))
+    )
+    with pytest.raises(UsageError, match='column "x": no row has a text: MLflow reads numbers there'):
+        payload_from_csv("x,s\n,a\n", signature)
 
 
 ONE = Schema([ColSpec("string", "s")])
 UNNAMED = Schema([ColSpec("double"), ColSpec("string")])
 TENSOR = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
+WIDE = Schema([TensorSpec(np.dtype("int64"), (-1, -1), "x")])
 MIXED = Schema([ColSpec("long", "x"), ColSpec("string", "s")])
 SPLIT = {"columns": ["x", "s"], "data": [[1, "a"]]}
 OPTIONAL = Schema([ColSpec("long", "n", required=False), ColSpec("double", "x", required=False)])
@@ -273,6 +326,7 @@ REFUSED: list[tuple[str, Schema, Any, str]] = [
     ("a last row without its long", OPTIONAL, {"dataframe_records": [{"n": 1}, {}]}, "is in 1 of 2 rows"),
     ("a row without a value", OPTIONAL, {"dataframe_split": {"columns": [], "data": [[]]}}, "no row has a value"),
     ("no tensor", TENSOR, {"inputs": []}, "expected at least one row"),
+    ("tensor rows of two shapes", WIDE, {"instances": [{"x": [1]}, {"x": [1, 2]}]}, "the shape of the first row, [1]"),
     ("no rows of a tensor", TENSOR, {"dataframe_split": {"data": []}}, "expected at least one row"),
 ]
 
@@ -299,6 +353,25 @@ def test_row_counts_though_it_has_no_value(form: str) -> None:
 @pytest.mark.parametrize("payload", [{"inputs": ["a"], "params": None}, {"inputs": ["a"]}])
 def test_params_may_be_null_as_mlflow_has_it(payload: Any) -> None:
     check_payload(payload, ModelSignature(ONE))
+
+
+PARAM_DATES = dict.fromkeys((WHEN, "2020-01-01", "2020-01-01 00:00", f"{WHEN}.123456", f"{WHEN}.1"), True)
+PARAM_DATES |= {"1500-01-01": True, "0001-01-01": True, "9999-12-31T23:59:59": True, "0000-01-01": False}
+PARAM_DATES |= {f"{WHEN}.1234567": False, f"{WHEN}.123456789": False, f"{WHEN}Z": False, "now": False, "": False}
+
+
+@pytest.mark.parametrize("shape", [None, (-1,)])
+@pytest.mark.parametrize(("date", "fits"), PARAM_DATES.items())
+def test_date_of_a_param_is_taken_when_mlflow_reads_it_as_it_stands(
+    date: str, shape: tuple[int, ...] | None, *, fits: bool
+) -> None:
+    params = ParamSchema([ParamSpec("when", "datetime", WHEN if shape is None else [WHEN], shape)])
+    given = {"when": date if shape is None else [date]}
+    signature = parse_signature(ModelSignature(ONE, params=params))
+    assert (list(payload_faults({"inputs": ["a"], "params": given}, signature)) == []) == fits
+    if fits:
+        read = _enforce_params_schema(given, params)["when"]
+        assert np.datetime64(read if shape is None else read[0]) == np.datetime64(date)
 
 
 @pytest.mark.parametrize("depth", [101, 500, 3000, 100_000])

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import generate_mlflow_test_payload as command
 import numpy as np
 import pytest
+from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
+from mlflow.models.utils import _enforce_schema
 from mlflow.pyfunc.scoring_server import infer_and_parse_data
 from mlflow.types.schema import (
     AnyType,
@@ -35,6 +38,7 @@ from model_side.payloads import (
     build_payload,
     check_payload,
     dumps_strict,
+    new_texts,
     payload_faults,
     payload_from_csv,
     payload_to_csv,
@@ -211,6 +215,20 @@ def test_payload_is_the_stored_example_with_every_param_when_there_is_one() -> N
     assert build_payload(files, "inputs")["inputs"] == {"uri": ["a.h5ad"]}
 
 
+@pytest.mark.parametrize(
+    ("payload", "texts"),
+    [
+        ({"inputs": {"uri": ["a"]}}, set()),
+        ({"dataframe_records": [{"uri": "a"}, {"uri": "/b"}], "params": {"k": 7}}, {"/b"}),
+        ({"inputs": {"uri": ["a"]}, "params": {"names": ["a", "x.txt"]}}, {"x.txt"}),
+    ],
+)
+def test_new_texts_are_those_that_the_example_does_not_hold(payload: Any, texts: set[str]) -> None:
+    signature = parse_signature(ModelSignature(Schema([ColSpec("string", "uri")]), params=PARAMS))
+    files = ModelFiles(signature, {"dataframe_split": {"columns": ["uri"], "data": [["a"]]}})
+    assert new_texts(payload, files) == texts
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_payload_holds_placeholders_that_the_check_refuses_by_name_when_there_is_no_example(name: str) -> None:
     signature = parse_signature(ModelSignature(ROWS[name][0]))
@@ -235,9 +253,78 @@ def test_negatives_are_all_refused_and_the_original_is_not_when_derived_from_a_p
     assert all(any(payload_faults(each.payload, signature)) for each in made)
 
 
+@pytest.mark.parametrize("shape", [(-1, 2), (-1, -1), (-1,), ()], ids=str)
+@pytest.mark.parametrize("name", [None, "x"])
+@pytest.mark.parametrize(
+    ("dtype", "value", "kinds"),
+    [
+        *((dtype, 1, {"fraction", "too-large", "text", "negative"}) for dtype in ("uint8", "uint16", "uint64")),
+        *((dtype, 1, {"fraction", "too-large", "text"}) for dtype in ("int8", "int16", "int32", "int64")),
+        *((dtype, 1.5, {"too-large", "too-small", "text", "nan", "infinity"}) for dtype in ("float16", "float32")),
+        ("float64", 1.5, {"text", "nan", "infinity"}),
+        ("bool", True, {"text", "number"}),
+        ("str", "a", {"number", "nul-at-the-end"}),
+        ("datetime64[ns]", WHEN, {"not-a-date", "with-a-zone", "number"}),
+    ],
+)
+def test_negatives_hold_each_wrong_value_and_shape_when_the_model_takes_a_tensor(
+    dtype: str, value: Any, kinds: set[str], name: str | None, shape: tuple[int, ...]
+) -> None:
+    row = [value, value] if len(shape) > 1 else value
+    data = [row, row] if shape else row
+    signature = parse_signature(ModelSignature(Schema([TensorSpec(np.dtype(dtype), shape, name)])))
+    shapes = {"ragged", "too-wide"} if shape == (-1, 2) else {"ragged"} if shape == (-1, -1) else set()
+    shapes |= {"missing"} if name else set()
+    for form in FORMS:
+        payload = {form: data if name is None else {name: data}}
+        if not any(payload_faults(payload, signature)):
+            made = {each.name for each in negative_payloads(payload, signature)}
+            assert {f"{kind}-{name or 0}" for kind in kinds | shapes | {"null", "too-deep"}} <= made
+            assert ("unknown-column" in made) == bool(name)
+
+
+INSIDE = {
+    "a": {"not-a-list", "item-null", "item-text", "item-nan", "item-infinity"},
+    "o": {"not-an-object", "unknown-property", "missing-p-of", "null-p-of", "fraction-p-of", "number-q-of"},
+    "m": {"not-an-object", "value-null", "value-fraction", "value-too-large"},
+    "any": {"nan", "infinity"},
+}
+
+
+def test_negatives_hold_each_wrong_value_inside_a_value_that_nests() -> None:
+    schema, rows = ROWS["nested"]
+    made = negative_payloads({"dataframe_records": rows}, parse_signature(ModelSignature(schema)))
+    by_name = {each.name: each.payload.get("dataframe_records") for each in made}
+    assert {f"{kind}-{column}" for column, kinds in INSIDE.items() for kind in kinds} <= by_name.keys()
+    assert by_name["value-fraction-m"][0]["m"] == {"k": 1.7}
+    assert by_name["missing-p-of-o"][0]["o"] == {}
+    assert by_name["unknown-column"][1]["no_such"] == [1.5]
+    assert all(changed[1] == rows[1] for name, changed in by_name.items() if name.split("-")[0] in ("item", "value"))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_negatives_lack_the_column_when_it_is_the_only_one(form: str) -> None:
+    signature = parse_signature(ModelSignature(Schema([ColSpec("string", "uri")])))
+    payload = {form: write_form(form, [{"uri": "a"}], signature)}
+    made = {each.name: each.payload for each in negative_payloads(payload, signature)}
+    assert "uri" not in json.dumps(made["missing-uri"])
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ROWS)
+def test_mlflow_refuses_or_reads_each_negative_and_never_fails_on_it(name: str, form: str) -> None:
+    schema, rows = ROWS[name]
+    signature = parse_signature(ModelSignature(schema))
+    if (name, form) in CANNOT:
+        return
+    for each in negative_payloads({form: write_form(form, rows, signature)}, signature):
+        with suppress(MlflowException):  # anything else would be an answer of 500
+            infer_and_parse_data(json.loads(json.dumps(each.payload)), schema)
+
+
 def test_csv_comes_back_as_the_same_rows_when_written_and_read() -> None:
-    signature = parse_signature(ModelSignature(Schema([each for each in COLUMNS.inputs if each.name != "t"])))
-    rows = [{key: value for key, value in row.items() if key != "t"} for row in ROWS["columns"][1]]
+    signature = parse_signature(ModelSignature(Schema([each for each in COLUMNS.inputs if each.name not in "fit"])))
+    rows = [{key: value for key, value in row.items() if key not in "fit"} for row in ROWS["columns"][1]]
     payload = payload_from_csv(payload_to_csv({"dataframe_records": rows}, signature), signature)
     check_payload(payload, signature)
     assert read_form("dataframe_split", payload["dataframe_split"], signature).rows() == rows
@@ -323,6 +410,70 @@ def test_command_writes_csv_when_asked(model: Path, tmp_path: Path) -> None:
     assert run("--model-uri", model, "--json-payload-filepath", target, "--format", "csv") == 0
     assert target.read_text(encoding="utf-8") == "input_uri\na.h5ad\n"
     assert run("--model-uri", model, "--json-payload-filepath", target, "--check") == 0
+
+
+WHENS = TensorSpec(np.dtype("datetime64[ns]"), (-1,), "t")
+TEXTS = Schema([TensorSpec(np.dtype("str"), (-1, 2))])
+OPTIONAL = Schema([ColSpec("string", "s", required=False), ColSpec("float", "f", required=False), ColSpec("long", "n")])
+TABLE = {"dataframe_split", "dataframe_records"}
+# By name: the signature, an example that MLflow stores, and the formats that can carry it.
+EXAMPLES: dict[str, tuple[Schema, Any, set[str]]] = {
+    "named cube": (
+        Schema([TensorSpec(np.dtype("float32"), (-1, 2, 2), "x")]),
+        {"inputs": {"x": [[[1.5, 2], [3, 4]]] * 2}},
+        {"inputs", "instances"},
+    ),
+    "texts": (TEXTS, {"inputs": [["a", "b"]]}, {"inputs", "instances"}),
+    "two unnamed types": (
+        Schema([ColSpec("double"), ColSpec("string")]),
+        {"dataframe_split": {"data": [[1.5, "a"]]}},
+        TABLE,
+    ),
+    "ragged": (
+        Schema([ColSpec(Array(Array("double")), "x")]),
+        {"dataframe_split": {"columns": ["x"], "data": [[[[1.5], [2.5, 3.5]]]]}},
+        TABLE,
+    ),
+    "dates in arrays": (
+        Schema([ColSpec(Array("datetime"), "x")]),
+        {"dataframe_split": {"columns": ["x"], "data": [[[WHEN]]]}},
+        set(),
+    ),
+    "dates": (Schema([WHENS]), {"inputs": {"t": [WHEN, WHEN]}}, {"inputs", "instances"}),
+    "null": (OPTIONAL, {"dataframe_split": {"columns": ["s", "n"], "data": [[None, 1], ["a", 2]]}}, TABLE),
+    "a row without": (OPTIONAL, {"dataframe_records": [{"n": 1}, {"f": 1.5, "n": 2}]}, TABLE | {"inputs"}),
+    "a row without null": (
+        OPTIONAL,
+        {"dataframe_split": {"columns": ["f", "n"], "data": [[None, 1], [1.5, 2]]}},
+        set(FORMS),
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_command_writes_what_mlflow_reads_or_names_a_format_that_can_carry_it(
+    name: str, form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    schema, example, carried = EXAMPLES[name]
+    entry = {"signature": ModelSignature(schema).to_dict()}
+    entry["saved_input_example_info"] = {"serving_input_path": "example.json"}
+    (tmp_path / "MLmodel").write_text(json.dumps(entry), encoding="utf-8")  # JSON is YAML
+    (tmp_path / "example.json").write_text(json.dumps(example), encoding="utf-8")
+    target = tmp_path / "payload.json"
+    code = run("--model-uri", tmp_path, "--json-payload-filepath", target, "--format", form)
+    said = capsys.readouterr().err
+    assert (code, target.exists()) == ((0, True) if form in carried else (2, False)), said
+    if form in carried:
+        read, stored = (
+            _enforce_schema(infer_and_parse_data(payload, schema), schema)
+            for payload in (json.loads(target.read_text(encoding="utf-8")), example)
+        )
+        assert repr(read) == repr(stored)
+    elif carried:
+        assert any(each in said.replace(f"--format {form}", "") for each in carried)
+    else:
+        assert "MLflow refuses it in any format" in said
 
 
 def test_command_names_the_file_by_its_kind_when_no_name_is_given(

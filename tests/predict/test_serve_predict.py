@@ -179,7 +179,12 @@ def test_server_answers_the_same_and_the_report_is_reproducible_but_for_its_figu
     assert str(Path.home()) not in report.read_text(encoding="utf-8")
     assert figures.keys() == {"served", "rest"}
     assert all(each["seconds"] > 0 and each["peak_memory"] > 50 * 2**20 for each in figures.values())  # mlflow itself
+    kept = tmp_path / "rest.failed"
+    kept.mkdir()
+    for name in ("expected.json", "got.json", "notes.txt"):
+        (kept / name).write_text("x", encoding="utf-8")
     done = serve(model, tmp_path, "a", *flags)
+    assert [path.name for path in kept.iterdir()] == ["notes.txt"]
     assert "MLflow answers instead of refusing: unknown-key" in done.stdout
     assert "rebuilding" not in done.stderr
     assert facts_and_figures(report)[0] == first
@@ -196,6 +201,27 @@ def test_prediction_is_watched_only_when_the_model_is_to_be_hermetic(
     assert f"watched: {hermetic}" in done.stderr
     used = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["used_from_outside"]
     assert used == ({"files": [], "network": [], "programs": []} if hermetic else None)
+
+
+@pytest.mark.e2e
+def test_checks_are_made_in_the_rebuilt_environment_when_the_answer_comes_from_mlflows_own(
+    save_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    import pandas as pd
+
+    model = saved(save_model, "strictly", input_example=pd.DataFrame({"uri": ["watched"]}))
+    flags = ("--env-manager", "local", "--rest-output", "rest.json", "--report", "report.json")
+    done = serve(model, tmp_path, "watched", *flags)
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stderr.splitlines() if line.startswith("watched: ")] == [
+        "watched: False",
+        "watched: True",
+    ]
+    report, figures = facts_and_figures(tmp_path / "report.json")
+    assert report["portable"] == "passed"
+    assert report["used_from_outside"] == {"files": [], "network": [], "programs": []}
+    assert figures["served"]["seconds"] > 0
+    assert {path.name for path in tmp_path.iterdir()} == {"payload.json", "answer.json", "rest.json", "report.json"}
 
 
 NOT_PORTABLE = {
@@ -221,3 +247,20 @@ def test_model_is_refused_when_its_example_needs_what_its_receiver_does_not_have
     assert done.returncode == 1
     assert all(each in done.stderr for each in words)
     assert "It ran on a read-only copy of the model, in an empty directory" in done.stderr
+
+
+@pytest.mark.e2e
+def test_edited_payload_is_predicted_elsewhere_when_it_names_nothing_here(
+    save_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    import pandas as pd
+
+    carried = saved(save_model, "carried", input_example=pd.DataFrame({"uri": ["a"]}))
+    (tmp_path / "beside_the_package.txt").write_text("x", encoding="utf-8")
+    for uri, portable in ((str(tmp_path / "b.txt"), "passed"), ("b.txt", EDITED)):
+        done = serve(carried, tmp_path, uri, "--rest-output", "rest.json", "--report", "report.json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["portable"] == portable
+
+
+EDITED = "not checked: the payload is not the model's example, and may name files in the working directory"

@@ -102,8 +102,8 @@ def test_command_has_no_network_but_its_loopback_when_it_is_offline() -> None:
 
 LOOKING = """
 import os, sys, tempfile
-given, hidden = sys.argv[1:]
-print(os.listdir(given), os.path.exists(hidden), os.listdir(os.environ["HOME"]), os.getcwd() == given)
+given, one, hidden = sys.argv[1:]
+print(os.listdir(given), os.path.exists(hidden), open(one).read(), sorted(os.listdir(os.path.dirname(one))), os.listdir(os.environ["HOME"]), os.getcwd() == given)
 open(os.path.join(given, "made.txt"), "w").write("x")
 tempfile.mkstemp()
 """
@@ -116,14 +116,23 @@ def test_command_has_no_files_but_the_systems_and_those_that_it_is_given(tmp_pat
         directory.mkdir(parents=True)
         (directory / "here.txt").write_text("x", encoding="utf-8")
     (tmp_path / "link").symlink_to(given)
+    (tmp_path / "one.txt").write_text("one", encoding="utf-8")
     python = Path(sys.base_prefix)
-    command = [str(python / "bin" / "python3"), "-c", LOOKING, str(tmp_path / "link"), str(home / "here.txt")]
+    command = [
+        str(python / "bin" / "python3"),
+        "-c",
+        LOOKING,
+        *map(str, (tmp_path / "link", tmp_path / "one.txt", home / "here.txt")),
+    ]
     variables = {"HOME": str(home), "TMPDIR": str(tmp_path / "scratch")}
-    limits = Limits(only=(tmp_path / "link", python))
+    limits = Limits(only=(tmp_path / "link", tmp_path / "one.txt", python))
     with leashed(command, variables, subprocess.PIPE, subprocess.STDOUT, given, limits) as process:
         assert process.stdout
         said = process.stdout.read().decode()
-    assert (process.returncode, said) == (0, "['here.txt'] False [] False\n")
+    assert (process.returncode, said) == (
+        0,
+        "['here.txt'] False one ['home', 'link', 'one.txt', 'real', 'scratch'] [] False\n",
+    )
     assert sorted(path.name for path in given.iterdir()) == ["here.txt", "made.txt"]
     assert not (tmp_path / "scratch").exists()
 

@@ -93,6 +93,21 @@ def test_verdict_is_kept_aside_and_cells_are_shown_when_routes_differ(
     assert not (tmp_path / "verification.json").exists()  # nobody takes the earlier one for a proof of this model
 
 
+def test_only_what_verify_wrote_is_removed_when_its_directory_holds_more(
+    model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path
+) -> None:
+    model, kept = model_dir(PAIR), tmp_path / "verification.failed"
+    kept.mkdir()
+    (kept / "direct.npz").write_bytes(b"of an earlier run")
+    assert check(model, ANSWER, ANSWER) == 0
+    assert not kept.exists()
+    kept.mkdir()
+    for name in ("direct.npz", "notes.txt"):
+        (kept / name).write_bytes(b"mine")
+    assert check(model, ANSWER, [[0.5, 1.6]]) == 1
+    assert [path.name for path in kept.iterdir()] == ["notes.txt"]
+
+
 def test_rest_counts_as_a_route_when_its_answer_is_given(
     model_dir: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -194,7 +209,8 @@ def test_golden_output_counts_when_the_payload_is_the_example(
     model = model_dir(PAIR)
     np.savez(model / "golden_output.npz", output=np.array([[0.5, 1.7]], "float32"))
     assert check(model, ANSWER, ANSWER, {"dataframe_records": [{"uri": "other"}]}) == 0
-    assert "golden" not in statuses(tmp_path)
+    golden = {"route": "golden", "status": "not available", "why": "the payload is not the model's example"}
+    assert route_of(tmp_path, "golden") == golden
     assert check(model, ANSWER, ANSWER, {"dataframe_records": [{"uri": "a"}]}) == 1
     assert statuses(tmp_path, "verification.failed.json")["golden"] == "differs"
     said = "".join(capsys.readouterr())

@@ -84,7 +84,12 @@ def test_nothing_is_noted_when_nothing_was_written(tmp_path: Path) -> None:
 
 
 def test_inputs_are_the_local_paths_in_a_payload() -> None:
-    payload = {"inputs": {"uri": ["file:///data/a%20b.h5ad", "c.txt", "https://example.org/d"], "n": [1.5, None]}}
+    payload = {
+        "inputs": {
+            "uri": ["file:///data/a%20b.h5ad", "c.txt", "https://example.org/d", "/", ".", "//[x"],
+            "n": [1.5, None],
+        }
+    }
     assert list(inputs(payload)) == [Path("/data/a b.h5ad"), Path("c.txt")]
 
 
