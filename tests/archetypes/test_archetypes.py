@@ -288,4 +288,4 @@ def test_verify_compares_contents_when_outputs_are_files(package_of: PackageOf) 
     path_of(served).unlink()
     done = model.run("verify.py", *words)
     assert done.returncode == 1
-    assert "expected the file:// URI of a result file" in done.stderr
+    assert "expected the file:// URI of a result file" in done.stdout
