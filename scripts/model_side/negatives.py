@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,6 +32,7 @@ class Negative:
     payload: dict[str, Any]
 
 
+MOST_ALIKE = 3  # columns of one type that are made wrong: a table may have thousands
 Faulty = tuple[str, Any]  # what is wrong with a value, and the value
 _UNKNOWN = "no_such"  # a name that nothing has
 _NOT_FINITE: tuple[Faulty, ...] = (("nan", math.nan), ("infinity", math.inf))
@@ -84,7 +86,11 @@ def _of_columns(payload: Mapping[str, Any], signature: Signature) -> Iterator[Ne
         return Negative(name, why, {**payload, form: write_form(form, changed, shape)})
 
     first, *others = rows
+    alike = Counter[tuple[Type, bool]]()
     for number, column in enumerate(signature.inputs):
+        alike[column.type, column.required] += 1
+        if alike[column.type, column.required] > MOST_ALIKE:
+            continue
         key: str | int = number if column.name is None else column.name
         label = str(key)
         if column.required and column.name is not None:

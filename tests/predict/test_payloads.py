@@ -302,6 +302,15 @@ def test_negatives_hold_each_wrong_value_inside_a_value_that_nests() -> None:
     assert all(changed[1] == rows[1] for name, changed in by_name.items() if name.split("-")[0] in ("item", "value"))
 
 
+def test_negatives_stay_few_when_columns_are_many_and_alike() -> None:
+    kinds = {f"{kind}{number}": kind for kind in ("double", "long") for number in range(500)}
+    signature = parse_signature(ModelSignature(Schema([ColSpec(kind, name) for name, kind in kinds.items()])))
+    row = {name: 1.5 if kind == "double" else 1 for name, kind in kinds.items()}
+    made = {each.name for each in negative_payloads({"dataframe_records": [row]}, signature)}
+    assert {"missing-double0", "nan-double0", "missing-long2", "fraction-long2"} <= made
+    assert len(made) < 50
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_negatives_lack_the_column_when_it_is_the_only_one(form: str) -> None:
     signature = parse_signature(ModelSignature(Schema([ColSpec("string", "uri")])))
