@@ -70,6 +70,7 @@ def write_negatives(files: ModelFiles, source: Path | None, directory: Path, *, 
     if directory.exists():
         shutil.rmtree(directory)
     made.rename(directory)
+    print(f"{directory}: written, a payload for each fault", file=sys.stderr)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,6 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{target}: kept; it fits the model's signature", file=sys.stderr)
     else:
         write_payload(files, target, args.format)
+        print(f"{target}: written", file=sys.stderr)
     return 0
 
 

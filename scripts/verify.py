@@ -164,6 +164,8 @@ def _where(args: argparse.Namespace, seen: _Seen) -> str:
     wrong = [files[name] for name in differing if name in files]
     *others, last = map(str, [args.predict_output, *wrong])
     said = f" The answers are in {', '.join(others)} and {last}." if wrong else ""
+    if differing == ["served"] and _report(args.serve_report).get("without_other_files"):
+        said += " It ran without other files: a file that the model reads where there is one was not there."
     if differing == ["golden"]:
         said += " golden is what the model gave when it was packaged: package it again if it is meant to give another."
     return said

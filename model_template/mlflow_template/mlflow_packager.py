@@ -59,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         facts = _package(flags, args, work, target, hashing)
     except ModelSideError as error:
         # The author's own files, not the copies that are gone in a moment.
-        error.author_traceback = error.author_traceback.replace(f"{work / target.name / 'code'}/", f"{PACKAGE}/")
+        copies, own = f'File "{work / target.name / "code"}/', f'File "{PACKAGE}/'
+        error.author_traceback = error.author_traceback.replace(copies, own)
         raise
     finally:
         hashing.end()

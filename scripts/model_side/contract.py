@@ -126,7 +126,7 @@ def _array_faults(value: Any, dtype: np.dtype[Any], field: Field, label: str, *,
     if array.dtype.kind in "fc" and not allow_nan and not (finite := np.isfinite(array)).all():
         first = tuple(int(n) for n in np.argwhere(~finite)[0])
         count = f"{int((~finite).sum())} of {array.size} values"
-        yield f"{label}{count} are NaN or infinite, the first at {list(first)}; the model does not declare allow_nan"
+        yield f"{label}{count} are NaN or infinite, the first at {list(first)}; the model does not declare ALLOW_NAN"
 
 
 def _has_shape(array: Array, wanted: Sequence[int]) -> bool:

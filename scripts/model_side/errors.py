@@ -44,7 +44,7 @@ class ModelSideError(Exception):
         facts = [f"expected {self.expected}"] if self.expected is not None else []
         facts += [f"got {self.got}"] if self.got is not None else []
         head = f"{self.subject}: {self.fault}" + (f": {', '.join(facts)}" if facts else "")
-        return f"{head.removesuffix('.')}. {self.advice}".rstrip()
+        return f"{head}{self.advice}" if head.endswith("\n") else f"{head.removesuffix('.')}. {self.advice}".rstrip()
 
 
 class StepError(ModelSideError):

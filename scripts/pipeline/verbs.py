@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -330,6 +331,9 @@ def run(verb: Callable[[], int], *, as_json: bool = False) -> int:
     def call() -> int:
         try:
             return verb()
+        except BrokenPipeError:  # whoever read the output has had enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
         except PipelineError as error:
             if as_json:
                 print(json.dumps({"ok": False, "error": str(error)}, indent=2, ensure_ascii=False))

@@ -46,12 +46,22 @@ def test_packager_makes_the_tree_when_flags_say_everything(good_model: Author) -
     assert example["dataframe_split"]["data"] == [["artifact://input_example"]]
 
 
+def test_message_keeps_the_path_that_was_looked_for_when_frames_name_the_authors_file(author: Author) -> None:
+    text = author.code.read_text()
+    author.code.write_text(text.replace(BODIES["load_context"], 'open(__file__ + ".txt")'))
+    done = author.package(*FLAGS)
+    assert f'File "{author.code}"' in done.stderr
+    assert f"{author.code}.txt" not in done.stderr
+    assert done.stderr.count("/code/model_code/tiny_mlflow_model.py.txt") == 2
+
+
 def test_two_predictions_of_one_input_may_differ_by_the_models_own_tolerance(author: Author) -> None:
     text = author.code.read_text().replace("self.scale =", "self.calls = iter(range(9)); self.scale =")
     author.code.write_text(text.replace("* self.scale", "* (1 + 1e-4 * next(self.calls)) * self.scale"))
     refused = author.package(*FLAGS)
     assert refused.returncode == 1
     assert "two predictions of one input differ" in refused.stderr
+    assert "\nSeed what is random" in refused.stderr
     assert "TOLERANCE" in refused.stderr
     with (author.root / "model_spec.py").open("a") as stream:
         stream.write('TOLERANCE = {"rtol": 1e-3}\n')

@@ -281,6 +281,16 @@ def test_verb_exits_2_and_says_what_to_do_when_asked_for_what_is_not_there(
     assert said in done.stderr
 
 
+def test_reader_of_the_output_may_have_enough_of_it(models: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "invoke", "explain", "--model", "cheap", "--step", "package"]
+    command += ["--models-dir", str(models)]
+    done = subprocess.run(command, cwd=REPOSITORY, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_explain_shows_each_dependency_as_recorded_and_as_it_is(models: Path, root: Path) -> None:
     edit(root)
     done = invoke(models, "explain", "--model", "cheap", "--step", "package")

@@ -103,7 +103,8 @@ def test_command_has_no_network_but_its_loopback_when_it_is_offline() -> None:
 LOOKING = """
 import os, sys, tempfile
 given, one, hidden = sys.argv[1:]
-print(os.listdir(given), os.path.exists(hidden), open(one).read(), sorted(os.listdir(os.path.dirname(one))), os.listdir(os.environ["HOME"]), os.getcwd() == given)
+print(os.listdir(given), os.path.exists(hidden), open(one).read(), end=" ")
+print(sorted(os.listdir(os.path.dirname(one))), os.listdir(os.environ["HOME"]), os.getcwd() == given)
 open(os.path.join(given, "made.txt"), "w").write("x")
 tempfile.mkstemp()
 """

@@ -108,6 +108,21 @@ def test_only_what_verify_wrote_is_removed_when_its_directory_holds_more(
     assert [path.name for path in kept.iterdir()] == ["notes.txt"]
 
 
+def test_advice_is_given_when_the_served_answer_alone_differs_and_was_without_other_files(
+    model_dir: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--model-uri", str(model_dir(PAIR)), "--output-path", str(tmp_path / "verification.json")]
+    for flag, answer in (("--predict-output", 1.5), ("--test-output", 1.6), ("--rest-output", 1.5)):
+        (tmp_path / f"{flag}.json").write_text(json.dumps({"predictions": [[0.5, answer]]}), encoding="utf-8")
+        words += [flag, str(tmp_path / f"{flag}.json")]
+    report = tmp_path / "report.json"
+    for alone in (False, True):
+        facts = {"portable": "passed", "without_network": True, "without_other_files": alone}
+        report.write_text(json.dumps({**facts, "used_from_outside": USED}), encoding="utf-8")
+        assert run_main(lambda: command.main([*words, "--serve-report", str(report)])) == 1
+        assert ("a file that the model reads where there is one" in capsys.readouterr().err) == alone
+
+
 def test_rest_counts_as_a_route_when_its_answer_is_given(
     model_dir: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
