@@ -7,6 +7,7 @@ in the directory itself is put before that: see `environments.uv.own_configurati
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -20,21 +21,21 @@ _PYPROJECT = "pyproject.toml"
 
 def discovered(directory: Path) -> list[Path]:
     """Return the files that uv takes its configuration from, where it runs in a directory."""
-    directory = directory.absolute()
-    if (directory / UV_TOML).is_file():
-        return [directory / UV_TOML]
-    found = (_nearest(start) for start in _starts(directory))
-    return list(dict.fromkeys(path for path in found if path))
+    here = os.path.abspath(directory)  # noqa: PTH100 - texts all the way: this is asked of many packages
+    if os.path.isfile(own := f"{here}/{UV_TOML}"):  # noqa: PTH113
+        return [Path(own)]
+    found = (_nearest(start) for start in _starts(here))
+    return [Path(path) for path in dict.fromkeys(found) if path]
 
 
 def uv_table(pyproject: Path) -> str:
     """Return [tool.uv] of a pyproject.toml as one text, without credentials."""
-    return redact(json.dumps(_uv(pyproject.parent), sort_keys=True, default=str))
+    return redact(json.dumps(_uv(str(pyproject.parent)), sort_keys=True, default=str))
 
 
-def _starts(directory: Path) -> Iterator[Path]:
+def _starts(directory: str) -> Iterator[str]:
     """Yield where uv begins to look: one place, but two where only uv knows whether a workspace counts a project in."""
-    places = [place for place in _upward(directory) if (place / _PYPROJECT).is_file()]
+    places = [place for place in _upward(directory) if os.path.isfile(f"{place}/{_PYPROJECT}")]  # noqa: PTH113
     roots = [place for place in places if "workspace" in (_uv(place) or {})]
     is_project = bool(places) and (places[0] in roots or "project" in _pyproject(places[0]))
     if is_project and (_uv(places[0]) or {}).get("managed") is not False:
@@ -43,28 +44,34 @@ def _starts(directory: Path) -> Iterator[Path]:
         yield directory
 
 
-def _nearest(start: Path) -> Path | None:
+def _nearest(start: str) -> str:
     for place in _upward(start):
-        if (place / UV_TOML).is_file():
-            return place / UV_TOML
+        if os.path.isfile(path := f"{place}/{UV_TOML}"):  # noqa: PTH113
+            return path
         if _uv(place) is not None:
-            return place / _PYPROJECT
-    return None
+            return f"{place}/{_PYPROJECT}"
+    return ""
 
 
-def _upward(directory: Path) -> list[Path]:
-    return [directory, *directory.parents]
+def _upward(directory: str) -> Iterator[str]:
+    """Yield a directory and those above it, each without a slash at its end: the root is an empty text."""
+    place = directory.rstrip("/")
+    while place:
+        yield place
+        place = place.rpartition("/")[0]
+    yield ""
 
 
-def _uv(place: Path) -> dict[str, Any] | None:
+def _uv(place: str) -> dict[str, Any] | None:
     tool = _pyproject(place).get("tool")
     found = tool.get("uv") if isinstance(tool, dict) else None
     return found if isinstance(found, dict) else None
 
 
-def _pyproject(place: Path) -> dict[str, Any]:
+def _pyproject(place: str) -> dict[str, Any]:
     try:
-        return _parsed((place / _PYPROJECT).read_bytes())
+        with open(f"{place}/{_PYPROJECT}", "rb") as stream:  # noqa: PTH123
+            return _parsed(stream.read())
     except (OSError, ValueError):  # uv, too, goes on without one that cannot be read
         return {}
 
