@@ -47,12 +47,12 @@ def install(
 
 def reuse(environment: Path, variables: Mapping[str, str]) -> None:
     """Give a new environment what was compiled before, as far as the store can be used: the rest is compiled."""
-    with suppress(RuntimeError):  # no home
-        for kept, compiled in _places(environment, variables):
-            with suppress(OSError):  # nothing kept, or not to be read; no hard links there, or too many
-                if kept.exists():
-                    compiled.parent.mkdir(exist_ok=True)
-                    compiled.hardlink_to(kept)
+    with suppress(OSError, RuntimeError):  # no such store, or not to be read; no home
+        store = _store(environment, variables)
+        there = set(os.listdir(store))
+        for name, compiled in _places(environment, store.name):
+            if name in there:
+                _link(f"{store}/{name}", compiled)
 
 
 def keep(environment: Path, variables: Mapping[str, str]) -> None:
@@ -61,26 +61,37 @@ def keep(environment: Path, variables: Mapping[str, str]) -> None:
     with suppress(OSError, RuntimeError):  # no place, no home, or no hard links to it: nothing is kept
         store = _store(environment, variables)
         store.mkdir(parents=True, exist_ok=True)
-        for kept, compiled in _places(environment, variables):
-            with suppress(FileExistsError, FileNotFoundError, NotADirectoryError):
-                kept.hardlink_to(compiled)
-        for path in store.iterdir():
-            found = path.stat()
+        there = set(os.listdir(store))
+        for name, compiled in _places(environment, store.name):
+            if name not in there:
+                with suppress(FileExistsError, FileNotFoundError, NotADirectoryError):
+                    os.link(compiled, f"{store}/{name}", follow_symlinks=False)
+        for entry in list(os.scandir(store)):
+            found = entry.stat()
             if found.st_nlink == 1 and found.st_mtime < oldest:
-                path.unlink()
+                os.unlink(entry)
 
 
-def _places(environment: Path, variables: Mapping[str, str]) -> Iterator[tuple[Path, Path]]:
-    """Yield, for each source, where its bytecode is kept and where Python looks for it."""
-    store, site = _store(environment, variables), site_packages(environment)
-    tag = store.name.replace("python", "cpython-").replace(".", "")
+def _link(kept: str, compiled: str) -> None:
+    with suppress(OSError):  # no hard links there, or too many
+        try:
+            os.link(kept, compiled)
+        except FileNotFoundError:
+            os.mkdir(compiled.rpartition("/")[0])
+            os.link(kept, compiled)
+
+
+def _places(environment: Path, python: str) -> Iterator[tuple[str, str]]:
+    """Yield, for each source, the name that its bytecode is kept by, and where Python looks for it."""
+    site = str(site_packages(environment))
+    end = f".{python.replace('python', 'cpython-').replace('.', '')}.pyc"
     for name, checksum, _ in recorded(environment):
         if name.endswith(".py") and checksum.startswith("sha256=") and not name.startswith(("/", "..")):
-            source = site / name
+            directory, _, module = f"{site}/{name}".rpartition("/")
             with suppress(FileNotFoundError):
-                changed = int(source.stat().st_mtime)
-                compiled = source.parent / "__pycache__" / f"{source.stem}.{tag}.pyc"
-                yield store / f"{checksum.removeprefix('sha256=')}-{changed:x}", compiled
+                changed = int(os.stat(f"{directory}/{module}").st_mtime)
+                compiled = f"{directory}/__pycache__/{module.removesuffix('.py')}{end}"
+                yield f"{checksum.removeprefix('sha256=')}-{changed:x}", compiled
 
 
 def _store(environment: Path, variables: Mapping[str, str]) -> Path:

@@ -21,8 +21,8 @@ _PYPROJECT = "pyproject.toml"
 
 def discovered(directory: Path) -> list[Path]:
     """Return the files that uv takes its configuration from, where it runs in a directory."""
-    here = os.path.abspath(directory)  # noqa: PTH100 - texts all the way: this is asked of many packages
-    if os.path.isfile(own := f"{here}/{UV_TOML}"):  # noqa: PTH113
+    here = os.path.abspath(directory)
+    if os.path.isfile(own := f"{here}/{UV_TOML}"):
         return [Path(own)]
     found = (_nearest(start) for start in _starts(here))
     return [Path(path) for path in dict.fromkeys(found) if path]
@@ -35,7 +35,7 @@ def uv_table(pyproject: Path) -> str:
 
 def _starts(directory: str) -> Iterator[str]:
     """Yield where uv begins to look: one place, but two where only uv knows whether a workspace counts a project in."""
-    places = [place for place in _upward(directory) if os.path.isfile(f"{place}/{_PYPROJECT}")]  # noqa: PTH113
+    places = [place for place in _upward(directory) if os.path.isfile(f"{place}/{_PYPROJECT}")]
     roots = [place for place in places if "workspace" in (_uv(place) or {})]
     is_project = bool(places) and (places[0] in roots or "project" in _pyproject(places[0]))
     if is_project and (_uv(places[0]) or {}).get("managed") is not False:
@@ -46,7 +46,7 @@ def _starts(directory: str) -> Iterator[str]:
 
 def _nearest(start: str) -> str:
     for place in _upward(start):
-        if os.path.isfile(path := f"{place}/{UV_TOML}"):  # noqa: PTH113
+        if os.path.isfile(path := f"{place}/{UV_TOML}"):
             return path
         if _uv(place) is not None:
             return f"{place}/{_PYPROJECT}"
@@ -70,7 +70,7 @@ def _uv(place: str) -> dict[str, Any] | None:
 
 def _pyproject(place: str) -> dict[str, Any]:
     try:
-        with open(f"{place}/{_PYPROJECT}", "rb") as stream:  # noqa: PTH123
+        with open(f"{place}/{_PYPROJECT}", "rb") as stream:
             return _parsed(stream.read())
     except (OSError, ValueError):  # uv, too, goes on without one that cannot be read
         return {}
