@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from environments.uv import uv_executable
+
 from .conftest import Model, sha256
 from .test_sources import build_wheel
 
@@ -50,7 +52,7 @@ def test_library_is_named_when_no_extra_has_it(model: Model, tmp_path: Path, mon
 def make_setup(directory: Path, *arguments: str) -> list[str]:
     """Run `make setup`, and return what is installed now."""
     environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
-    command = ["make", "setup", f"PYTHON={sys.executable}", *arguments]
+    command = ["make", "setup", f"PYTHON={sys.executable}", f"UV={uv_executable()}", *arguments]
     subprocess.run(command, cwd=directory, env=environment, check=True)
     return [path.name for path in directory.glob(".venv/lib/python*/site-packages/tiny_*") if path.suffix == ""]
 
@@ -67,7 +69,7 @@ def test_setup_installs_an_extra_and_keeps_it(tmp_path: Path, monkeypatch: pytes
         f'[project]\nname = "tool"\nversion = "1"\nrequires-python = ">={sys.version_info[0]}.{sys.version_info[1]}"\n'
         '[project.optional-dependencies]\nweights = ["tiny-weights"]\nnone = []\n[tool.uv]\npackage = false\n'
     )
-    subprocess.run(["uv", "lock", "--quiet", "--python", sys.executable], cwd=tmp_path, check=True)
+    subprocess.run([uv_executable(), "lock", "--quiet", "--python", sys.executable], cwd=tmp_path, check=True)
     assert make_setup(tmp_path) == []
     assert make_setup(tmp_path, "EXTRA=weights none") == ["tiny_weights"]
     os.utime(project, (4e9, 4e9))  # newer than the environment
