@@ -115,7 +115,7 @@ def _watched(part: Path, request: Request, place: _Place) -> tuple[dict[str, Any
         known = [model, place.scratch, *inputs(request.payload)]
         return outside(log, place.environment, known, since) if log else Outside((), (), ())
 
-    given, answer = place.scratch / payload.name, place.scratch / "served.json"
+    given, answer = place.scratch / f"payload{payload.suffix}", place.scratch / "served.json"
     shutil.copyfile(payload, given)
     with nullcontext((place.model, None)) if why_not else elsewhere(place.model) as (model, directory):
         limits = Limits() if why_not else _limits(place, model, request)

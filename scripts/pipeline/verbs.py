@@ -146,15 +146,13 @@ def payload(request: Request, form: str, *, negative: bool) -> int:
 
 def _beside_payload(package: Package, form: str, *, negative: bool, again: bool) -> int:
     model, path = ("--model-uri", str(package.file(MODEL))), package.file(PAYLOAD)
-    code = 0
+    calls = []
     if form:
         other = path.with_suffix(".csv" if form == "csv" else f".{form}.json")
-        words = ["--format", form, "--json-payload-filepath", str(other)]
-        code = run_script(WRITE_PAYLOAD, *model, *words, *["--force"] * again)
+        calls.append(["--format", form, "--json-payload-filepath", str(other)])
     if negative:
-        words = ["--negative", str(path.with_suffix(".negative")), "--json-payload-filepath", str(path)]
-        code = max(code, run_script(WRITE_PAYLOAD, *model, *words, *["--force"] * again))
-    return code
+        calls.append(["--negative", str(path.with_suffix(".negative")), "--json-payload-filepath", str(path)])
+    return max(run_script(WRITE_PAYLOAD, *model, *words, *["--force"] * again) for words in calls)
 
 
 def check(model_uri: str, *, manifest_only: bool) -> int:

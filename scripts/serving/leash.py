@@ -2,15 +2,16 @@
 
 Whoever started it, in a session of its own, holds the other end: it closes when that process is killed, too. With
 --offline in front, the command and all that it starts have no network but this machine's loopback, an own one. With
---only and paths, there are no files but those and the system's; the home directory and the temporary ones are new
-and empty. The kernel gives them namespaces of their own, for which no privilege is needed where those of users are
-allowed.
+--only and a JSON list of paths, there are no files but those and the system's; the home directory and the temporary
+ones are new and empty. The kernel gives them namespaces of their own, for which no privilege is needed where those of
+users are allowed.
 """
 
 from __future__ import annotations
 
 import ctypes
 import fcntl
+import json
 import os
 import signal
 import socket
@@ -48,7 +49,7 @@ class Limits(NamedTuple):
 
     def words(self) -> list[str]:
         """Return the words in front of a command."""
-        only = [ONLY, os.pathsep.join(map(str, self.only))] if self.only else []
+        only = [ONLY, json.dumps([str(path) for path in self.only])] if self.only else []
         return [OFFLINE, *only] if self.offline else only
 
 
@@ -91,7 +92,7 @@ def main() -> int:
     words = sys.argv[1:]
     offline = words[0] == OFFLINE
     words = words[1:] if offline else words
-    only, words = (words[1].split(os.pathsep), words[2:]) if words[0] == ONLY else ([], words)
+    only, words = (json.loads(words[1]), words[2:]) if words[0] == ONLY else ([], words)
     if offline or only:
         _leave(_NEW_NETWORK * offline | _NEW_FILES * bool(only))
     if offline:
@@ -138,12 +139,15 @@ def _keep_files(directories: Sequence[str]) -> None:
     _call("pivot_root", b"/tmp", os.fsencode(old))
     old = Path("/old")
     for path in sorted(wanted.keys() - links.keys()):
+        if os.path.lexists(path):  # in a directory that is there by now
+            continue
         _make_like(Path(f"{old}{wanted[path]}"), Path(path))
         _call("mount", os.fsencode(f"{old}{wanted[path]}"), os.fsencode(path), None, _BIND | _RECURSIVE, None)
     for path, target in links.items():
         Path(path).symlink_to(target)
     for path in filter(None, (*_PASSING, os.environ.get("TMPDIR"), os.environ.get("HOME"))):
-        Path(path).mkdir(parents=True, exist_ok=True)
+        if not path.startswith(tuple(f"{each}/" for each in (*SYSTEM, *_ADDED))):  # nothing is made in those
+            Path(path).mkdir(parents=True, exist_ok=True)
     os.chdir(here)
     _call("umount2", os.fsencode(old), _DETACH)
     old.rmdir()

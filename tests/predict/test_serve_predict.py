@@ -116,6 +116,18 @@ def serve(model: Path, directory: Path, uri: str, *flags: str) -> subprocess.Com
     return subprocess.run(argv, cwd=directory, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.e2e
+@pytest.mark.parametrize("name", ["served.json", "answer.json", "used.log"])
+def test_payload_may_have_any_name(model: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('{"inputs": {"uri": ["a"]}}', encoding="utf-8")
+    argv = [sys.executable, command.__file__, "--model-uri", str(model), "--json-payload-file", name]
+    done = subprocess.run(
+        [*argv, "--output-path", "out.json"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8")) == {"predictions": [[0.5, 0.5]]}
+
+
 def seen_by_the_model(done: subprocess.CompletedProcess[str]) -> tuple[str, list[str]]:
     """Return the model's sys.prefix and what is installed there."""
     assert done.returncode == 0, done.stderr

@@ -117,24 +117,26 @@ def test_command_has_no_files_but_the_systems_and_those_that_it_is_given(tmp_pat
         directory.mkdir(parents=True)
         (directory / "here.txt").write_text("x", encoding="utf-8")
     (tmp_path / "link").symlink_to(given)
-    (tmp_path / "one.txt").write_text("one", encoding="utf-8")
+    (tmp_path / "one:1.txt").write_text("one", encoding="utf-8")
+    os.utime(given / "here.txt", (9, 9))
     python = Path(sys.base_prefix)
     command = [
         str(python / "bin" / "python3"),
         "-c",
         LOOKING,
-        *map(str, (tmp_path / "link", tmp_path / "one.txt", home / "here.txt")),
+        *map(str, (tmp_path / "link", tmp_path / "one:1.txt", home / "here.txt")),
     ]
     variables = {"HOME": str(home), "TMPDIR": str(tmp_path / "scratch")}
-    limits = Limits(only=(tmp_path / "link", tmp_path / "one.txt", python))
+    limits = Limits(only=(tmp_path / "link", given / "here.txt", tmp_path / "one:1.txt", python))
     with leashed(command, variables, subprocess.PIPE, subprocess.STDOUT, given, limits) as process:
         assert process.stdout
         said = process.stdout.read().decode()
     assert (process.returncode, said) == (
         0,
-        "['here.txt'] False one ['home', 'link', 'one.txt', 'real', 'scratch'] [] False\n",
+        "['here.txt'] False one ['home', 'link', 'one:1.txt', 'real', 'scratch'] [] False\n",
     )
     assert sorted(path.name for path in given.iterdir()) == ["here.txt", "made.txt"]
+    assert (given / "here.txt").stat().st_mtime == 9
     assert not (tmp_path / "scratch").exists()
 
 
