@@ -16,7 +16,7 @@ sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
 gc.set_threshold(100_000)
 sys.path.insert(0, str(Path(__file__).parent / "scripts"))
 
-from pipeline import verbs  # noqa: E402
+from chain import verbs  # noqa: E402
 
 HELP = {
     "model": "a model's name; repeat it for several (default: the one in invoke.yaml)",

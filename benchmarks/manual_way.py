@@ -40,8 +40,8 @@ from dataclasses import replace
 from pathlib import Path
 from pipeline.model_steps import pipeline_for
 from pipeline.packages import Package
-from pipeline.runner import Builder
-from pipeline.walk import Pipeline
+from engine.runner import Builder
+from engine.walk import Pipeline
 
 chain = pipeline_for(Package("pbmc_pca", Path("models").resolve()))
 steps = []

@@ -44,7 +44,7 @@ def make_packages(directory: Path) -> float:
     names = ["big", *(f"model{number}" for number in range(MODELS))]
     code = (
         "import sys, time; from pathlib import Path; sys.path[:0] = ['.', 'scripts']\n"
-        "from tests.pipeline.cheap_package import build_cheaply, make_packages\n"
+        "from tests.chain.cheap_package import build_cheaply, make_packages\n"
         f"big = make_packages(Path('models').resolve(), *{names!r}, distributions={DISTRIBUTIONS})[0]\n"
         "python = Path('models/environment/bin/python').resolve()\n"
         "big_file = big.root / 'model_data' / 'big.bin'\n"

@@ -16,10 +16,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from model_side.errors import StepError, UsageError, run_main
-from model_side.manifest import check_manifest
-from model_side.model_files import quiet_mlflow, whole_model
-from pipeline import errors
+from model_side.base.errors import StepError, UsageError, run_main
+from model_side.model.manifest import check_manifest
+from model_side.model.model import quiet_mlflow, whole_model
 from serving.predict import predict_rebuilt
 from serving.rebuilt import Rebuilt, rebuilt_environment
 
@@ -74,4 +73,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(errors.run_main(lambda: run_main(main)))
+    raise SystemExit(run_main(main))

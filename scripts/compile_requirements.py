@@ -14,9 +14,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from environments.includes import included
 from environments.uv import PROJECT, own_configuration, own_settings, python_version, run_uv
-from pipeline.errors import UsageError, run_main
-from pipeline.includes import included
+from model_side.base.errors import UsageError, run_main
 
 NAMES_MLFLOW = re.compile(r"^\s*mlflow(-skinny)?\s*([\[=<>!~;@#]|$)", re.MULTILINE | re.IGNORECASE)
 PINS = Path(".pipeline", "pins")  # by Python version: those of one Python are no start for another

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from downloads.cache import Cache, cache_directory
 from downloads.cache_report import cache_json, cache_lines
-from pipeline.errors import run_main
+from model_side.base.errors import run_main
 
 DAY = 86400
 

@@ -20,7 +20,7 @@ from downloads.check import check
 from downloads.pins import fill_in
 from downloads.progress import progress_on
 from downloads.session import Outcome, Settings, run
-from pipeline.errors import INTERRUPTED, run_main
+from model_side.base.errors import INTERRUPTED, run_main
 
 
 def main(argv: Sequence[str] | None = None) -> int:

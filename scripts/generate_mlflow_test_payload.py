@@ -17,10 +17,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from model_side.errors import UsageError, run_main
-from model_side.model_files import ModelFiles, read_model
-from model_side.negatives import negative_payloads
-from model_side.payloads import (
+from model_side.base.errors import UsageError, run_main
+from model_side.base.files import publish
+from model_side.model.model import ModelFiles, read_model
+from model_side.payload.negatives import negative_payloads
+from model_side.payload.payload import (
     FORMS,
     build_payload,
     check_payload,
@@ -30,7 +31,6 @@ from model_side.payloads import (
     payload_to_csv,
     read_payload,
 )
-from model_side.text_files import publish
 
 READABLE = 20_000  # characters up to which a payload is written with a value per line
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.errors import StepError, UsageError, run_main
+from model_side.base.errors import StepError, UsageError, run_main
 from scaffolding.names import check_model_name
 from scaffolding.package_files import (
     Change,

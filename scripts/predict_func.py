@@ -21,12 +21,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from model_side.errors import run_main
-from model_side.exports import JSON, export, require_suitable
-from model_side.model_files import ModelFiles, disable_tracing, quiet_mlflow, read_model, whole_model
-from model_side.payloads import dumps_strict, read_payload, rows_to_match
-from model_side.text_files import publish, require_writable
-from model_side.tracebacks import authors_code
+from model_side.base.errors import run_main
+from model_side.base.files import publish, require_writable
+from model_side.base.tracebacks import authors_code
+from model_side.model.model import ModelFiles, disable_tracing, quiet_mlflow, read_model, whole_model
+from model_side.output.files import JSON, export, require_suitable
+from model_side.payload.payload import dumps_strict, read_payload, rows_to_match
 
 
 def predict(model_uri: str, payload: Mapping[str, Any], files: ModelFiles, say: TextIO) -> Any:
@@ -40,9 +40,8 @@ def predict(model_uri: str, payload: Mapping[str, Any], files: ModelFiles, say: 
     start = time.perf_counter()
     quiet_mlflow()
     disable_tracing()
-    from model_side.contract import as_array, hold_output, summary
-    from model_side.in_process import load_in_process
-    from model_side.parsing import parse_payload
+    from model_side.output.contract import as_array, hold_output, summary
+    from model_side.run.in_process import load_in_process, parse_payload
 
     with whole_model(model_uri) as directory:
         with authors_code("load", directory):
@@ -91,7 +90,7 @@ def main(argv: Sequence[str] | None = None, data: TextIO | None = None) -> int:
 
 def _answer(output: Any) -> str:
     """Return an output in MLflow's response format."""
-    from model_side.answers import jsonable
+    from model_side.output.arrays import jsonable
 
     return dumps_strict({"predictions": jsonable(output)})
 

@@ -12,8 +12,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from model_side.errors import run_main
-from pipeline import errors
+from model_side.base.errors import run_main
 from serving.rebuilt import kept_environment
 from serving.recipe import recipe_ahead
 
@@ -27,4 +26,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(errors.run_main(lambda: run_main(main)))
+    raise SystemExit(run_main(main))

@@ -13,10 +13,9 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from model_side.errors import run_main
-from model_side.model_files import quiet_mlflow, read_model, whole_model
-from model_side.payloads import read_payload
-from pipeline import errors
+from model_side.base.errors import run_main
+from model_side.model.model import quiet_mlflow, read_model, whole_model
+from model_side.payload.payload import read_payload
 from serving.answering import listener, require_environment
 from serving.rebuilt import rebuilt_environment
 from serving.server import HOST, serving
@@ -61,4 +60,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(errors.run_main(lambda: run_main(main)))
+    raise SystemExit(run_main(main))

@@ -33,20 +33,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from model_side.errors import StepError, run_main
-from model_side.figures import Figures
-from model_side.model_files import quiet_mlflow, read_model, whole_model
-from model_side.payloads import dumps_strict, new_texts, read_payload
-from model_side.text_files import publish, remove_files, require_writable
-from model_side.verification import settings_of
-from pipeline import errors
-from serving.leash import Limits, allows
-from serving.portable import elsewhere
+from model_side.base.errors import StepError, run_main
+from model_side.base.files import publish, remove_files, require_writable
+from model_side.base.processes import Figures
+from model_side.model.model import quiet_mlflow, read_model, whole_model
+from model_side.model.settings import settings_of
+from model_side.payload.payload import dumps_strict, new_texts, read_payload
 from serving.predict import predict_rebuilt, predict_strict
 from serving.rebuilt import Rebuilt, rebuilt_environment
 from serving.rest import KEPT, Request, Rest, rest_route
+from serving.sandbox.audit import HOOK, Outside, inputs, outside
+from serving.sandbox.leash import Limits, allows
+from serving.sandbox.portable import elsewhere
 from serving.server import serving
-from serving.watch import HOOK, Outside, inputs, outside
 
 _ANYWHERE = re.compile(r"/|[A-Za-z][A-Za-z0-9+.-]*://")  # an absolute path or a URI
 
@@ -113,7 +112,7 @@ def _watched(part: Path, request: Request, place: _Place) -> tuple[dict[str, Any
 
     def used() -> Outside:
         known = [model, place.scratch, *inputs(request.payload)]
-        return outside(log, place.environment, known, since) if log else Outside((), (), ())
+        return outside(log, place.environment.places(), known, since) if log else Outside((), (), ())
 
     given, answer = place.scratch / f"payload{payload.suffix}", place.scratch / "served.json"
     shutil.copyfile(payload, given)
@@ -202,4 +201,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    raise SystemExit(errors.run_main(lambda: run_main(main)))
+    raise SystemExit(run_main(main))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from environments.bytecode import install
 from environments.uv import PROJECT, interpreter, own_configuration, own_settings, python_version, run_uv
-from pipeline.errors import UsageError, run_main
+from model_side.base.errors import UsageError, run_main
 
 
 def sync_environment(package: Path) -> None:

@@ -13,9 +13,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from model_side.errors import UsageError, run_main
-from model_side.model_files import disable_tracing, quiet_mlflow
-from model_side.payloads import loads_payload
+from model_side.base.errors import UsageError, run_main
+from model_side.model.model import disable_tracing, quiet_mlflow
+from model_side.payload.payload import loads_payload
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     payload = loads_payload(text, str(args.json_payload_file))
     quiet_mlflow()
     disable_tracing()
-    from model_side.contract import summary
-    from model_side.direct import call_directly
+    from model_side.output.contract import summary
+    from model_side.run.direct import call_directly
 
     found = call_directly(args.package, payload, seconds=args.time_limit)
     cost = f"loaded in {found.load_seconds:.2f} s, predicted in {found.predict_seconds:.2f} s"

@@ -22,18 +22,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from model_side.contract import Tolerance
-from model_side.errors import StepError, UsageError, run_main
-from model_side.figures import Figures, figures_of
-from model_side.golden import GOLDEN, write_output
-from model_side.model_files import ModelFiles, local_directory, quiet_mlflow, read_model
-from model_side.payloads import dumps_strict, is_example, read_payload, rows_to_match
-from model_side.routes import REFERENCE, Route, answered, compared, golden_route, table
-from model_side.text_files import publish, remove_files, require_file, require_writable
-from model_side.verification import held_checks, lines
+from model_side.base.errors import StepError, UsageError, run_main
+from model_side.base.files import publish, remove_files, require_file, require_writable
+from model_side.base.processes import Figures, figures_of
+from model_side.model.model import ModelFiles, local_directory, quiet_mlflow, read_model
+from model_side.output.contract import Tolerance
+from model_side.output.files import GOLDEN, write_output
+from model_side.payload.payload import dumps_strict, is_example, read_payload, rows_to_match
+from model_side.verify.checks import held_checks, lines
+from model_side.verify.routes import REFERENCE, Route, answered, compared, golden_route, table
 
 if TYPE_CHECKING:
-    from model_side.trials import Trial
+    from model_side.verify.trials import Trial
 
     Trials = Mapping[str, Sequence[Trial]]
 
@@ -120,7 +120,7 @@ def _asked(
     if payload is None:
         raise UsageError("--json-payload-file", "not given", advice="--package and --again ask the model for it.")
     quiet_mlflow()
-    from model_side.evidence import direct_route, predicted_again
+    from model_side.verify.trials import direct_route, predicted_again
 
     limit = args.time_limit
     if args.package:
@@ -135,7 +135,7 @@ def _example(args: argparse.Namespace, files: ModelFiles) -> Route | None:
     """Return what the model gives for its stored example, where the arguments let it predict."""
     if not args.again or files.example is None:
         return None
-    from model_side.evidence import example_route
+    from model_side.verify.trials import example_route
 
     return example_route(args.model_uri, files, args.time_limit)
 

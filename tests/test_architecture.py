@@ -14,32 +14,25 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS = "scripts/"
 MODEL_LIBRARIES = ("mlflow", "numpy", "pandas", "yaml")
-# What of model_side a command line of the tool's environment may use: importing it imports no model library.
+# The rooms of model_side in the order in which data flows: each may import itself and what is before it.
+ROOMS = ("base", "model", "payload", "output", "package", "run", "verify")
+# What of model_side the tool's environment may use: importing it imports no model library.
 SHARED = (
-    "carriage",
-    "coercion",
-    "downloads",
-    "errors",
-    "figures",
-    "file_entry",
-    "groups",
-    "manifest",
-    "model_files",
-    "payload_csv",
-    "payload_forms",
-    "payloads",
-    "redact",
-    "requirements",
-    "share",
-    "signatures",
-    "text_files",
-    "uv_toml",
-    "values",
-    "verification",
+    "base",
+    "model.declared_data",
+    "model.manifest",
+    "model.model",
+    "model.requirements",
+    "model.settings",
+    "model.signature",
+    "payload.coercion",
+    "payload.csv",
+    "payload.forms",
+    "payload.payload",
+    "payload.values",
 )
 SHARED_MODULES = tuple(f"model_side.{name}" for name in SHARED)
-PURE = ("errors", "step", "graph", "staleness")
-READING = (*PURE, "fingerprint", "ledger", "transaction", "includes", "uv_discovery", "machine", "packages")
+ACTING = ("subprocess", "multiprocessing", "argparse")
 
 
 class Rule(NamedTuple):
@@ -50,48 +43,45 @@ class Rule(NamedTuple):
     never: tuple[str, ...] = ()
 
 
-def pipeline(*names: str) -> tuple[str, ...]:
-    return tuple(f"pipeline.{name}" for name in names)
+def model_side(*names: str) -> tuple[str, ...]:
+    return tuple(f"model_side.{name}" for name in names)
 
 
-ACTING = ("subprocess", "multiprocessing", "argparse")
-# The first rule whose pattern fits a file holds for it.
+# The first rule whose pattern fits a file applies to it.
 TABLE = (
-    Rule("scripts/pipeline/errors.py", (), ("os", "pathlib", "time", *ACTING)),
-    *(Rule(f"scripts/pipeline/{name}.py", pipeline(*PURE), ("os", "pathlib", "time", *ACTING)) for name in PURE),
-    Rule("scripts/pipeline/ledger.py", ("filelock", *pipeline(*READING)), ACTING),
     *(
-        Rule(f"scripts/pipeline/{name}.py", (*pipeline(*READING), "model_side.redact"), ACTING)
-        for name in ("packages", "uv_discovery")
+        Rule(f"scripts/engine/{name}.py", ("engine",), ("os", "pathlib", "time", *ACTING))
+        for name in ("errors", "step", "graph", "staleness")
     ),
-    *(Rule(f"scripts/pipeline/{name}.py", pipeline(*READING), ACTING) for name in READING),
-    Rule("scripts/pipeline/walk.py", pipeline(*READING), ACTING),
-    Rule("scripts/pipeline/hosts.py", (), ("argparse",)),
-    Rule("scripts/pipeline/processes.py", pipeline(*READING, "hosts"), ("argparse",)),
-    Rule("scripts/pipeline/__init__.py", pipeline("runner", "step")),
-    Rule("scripts/pipeline/changes.py", ("watchdog",), ACTING),
-    Rule("scripts/pipeline/verbs.py", ("pipeline", "downloads.orphans"), ACTING),
-    Rule("scripts/pipeline/*.py", ("pipeline",), ACTING),
-    Rule("scripts/model_side/exports.py", ("model_side", *MODEL_LIBRARIES, "anndata")),
-    Rule("scripts/model_side/*.py", ("model_side", *MODEL_LIBRARIES)),
+    Rule("scripts/engine/ledger.py", ("engine", "filelock"), ACTING),
+    Rule("scripts/engine/hosts.py", ("engine",), ("argparse",)),
+    Rule("scripts/engine/processes.py", ("engine",), ("argparse",)),
+    Rule("scripts/engine/*.py", ("engine",), ACTING),
+    Rule("scripts/chain/scripts.py", ("chain",), ("argparse",)),
+    Rule("scripts/chain/watch.py", ("chain", "engine", "watchdog", *model_side("base")), ACTING),
+    Rule("scripts/chain/*.py", ("chain", "engine", "environments", "downloads.orphans", *SHARED_MODULES), ACTING),
+    Rule("scripts/model_side/__init__.py", ()),
+    *(
+        Rule(f"scripts/model_side/{room}/*.py", (*model_side(*ROOMS[: number + 1]), *MODEL_LIBRARIES, "anndata"))
+        for number, room in enumerate(ROOMS)
+    ),
     Rule("model_template/**.py", ("model_side", *MODEL_LIBRARIES)),
+    Rule("scripts/environments/*.py", ("environments", *model_side("base"))),
+    Rule("scripts/scaffolding/*.py", ("scaffolding", "jinja2", "engine.step", *model_side("base"))),
+    # The engine's stat cache is shared: a downloaded file is hashed once.
+    Rule("scripts/downloads/*.py", ("downloads", "environments", "filelock", "fsspec", "requests", "urllib3", "rich",
+                                    "tenacity", "tomlkit", "engine.fingerprint", "engine.ledger", "engine.step",
+                                    *model_side("base", "model.declared_data"))),
+    Rule("scripts/serving/sandbox/watching/*.py", ()),
+    Rule("scripts/serving/sandbox/*.py", ("serving.sandbox", *SHARED_MODULES)),
+    Rule("scripts/serving/rest.py", ("serving", "model_side")),
+    Rule("scripts/serving/*.py", ("serving", "environments", "filelock", "yaml", *SHARED_MODULES)),
     *(
         Rule(f"scripts/{name}.py", ("model_side", *MODEL_LIBRARIES))
         for name in ("generate_mlflow_test_payload", "predict_func", "try_model", "verify")
     ),
-    Rule("scripts/environments/*.py", ("environments", *pipeline("errors", "machine"))),
-    Rule("scripts/scaffolding/*.py", ("scaffolding", "jinja2", *pipeline("errors", "step"))),
-    Rule("scripts/downloads/*.py", ("downloads", "environments", "filelock", "fsspec", "requests", "urllib3", "rich",
-                                    "tenacity", "tomlkit", *SHARED_MODULES,
-                                    *pipeline("errors", "step", "fingerprint", "ledger", "machine", "packages",
-                                              "processes"))),
-    Rule("scripts/serving/watching/*.py", ()),
-    Rule("scripts/serving/rest.py", ("serving", "model_side")),
-    Rule("scripts/serving/*.py", ("serving", "environments", "filelock", "yaml", *SHARED_MODULES,
-                                  *pipeline("errors", "machine", "processes"))),
-    Rule("scripts/*.py", (*pipeline("errors", "includes"), "downloads", "environments", "scaffolding", "serving",
-                          *SHARED_MODULES)),
-    Rule("tasks.py", ("invoke", *pipeline("verbs")), ACTING),
+    Rule("scripts/*.py", ("downloads", "environments", "scaffolding", "serving", *SHARED_MODULES)),
+    Rule("tasks.py", ("invoke", "chain.verbs"), ACTING),
 )  # fmt: skip
 
 
@@ -162,31 +152,35 @@ def test_file_imports_only_what_the_table_allows(path: str) -> None:
 
 @pytest.mark.parametrize("name", SHARED)
 def test_module_that_the_tool_shares_imports_no_model_library_to_be_imported(name: str) -> None:
-    path = f"scripts/model_side/{name}.py"
-    found = imports((REPOSITORY / path).read_text(encoding="utf-8"), path)
-    at_once = [each.name for each in found if each.at_once]
-    assert [each for each in at_once if each.split(".")[0] in ("mlflow", "numpy", "pandas")] == []
-    assert [each for each in at_once if each.startswith("model_side.") and each.split(".")[1] not in SHARED] == []
+    place = REPOSITORY / "scripts" / "model_side" / name.replace(".", "/")
+    for path in sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]:
+        at_once = [each.name for each in imports(path.read_text(), str(path.relative_to(REPOSITORY))) if each.at_once]
+        assert [each for each in at_once if each.split(".")[0] in ("mlflow", "numpy", "pandas")] == []
+        ours = [each for each in at_once if is_within(each, "model_side")]
+        assert [each for each in ours if not any(is_within(each, shared) for shared in SHARED_MODULES)] == []
 
 
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("scripts/pipeline/staleness.py", "import os"),
-        ("scripts/pipeline/step.py", "from .ledger import load_ledger"),
-        ("scripts/pipeline/ledger.py", "from .runner import build"),
-        ("scripts/pipeline/fingerprint.py", "import filelock"),
-        ("scripts/pipeline/runner.py", "def f():\n    import mlflow"),
-        ("scripts/pipeline/runner.py", "import subprocess"),
-        ("scripts/pipeline/verbs.py", "import invoke"),
-        ("scripts/model_side/save.py", "from pipeline.errors import UsageError"),
-        ("scripts/predict_func.py", "from pipeline import errors"),
+        ("scripts/engine/staleness.py", "import os"),
+        ("scripts/engine/fingerprint.py", "import filelock"),
+        ("scripts/engine/runner.py", "def f():\n    import mlflow"),
+        ("scripts/engine/runner.py", "import subprocess"),
+        ("scripts/engine/runner.py", "from model_side.base.errors import StepError"),
+        ("scripts/chain/verbs.py", "import invoke"),
+        ("scripts/chain/verbs.py", "from serving.rest import ask"),
+        ("scripts/chain/verbs.py", "from model_side.package.save import save_model"),
+        ("scripts/model_side/package/save.py", "from engine.errors import UsageError"),
+        ("scripts/model_side/payload/values.py", "from ..output.arrays import as_array"),
+        ("scripts/predict_func.py", "from engine import errors"),
         ("scripts/download_data.py", "import verify"),
-        ("scripts/download_data.py", "from model_side.save import save"),
+        ("scripts/download_data.py", "from model_side.package.save import save"),
         ("scripts/downloads/http.py", "import mlflow"),
+        ("scripts/downloads/http.py", "from chain.packages import Package"),
         ("scripts/environments/uv.py", "from downloads import cache"),
         ("tasks.py", "import mlflow"),
-        ("tasks.py", "from pipeline import runner"),
+        ("tasks.py", "from engine import runner"),
         ("elsewhere/new.py", "import os"),
         ("scripts/newcomer/new.py", "import os"),
     ],
@@ -198,11 +192,11 @@ def test_table_is_breached_by(path: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("scripts/pipeline/graph.py", "from .errors import UsageError\nimport difflib"),
-        ("scripts/pipeline/processes.py", "import subprocess"),
-        ("scripts/model_side/save.py", "from .errors import ModelError\nimport mlflow.pyfunc"),
+        ("scripts/engine/graph.py", "from .errors import UsageError\nimport difflib"),
+        ("scripts/engine/processes.py", "import subprocess"),
+        ("scripts/model_side/package/save.py", "from ..base.errors import StepError\nimport mlflow.pyfunc"),
         ("scripts/verify.py", "from model_side import errors"),
-        ("scripts/serve_predict.py", "from model_side.payloads import read_payload\nimport subprocess"),
+        ("scripts/serve_predict.py", "from model_side.payload.payload import read_payload\nimport subprocess"),
     ],
 )
 def test_table_is_kept_by(path: str, source: str) -> None:

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from pipeline.hosts import Host
+from engine.hosts import Host
 
-WORKER = Path(__file__).resolve().parents[1] / "scripts" / "model_side" / "worker.py"
+WORKER = Path(__file__).resolve().parents[1] / "scripts" / "model_side" / "run" / "worker.py"
 
 
 def run(script: Path, *words: str, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -30,12 +30,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from model_side.errors import ModelSideError, UsageError, run_main
-from model_side.flags import DTYPES, PARAM_TYPES, SERIALIZATIONS, read_flags
-from model_side.hashing import Hashing
-from model_side.model_files import disable_tracing, quiet_mlflow
-from model_side.text_files import require_file
-from model_side.work_directory import make_work_directory
+from model_side.base.errors import ReportedError, UsageError, run_main
+from model_side.base.files import make_work_directory, require_file
+from model_side.model.model import disable_tracing, quiet_mlflow
+from model_side.package.flags import DTYPES, PARAM_TYPES, SERIALIZATIONS, read_flags
+from model_side.package.hashing import Hashing
 
 PACKAGE = Path(__file__).resolve().parent
 _LAST_EPOCH = 253402300799  # the end of year 9999
@@ -57,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     work = make_work_directory(target)
     try:
         facts = _package(flags, args, work, target, hashing)
-    except ModelSideError as error:
+    except ReportedError as error:
         # The author's own files, not the copies that are gone in a moment.
         copies, own = f'File "{work / target.name / "code"}/', f'File "{PACKAGE}/'
         error.author_traceback = error.author_traceback.replace(copies, own)
@@ -74,11 +73,11 @@ def _package(flags: Any, args: argparse.Namespace, work: Path, target: Path, has
     """Save, prove and publish: each in a process of its own, so that the author's code meets a fresh one each time."""
     quiet_mlflow()
     disable_tracing()
-    from model_side.child import run_in_child
-    from model_side.manifest import seal
-    from model_side.proof import prove, prove_payload, run_checks
-    from model_side.publish import publish_directory
-    from model_side.save import dry_run, save_model
+    from model_side.base.files import publish_directory
+    from model_side.model.manifest import seal
+    from model_side.package.save import dry_run, save_model
+    from model_side.run.child import run_in_child
+    from model_side.verify.proof import prove, prove_payload, run_checks
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)  # what it warns of is decided here
     staged, empty, here = work / target.name, work / "empty", Path.cwd()

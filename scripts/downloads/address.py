@@ -6,7 +6,7 @@ import re
 import unicodedata
 from urllib.parse import unquote, urlsplit
 
-from model_side.redact import has_credentials
+from model_side.base.redact import has_credentials
 
 # hf://[kind/]owner/repo, then a revision either there or at the end; only the Hub's own revisions hold a slash there.
 HUB = re.compile(

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from model_side.file_entry import FileEntry
-from pipeline.errors import StepError
+from model_side.base.errors import StepError
+from model_side.base.files import FileEntry
 
 from .archive_members import BROKEN, Link, Member, RefusedError, opened
 from .content import Files

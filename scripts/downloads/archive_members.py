@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from pipeline.errors import StepError
+from model_side.base.errors import StepError
 
 from .faults import not_installed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import StepError
+from model_side.base.errors import StepError
 
 from .archive import unpack
 from .command import run_command
@@ -45,7 +45,7 @@ def bring(verdict: Verdict, entry: Entry | None, found: Files, shop: Workshop, b
 
     Raises
     ------
-    PipelineError
+    ReportedError
         If it cannot be had, is not what it should be, or would replace an author's file.
     """
     source, data = verdict.source, shop.package / DATA_DIRECTORY

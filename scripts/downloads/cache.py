@@ -17,9 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_side.file_entry import FileEntry, file_entry
-from model_side.share import share
-from pipeline.machine import user_cache
+from environments.settings import user_cache
+from model_side.base.files import FileEntry, file_entry, share
 
 VARIABLE = "MODEL_DATA_CACHE"
 _READ_ONLY = 0o444

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.errors import StepError
-from pipeline.ledger import save_stat_cache
+from engine.ledger import save_stat_cache
+from model_side.base.errors import StepError
 
 from .content import digest
 from .plan import Verdict, Why, decide

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from model_side.redact import redact
-from pipeline.errors import StepError, UsageError
-from pipeline.fingerprint import StatCache
-from pipeline.processes import clean_environment
+from engine.fingerprint import StatCache
+from model_side.base.errors import StepError, UsageError
+from model_side.base.processes import clean_environment
+from model_side.base.redact import redact
 
 from .content import Files, digest, look
 from .declaration import DATA_DIRECTORY, Source

@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from model_side.file_entry import FileEntry
-from pipeline.fingerprint import StatCache
+from engine.fingerprint import StatCache
+from model_side.base.files import FileEntry
 
 from .declaration import DATA_DIRECTORY, RESERVED_SUFFIXES
 

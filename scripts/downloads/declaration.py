@@ -13,9 +13,9 @@ from itertools import combinations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from model_side.redact import redact
-from pipeline.errors import UsageError
-from pipeline.packages import named_files
+from model_side.base.errors import UsageError
+from model_side.base.redact import redact
+from model_side.model.declared_data import named_files
 
 from .address import address_problem, plain
 

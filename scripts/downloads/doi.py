@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from pipeline.errors import StepError, UsageError
+from model_side.base.errors import StepError, UsageError
 
 from .http import HttpFile, get_json
 from .origins import Member, Origin

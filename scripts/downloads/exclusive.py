@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.step import STATE_DIRECTORY
+from engine.step import STATE_DIRECTORY
 
 
 @contextmanager

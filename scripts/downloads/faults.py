@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from model_side.redact import redact
-from pipeline.errors import PipelineError, StepError, UsageError
+from model_side.base.errors import ReportedError, StepError, UsageError
+from model_side.base.redact import redact
 
 from .declaration import Source
 
@@ -61,7 +61,7 @@ def foreign(target: Path, expected: str | None = None, got: str | None = None) -
     )
 
 
-def redacted(error: PipelineError) -> PipelineError:
+def redacted(error: ReportedError) -> ReportedError:
     """Return the error with the credentials taken out of all that it says."""
     error.subject, error.fault, error.advice = redact(error.subject), redact(error.fault), redact(error.advice)
     error.expected, error.got = (fact and redact(fact) for fact in (error.expected, error.got))

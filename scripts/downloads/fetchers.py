@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from model_side.file_entry import file_entry
-from pipeline.fingerprint import StatCache
+from engine.fingerprint import StatCache
+from model_side.base.files import file_entry
 
 from .cache import Cache
 from .content import Files, digest, look

@@ -19,8 +19,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 
-from model_side.redact import redact
-from pipeline.errors import StepError
+from model_side.base.errors import StepError
+from model_side.base.redact import redact
 
 from .origins import ChangedError, CutError, Opened
 

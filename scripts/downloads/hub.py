@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from pipeline.errors import StepError, UsageError
+from model_side.base.errors import StepError, UsageError
 
 from .address import HUB, HUB_FORM
 from .http import HttpFile, get_json

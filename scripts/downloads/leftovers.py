@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.fingerprint import StatCache
-from pipeline.step import STATE_DIRECTORY
+from engine.fingerprint import StatCache
+from engine.step import STATE_DIRECTORY
 
 from .content import digest, look
 from .declaration import DATA_DIRECTORY

@@ -13,8 +13,8 @@ from io import FileIO
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from model_side.file_entry import FileEntry
-from pipeline.errors import StepError
+from model_side.base.errors import StepError
+from model_side.base.files import FileEntry
 
 from .origins import ChangedError, Member, Opened
 from .patterns import matching

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_side.file_entry import FileEntry
-from pipeline.errors import StepError
+from model_side.base.errors import StepError
+from model_side.base.files import FileEntry
 
 from .local import LocalFile, copy_tree, local_members, local_path, size_of
 from .origins import Member, Origin

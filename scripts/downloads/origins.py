@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipeline.errors import StepError
+from model_side.base.errors import StepError
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from pipeline.fingerprint import StatCache
+from engine.fingerprint import StatCache
 
 from .content import look
 from .declaration import DATA_DIRECTORY, read_declaration

@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-from pipeline.fingerprint import stamp
-from pipeline.machine import boot_id
+from engine.fingerprint import stamp
+from environments.settings import boot_id
 
 from .midstate import BLOCK, new_digest, taken_up
 from .note import Note, read_note, write_note

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from pipeline.errors import UsageError
+from model_side.base.errors import UsageError
 
 _MAGIC = re.compile(r"[*?\[]")
 

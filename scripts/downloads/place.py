@@ -9,7 +9,7 @@ from collections.abc import Collection
 from itertools import count
 from pathlib import Path
 
-from pipeline.errors import StepError, UsageError
+from model_side.base.errors import StepError, UsageError
 
 from .declaration import DATA_DIRECTORY, RESERVED_SUFFIXES
 from .faults import foreign

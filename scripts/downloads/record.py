@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from model_side.file_entry import FileEntry
+from model_side.base.files import FileEntry
 
 from .content import Files, digest
 from .declaration import Source

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from model_side.redact import redact
-from pipeline.errors import StepError, UsageError
+from model_side.base.errors import StepError, UsageError
+from model_side.base.redact import redact
 
 from .faults import not_installed
 from .origins import ChangedError, CutError, Member, Opened, Origin

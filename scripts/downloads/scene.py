@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import UsageError
-from pipeline.fingerprint import StatCache
-from pipeline.ledger import load_stat_cache
+from engine.fingerprint import StatCache
+from engine.ledger import load_stat_cache
+from model_side.base.errors import UsageError
 
 from .command import marker_of
 from .content import Files, look

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from model_side.redact import redact
-from pipeline.errors import PipelineError, StepError, UsageError
-from pipeline.ledger import save_stat_cache
+from engine.ledger import save_stat_cache
+from model_side.base.errors import ReportedError, StepError, UsageError
+from model_side.base.redact import redact
 
 from .bring import Brought, bring
 from .cache import Cache
@@ -73,7 +73,7 @@ class Outcome:
         Digest of what the source names; empty if it failed.
     size : int
         Bytes in model_data/.
-    error : PipelineError or None
+    error : ReportedError or None
     """
 
     source: Source
@@ -81,7 +81,7 @@ class Outcome:
     why: Why
     sha256: str = ""
     size: int = 0
-    error: PipelineError | None = None
+    error: ReportedError | None = None
 
 
 def run(package: Path, settings: Settings, progress: Progress) -> list[Outcome]:
@@ -173,7 +173,7 @@ def _fetch_all(scene: Scene, verdicts: list[Verdict], settings: Settings, progre
 
 def _bring_each(
     wanted: Sequence[Verdict], scene: Scene, shop: Workshop, progress: Progress, stopped: threading.Event
-) -> Iterator[tuple[Verdict, Brought | PipelineError]]:
+) -> Iterator[tuple[Verdict, Brought | ReportedError]]:
     """Bring the sources, several at once; commands come last, one by one, since they may read the others' files."""
     commands = [verdict for verdict in wanted if verdict.source.command]
     pool = ThreadPoolExecutor(shop.jobs)
@@ -195,12 +195,12 @@ def _bring_each(
         yield verdict, _attempt(verdict, scene, shop, progress)
 
 
-def _attempt(verdict: Verdict, scene: Scene, shop: Workshop, progress: Progress) -> Brought | PipelineError:
+def _attempt(verdict: Verdict, scene: Scene, shop: Workshop, progress: Progress) -> Brought | ReportedError:
     bar = progress.bar(verdict.source.name)
     try:
         entry = scene.entries.get(verdict.source.paths)
         brought = bring(verdict, entry, scene.found[verdict.source.paths], shop, bar)
-    except PipelineError as error:
+    except ReportedError as error:
         bar.done("failed")
         return redacted(error)
     except OSError as error:
@@ -212,10 +212,10 @@ def _attempt(verdict: Verdict, scene: Scene, shop: Workshop, progress: Progress)
     return brought
 
 
-def _settle(verdict: Verdict, brought: Brought | PipelineError, scene: Scene) -> Outcome:
+def _settle(verdict: Verdict, brought: Brought | ReportedError, scene: Scene) -> Outcome:
     """Record a success at once: a later kill must not cost it."""
     source = verdict.source
-    if isinstance(brought, PipelineError):
+    if isinstance(brought, ReportedError):
         return Outcome(source, "failed", verdict.why, error=brought)
     scene.entries[source.paths] = entry_of(source, brought.files, brought.sha256)
     write_record(scene.data, scene.entries.values())

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
-from pipeline.errors import StepError
+from model_side.base.errors import StepError
 
 from .progress import amount
 

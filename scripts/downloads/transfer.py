@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from model_side.file_entry import FileEntry
+from model_side.base.files import FileEntry
 
 from .midstate import BLOCK
 from .origins import ChangedError, CutError, Opened, Origin

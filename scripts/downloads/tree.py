@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from model_side.file_entry import FileEntry, file_entry
-from pipeline.errors import StepError
-from pipeline.machine import boot_id
+from environments.settings import boot_id
+from model_side.base.errors import StepError
+from model_side.base.files import FileEntry, file_entry
 
 from .declaration import RESERVED_SUFFIXES
 from .origins import CutError, Member

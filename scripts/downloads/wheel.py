@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from environments.uv import PROJECT, interpreter, own_configuration, python_version, run_uv
-from model_side.redact import redact
-from pipeline.errors import StepError
+from model_side.base.errors import StepError
+from model_side.base.redact import redact
 
 from .declaration import Source
 from .place import part_of, remove

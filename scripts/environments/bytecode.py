@@ -13,9 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.machine import user_cache
-
 from .installed import recorded, site_packages
+from .settings import user_cache
 from .uv import run_uv
 
 VARIABLE = "MODEL_BYTECODE_CACHE"

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.errors import PipelineError, StepError, UsageError
-from pipeline.machine import uv_anchored
+from model_side.base.errors import ReportedError, StepError, UsageError
+
+from .settings import uv_anchored
 
 _PYTHON = re.compile(r"3\.\d+(\.\d+)?")
 OWN_FILES = {"UV_CONSTRAINT": "constraints.txt", "UV_OVERRIDE": "overrides.txt"}
@@ -108,7 +109,7 @@ def own_configuration(directory: Path, place: Path) -> list[str]:
     return ["--project", str(place.absolute())]
 
 
-def _fault(subject: str, said: str) -> PipelineError:
+def _fault(subject: str, said: str) -> ReportedError:
     if any(word in said for word in NETWORK_WORDS):
         return StepError(
             subject, "uv could not reach the package index: a network fault", advice="See uv's words above."

@@ -7,7 +7,7 @@ import keyword
 import re
 import sys
 
-from pipeline.errors import UsageError
+from model_side.base.errors import UsageError
 
 LONGEST = 100  # it becomes part of file names
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")

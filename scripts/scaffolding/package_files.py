@@ -16,8 +16,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import StepError
-from pipeline.step import STATE_DIRECTORY
+from engine.step import STATE_DIRECTORY
+from model_side.base.errors import StepError
 
 from .render import Choice, Files
 

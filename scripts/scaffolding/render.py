@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import UsageError
+from model_side.base.errors import UsageError
 
 from .names import class_name
 

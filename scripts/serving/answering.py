@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from model_side.errors import StepError
+from model_side.base.errors import StepError
 
 from .rebuilt import Rebuilt
 

@@ -13,17 +13,16 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from environments.settings import uv_anchored
 from environments.uv import uv_executable
-from model_side.errors import StepError, UsageError
-from model_side.figures import Figures
-from model_side.model_files import local_directory
-from model_side.payloads import predictions_from_json
-from pipeline.machine import uv_anchored
-from pipeline.processes import clean_environment
+from model_side.base.errors import StepError, UsageError
+from model_side.base.processes import Figures, clean_environment
+from model_side.model.model import local_directory
+from model_side.payload.payload import predictions_from_json
 
-from .leash import Limits, ended, leashed
 from .rebuilt import Rebuilt
-from .watch import watched
+from .sandbox.audit import watched
+from .sandbox.leash import Limits, ended, leashed
 
 SUBJECT = "mlflow models predict"
 KEPT_LINES = 2000  # of what MLflow says, to find the author's traceback in

@@ -21,12 +21,12 @@ from typing import Any, NamedTuple
 
 from environments.bytecode import install
 from environments.installed import altered_files, installed, pin_faults, pins
+from environments.settings import user_cache
 from environments.snapshot import Snapshot, changes, snapshot
 from environments.uv import interpreter, own_configuration, own_settings, run_uv
-from model_side.requirements import REQUIREMENTS
-from pipeline.errors import StepError, UsageError
-from pipeline.machine import user_cache
-from pipeline.processes import clean_environment
+from model_side.base.errors import StepError, UsageError
+from model_side.base.processes import clean_environment
+from model_side.model.requirements import REQUIREMENTS
 
 from .recipe import GIVEN, PYTHON_ENV, Recipe, digest, read_recipe
 

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import yaml
 
+from environments.settings import uv_files, uv_settings, uv_tables
 from environments.uv import OWN_FILES
-from model_side.requirements import REQUIREMENTS, read_requirements
-from model_side.uv_toml import UV_TOML, read_uv_toml, uv_toml
-from pipeline.errors import UsageError
-from pipeline.machine import uv_files, uv_settings, uv_tables
+from model_side.base.errors import UsageError
+from model_side.model.requirements import REQUIREMENTS, UV_TOML, read_requirements, read_uv_toml, uv_toml
 
 PYTHON_ENV = "python_env.yaml"
 _FILES = (REQUIREMENTS, "constraints.txt")

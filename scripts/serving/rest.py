@@ -12,13 +12,13 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
-from model_side.contract import Comparison, Tolerance, as_array, compare
-from model_side.errors import StepError
-from model_side.figures import Figures, peak_memory
-from model_side.model_files import ModelFiles
-from model_side.negatives import Negative, negative_payloads
-from model_side.payloads import predictions_from_json
-from model_side.verification import settings_of
+from model_side.base.errors import StepError
+from model_side.base.processes import Figures, peak_memory
+from model_side.model.model import ModelFiles
+from model_side.model.settings import settings_of
+from model_side.output.contract import Comparison, Tolerance, as_array, compare
+from model_side.payload.negatives import Negative, negative_payloads
+from model_side.payload.payload import predictions_from_json
 
 from .answering import listener, require_environment
 from .rebuilt import Rebuilt

@@ -15,12 +15,12 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import IO
 
-from model_side.errors import StepError, UsageError
-from model_side.groups import left_running, runs_still
+from model_side.base.errors import StepError, UsageError
+from model_side.base.processes import left_running, runs_still
 
 from .answering import listener
-from .leash import leashed
 from .rebuilt import Rebuilt
+from .sandbox.leash import leashed
 
 HOST = "127.0.0.1"
 POLL_SECONDS, GRACE_SECONDS = 0.05, 5.0

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model_side.contract import as_array, compare
-from model_side.direct import call_directly
-from model_side.errors import StepError, UsageError
-from model_side.model_files import ModelFiles, read_model
+from model_side.base.errors import StepError, UsageError
+from model_side.model.model import ModelFiles, read_model
+from model_side.output.contract import as_array, compare
+from model_side.run.direct import call_directly
 from tests.packager.conftest import Author
 
 from .conftest import MODELS, Model, write

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model_side.golden import read_output
+from model_side.output.files import read_output
 from tests.packager.conftest import Author
 
 from .conftest import MODELS, Model, write

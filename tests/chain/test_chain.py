@@ -60,7 +60,7 @@ def test_build_runs_nothing_and_imports_no_mlflow_when_nothing_changed(built: Pa
     )
     assert done.stdout.count("up to date") >= 2 * len(ALL)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
-    assert "pipeline.runner" in imported
+    assert "engine.runner" in imported
     assert not imported & {"mlflow", "pandas", "numpy"}
     assert "filelock" not in imported
 

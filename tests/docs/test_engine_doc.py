@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import pipeline
+import engine
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "engine.md"
 
@@ -31,6 +31,6 @@ def test_engine_page_example_runs_when_its_blocks_are_run_in_order(
 
 def test_engine_page_names_every_field_of_a_step_and_every_parameter_of_build() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    assert [field.name for field in fields(pipeline.Step) if f"`{field.name}`" not in text] == []
-    assert [name for name in inspect.signature(pipeline.build).parameters if f"{name}" not in text] == []
-    assert set(pipeline.__all__) == {"Step", "build", "status"}
+    assert [field.name for field in fields(engine.Step) if f"`{field.name}`" not in text] == []
+    assert [name for name in inspect.signature(engine.build).parameters if f"{name}" not in text] == []
+    assert set(engine.__all__) == {"Step", "build", "status"}

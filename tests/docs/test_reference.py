@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from downloads import declaration
-from model_side import spec
+from model_side.package import spec
 
 from .test_readme import tasks
 

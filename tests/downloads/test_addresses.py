@@ -9,7 +9,7 @@ import pytest
 
 from downloads.declaration import read_declaration
 from downloads.hub import locate_on_hub
-from pipeline.errors import UsageError
+from model_side.base.errors import UsageError
 
 from .conftest import Model, sha256
 from .server import Hostile

@@ -13,7 +13,7 @@ import pytest
 from downloads import archive
 from downloads.archive import unpack
 from downloads.space import Space
-from pipeline.errors import PipelineError, StepError
+from model_side.base.errors import ReportedError, StepError
 
 from .conftest import Model, sha256
 from .server import Hostile, code, cut
@@ -134,7 +134,7 @@ def test_archive_is_refused_when_it_is_hostile(tmp_path: Path, harm: str) -> Non
 
 @pytest.mark.parametrize("harm", DAMAGED)
 def test_archive_is_an_error_and_leaves_nothing_when_it_is_damaged(tmp_path: Path, harm: str) -> None:
-    with pytest.raises(PipelineError, match=r"damaged|no archive"):
+    with pytest.raises(ReportedError, match=r"damaged|no archive"):
         unpacked(tmp_path, DAMAGED[harm]())
     assert [path.name for path in tmp_path.iterdir()] == ["archive"]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from chain.packages import Package, named_files
 from downloads.cache import Cache
 from downloads.declaration import read_declaration
-from pipeline.packages import Package, named_files
 
 from .conftest import SCRIPT, Model, sha256
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from downloads.declaration import read_declaration
-from model_side.redact import redact
-from pipeline.errors import UsageError
-from tests.pipeline.cheap_package import build_cheaply, write_environment, write_package
-from tests.pipeline.test_verbs import invoke
+from model_side.base.errors import UsageError
+from model_side.base.redact import redact
+from tests.chain.cheap_package import build_cheaply, write_environment, write_package
+from tests.chain.test_verbs import invoke
 
 from .conftest import Model, sha256
 from .server import Hostile, code

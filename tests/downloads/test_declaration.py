@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from downloads.declaration import read_declaration
-from pipeline.errors import UsageError
+from model_side.base.errors import UsageError
 
 from .conftest import Model
 

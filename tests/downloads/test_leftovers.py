@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from chain import packages
+from chain.steps import steps_for
 from downloads.place import beside, keep_as_bad, part_of
-from model_side import downloads as model_side
-from pipeline import packages
-from pipeline.fingerprint import StatCache, see
-from pipeline.model_steps import steps_for
-from tests.pipeline.cheap_package import write_package
+from engine.fingerprint import StatCache, see
+from model_side.model import declared_data as model_side
+from tests.chain.cheap_package import write_package
 
 
 @dataclass

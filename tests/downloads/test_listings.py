@@ -12,7 +12,7 @@ import fsspec
 import pytest
 
 from downloads.content import digest, look
-from pipeline.fingerprint import StatCache
+from engine.fingerprint import StatCache
 from tests.object_store import put
 
 from .conftest import Model

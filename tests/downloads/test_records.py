@@ -12,8 +12,8 @@ from downloads.hub import locate_on_hub
 from downloads.origins import Member, Origin
 from downloads.transfer import Watch, fetch
 from downloads.tree import fetch_tree
-from model_side.file_entry import FileEntry
-from pipeline.errors import StepError, UsageError
+from model_side.base.errors import StepError, UsageError
+from model_side.base.files import FileEntry
 
 from .conftest import QUICK, Model, sha256
 from .server import Hostile, code, redirect

@@ -11,7 +11,7 @@ import pytest
 from downloads.locate import locate
 from downloads.remote import RemoteFile, locate_remote
 from downloads.transfer import Watch, fetch
-from pipeline.errors import PipelineError, StepError, UsageError
+from model_side.base.errors import ReportedError, StepError, UsageError
 from tests.object_store import put
 
 from .conftest import QUICK, Model, sha256
@@ -127,7 +127,7 @@ def test_s3_library_says_nothing_itself(model: Model, bucket: str) -> None:
 
 def test_s3_says_what_is_wrong_when_a_key_or_the_bucket_is_missing(bucket: str, tmp_path: Path) -> None:
     for uri in (f"{bucket}/none", "s3://no-such-bucket-here/x"):
-        with pytest.raises(PipelineError) as caught:
+        with pytest.raises(ReportedError) as caught:
             fetch(locate_remote(uri), tmp_path / "part", QUICK, Watch(), pinned=True)  # type: ignore[arg-type]
         assert isinstance(caught.value, StepError)
         assert "topsecret5" not in str(caught.value)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from downloads.content import digest, look
-from pipeline.errors import UsageError
-from pipeline.fingerprint import StatCache
+from engine.fingerprint import StatCache
+from model_side.base.errors import UsageError
 
 from .conftest import Model, sha256
 from .test_archives import tar_of

@@ -16,7 +16,7 @@ import pytest
 import sync_environment
 
 from environments.bytecode import KEPT_DAYS, VARIABLE, keep, reuse
-from pipeline.errors import run_main
+from model_side.base.errors import run_main
 from serving.rebuilt import VARIABLE as ENVIRONMENTS
 from serving.rebuilt import rebuilt_environment
 

@@ -10,8 +10,8 @@ import pytest
 import sync_environment
 
 from environments.uv import interpreter, python_version, run_uv
-from model_side.uv_toml import uv_toml
-from pipeline.errors import UsageError, run_main
+from model_side.base.errors import UsageError, run_main
+from model_side.model.requirements import uv_toml
 
 pytestmark = pytest.mark.e2e
 SMALL = "six==1.16.0\n"

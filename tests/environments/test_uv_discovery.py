@@ -8,8 +8,8 @@ from pathlib import Path
 import compile_requirements
 import pytest
 
-from pipeline.errors import run_main
-from pipeline.machine import uv_files, uv_tables
+from environments.settings import uv_files, uv_tables
+from model_side.base.errors import run_main
 from tests.wheels import NAME, write_wheels
 
 TABLE, PROJECT = "[tool.uv]\n", '[project]\nname = "x"\nversion = "0"\n'

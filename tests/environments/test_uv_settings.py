@@ -7,9 +7,9 @@ from pathlib import Path
 import compile_requirements
 import pytest
 
+from environments.settings import uv_anchored, uv_files, uv_settings
 from environments.uv import own_settings
-from pipeline.errors import run_main
-from pipeline.machine import uv_anchored, uv_files, uv_settings
+from model_side.base.errors import run_main
 from tests.wheels import NAME, write_index
 
 

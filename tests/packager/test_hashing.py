@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from model_side.file_entry import file_entry
-from model_side.hashing import LARGE, Hashing, identity
+from model_side.base.files import file_entry
+from model_side.package.artifacts import identity
+from model_side.package.hashing import LARGE, Hashing
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from model_side.errors import StepError, UsageError
-from model_side.manifest import check_manifest
+from model_side.base.errors import StepError, UsageError
+from model_side.model.manifest import check_manifest
 
 from .conftest import FLAGS, Author
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from model_side.flags import DTYPES, PARAM_TYPES
+from model_side.package.flags import DTYPES, PARAM_TYPES
 from tests import warm_python
 
 from .conftest import BODIES, FLAGS, Author

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from model_side.errors import UsageError
-from model_side.requirements import read_requirements
-from model_side.travel import artifact_faults, tree
+from model_side.base.errors import UsageError
+from model_side.model.requirements import read_requirements
+from model_side.package.travel import artifact_faults, tree
 
 from .conftest import FLAGS, Author
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from model_side.errors import UsageError
-from model_side.uv_toml import read_uv_toml, uv_toml
+from model_side.base.errors import UsageError
+from model_side.model.requirements import read_uv_toml, uv_toml
 
 INDEX = '[[index]]\nname = "cpu"\nurl = "https://index.example/cpu"\n'
 

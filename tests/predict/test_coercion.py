@@ -33,9 +33,9 @@ from mlflow.types.schema import (
     TensorSpec,
 )
 
-from model_side.errors import UsageError
-from model_side.payloads import check_payload, loads_payload, payload_faults, payload_from_csv, rows_to_match
-from model_side.signatures import parse_signature
+from model_side.base.errors import UsageError
+from model_side.model.signature import parse_signature
+from model_side.payload.payload import check_payload, loads_payload, payload_faults, payload_from_csv, rows_to_match
 
 WHEN = "2020-01-01T00:00:00"
 # By type, the first one fits.

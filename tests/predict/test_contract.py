@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model_side.answers import jsonable
-from model_side.contract import Tolerance, as_array, compare, hold_output
-from model_side.errors import StepError
-from model_side.payloads import dumps_strict
-from model_side.signatures import Anything, Array, Field, Object, Scalar, Signature, Tensor
+from model_side.base.errors import StepError
+from model_side.model.signature import Anything, Array, Field, Object, Scalar, Signature, Tensor
+from model_side.output.arrays import jsonable
+from model_side.output.contract import Tolerance, as_array, compare, hold_output
+from model_side.payload.payload import dumps_strict
 
 INPUTS = (Field("uri", Scalar("string")),)
 

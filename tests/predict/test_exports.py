@@ -17,10 +17,9 @@ import pandas as pd
 import predict_func as command
 import pytest
 
-from model_side.errors import StepError, UsageError
-from model_side.exports import endings, export, require_suitable
-from model_side.golden import read_output
-from model_side.signatures import Array, Field, Scalar, Signature, Tensor
+from model_side.base.errors import StepError, UsageError
+from model_side.model.signature import Array, Field, Scalar, Signature, Tensor
+from model_side.output.files import endings, export, read_output, require_suitable
 from serving.rebuilt import rebuilt_environment
 
 PINS = [f"{name}=={version(name)}" for name in ("mlflow-skinny", "numpy", "pandas")]

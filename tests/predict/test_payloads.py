@@ -29,11 +29,12 @@ from mlflow.types.schema import (
     TensorSpec,
 )
 
-from model_side.errors import UsageError, run_main
-from model_side.model_files import ModelFiles
-from model_side.negatives import negative_payloads
-from model_side.payload_forms import read_form, write_form
-from model_side.payloads import (
+from model_side.base.errors import UsageError, run_main
+from model_side.model.model import ModelFiles
+from model_side.model.signature import parse_signature
+from model_side.payload.forms import read_form, write_form
+from model_side.payload.negatives import negative_payloads
+from model_side.payload.payload import (
     FORMS,
     build_payload,
     check_payload,
@@ -43,7 +44,6 @@ from model_side.payloads import (
     payload_from_csv,
     payload_to_csv,
 )
-from model_side.signatures import parse_signature
 
 WHEN = "2020-01-01T00:00:00"
 COLUMNS = Schema(
@@ -346,7 +346,7 @@ def test_csv_is_refused_with_its_place_when_a_cell_does_not_fit() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1j])
 def test_dumps_strict_refuses_when_json_cannot_hold_the_value(value: Any) -> None:
-    from model_side.errors import StepError
+    from model_side.base.errors import StepError
 
     with pytest.raises(StepError):
         dumps_strict({"x": value})

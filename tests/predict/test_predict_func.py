@@ -15,7 +15,7 @@ import pytest
 from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 
-from model_side.errors import run_main
+from model_side.base.errors import run_main
 
 CODE = '''
 import ctypes
@@ -183,7 +183,7 @@ REFUSED = [
 def test_payload_is_refused_before_mlflow_is_imported_when_it_does_not_fit(
     model: Path, payload: str, message: str
 ) -> None:
-    code = "import sys, predict_func; from model_side.errors import run_main; code = run_main(predict_func.main); "
+    code = "import sys, predict_func; from model_side.base.errors import run_main; code = run_main(predict_func.main); "
     code += "raise SystemExit(99 if 'mlflow' in sys.modules else code)"
     argv = [sys.executable, "-c", code, "--model-uri", str(model), "--json-payload-file", "-"]
     scripts = Path(command.__file__).parent

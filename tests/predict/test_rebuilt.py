@@ -15,7 +15,7 @@ import pytest
 
 from environments.installed import altered_files, installed, pin_faults, pins
 from environments.snapshot import snapshot
-from pipeline.errors import StepError, UsageError
+from model_side.base.errors import StepError, UsageError
 from serving.rebuilt import VARIABLE, cache_directory, faults, rebuilt_environment
 from serving.recipe import read_recipe
 from tests.wheels import NAME, write_wheels

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import serve_predict as command
 
-from model_side.errors import UsageError
-from serving.leash import Limits, allows
+from model_side.base.errors import UsageError
 from serving.predict import author_part, require_manager
 from serving.rebuilt import cache_directory
+from serving.sandbox.leash import Limits, allows
 
 SMALL = ["mlflow-skinny", "numpy", "pandas"]
 CODE = '''

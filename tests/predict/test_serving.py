@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from model_side.errors import StepError, UsageError
-from model_side.groups import running
-from model_side.model_files import read_model
-from model_side.negatives import Negative
+from model_side.base.errors import StepError, UsageError
+from model_side.base.processes import running
+from model_side.model.model import read_model
+from model_side.payload.negatives import Negative
 from serving.answering import listener, require_environment
-from serving.leash import Limits, allows, leashed
 from serving.rebuilt import Rebuilt, rebuilt_environment
 from serving.rest import Request, ask, require_equal, rest_route, status_of
+from serving.sandbox.leash import Limits, allows, leashed
 from serving.server import Server, serving
 
 PINS = [f"{name}=={version(name)}" for name in ("mlflow-skinny", "numpy", "pandas")]
@@ -153,9 +153,9 @@ WILLING, STUBBORN = "os._exit(0)", "os.kill(int(sys.argv[1]), signal.SIGINT)"
 STOPPING = """
 import os, subprocess, sys
 {system}
-from serving.leash import leashed
+from serving.sandbox.leash import leashed
 from serving.server import Server
-from model_side.groups import running
+from model_side.base.processes import running
 command = [sys.executable, "-c", {server!r}, str(os.getpid())]
 process = leashed(command, dict(os.environ), subprocess.PIPE, subprocess.STDOUT)
 try:

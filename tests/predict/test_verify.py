@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import verify as command
 
-from model_side.errors import run_main
-from model_side.verification import held_checks
+from model_side.base.errors import run_main
+from model_side.verify.checks import held_checks
 
 PAIR = [{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 2]}}]
 COLUMNS = [{"type": "double", "name": "score"}, {"type": "string", "name": "label"}]

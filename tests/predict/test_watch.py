@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from model_side.errors import StepError
-from serving.portable import elsewhere
+from model_side.base.errors import StepError
 from serving.rebuilt import Rebuilt
 from serving.recipe import Recipe
-from serving.watch import Outside, inputs, outside, watched
+from serving.sandbox.audit import Outside, inputs, outside, watched
+from serving.sandbox.portable import elsewhere
 
 SOURCE = """
 import contextlib, os, socket, subprocess, sys
@@ -64,7 +64,7 @@ def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Outsid
             [sys.executable, "-c", SOURCE, str(tmp_path)], env=watched(dict(os.environ), log, model), check=True
         )
         recipe = Recipe("3.11", (), (), {}, {}, tmp_path)
-        return outside(log, Rebuilt(Path(sys.prefix), recipe, {}), [model, tmp_path / "input.txt"], since)
+        return outside(log, Rebuilt(Path(sys.prefix), recipe, {}).places(), [model, tmp_path / "input.txt"], since)
 
     return run
 
@@ -80,7 +80,7 @@ def test_files_hosts_and_programs_are_noted_and_own_ones_are_not(used: Callable[
 def test_nothing_is_noted_when_nothing_was_written(tmp_path: Path) -> None:
     (tmp_path / "pyvenv.cfg").write_text("home = /usr/bin\n", encoding="utf-8")
     rebuilt = Rebuilt(tmp_path, Recipe("3.11", (), (), {}, {}, tmp_path), {})
-    assert outside(tmp_path / "none", rebuilt, [], 0.0) == Outside((), (), ())
+    assert outside(tmp_path / "none", rebuilt.places(), [], 0.0) == Outside((), (), ())
 
 
 def test_inputs_are_the_local_paths_in_a_payload() -> None:

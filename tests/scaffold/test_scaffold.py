@@ -12,7 +12,7 @@ from pathlib import Path
 import generate_model_pkg_dir_structure as command
 import pytest
 
-from pipeline.errors import run_main
+from model_side.base.errors import run_main
 from scaffolding import render as rendering
 
 REPOSITORY = Path(__file__).parents[2]

@@ -1,0 +1,1 @@
+"""The chain of models: what makes the engine scaffold, package, predict and verify."""

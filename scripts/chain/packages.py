@@ -1,0 +1,163 @@
+"""The packages of a models directory, by model name."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from engine.errors import UsageError
+from environments.includes import included
+from model_side.base.redact import redacted
+from model_side.model.declared_data import named_files
+
+SUFFIX = "_mlflow_pkg"
+REPOSITORY = Path(__file__).resolve().parents[2]
+# What a download calls what it keeps beside its target for a while: the unfinished, and the bad.
+LEFTOVER = r"(?:\.part(?:\.json|\..+\.part)?|(?:\.[0-9]+)?\.bad)"
+
+
+class Package(NamedTuple):
+    """One model's package.
+
+    Parameters
+    ----------
+    name : str
+        The model's name.
+    models_dir : Path
+        The directory that holds ``<name>_mlflow_pkg``.
+    strict : bool
+        Whether test_output.json comes from the manual way's command, unaltered, with MLflow's own environment.
+    env_manager : str
+        Who makes that one.
+    generate_hashes : bool
+        Whether requirements.txt pins the hash of every file.
+    """
+
+    name: str
+    models_dir: Path
+    strict: bool = False
+    env_manager: str = "uv"
+    generate_hashes: bool = False
+
+    @property
+    def root(self) -> Path:
+        """Return the package's directory."""
+        return self.models_dir / f"{self.name}{SUFFIX}"
+
+    @property
+    def example(self) -> Path | None:
+        """Return the bundled example of this name, if there is one."""
+        path = REPOSITORY / "examples" / self.name
+        return path if path.is_dir() else None
+
+    def file(self, name: str) -> Path:
+        """Return where an author's file is: in the package, or in the example that it is to be made of."""
+        return (self.example or self.root) / name if not self.root.is_dir() else self.root / name
+
+    def requirement_files(self, *names: str) -> tuple[str, ...]:
+        """Return those of these requirements files that are there, and all that they name with -r and -c."""
+        there = [self.file(name) for name in names if self.file(name).is_file()]
+        base = self.file(".")
+        return tuple(os.path.relpath(file, base) for file in (*there, *included(there)))
+
+    def sources(self) -> list[dict[str, Any]]:
+        """Return the ``[[source]]`` tables of model_data.toml.
+
+        Raises
+        ------
+        UsageError
+            If the file cannot be read as TOML.
+        """
+        path = self.file("model_data.toml")
+        if not path.is_file():
+            return []
+        try:
+            found = _parsed(path.read_bytes()).get("source", [])
+        except ValueError as error:  # of TOML, and of the bytes of a text
+            raise UsageError(
+                f"{self.root.name}/{path.name}", "not valid TOML", got=str(error), advice="Mend it."
+            ) from error
+        return [source for source in found if isinstance(source, dict)] if isinstance(found, list) else []
+
+    def data(self) -> tuple[str, ...]:
+        """Return what model_data.toml declares, as paths relative to the package."""
+        names = [name for source in self.sources() for name in _paths(source)]
+        for name in names:
+            if name.startswith("/") or ".." in PurePosixPath(name).parts:
+                raise UsageError(
+                    f"{self.root.name}/model_data.toml",
+                    "a path leaves the directory",
+                    expected="one inside model_data/",
+                    got=repr(name),
+                )
+        return tuple(dict.fromkeys(str(PurePosixPath("model_data", name)) for name in names))
+
+    def leftovers(self) -> str:
+        """Return a regular expression of what downloads may leave in model_data/ beside what is declared."""
+        names = [re.escape(name) for name in self.data()]
+        return f"(?:{'|'.join([*names, 'model_data/[.]sources[.]json'])}){LEFTOVER}" if names else ""
+
+    def sources_text(self) -> str:
+        """Return the declared sources as one text that comments and layout do not change, without credentials."""
+        return json.dumps([redacted(source) for source in self.sources()], sort_keys=True, default=str)
+
+    def runs_commands(self) -> bool:
+        """Tell whether a source is a command, which runs in the model environment."""
+        return any("command" in source for source in self.sources())
+
+    def unproven(self) -> tuple[str, ...]:
+        """Return the declared files whose bytes nothing is held against, as their author wants it."""
+        bare = [source for source in self.sources() if source.get("mutable") is True and not source.get("sha256")]
+        return tuple(f"model_data/{name}" for source in bare for name in _paths(source))
+
+    def scripts(self) -> tuple[str, ...]:
+        """Return the package's own files that the commands of sources name."""
+        found = self.file("model_data.toml").parent
+        commands = [str(source["command"]) for source in self.sources() if "command" in source]
+        return tuple(dict.fromkeys(name for command in commands for name in named_files(command, found)))
+
+
+def names(models_dir: Path) -> list[str]:
+    """Return the names of the models that have a package in `models_dir`, sorted."""
+    return sorted(path.name[: -len(SUFFIX)] for path in models_dir.glob(f"*{SUFFIX}") if path.is_dir())
+
+
+def require(package: Package) -> Package:
+    """Return the package if it exists or is a bundled example.
+
+    Raises
+    ------
+    UsageError
+        If it is neither, with the nearest name that is.
+    """
+    if package.name and (package.root.is_dir() or package.example):
+        return package
+    examples = [path.name for path in sorted((REPOSITORY / "examples").glob("*")) if path.is_dir()]
+    known = sorted({*names(package.models_dir), *examples})
+    raise UsageError(f"model {package.name!r}", "no such model", advice=_advice(package.name, known))
+
+
+def _advice(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    make = f"`invoke scaffold --model {name}` makes a new one."
+    return f"Did you mean {near[0]!r}? {make}" if near else f"Known: {', '.join(known) or 'none'}. {make}"
+
+
+@lru_cache
+def _parsed(content: bytes) -> dict[str, Any]:
+    import tomllib  # 2 ms: a package without downloads does not need it
+
+    return tomllib.loads(content.decode("utf-8"))
+
+
+def _paths(source: dict[str, Any]) -> list[str]:
+    outputs = source.get("outputs")
+    if isinstance(outputs, list):
+        return [str(name) for name in outputs]
+    return [str(source["path"])] if "path" in source else []

@@ -1,0 +1,238 @@
+"""The ledger: what the last success of each step saw; the stat cache beside it; the lock of a package.
+
+Everything lives in ``.pipeline/`` of a package. Files are replaced whole. A file that cannot be understood counts as
+absent, with one line that says so.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import PipelineError, StepError
+from .fingerprint import StatCache, scan
+from .staleness import MISSING, Reason, Seen, Why
+from .step import STATE_DIRECTORY, Step
+
+SCHEMA = 1
+_FIELDS = ("dependencies", "targets", "tools", "params", "versions")
+
+
+@dataclass(eq=False, repr=False)
+class Ledger:
+    """The records of one pipeline, by step.
+
+    Parameters
+    ----------
+    path : Path
+        The ledger's file.
+    records : dict of str to Seen
+    runs : dict of str to str
+        The run that wrote each record.
+    evidence : dict of str to mapping
+        What each step left when it failed last: a fingerprint for each path.
+    trouble : str
+        Why the file could not be understood; empty when it could, or when there is none.
+    """
+
+    path: Path
+    records: dict[str, Seen] = field(default_factory=dict)
+    runs: dict[str, str] = field(default_factory=dict)
+    evidence: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    trouble: str = ""
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def record(self, name: str) -> Seen | Reason:
+        """Return the step's record, or the reason why there is none."""
+        if name in self.records:
+            return self.records[name]
+        return Reason(Why.UNREADABLE_RECORD, self.trouble) if self.trouble else Reason(Why.NO_RECORD)
+
+    def write(self, name: str, seen: Seen, run: str) -> None:
+        """Record a success of step `name`; on failure the old record stands, on disk and in memory."""
+        with self._guard:  # steps that run at once record at once
+            records, runs = {**self.records, name: seen}, {**self.runs, name: run}
+            self._replace(records, runs, self.evidence)
+            self.records, self.runs = records, runs
+
+    def write_evidence(self, name: str, left: Mapping[str, str]) -> None:
+        """Record what step `name` left when it failed; its record stands."""
+        with self._guard:
+            evidence = {**self.evidence, name: left}
+            self._replace(self.records, self.runs, evidence)
+            self.evidence = evidence
+
+    def _replace(
+        self, records: Mapping[str, Seen], runs: Mapping[str, str], evidence: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        steps = {step: {"run": runs[step], **_plain(record)} for step, record in records.items()}
+        kept = {"evidence": {step: dict(left) for step, left in evidence.items()}} if evidence else {}
+        replace_json(self.path, {"schema": SCHEMA, "steps": steps, **kept})
+
+
+def load_ledger(root: Path) -> Ledger:
+    """Read the ledger of the package at `root`; never an error."""
+    path = root / STATE_DIRECTORY / "ledger.json"
+    ledger = Ledger(path)
+    document, ledger.trouble = _load_json(path)
+    if not ledger.trouble and document is not None:
+        try:
+            ledger.records = {name: _seen(record) for name, record in document["steps"].items()}
+            ledger.runs = {name: str(record["run"]) for name, record in document["steps"].items()}
+            ledger.evidence = {name: dict(left) for name, left in document.get("evidence", {}).items()}
+        except (KeyError, TypeError, ValueError, AttributeError):
+            ledger.records, ledger.runs, ledger.evidence = {}, {}, {}
+            ledger.trouble = f"{path.name} is damaged"
+    return ledger
+
+
+def load_stat_cache(root: Path) -> StatCache:
+    """Read the stat cache of the package at `root`; one that cannot be understood is empty."""
+    document, trouble = _load_json(root / STATE_DIRECTORY / "stat.json")
+    entries = document.get("files") if document and not trouble else None
+    if not isinstance(entries, dict) or not all(_is_entry(entry) for entry in entries.values()):
+        return StatCache()
+    return StatCache({name: tuple(entry) for name, entry in entries.items()})
+
+
+def save_stat_cache(root: Path, cache: StatCache) -> None:
+    """Keep the stat cache; one that cannot be written is no fault, it only costs hashing."""
+    if cache.changed and (root / STATE_DIRECTORY).is_dir():
+        known = cache.kept().items()
+        files = {n: entry for n, entry in known if n in cache.entries or ": " in n or (root / n).exists()}
+        try:
+            replace_json(root / STATE_DIRECTORY / "stat.json", {"schema": SCHEMA, "files": files})
+        except OSError:
+            return
+
+
+def replace_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a JSON file whole: beside it first, then one rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        aside.write_text(json.dumps(document, separators=(",", ":")), encoding="ascii")
+        aside.replace(path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def locked(
+    root: Path, task: str, say: Callable[[str], None], stopped: Callable[[], bool] = lambda: False
+) -> Iterator[None]:
+    """Hold the package's lock; while another process holds it, say who and wait.
+
+    The operating system releases the lock when its holder ends, however that happens.
+    """
+    from filelock import FileLock, Timeout  # 60 ms: not on the way to a no-op
+
+    state = root / STATE_DIRECTORY
+    state.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(state / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"{root.name}: waiting for {holder(root) or 'another build of it'}")
+        while not lock.is_locked:
+            if stopped():
+                raise StepError(root.name, "interrupted while it waited") from None
+            with suppress(Timeout):
+                lock.acquire(timeout=0.5)
+    try:
+        replace_json(_holder(root), {"pid": os.getpid(), "task": task})
+        yield
+    finally:
+        _holder(root).unlink(missing_ok=True)
+        lock.release()
+
+
+@contextmanager
+def making(directory: Path) -> Iterator[None]:
+    """Hold the right to make a package in `directory`, which is made if need be; nothing of the lock stays in it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_held(root: Path) -> bool:
+    """Tell whether some build of the package at `root` is at work, or was killed at work."""
+    return _holder(root).exists()
+
+
+def holder(root: Path) -> str:
+    """Return what is at work on the package at `root` now, by its task and process; empty where nothing is known."""
+    document = _load_json(_holder(root))[0] or {}
+    if document.get("pid") == os.getpid() or not Path(f"/proc/{document.get('pid')}").exists():
+        return ""
+    return f"{document.get('task')} (process {document.get('pid')})"
+
+
+def _holder(root: Path) -> Path:
+    return root / STATE_DIRECTORY / "holder.json"
+
+
+def _load_json(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """Return the document of this schema, or None and why it cannot be used; no reason where there is no file."""
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None, ""
+    except (OSError, ValueError, RecursionError) as error:
+        return None, f"{path.name} cannot be read ({type(error).__name__})"
+    if not isinstance(document, dict):
+        return None, f"{path.name} is damaged"
+    if document.get("schema", SCHEMA) != SCHEMA:
+        return None, f"{path.name} has schema {document.get('schema')!r}, this tool writes {SCHEMA}"
+    return document, ""
+
+
+def _seen(record: Mapping[str, Any]) -> Seen:
+    for name in _FIELDS:
+        if not isinstance(record[name], dict):
+            raise TypeError(name)
+    return Seen(**{name: record[name] for name in _FIELDS}, command=str(record["command"]))
+
+
+def _plain(seen: Seen) -> dict[str, Any]:
+    return {**{name: dict(getattr(seen, name)) for name in _FIELDS}, "command": seen.command}
+
+
+def _is_entry(entry: object) -> bool:
+    return (
+        isinstance(entry, list)
+        and len(entry) == 5
+        and all(type(number) is int for number in entry[:4])
+        and isinstance(entry[4], str)
+    )
+
+
+def evidence_of(root: Path, step: Step) -> dict[str, str]:
+    """Return the fingerprints of a step's evidence, as far as it is there and can be read."""
+    found: dict[str, str] = {}
+    for path in step.evidence:
+        with suppress(PipelineError):
+            found.update(scan(str(root / path), path, StatCache()))
+    return {path: fingerprint for path, fingerprint in found.items() if fingerprint != MISSING}
+
+
+def note_evidence(ledger: Ledger, root: Path, step: Step, before: Mapping[str, str]) -> None:
+    """Record what a failed step left: what differs from `before` it ran, and what was its own then."""
+    own = ledger.evidence.get(step.name, {})
+    now = evidence_of(root, step)
+    left = {path: what for path, what in now.items() if before.get(path) != what or own.get(path) == what}
+    if left != own:
+        with suppress(OSError):  # it is kept then, when `clean` comes
+            ledger.write_evidence(step.name, left)

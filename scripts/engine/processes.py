@@ -1,0 +1,214 @@
+"""Start commands, and end them. Beside hosts.py, which it alone calls, the only module that starts processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import StepError
+from .step import Step, overlaps
+from .transaction import NAME_LENGTH, RUN_VARIABLE, kill_run
+
+if TYPE_CHECKING:
+    from .hosts import Host, Job
+
+GRACE_SECONDS = 5.0
+_TERMINAL = 2  # the descriptor of this process's stderr
+
+
+@dataclass(eq=False, repr=False)
+class Processes:
+    """The commands now running, so that an interruption can end them all."""
+
+    jobs: int = 1
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    _running: set[subprocess.Popen[bytes] | Job] = field(default_factory=set)
+    _hosts: dict[tuple[Path, tuple[str, ...]], Host] = field(default_factory=dict)
+    _dropped: list[Host] = field(default_factory=list)
+    _ahead: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+    stopped: bool = False
+
+    def __post_init__(self) -> None:
+        self._slots = threading.BoundedSemaphore(max(1, self.jobs))
+
+    def run(self, step: Step, root: Path, run: str, log: Path | None) -> int:
+        """Run a step's command to its end and return its exit code; nothing that it started outlives it.
+
+        A step with a host runs in that; where the host does not take it on, in a new one, and then without one.
+        """
+        with self._slots:
+            try:
+                for _ in range(2 if step.host else 0):
+                    if job := self._ask_host(step, root, run, log):
+                        with closing(job):
+                            code = self._finish(job)
+                        if job.started:
+                            return code
+                    self._drop(root, step.host[0])
+                return self._finish(self._start(step, root, run, log))
+            finally:
+                kill_run(run)
+                for target in step.targets:
+                    self._drop(root, target)
+
+    def warm(self, steps: Sequence[Step], root: Path) -> None:
+        """Start the hosts of steps that are about to run, but for those whose program one of them makes."""
+        targets = [target for step in steps for target in step.targets]
+        for step in steps:
+            if step.host and not any(overlaps(target, step.host[0]) for target in targets):
+                self._warm(step, root)
+
+    def _warm(self, step: Step, root: Path) -> None:
+        with self._guard:
+            if step.light or self.stopped or (root, step.host) in self._hosts:
+                return
+            from .hosts import Host  # 4 ms: not on the way to a no-op
+
+            with suppress(OSError):  # the step says so
+                environment = {**self.environment, **step.env}
+                self._hosts[root, step.host] = Host(step.placed(step.host), root, environment)
+
+    def prepare(self, step: Step, root: Path, log: Path) -> None:
+        """Start what prepares something for a later step, beside the commands; with one job there is no beside."""
+        if self.jobs > 1:
+            run = os.urandom(8).hex()
+            with suppress(StepError):  # the step itself does it then
+                self._ahead[run] = self._start(replace(step, command=step.ahead, host=(), once=()), root, run, log)
+
+    def close(self) -> None:
+        """End the hosts, and what still prepares something."""
+        with self._guard:
+            hosts = [*self._hosts.values(), *self._dropped]
+            self._hosts.clear()
+            self._dropped.clear()
+        for host in hosts:
+            host.close()
+        for run, process in self._ahead.items():
+            kill_run(run)
+            self._finish(process)
+        self._ahead.clear()
+
+    def _drop(self, root: Path, path: str) -> None:
+        """Give no more commands to the hosts whose program lies at or in `path`."""
+        with self._guard:
+            for key in [key for key in self._hosts if key[0] == root and overlaps(key[1][0], path)]:
+                self._dropped.append(self._hosts.pop(key))
+
+    def _ask_host(self, step: Step, root: Path, run: str, log: Path | None) -> Job | None:
+        self._warm(step, root)
+        with self._guard, _outputs(step, log) as (output, errors):
+            host = self._hosts.get((root, step.host))
+            if self.stopped or host is None:
+                return None
+            environment = {**self.environment, **step.env, RUN_VARIABLE: run}
+            request = {"argv": step.argv()[1:], "env": environment, "directory": str(root), "name": run[:NAME_LENGTH]}
+            job = host.start(request, output, errors)
+            self._running.add(job)
+            return job
+
+    def _finish(self, process: subprocess.Popen[bytes] | Job) -> int:
+        try:
+            return process.wait()
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            with self._guard:
+                self._running.discard(process)
+
+    def _start(self, step: Step, root: Path, run: str, log: Path | None) -> subprocess.Popen[bytes]:
+        with self._guard:
+            if self.stopped:
+                raise StepError(step.name, "interrupted before it started")
+            with _outputs(step, log) as (output, errors):
+                environment = {**self.environment, **step.env, RUN_VARIABLE: run}
+                process = _popen(step, root, environment, output, errors)
+            self._running.add(process)
+            return process
+
+    def interrupt(self) -> None:
+        """Ask every running command to end, from a signal handler: without a lock and without waiting."""
+        self.stopped = True
+        for process in tuple(self._running):
+            _signal(process, signal.SIGTERM)
+
+    def stop(self) -> None:
+        """End every running command: asked first, then made to."""
+        with self._guard:
+            self.stopped = True
+            running = tuple(self._running)
+        for process in running:
+            _signal(process, signal.SIGTERM)
+        deadline = time.monotonic() + GRACE_SECONDS
+        for process in running:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
+            _signal(process, signal.SIGKILL)
+
+
+@contextmanager
+def terminable(processes: Processes) -> Iterator[None]:
+    """Let a request to end, or a closed terminal, interrupt as Ctrl-C does; the commands end in any case.
+
+    Python drops an exception that a signal raises in a finalizer; the walk then sees that the commands were stopped.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        processes.interrupt()
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def told_of(log: Path) -> Path:
+    """Return where a command writes what it has for a person, beside the log of all else that it says."""
+    return log.with_suffix(".told")
+
+
+@contextmanager
+def _outputs(step: Step, log: Path | None) -> Iterator[tuple[int, int]]:
+    """Give the descriptors of a command's stdout and stderr."""
+    with ExitStack() as files:
+        said = files.enter_context(log.open("wb")).fileno() if log else _TERMINAL
+        told = files.enter_context(told_of(log).open("wb")).fileno() if log and step.told else said
+        yield told, _TERMINAL if step.live else said
+
+
+def _popen(step: Step, root: Path, environment: Mapping[str, str], output: int, errors: int) -> subprocess.Popen[bytes]:
+    words = step.argv()
+    try:
+        return subprocess.Popen(
+            words,
+            cwd=root if root.is_dir() else root.parent,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise StepError(
+            step.name, "it cannot be started", expected=f"a program {words[0]}", got=error.strerror
+        ) from error
+
+
+def _signal(process: subprocess.Popen[bytes] | Job, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

@@ -1,0 +1,320 @@
+"""Build a pipeline: run what is stale, publish whole results, record successes. Status and dry run beside it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .errors import PipelineError, StepError, UsageError
+from .fingerprint import StatCache
+from .graph import order, unknown_step
+from .ledger import evidence_of, is_held, load_ledger, locked, making, note_evidence, save_stat_cache
+from .processes import Processes, terminable, told_of
+from .staleness import MISSING, Reason, Seen, Why, as_made, edited
+from .step import STATE_DIRECTORY, Step
+from .transaction import Transaction, keep_copy, recover
+from .walk import Outcome, Pipeline, Result, Walk, would_run
+
+
+def build(
+    steps: Sequence[Step],
+    target: str | None = None,
+    root: str | Path = ".",
+    *,
+    force: Collection[str] = (),
+    dry_run: bool = False,
+    jobs: int = 1,
+) -> Result:
+    """Bring `target` up to date: run the stale steps among those that it needs.
+
+    Parameters
+    ----------
+    steps : sequence of Step
+    target : str, optional
+        A step's name, or a path that a step writes; everything by default.
+    root : path
+        The directory that the steps' paths are relative to. ``.pipeline/`` in it holds the ledger.
+    force : collection of str
+        Steps to run whatever is seen.
+    dry_run : bool
+        Only say what would run; nothing is written.
+    jobs : int
+        How many commands may run at once.
+
+    Returns
+    -------
+    Result
+        One outcome per step; ``ok`` and ``exit_code`` tell whether all went well.
+
+    Raises
+    ------
+    UsageError
+        If the steps form a cycle, name an unknown step, write one target twice, or `target` is unknown.
+    """
+    pipeline = Pipeline(Path(root).resolve(), tuple(steps))
+    builder = Builder(jobs=jobs, dry_run=dry_run, force=tuple(force))
+    return builder.build_all([pipeline], target)[0]
+
+
+def status(steps: Sequence[Step], target: str | None = None, root: str | Path = ".") -> Result:
+    """Return what a build would act on: the same walk, and nothing is written."""
+    return build(steps, target, root, dry_run=True)
+
+
+@dataclass(eq=False, repr=False)
+class Builder:
+    """How to build: settings, and whom to tell.
+
+    Parameters
+    ----------
+    jobs : int
+        How many commands may run at once, over all pipelines.
+    dry_run : bool
+    force : tuple of str
+        Steps to run whatever is seen.
+    task : str
+        What this build is called where another one waits for it.
+    tell : callable
+        Told the pipeline and each outcome as it comes.
+    say : callable
+        Told what else a person should know: who holds the lock, what was undone, how a failure looks.
+    keep_hosts : bool
+        Whether the hosts of steps stay for the next build, until ``processes.close()``.
+    environment : mapping of str to str
+        The environment variables of every command, beside those of its step.
+    """
+
+    jobs: int = 1
+    dry_run: bool = False
+    force: tuple[str, ...] = ()
+    task: str = "a build"
+    tell: Callable[[Pipeline, Outcome], None] = lambda pipeline, outcome: None
+    say: Callable[[str], None] = lambda text: None
+    keep_hosts: bool = False
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    processes: Processes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.processes = Processes(self.jobs, self.environment)
+
+    def build_all(self, pipelines: Sequence[Pipeline], target: str | None = None) -> list[Result]:
+        """Build several pipelines side by side; the failure of one does not stop another."""
+        try:
+            return self._build_all(pipelines, target)
+        finally:
+            if not self.keep_hosts:
+                self.processes.close()
+
+    def _build_all(self, pipelines: Sequence[Pipeline], target: str | None) -> list[Result]:
+        if self.dry_run or len(pipelines) == 1 or self.jobs == 1:
+            with terminable(self.processes):
+                return [self.build(pipeline, target) for pipeline in pipelines]
+        from concurrent.futures import ThreadPoolExecutor  # 1 ms: not on the way to a no-op
+
+        with terminable(self.processes), ThreadPoolExecutor(self.jobs) as pool:
+            try:
+                return [future.result() for future in [pool.submit(self.build, each, target) for each in pipelines]]
+            except BaseException:
+                self.processes.stop()
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def build(self, pipeline: Pipeline, target: str | None = None) -> Result:
+        """Build one pipeline. Where nothing is stale, no lock is taken and next to nothing is written.
+
+        What cannot be written, and what a pipeline's own declaration has against it, is this pipeline's failure alone.
+        """
+        if pipeline.fault:
+            return self._failed(pipeline, target, pipeline.fault)
+        try:
+            return self._build(pipeline, target)
+        except OSError as fault:
+            return self._failed(pipeline, target, _unwritable(fault, pipeline.root))
+
+    def _failed(self, pipeline: Pipeline, target: str | None, error: PipelineError) -> Result:
+        outcome = Outcome(target or "declaration", "failed", error=error)
+        self.tell(pipeline, outcome)
+        return Result(pipeline.name, (outcome,))
+
+    def _build(self, pipeline: Pipeline, target: str | None) -> Result:
+        steps = order(pipeline.steps, goal_of(pipeline.steps, target))
+        for name in self.force:
+            if name not in {step.name for step in pipeline.steps}:
+                raise unknown_step(name, [step.name for step in pipeline.steps])
+        told: list[Outcome] = []
+        walk = Walk(pipeline, steps, self.force, told.append)
+        outcomes = walk.go(would_run)
+        if walk.ledger.trouble:
+            self.say(f"{pipeline.name}: {walk.ledger.trouble}; nothing is taken as built")
+        settled = all(outcome.action == "up-to-date" for outcome in outcomes) and not walk.interrupted
+        unusable = any(outcome.action == "failed" for outcome in outcomes) and not is_held(pipeline.root)
+        if self.dry_run or unusable or settled:
+            for outcome in told:
+                self.tell(pipeline, outcome)
+            if not self.dry_run:
+                save_stat_cache(pipeline.root, walk.cache)
+            return Result(pipeline.name, outcomes)
+        return self._build_stale(pipeline, steps, walk.cache, {each.step for each in outcomes if each.reasons})
+
+    def _build_stale(
+        self, pipeline: Pipeline, steps: Sequence[Step], hashed: StatCache, stale: Collection[str]
+    ) -> Result:
+        made = None if pipeline.root.is_dir() else self._make_root(pipeline, steps[0])
+        if made and made.error:
+            skipped = (Outcome(step.name, "skipped", note=f"{made.step} failed") for step in steps[1:])
+            outcomes = (made, *skipped)
+            for outcome in outcomes:
+                self.tell(pipeline, outcome)
+            return Result(pipeline.name, outcomes)
+        with locked(pipeline.root, self.task, self.say, lambda: self.processes.stopped):
+            undone = self._recover(pipeline)
+            walk = Walk(pipeline, steps, self.force, lambda outcome: self.tell(pipeline, outcome))
+            walk.interrupted, walk.stop = undone, self.processes.stop
+            walk.is_stopped = lambda: self.processes.stopped
+            walk.cache.adopt(hashed)
+            self.processes.warm([step for step in steps if step.name in stale], pipeline.root)
+            try:
+                return Result(pipeline.name, walk.go(lambda *stale: self._act(walk, made, *stale), self.jobs))
+            finally:
+                save_stat_cache(pipeline.root, walk.cache)
+
+    def _recover(self, pipeline: Pipeline) -> tuple[str, ...]:
+        undone = recover(pipeline.root, load_ledger(pipeline.root))
+        for name in undone:
+            self.say(f"{pipeline.name}: {name} was cut off last time; what it left is undone")
+        return undone
+
+    def _make_root(self, pipeline: Pipeline, step: Step) -> Outcome | None:
+        """Run the first step where the pipeline's directory is not there yet, so that nothing can be kept in it.
+
+        Return None where another build has made it meanwhile.
+        """
+        started = time.monotonic()
+        with making(pipeline.root.parent):
+            if pipeline.root.is_dir():
+                return None
+            code = self.processes.run(step, pipeline.root, os.urandom(8).hex(), None)
+        error = _failure(step, code, "above") if code else None
+        reasons = (Reason(Why.TARGET_MISSING, pipeline.root.name),)
+        return Outcome(step.name, "failed" if error else "ran", reasons, time.monotonic() - started, error)
+
+    def _act(self, walk: Walk, made: Outcome | None, step: Step, seen: Seen, reasons: tuple[Reason, ...]) -> Outcome:
+        """Act of a build: run a stale step; whatever goes wrong, its old targets and its old record stand."""
+        if made and step.name == made.step:
+            walk.ledger.write(step.name, walk.look(step, fresh=True), "")
+            return made
+        started = time.monotonic()
+        error: PipelineError | None = None
+        told = ""
+        try:
+            told = self._transact(walk, step, seen)
+        except PipelineError as fault:
+            error = fault
+        except OSError as fault:
+            error = _unwritable(fault, walk.pipeline.root)
+        action = "failed" if error else "ran"
+        return Outcome(step.name, action, reasons, time.monotonic() - started, error, told=told)
+
+    def _transact(self, walk: Walk, step: Step, seen: Seen) -> str:
+        record = walk.record(step)
+        kept = edited(step, seen, record)
+        if step.name in self.force and not step.atomic:
+            for target in kept:
+                copy = keep_copy(walk.pipeline.root / target)
+                self.say(f"{walk.pipeline.name}: {target} was edited: the edit is kept as {copy.name}")
+            kept = ()
+        transaction = Transaction(walk.pipeline.root, step, kept)
+        there = evidence_of(walk.pipeline.root, step)
+        try:
+            transaction.begin()
+            for later in walk.steps:
+                if later.ahead and later.beside == step.name:
+                    self.processes.prepare(later, walk.pipeline.root, log_of(walk.pipeline.root, f"{later.name}-ahead"))
+            told = self.run_command(walk.pipeline.root, step, transaction.run)
+            after = walk.look(step, fresh=True)
+            _refuse_unfinished(step, seen, after)
+            transaction.release()
+            walk.ledger.write(step.name, as_made(kept, after, record), transaction.run)
+        except BaseException:
+            transaction.roll_back()
+            walk.look(step, fresh=True)
+            note_evidence(walk.ledger, walk.pipeline.root, step, there)
+            raise
+        transaction.commit()
+        return told
+
+    def run_command(self, root: Path, step: Step, run: str) -> str:
+        """Run a step's command, keep what it says in its log, whose end is shown where it fails.
+
+        Returns
+        -------
+        str
+            What the command has for a person.
+
+        Raises
+        ------
+        PipelineError
+            If it fails.
+        """
+        log = log_of(root, step.name)
+        code = self.processes.run(step, root, run, log)
+        told = _taken(told_of(log), log) if step.told else ""
+        if code:
+            self.say(_tail(log))
+            raise _failure(step, code, f"above and in {root.name}/{log.relative_to(root)}")
+        return told
+
+
+def goal_of(steps: Sequence[Step], target: str | None) -> str | None:
+    """Return the step that `target` names, or that writes it."""
+    for step in steps:
+        if target is not None and target != step.name and target.rstrip("/") in step.targets:
+            return step.name
+    return target
+
+
+def _failure(step: Step, code: int, where: str) -> PipelineError:
+    kind = UsageError if code == 2 else StepError
+    fault = f"ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
+    return kind(step.name, fault, advice=f"What it said is {where}.")
+
+
+def _unwritable(fault: OSError, root: Path) -> StepError:
+    place = str(fault.filename or root)
+    return StepError(place, "cannot be written", got=fault.strerror, advice="Mend it and build again.")
+
+
+def _refuse_unfinished(step: Step, before: Seen, after: Seen) -> None:
+    """Refuse to record a step that did not write a target, or whose inputs moved while it ran."""
+    missing = [target for target in step.targets if after.targets.get(target) == MISSING]
+    if missing:
+        raise StepError(step.name, "it did not write a target", expected=missing[0], advice="Mend its command.")
+    for then, now in ((before.dependencies, after.dependencies), (before.tools, after.tools)):
+        moved = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
+        if moved:
+            raise StepError(step.name, f"{moved[0]} changed while it ran", advice="Nothing is recorded: build again.")
+
+
+def log_of(root: Path, name: str) -> Path:
+    """Return where what a step says is kept, in a directory that is there."""
+    log = root / STATE_DIRECTORY / "logs" / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    return log
+
+
+def _taken(told: Path, log: Path) -> str:
+    """Return what a command has told, which then ends its log."""
+    text = told.read_text(encoding="utf-8", errors="replace")
+    with log.open("a", encoding="utf-8") as stream:
+        stream.write(text)
+    told.unlink()
+    return text
+
+
+def _tail(log: Path, lines: int = 200) -> str:
+    text = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
+    cut = [f"… {len(text) - lines} lines before"] if len(text) > lines else []
+    return "\n".join([*cut, *text[-lines:]])

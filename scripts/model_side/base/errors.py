@@ -1,0 +1,85 @@
+"""Errors: facts as fields, text by ``str``, one handler for every command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+INTERRUPTED = 130
+
+
+class ReportedError(Exception):
+    """A fault that a person can fix.
+
+    Parameters
+    ----------
+    subject : str
+        The file, flag or value at fault, as the person knows it.
+    fault : str
+        What is wrong, without a full stop.
+    expected, got : str, optional
+        What was wanted and what was found.
+    advice : str, optional
+        What to do, as a sentence.
+    author_traceback : str, optional
+        Traceback through the author's own code, shown above the message.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        subject: str,
+        fault: str,
+        *,
+        expected: str | None = None,
+        got: str | None = None,
+        advice: str = "",
+        author_traceback: str = "",
+    ) -> None:
+        super().__init__(subject, fault)
+        self.subject, self.fault = subject, fault
+        self.expected, self.got = expected, got
+        self.advice, self.author_traceback = advice, author_traceback
+
+    def __str__(self) -> str:
+        facts = [f"expected {self.expected}"] if self.expected is not None else []
+        facts += [f"got {self.got}"] if self.got is not None else []
+        head = f"{self.subject}: {self.fault}" + (f": {', '.join(facts)}" if facts else "")
+        return f"{head}{self.advice}" if head.endswith("\n") else f"{head.removesuffix('.')}. {self.advice}".rstrip()
+
+
+class StepError(ReportedError):
+    """The work itself failed: a forward pass, a check, a download."""
+
+
+class UsageError(ReportedError):
+    """The request is invalid: a flag, a path, a spec, a payload."""
+
+    exit_code = 2
+
+
+def run_main(main: Callable[[], int], *kinds: type[Exception]) -> int:
+    """Run a command line and turn its errors into text on stderr and an exit code.
+
+    Parameters
+    ----------
+    main : callable
+    *kinds : type
+        Other errors that have an ``exit_code`` and a text for a person: the engine has its own.
+    """
+    reported: tuple[type[Exception], ...] = (ReportedError, *kinds)
+    try:
+        return main()
+    except reported as error:
+        if own := getattr(error, "author_traceback", ""):
+            print(own.rstrip(), file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
+        return int(getattr(error, "exit_code", 1))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        print(f"error: {error.filename or 'file system'}: {reason}. Fix it and try again.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED

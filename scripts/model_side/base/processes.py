@@ -1,0 +1,95 @@
+"""Which processes of a group still run."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_POLL = 0.01  # seconds; the system has no event for the end of a group
+
+
+def left_running(group: int, seconds: float) -> list[str]:
+    """Return the names of the processes in a group that still run when a time is over; at once when none does."""
+    return _wait(lambda: running(group), seconds)
+
+
+def runs_still(pid: int, seconds: float) -> bool:
+    """Tell whether a process still runs when a time is over; at once when it does not."""
+    return _wait(lambda: _name_if_running(Path(f"/proc/{pid}/stat"))[1] != 0, seconds)
+
+
+def _wait(left: Callable[[], T], seconds: float) -> T:
+    until = time.monotonic() + seconds
+    while (found := left()) and time.monotonic() < until:
+        time.sleep(_POLL)
+    return found
+
+
+def running(group: int) -> list[str]:
+    """Return the names of the processes in a group that run, where the system tells."""
+    states = map(_name_if_running, Path("/proc").glob("[0-9]*/stat"))
+    return [name for name, of in states if of == group]
+
+
+def _name_if_running(stat: Path) -> tuple[str, int]:
+    """Return the name and the group of a process that runs; no group, 0, of one that has ended."""
+    try:
+        name, _, rest = stat.read_text(errors="replace").partition("(")[2].rpartition(")")
+    except OSError:  # it has just ended
+        return "", 0
+    state, _, group, *_ = rest.split()
+    return name, 0 if state in "ZX" else int(group)
+
+
+_KIB, _MIB = 2**10, 2**20
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a prediction cost.
+
+    Parameters
+    ----------
+    seconds : float
+    peak_memory : int
+        Bytes.
+    """
+
+    seconds: float
+    peak_memory: int
+
+    def entry(self) -> dict[str, Any]:
+        """Return it as a report says it."""
+        return {"seconds": round(self.seconds, 3), "peak_memory": self.peak_memory}
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.2f} s, {self.peak_memory / _MIB:.0f} MiB"
+
+
+def figures_of(report: Mapping[str, Any]) -> dict[str, Figures]:
+    """Return the figures of each route in a report."""
+    return {name: Figures(each["seconds"], each["peak_memory"]) for name, each in report.get("figures", {}).items()}
+
+
+def peak_memory(process: int | str = "self") -> int:
+    """Return how many bytes of memory a process held at most, itself without its children, as the kernel says it."""
+    lines = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace").splitlines()
+    return next((int(line.split()[1]) * _KIB for line in lines if line.startswith("VmHWM:")), 0)
+
+
+_TOOL_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT")
+
+
+def clean_environment(environment: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
+    """Return `environment` without what ties a command to the tool's own interpreter, and with `extra`."""
+    kept = {name: value for name, value in environment.items() if name not in _TOOL_VARIABLES}
+    own = str(Path(sys.prefix, "bin"))
+    kept["PATH"] = os.pathsep.join(part for part in environment.get("PATH", "").split(os.pathsep) if part != own)
+    return {**kept, **extra}

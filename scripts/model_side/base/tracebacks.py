@@ -1,0 +1,80 @@
+"""Show an author the part of a traceback that is about the author's code."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import ReportedError, StepError
+
+
+@contextmanager
+def authors_code(doing: str, directory: Path) -> Iterator[None]:
+    """Turn whatever the author's code raises, SystemExit included, into an error with the author's traceback.
+
+    Parameters
+    ----------
+    doing : str
+        The error's subject.
+    directory : Path
+        Where the author's code lies.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, ReportedError):
+        raise
+    except BaseException as error:
+        raise _failure(doing, error, directory) from error
+
+
+def _failure(doing: str, error: BaseException, directory: Path) -> StepError:
+    from mlflow.exceptions import MlflowException
+
+    cause = error
+    while isinstance(cause, MlflowException) and (inner := cause.__cause__ or cause.__context__) is not None:
+        cause = inner
+    fault = f"it raised {type(cause).__name__}: {cause}"
+    shown = "" if isinstance(cause, MlflowException) else author_traceback(cause, [directory])
+    return StepError(doing, fault, advice="See the traceback above." if shown else "", author_traceback=shown)
+
+
+def author_traceback(error: BaseException, roots: Sequence[Path]) -> str:
+    """Return the traceback of `error` from the first frame in the author's code on.
+
+    Parameters
+    ----------
+    error : BaseException
+    roots : sequence of Path
+        Files and directories of the author's code. Where no frame lies there, it starts behind the last frame of this
+        tool; only an error of the tool itself is shown from its start.
+    """
+    inside = [root.resolve() for root in roots]
+    entries: list[traceback.FrameSummary] = list(traceback.extract_tb(error.__traceback__))
+    if isinstance(error, SyntaxError) and error.filename and _is_inside(error.filename, inside):
+        entries = []  # it names the author's line itself
+    first = next((n for n, entry in enumerate(entries) if _is_inside(entry.filename, inside)), None)
+    lines = traceback.format_list(_behind_ours(entries) if first is None else entries[first:])
+    return "".join(["Traceback (most recent call last):\n", *lines, *traceback.format_exception_only(error)])
+
+
+def is_authors(error: BaseException, roots: Sequence[Path]) -> bool:
+    """Tell whether a frame of the error's traceback lies in the author's code."""
+    inside = [root.resolve() for root in roots]
+    return any(_is_inside(entry.filename, inside) for entry in traceback.extract_tb(error.__traceback__))
+
+
+def said(error: BaseException) -> str:
+    """Return the kind of an exception and what it says, if anything."""
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
+def _behind_ours(entries: list[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
+    ours = [Path(__file__).resolve().parents[1]]
+    last = max((n for n, entry in enumerate(entries) if _is_inside(entry.filename, ours)), default=-1)
+    return entries[last + 1 :] or entries
+
+
+def _is_inside(filename: str, roots: Sequence[Path]) -> bool:
+    return any(Path(filename).resolve().is_relative_to(root) for root in roots)

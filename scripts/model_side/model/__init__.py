@@ -1,0 +1,1 @@
+"""An MLflow Model and its files: signature, requirements, manifest, declared data, settings."""

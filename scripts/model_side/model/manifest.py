@@ -1,0 +1,149 @@
+"""package_manifest.json: every file of an MLflow Model, its size and sha256, and what it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ..base.errors import StepError, UsageError
+from ..base.files import FileEntry, file_entry
+from ..base.redact import redacted
+from .declared_data import declared_sources
+
+MANIFEST = "package_manifest.json"
+SCHEMA = 1
+NO_ID = "0" * 32
+_TOOL = ("mlflow_packager.py", "model_side")
+
+
+def seal(model: Path, package: Path, known: Mapping[str, FileEntry] | None = None) -> str:
+    """Give a saved model an identity that its content decides, write its manifest, and return its digest.
+
+    Parameters
+    ----------
+    model : Path
+        The MLflow Model, saved with the id `NO_ID`.
+    package : Path
+        What it was made from.
+    known : mapping of str to FileEntry, optional
+        Files that were hashed already.
+
+    Returns
+    -------
+    str
+        ``sha256:<hex>`` of the list of all files but the manifest.
+    """
+    for bytecode in sorted(model.rglob("__pycache__")):  # of the proof: it names where that took place
+        shutil.rmtree(bytecode)
+    files = read_files(model, known)
+    mlmodel = model / "MLmodel"
+    text = mlmodel.read_text(encoding="utf-8")
+    mlmodel.write_text(text.replace(NO_ID, _digest(files)[:32], 1), encoding="utf-8")
+    files["MLmodel"] = file_entry(mlmodel)
+    document = {"schema": SCHEMA, "digest": f"sha256:{_digest(files)}", **_provenance(package)}
+    document["files"] = {name: asdict(entry) for name, entry in files.items()}
+    (model / MANIFEST).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return str(document["digest"])
+
+
+def check_manifest(model: Path) -> str:
+    """Hold every file of a package to its manifest and return the digest.
+
+    Raises
+    ------
+    UsageError
+        If there is no manifest that can be read.
+    StepError
+        With every file that is missing, added or altered.
+    """
+    path = model / MANIFEST
+    try:
+        document = json.loads(path.read_bytes())
+        declared = {name: FileEntry(**entry) for name, entry in document["files"].items()}
+    except FileNotFoundError as error:
+        advice = "Only packages that mlflow_packager.py made can be checked."
+        raise UsageError(str(path), "no such file", advice=advice) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(str(path), "cannot be read as a manifest", got=f"{type(error).__name__}: {error}") from error
+    found = read_files(model)
+    faults = list(_faults(declared, found))
+    if not faults and document.get("digest") != f"sha256:{_digest(found)}":
+        faults = [f"the digest is not that of the files: {document.get('digest')}"]
+    if faults:
+        lines = "".join(f"\n  {fault}" for fault in faults)
+        raise StepError(str(model), f"not as it was packaged:{lines}", advice="Get it again from its author.")
+    return str(document["digest"])
+
+
+def read_files(model: Path, known: Mapping[str, FileEntry] | None = None) -> dict[str, FileEntry]:
+    """Return every file of a package but the manifest, by its relative path, sorted; those in `known` are not read."""
+    known = known or {}
+    paths = sorted(path for path in model.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    names = {path.relative_to(model).as_posix(): path for path in paths}
+    return {name: known.get(name) or file_entry(path) for name, path in names.items() if name != MANIFEST}
+
+
+def _faults(declared: Mapping[str, FileEntry], found: Mapping[str, FileEntry]) -> Iterator[str]:
+    for name in sorted(declared.keys() | found.keys()):
+        if name not in found:
+            yield f"{name}: missing"
+        elif name not in declared:
+            yield f"{name}: not of this package"
+        elif declared[name].size != found[name].size:
+            yield f"{name}: expected {declared[name].size} bytes, got {found[name].size}"
+        elif declared[name] != found[name]:
+            yield f"{name}: expected sha256 {declared[name].sha256}, got {found[name].sha256}"
+
+
+def _digest(files: Mapping[str, FileEntry]) -> str:
+    """Return the sha256 of the list of files, as `sha256sum` writes it."""
+    lines = (f"{files[name].sha256}  {name}\n" for name in sorted(files))
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _provenance(package: Path) -> dict[str, Any]:
+    tool = {f"{top}/{name}": entry for top in _TOOL for name, entry in _tree(package / top).items()}
+    return {
+        "sources": [redacted(source) for source in declared_sources(package)],
+        "source_commit": _commit(package),
+        "packager": f"sha256:{_digest(tool)}",
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "mlflow": _version("mlflow") or _version("mlflow-skinny"),
+        "uv": _uv_version(),
+    }
+
+
+def _tree(path: Path) -> dict[str, FileEntry]:
+    return read_files(path) if path.is_dir() else {"": file_entry(path)} if path.is_file() else {}
+
+
+def _commit(package: Path) -> str | None:
+    """Return the last commit that touched the package; None where it is not under version control."""
+    command = ["git", "log", "-1", "--format=%H", "--", "."]
+    try:
+        done = subprocess.run(command, cwd=package, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() or None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _uv_version() -> str | None:
+    """Return the version of uv that made this environment, as it says itself."""
+    settings = Path(sys.prefix, "pyvenv.cfg")
+    lines = settings.read_text(encoding="utf-8").splitlines() if settings.is_file() else []
+    return next((line.partition("=")[2].strip() for line in lines if line.partition("=")[0].strip() == "uv"), None)

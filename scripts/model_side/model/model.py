@@ -1,0 +1,167 @@
+"""Read what an MLflow Model says of itself, wherever it is, without loading it or fetching its weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import yaml
+
+from ..base.errors import StepError, UsageError
+from .signature import Signature, parse_signature
+
+# Before mlflow is imported: no project around the model is to be read, and nothing is sent anywhere.
+_QUIET = {"MLFLOW_UV_AUTO_DETECT": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+_HINT_ADVICE = "Add type hints to the `predict` method"
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """What MLmodel and the stored example say.
+
+    Parameters
+    ----------
+    signature : Signature
+    example : mapping or None
+        The stored example as a payload, serving_input_example.json.
+    metadata : mapping
+        MLmodel's `metadata`: what the packager recorded of the contract.
+    uuid : str or None
+        MLmodel's `model_uuid`, which the packager makes of the model's content.
+    """
+
+    signature: Signature
+    example: dict[str, Any] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    uuid: str | None = None
+
+
+def quiet_mlflow() -> None:
+    """Set what mlflow must find in the environment when it is imported."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    warnings.showwarning = _without_advice(warnings.showwarning)
+
+
+def _without_advice(show: Callable[..., None]) -> Callable[..., None]:
+    """Return a `warnings.showwarning` that leaves out MLflow's advice on hints: they override a declared signature.
+
+    A filter would not do: MLflow puts one of its own before it.
+    """
+
+    def showwarning(message: Warning | str, *where: Any, **more: Any) -> None:
+        if _HINT_ADVICE not in str(message):
+            show(message, *where, **more)
+
+    return showwarning
+
+
+def disable_tracing() -> None:
+    """Import MLflow with its tracing off: for that, MLflow 3.1 makes a store in the working directory at every load."""
+    import mlflow.tracing
+
+    mlflow.tracing.disable()
+
+
+def local_directory(model_uri: str) -> Path | None:
+    """Return the directory that a local path or file:// names, None for any other URI."""
+    parts = urlsplit(model_uri)
+    if parts.scheme not in ("", "file"):
+        return None
+    return Path(unquote(parts.path)) if parts.scheme else Path(model_uri)
+
+
+@contextmanager
+def whole_model(model_uri: str) -> Iterator[Path]:
+    """Give the directory of the whole model, fetched where it is not local, and removed afterwards then.
+
+    Raises
+    ------
+    UsageError
+        If there is no MLflow Model.
+    StepError
+        If it cannot be fetched.
+    """
+    directory = local_directory(model_uri)
+    if directory is not None:
+        _require_model(directory, model_uri)
+        yield directory
+        return
+    with tempfile.TemporaryDirectory(prefix="mlflow-model-") as scratch:
+        yield _fetch(model_uri, scratch)
+
+
+def read_model(model_uri: str) -> ModelFiles:
+    """Read MLmodel and the stored example of the model at a local path or any URI that MLflow resolves.
+
+    Raises
+    ------
+    UsageError
+        If there is no MLflow Model, or it has no signature.
+    StepError
+        If it cannot be fetched.
+    """
+    directory = local_directory(model_uri)
+    if directory is not None:
+        _require_model(directory, model_uri)
+        return _read(directory, model_uri)
+    with tempfile.TemporaryDirectory() as scratch:
+        _fetch(f"{model_uri.rstrip('/')}/MLmodel", scratch)
+        if example := _example_name(_mlmodel(Path(scratch), model_uri)):
+            _fetch(f"{model_uri.rstrip('/')}/{example}", scratch)
+        return _read(Path(scratch), model_uri)
+
+
+def _read(directory: Path, model_uri: str) -> ModelFiles:
+    entry = _mlmodel(directory, model_uri)
+    hint = bool(entry.get("is_signature_from_type_hint"))
+    name = _example_name(entry)
+    path = directory / name if name else None
+    example = json.loads(path.read_text(encoding="utf-8")) if path and path.is_file() else None
+    metadata = entry.get("metadata") or {}
+    signature = parse_signature(entry.get("signature") or {}, from_type_hint=hint, metadata=metadata)
+    return ModelFiles(signature, example, metadata, entry.get("model_uuid"))
+
+
+def _mlmodel(directory: Path, model_uri: str) -> dict[str, Any]:
+    entry = yaml.safe_load((directory / "MLmodel").read_text(encoding="utf-8"))
+    if not isinstance(entry, dict):
+        raise UsageError(f"{model_uri}/MLmodel", "not an MLmodel file", expected="a mapping", got=type(entry).__name__)
+    return entry
+
+
+def _example_name(entry: Mapping[str, Any]) -> str | None:
+    return (entry.get("saved_input_example_info") or {}).get("serving_input_path")
+
+
+def _require_model(directory: Path, model_uri: str) -> None:
+    if (directory / "MLmodel").is_file():
+        return
+    if directory.is_dir():
+        raise UsageError(model_uri, "not an MLflow Model", expected="a directory with the file MLmodel")
+    names = [path.name for path in directory.parent.iterdir()] if directory.parent.is_dir() else []
+    near = get_close_matches(directory.name, names, 1)
+    advice = f'Did you mean "{near[0]}"?' if near else "Run `invoke package`, or give the model's path or URI."
+    raise UsageError(model_uri, "no such model", advice=advice)
+
+
+def _fetch(uri: str, target: str) -> Path:
+    quiet_mlflow()
+    import mlflow.artifacts
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=target))
+    except (MlflowException, OSError) as error:
+        raise StepError(
+            uri, "cannot be fetched", got=str(error), advice="Check --model-uri and the network."
+        ) from error

@@ -1,0 +1,256 @@
+"""What a model returns, as JSON and as arrays: one form for an output in this process and for a served answer."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import numpy.typing as npt
+
+from ..base.errors import StepError
+from ..model.signature import Anything, Field, Map, Object, Scalar, Signature, Tensor, Type
+
+Array = npt.NDArray[Any]
+Arrays = Array | dict[str, Array]
+_NUMPY = {"boolean": "bool", "integer": "int32", "long": "int64", "float": "float32", "double": "float64"}
+# What numpy may read JSON numbers and texts as, where a kind of dtype is declared.
+_READ_AS = {"f": "fiu", "i": "iu", "u": "iu", "b": "b", "U": "U", "M": "MU"}
+_MISSING = {"NAType", "NaTType"}
+
+
+def jsonable(output: Any) -> Any:
+    """Return an output as MLflow's scoring server writes it, in values that the json module takes.
+
+    NaN, infinities and missing values become null; `hold_output` refuses them first where the model may not give them.
+    """
+    if isinstance(output, np.ndarray):
+        return _list_of(output)
+    if is_frame(output):
+        names = list(output.columns)
+        columns = [jsonable(output.iloc[:, n].to_numpy()) for n in range(len(names))]
+        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    if is_series(output):
+        return jsonable(output.to_frame())
+    if isinstance(output, Mapping):
+        return {str(key): jsonable(value) for key, value in output.items()}
+    if isinstance(output, list | tuple):
+        return [jsonable(value) for value in output]
+    return _scalar(output)
+
+
+def as_array(predictions: object, signature: Signature) -> Arrays:
+    """Return predictions in the declared dtypes, so that they can be compared.
+
+    Parameters
+    ----------
+    predictions : object
+        The predictions of an answer, as the json module reads them, or an output of predict.
+    signature : Signature
+
+    Returns
+    -------
+    ndarray or dict of str to ndarray
+        One array where the output has one field without a name, else an array per name. Texts, objects and lists of
+        any length are in arrays of objects; null is NaN. Where the outputs are URIs of files, the digests of these.
+
+    Raises
+    ------
+    StepError
+        If a value is not of the declared type.
+    """
+    fields = output_fields(signature)
+    known = dict(zip(part_names(fields), fields, strict=True))
+    try:
+        parts = parts_of(predictions, fields)
+        arrays = {name: _to_array(value, known[name].type if name in known else None) for name, value in parts.items()}
+    except (ValueError, TypeError, OverflowError) as error:
+        raise StepError("predictions", f"do not fit the output signature: {error}") from error
+    if signature.output_files:
+        arrays = {name: contents(array) for name, array in arrays.items()}
+    return arrays["0"] if len(fields) == 1 and fields[0].name is None and list(arrays) == ["0"] else arrays
+
+
+def output_fields(signature: Signature) -> Sequence[Field]:
+    """Return the declared outputs; a signature without any takes anything."""
+    return signature.outputs or (Field(None, Anything()),)
+
+
+def part_names(fields: Sequence[Field]) -> list[str]:
+    """Return the name of each field, its number where it has none."""
+    return [str(number) if each.name is None else each.name for number, each in enumerate(fields)]
+
+
+def parts_of(output: Any, fields: Sequence[Field]) -> dict[str, Any]:
+    """Return the columns or tensors of an output by name.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be taken apart into that many fields.
+    """
+    names = part_names(fields)
+    if len(fields) == 1 and fields[0].name is None and isinstance(fields[0].type, Object | Map | Anything):
+        return {names[0]: output if isinstance(output, list | np.ndarray) else [output]}
+    named = _named_parts(output)
+    if len(fields) == 1 and named is None:
+        return {names[0]: output}
+    if len(fields) == 1 and named is not None and fields[0].name is None:
+        if len(named) != 1:
+            raise ValueError(f"expected {fields[0].type}, got {kind_of(output)} with the names {', '.join(named)}")
+        return dict(zip(names, named.values(), strict=True))
+    if named is not None:
+        return named
+    if any(each.name is not None or isinstance(each.type, Tensor) for each in fields):
+        raise ValueError(f"expected a DataFrame or a dict with {', '.join(names)}, got {kind_of(output)}")
+    table = np.asarray(output)
+    if table.ndim != 2:
+        raise ValueError(f"expected rows of {len(fields)} values, got {kind_of(output)} of shape {table.shape}")
+    return {str(number): table[:, number] for number in range(table.shape[1])}
+
+
+def numpy_dtype(type_: Type) -> np.dtype[Any] | None:
+    """Return the dtype that a tensor or a column of plain numbers must have, None for any other type."""
+    if isinstance(type_, Tensor):
+        return np.dtype(type_.dtype.name)
+    if isinstance(type_, Scalar) and type_.name in _NUMPY:
+        return np.dtype(_NUMPY[type_.name])
+    return None
+
+
+def is_frame(value: object) -> bool:
+    """Return whether `value` is a pandas DataFrame, without importing pandas."""
+    return hasattr(value, "iloc") and hasattr(value, "columns")
+
+
+def is_series(value: object) -> bool:
+    """Return whether `value` is a pandas Series, without importing pandas."""
+    return hasattr(value, "iloc") and hasattr(value, "to_frame")
+
+
+def kind_of(value: object) -> str:
+    """Return what `value` is, for a message."""
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def _named_parts(output: Any) -> dict[str, Any] | None:
+    """Return the parts of an output that says their names, None for any other."""
+    if is_series(output) and not is_frame(output):
+        return _named_parts(output.to_frame())
+    if is_frame(output):
+        return {str(name): output.iloc[:, n] for n, name in enumerate(output.columns)}
+    if isinstance(output, Mapping):
+        return {str(name): value for name, value in output.items()}
+    if isinstance(output, list) and output and all(isinstance(row, Mapping) for row in output):
+        rows = [{str(key): value for key, value in row.items()} for row in output]
+        return {key: [row.get(key) for row in rows] for key in dict.fromkeys(key for row in rows for key in row)}
+    return None
+
+
+def _list_of(array: Array) -> Any:
+    if array.dtype.kind in "OMmSV":
+        values = array.astype("datetime64[us]") if array.dtype.kind == "M" else array
+        return [jsonable(value) for value in values.tolist()] if array.ndim else _scalar(values.item())
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        objects = array.astype(object)
+        objects[~np.isfinite(array)] = None
+        return objects.tolist()
+    return array.tolist()
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return jsonable(np.asarray(value))
+    if type(value).__name__ in _MISSING or (isinstance(value, float) and not np.isfinite(value)):
+        return None
+    if isinstance(value, bytes | bytearray):
+        return base64.encodebytes(value).decode("ascii")
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    return value
+
+
+def _to_array(value: Any, type_: Type | None) -> Array:
+    dtype = numpy_dtype(type_) if type_ is not None else None
+    if dtype is None or dtype.kind == "O":
+        return _objects(value)
+    found = np.asarray(value)
+    if found.dtype == dtype or not found.size:
+        return found.astype(dtype)
+    if found.dtype.kind == "O" and dtype.kind == "f" and all(map(_is_number_or_null, _leaves(found))):
+        return found.astype(dtype)
+    if found.dtype.kind not in _READ_AS.get(dtype.kind, dtype.kind):
+        raise ValueError(f"expected {dtype}, got {found.dtype}")
+    with np.errstate(over="ignore"):  # what became infinite is found where the output is held to its signature
+        made = found.astype(dtype)
+    if dtype.kind in "iu" and not np.array_equal(made, found):
+        raise ValueError(f"expected {dtype}, got a number out of its range")
+    return made
+
+
+def _objects(value: Any) -> Array:
+    values = jsonable(value.to_numpy() if is_series(value) else value)
+    if not isinstance(values, list):
+        raise ValueError(f"expected a list, got {kind_of(value)}")
+    return np.fromiter(values, dtype=object, count=len(values))
+
+
+def _leaves(array: Array) -> Iterator[Any]:
+    return iter(array.ravel().tolist())
+
+
+def _is_number_or_null(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def nulled(output: Arrays) -> Arrays:
+    """Return an output with its infinities as NaN: `jsonable` has one null for both, MLflow writes both bare."""
+    if isinstance(output, dict):
+        return {name: _nulled(array) for name, array in output.items()}
+    return _nulled(output)
+
+
+def _nulled(array: Array) -> Array:
+    return np.where(np.isinf(array), np.array(np.nan, array.dtype), array) if array.dtype.kind == "f" else array
+
+
+def result_faults(uris: object, label: str) -> Iterator[str]:
+    """Yield which of the URIs of a column is not that of a file that is there and has content."""
+    for number, uri in enumerate(list(uris) if hasattr(uris, "__iter__") else []):
+        path = _path(uri)
+        if path is None or not path.is_file():
+            yield f"{label}[{number}]: expected the file:// URI of a result file, got {uri!r}"
+        elif not path.stat().st_size:
+            yield f"{label}[{number}]: {uri}: the result file is empty"
+
+
+def contents(uris: np.ndarray) -> np.ndarray:
+    """Return the digest of what each URI names, ``sha256:<hex>``; a digest stays as it is.
+
+    Raises
+    ------
+    StepError
+        If a file is gone.
+    """
+    return np.fromiter((_content(uri) for uri in uris.tolist()), dtype=object, count=len(uris))
+
+
+def _content(uri: object) -> object:
+    path = _path(uri)
+    if path is None:
+        return uri
+    try:
+        with path.open("rb") as stream:
+            return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+    except OSError as error:
+        raise StepError(str(uri), "the result file cannot be read", got=str(error), advice="Predict again.") from error
+
+
+def _path(uri: object) -> Path | None:
+    parts = urlsplit(uri) if isinstance(uri, str) else None
+    return Path(unquote(parts.path)) if parts and parts.scheme == "file" else None

@@ -1,0 +1,146 @@
+"""Hold an output to its signature: MLflow itself never does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from ..base.errors import StepError
+from ..model.signature import Field, Signature, Tensor
+from ..payload.values import did_you_mean, faults
+from .arrays import (
+    Array,
+    as_array,
+    is_series,
+    jsonable,
+    kind_of,
+    numpy_dtype,
+    output_fields,
+    part_names,
+    parts_of,
+    result_faults,
+)
+from .comparison import Comparison, Difference, Tolerance, compare, form_of, summary
+
+LISTED = 20  # faults in one message
+
+
+def hold_output(
+    output: object,
+    signature: Signature,
+    *,
+    allow_nan: bool = False,
+    rows: int | None = None,
+    subject: str = "output",
+) -> None:
+    """Hold an output to its signature, strictly.
+
+    Parameters
+    ----------
+    output : object
+        What predict returned, or what `as_array` made of an answer.
+    signature : Signature
+    allow_nan : bool
+        Whether numbers may be NaN or infinite.
+    rows : int, optional
+        How many rows it must have.
+    subject : str
+        What the output is of, for the message.
+
+    Raises
+    ------
+    StepError
+        With every fault.
+    """
+    found = list(islice(output_faults(output, signature, allow_nan=allow_nan, rows=rows), LISTED + 1))
+    if found:
+        more = ["and more"] if len(found) > LISTED else []
+        lines = "".join(f"\n  {line}" for line in [*found[:LISTED], *more])
+        raise StepError(subject, f"does not fit the output signature:{lines}")
+
+
+def output_faults(
+    output: object, signature: Signature, *, allow_nan: bool = False, rows: int | None = None
+) -> Iterator[str]:
+    """Yield what is wrong with an output."""
+    fields = output_fields(signature)
+    names = part_names(fields)
+    if output is None:
+        yield f"expected {' and '.join(str(each.type) for each in fields)}, got None"
+        return
+    try:
+        parts = parts_of(output, fields)
+    except ValueError as error:
+        yield str(error)
+        return
+    for name in parts.keys() - set(names):
+        yield f'unknown name "{name}": {did_you_mean(name, names)}'
+    for name, each in zip(names, fields, strict=True):
+        label = "" if len(fields) == 1 and each.name is None else f'"{name}": '
+        if name in parts:
+            yield from _part_faults(parts[name], each, label, allow_nan=allow_nan, rows=rows)
+            yield from result_faults(parts[name], label) if signature.output_files else ()
+        elif each.required:
+            yield f"{label}is missing: expected {each.type}"
+
+
+def _part_faults(value: Any, field: Field, label: str, *, allow_nan: bool, rows: int | None) -> Iterator[str]:
+    if not (isinstance(value, np.ndarray | list | tuple) or is_series(value)):
+        yield f"{label}expected an ndarray, a list or a Series for {field.type}, got {kind_of(value)}"
+        return
+    length = _length(value)
+    if None not in (rows, length) and length != rows:
+        yield f"{label}expected {rows} rows, got {length}"
+    if length == 0:
+        yield f"{label}is empty: expected {field.type}"
+    elif (dtype := numpy_dtype(field.type)) is not None:
+        yield from _array_faults(value, dtype, field, label, allow_nan=allow_nan)
+    elif isinstance(value, np.ndarray) and value.ndim != 1:
+        yield f"{label}expected one value of type {field.type} per row, got shape {value.shape}"
+    else:
+        for number, item in enumerate(jsonable(list(value))):
+            yield from faults(item, field.type, f"{label}[{number}]", required=field.required)
+
+
+def _length(value: Any) -> int | None:
+    return None if isinstance(value, np.ndarray) and not value.ndim else len(value)
+
+
+def _array_faults(value: Any, dtype: np.dtype[Any], field: Field, label: str, *, allow_nan: bool) -> Iterator[str]:
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        yield f"{label}expected {field.type}, got rows of different lengths"
+        return
+    wanted = field.type.shape if isinstance(field.type, Tensor) else (-1,)
+    fits = array.dtype == dtype or (dtype.kind in "US" and array.dtype.kind == dtype.kind)
+    if not fits:
+        yield f"{label}wrong dtype: expected {dtype}, got {array.dtype}"
+    if not _has_shape(array, wanted):
+        yield f"{label}wrong shape: expected {wanted}, got {array.shape}"
+    if not array.size:
+        yield f"{label}is empty: got shape {array.shape}"
+    if array.dtype.kind in "fc" and not allow_nan and not (finite := np.isfinite(array)).all():
+        first = tuple(int(n) for n in np.argwhere(~finite)[0])
+        count = f"{int((~finite).sum())} of {array.size} values"
+        yield f"{label}{count} are NaN or infinite, the first at {list(first)}; the model does not declare ALLOW_NAN"
+
+
+def _has_shape(array: Array, wanted: Sequence[int]) -> bool:
+    return array.ndim == len(wanted) and all(w in (-1, n) for w, n in zip(wanted, array.shape, strict=True))
+
+
+__all__ = [
+    "Comparison",
+    "Difference",
+    "Tolerance",
+    "as_array",
+    "compare",
+    "form_of",
+    "hold_output",
+    "output_faults",
+    "summary",
+]

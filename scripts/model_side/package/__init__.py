@@ -1,0 +1,1 @@
+"""Save a package as an MLflow Model: flags, example, spec, model class, what travels, artifacts."""

@@ -1,0 +1,211 @@
+"""model_spec.py and the packager's flags as one frozen, validated record. Import it in the model environment only."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
+
+from ..base.errors import UsageError
+from ..base.tracebacks import author_traceback, said
+from ..model.declared_data import leftovers, within
+from ..model.settings import VERIFICATION, settings_faults
+from .example import Example, carry, has_uris, read_example
+from .flags import SERIALIZATIONS, Flags
+from .spec_faults import (
+    ENTRIES,
+    artifacts_collide,
+    config_faults,
+    declared_artifact_faults,
+    example_flag_faults,
+    name_faults,
+    signature_faults,
+    tolerance_faults,
+    type_faults,
+)
+from .travel import artifact_faults
+
+SPEC = "model_spec.py"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """All that a package declares of its model.
+
+    Parameters
+    ----------
+    package : Path
+        The package's directory, absolute.
+    archetype, model_class : str
+        `model_class` is ``module:Class``.
+    signature : ModelSignature
+    example, stored : Example
+        As declared, and as it travels: files by artifact:// instead of a path.
+    artifacts : mapping of str to Path
+        Absolute, by the name in ``context.artifacts``; the example's own file among them.
+    model_config, tags, tolerance : mapping
+    allow_nan, rows_match, output_files : bool
+        Whether numbers may be NaN; whether the output has a row for each row of the input; whether the outputs are URIs
+        of files, whose content counts.
+    verification : mapping of str to bool
+        hermetic and portable: whether verify checks it; network: whether a prediction may use it.
+    serialization : str
+        "pickle", or "code" for a model that loads without any.
+    link_artifacts : bool
+        Whether artifacts may be hard links to model_data/, where the file system cannot share their bytes otherwise.
+    checks : callable or None
+        ``checks(example, params, output)`` raises where the example's output is wrong.
+    left_behind : frozenset of Path
+        What downloads have left in the artifacts: it does not travel.
+    """
+
+    package: Path
+    archetype: str
+    model_class: str
+    signature: ModelSignature
+    example: Example
+    stored: Example
+    artifacts: Mapping[str, Path]
+    model_config: Mapping[str, Any]
+    tags: Mapping[str, str]
+    tolerance: Mapping[str, float]
+    allow_nan: bool = False
+    rows_match: bool = False
+    output_files: bool = False
+    verification: Mapping[str, bool] = field(default_factory=lambda: dict(VERIFICATION))
+    serialization: str = "pickle"
+    link_artifacts: bool = False
+    checks: Callable[..., object] | None = None
+    left_behind: frozenset[Path] = frozenset()
+
+    def metadata(self, model_class: type) -> dict[str, Any]:
+        """Return what MLmodel's metadata says of the contract, and of the class's own part in it."""
+        names = ("archetype", "allow_nan", "rows_match", "output_files")
+        mappings = ("tags", "tolerance", "verification")
+        made = {name: getattr(self, name) for name in names} | {name: dict(getattr(self, name)) for name in mappings}
+        return {**made, "one_row": bool(getattr(model_class, "ONE_ROW", False))}
+
+
+def read_spec(package: Path, flags: Flags) -> Spec:
+    """Read model_spec.py of the package, with `flags` on top; no bytecode is written from now on.
+
+    Python takes bytecode for current by the second and the length of its source, which an edit can leave as they were.
+
+    Raises
+    ------
+    UsageError
+        With every problem at once; or with the author's traceback, if model_spec.py itself raises.
+    """
+    sys.dont_write_bytecode = True
+    entries = _run(package / SPEC)
+    problems = [*type_faults(entries), *name_faults(entries)]
+    _stop_at(problems)
+    entries = {**_defaults(package), **entries}
+    signature = _signature(entries.get("MODEL_SIGNATURE"), flags)
+    artifacts = {name: package / str(path) for name, path in entries["ARTIFACTS"].items()} | dict(flags.artifacts)
+    problems += [*declared_artifact_faults(entries["ARTIFACTS"], flags, artifacts), *signature_faults(signature)]
+    problems += example_flag_faults(signature, flags, entries["ARCHETYPE"])
+    model_config = entries["MODEL_CONFIG"] if flags.model_config is None else flags.model_config
+    problems += config_faults(model_config, "MODEL_CONFIG" if flags.model_config is None else "--model-config-json")
+    example = read_example(flags.example_uri, entries.get("INPUT_EXAMPLE"), problems)
+    stored = example
+    if example and has_uris(example):
+        stored, artifacts = carry(example, artifacts, package, flags, problems)
+    there, left = {name: path for name, path in artifacts.items() if path.exists()}, leftovers(package)
+    problems += artifact_faults(there, collide=artifacts_collide(), without=left)
+    problems += [*tolerance_faults(entries["TOLERANCE"]), *settings_faults(entries["VERIFICATION"])]
+    _stop_at(problems)
+    if signature is None or example is None or stored is None:
+        raise UsageError(SPEC, "incomplete")
+    return Spec(
+        package=package,
+        archetype=entries["ARCHETYPE"],
+        model_class=flags.model_class or entries["MODEL_CLASS"],
+        signature=signature,
+        example=example,
+        stored=stored,
+        artifacts=artifacts,
+        model_config=model_config,
+        tags={**{str(k): str(v) for k, v in entries["TAGS"].items()}, **flags.tags},
+        tolerance={"rtol": 1e-5, "atol": 0.0, **{k: float(v) for k, v in entries["TOLERANCE"].items()}},
+        allow_nan=entries["ALLOW_NAN"],
+        rows_match=entries["ROWS_MATCH"],
+        output_files=entries["OUTPUT_FILES"],
+        verification={**VERIFICATION, **entries["VERIFICATION"]},
+        serialization=flags.serialization or entries["SERIALIZATION"],
+        link_artifacts=flags.link_artifacts or entries["LINK_ARTIFACTS"],
+        checks=entries.get("CHECKS"),
+        left_behind=frozenset(within(artifacts.values(), left)),
+    )
+
+
+def _run(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UsageError(str(path), "no such file", advice="`invoke scaffold` makes one.")
+    found = importlib.util.spec_from_file_location(path.stem, path)
+    if found is None or found.loader is None:
+        raise UsageError(str(path), "cannot be imported")
+    module = importlib.util.module_from_spec(found)
+    try:
+        found.loader.exec_module(module)
+    except Exception as error:  # the author's code may raise anything
+        shown = author_traceback(error, [path])
+        raise UsageError(SPEC, f"it raised {said(error)}", author_traceback=shown) from error
+    return {name: value for name, value in vars(module).items() if name.isupper() or name.upper() in ENTRIES}
+
+
+def _defaults(package: Path) -> dict[str, Any]:
+    name = package.name.removesuffix("_mlflow_pkg")
+    return {
+        "ARCHETYPE": "",
+        "MODEL_CLASS": f"model_code.{name}_mlflow_model:",
+        **{entry: {} for entry in ("ARTIFACTS", "MODEL_CONFIG", "TAGS", "TOLERANCE", "VERIFICATION")},
+        **dict.fromkeys(("ALLOW_NAN", "ROWS_MATCH", "OUTPUT_FILES"), False),
+        "SERIALIZATION": SERIALIZATIONS[0],
+        "LINK_ARTIFACTS": False,
+    }
+
+
+def _stop_at(problems: list[str]) -> None:
+    if problems:
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        raise UsageError(SPEC, f"it cannot be packaged as declared:{lines}")
+
+
+def _signature(declared: ModelSignature | None, flags: Flags) -> ModelSignature | None:
+    if declared is None:
+        return None
+    outputs, params = declared.outputs, declared.params
+    if flags.output_shape is not None or flags.output_dtype is not None:
+        known = outputs.inputs[0] if outputs and outputs.is_tensor_spec() else TensorSpec(np.dtype("float32"), (-1,))
+        dtype = np.dtype(flags.output_dtype) if flags.output_dtype else known.type
+        outputs = Schema([TensorSpec(dtype, flags.output_shape or known.shape)])
+    if flags.params is not None:
+        params = _params(flags)
+    return ModelSignature(declared.inputs, outputs, params)
+
+
+def _params(flags: Flags) -> ParamSchema:
+    try:
+        return ParamSchema([ParamSpec(each.name, each.type, each.default, each.shape) for each in flags.params or ()])
+    except MlflowException as error:
+        raise UsageError("--extra-params-spec-json", "MLflow refuses it", got=str(error)) from error
+
+
+def describe(value: object) -> str:
+    """Return what a value is, for a message."""
+    if inspect.isclass(value):
+        return f"the class {value.__name__}({', '.join(base.__name__ for base in value.__bases__)})"
+    if isinstance(value, pd.DataFrame):
+        return f"a DataFrame with the columns {', '.join(map(str, value.columns))}"
+    return f"a {type(value).__name__}"

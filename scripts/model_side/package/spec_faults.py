@@ -1,0 +1,138 @@
+"""What can be wrong with entries of model_spec.py: each fault as a line. Import it in the model environment only."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.models import ModelSignature
+
+from .example import DATA, URI_COLUMN, is_data
+from .flags import SERIALIZATIONS, Flags
+
+TYPES: Mapping[str, tuple[type, ...]] = {
+    "ARCHETYPE": (str,),
+    "MODEL_CLASS": (str,),
+    "MODEL_SIGNATURE": (ModelSignature,),
+    "ARTIFACTS": (dict,),
+    "MODEL_CONFIG": (dict,),
+    "TAGS": (dict,),
+    "TOLERANCE": (dict,),
+    "ALLOW_NAN": (bool,),
+    "ROWS_MATCH": (bool,),
+    "OUTPUT_FILES": (bool,),
+    "SERIALIZATION": (str,),
+    "LINK_ARTIFACTS": (bool,),
+    "VERIFICATION": (dict,),
+}
+ENTRIES = (*TYPES, "INPUT_EXAMPLE", "CHECKS")
+
+
+def type_faults(entries: Mapping[str, Any]) -> Iterator[str]:
+    """Yield entries of a wrong type, and values that are none of those that an entry can have."""
+    for name, types in TYPES.items():
+        if name in entries and not isinstance(entries[name], types):
+            yield f"{name}: expected a {types[0].__name__}, got a {_type_name(entries[name])}"
+    if entries.get("SERIALIZATION", SERIALIZATIONS[0]) not in SERIALIZATIONS:
+        yield f"SERIALIZATION: expected one of {', '.join(SERIALIZATIONS)}, got {entries['SERIALIZATION']!r}"
+    if entries.get("CHECKS") is not None and not callable(entries["CHECKS"]):
+        yield f"CHECKS: expected a function or None, got a {type(entries['CHECKS']).__name__}"
+    elif entries.get("CHECKS") is not None and not _takes_three(entries["CHECKS"]):
+        yield f"CHECKS: expected a function of example, params and output, got one of {_parameters(entries['CHECKS'])}"
+
+
+def name_faults(entries: Mapping[str, Any]) -> Iterator[str]:
+    """Yield names that are nearly those of entries: a misspelt entry must not be passed over."""
+    for name in sorted(entries.keys() - set(ENTRIES)):
+        near = get_close_matches(name.upper(), ENTRIES, 1, cutoff=0.8)
+        if near and not (name.islower() and near[0] in entries):
+            yield f"{name}: unknown entry: did you mean {near[0]}?"
+
+
+def config_faults(config: Mapping[str, Any], where: str) -> Iterator[str]:
+    """Yield that a model_config is not what JSON holds: MLflow's own form of it comes back as something else."""
+    try:
+        kept = json.loads(json.dumps(config, allow_nan=False)) == config
+    except (TypeError, ValueError, RecursionError) as error:
+        yield f"{where}: expected what JSON can hold: {error}"
+    else:
+        if not kept:
+            yield f"{where}: expected what JSON can hold: names as texts, lists, no tuples"
+
+
+def signature_faults(signature: ModelSignature | None) -> Iterator[str]:
+    """Yield what a signature lacks."""
+    if signature is None:
+        yield "MODEL_SIGNATURE: not given: expected a mlflow.models.ModelSignature"
+        return
+    for side in ("inputs", "outputs"):
+        if not getattr(signature, side):
+            yield f"MODEL_SIGNATURE: it has no {side}: declare them, a model's receiver needs both"
+
+
+def example_flag_faults(signature: ModelSignature | None, flags: Flags, archetype: str) -> Iterator[str]:
+    """Yield that --example-uri is given to a model that takes no URI."""
+    if flags.example_uri is None or signature is None or not signature.inputs:
+        return
+    if URI_COLUMN not in signature.inputs.input_names():
+        which = f"the archetype {archetype}" if archetype else "this model"
+        yield (
+            f'--example-uri: not for {which}: its signature takes no column "{URI_COLUMN}": '
+            "leave it out and write INPUT_EXAMPLE"
+        )
+
+
+def declared_artifact_faults(declared: Mapping[str, Any], flags: Flags, artifacts: Mapping[str, Path]) -> Iterator[str]:
+    """Yield artifacts whose name or path cannot be one."""
+    for name, path in artifacts.items():
+        where = f"--artifact {name}" if name in flags.artifacts else f'ARTIFACTS["{name}"]'
+        where = "--checkpoint" if name in flags.artifacts and name == "checkpoint" else where
+        if not isinstance(name, str) or not name.isidentifier():
+            yield f"ARTIFACTS: expected names that are identifiers, got {name!r}"
+        elif name not in flags.artifacts and not is_data(str(declared[name])):
+            yield (
+                f'{where}: expected a path inside {DATA}/, got "{declared[name]}": '
+                "copy it there or declare it in model_data.toml"
+            )
+        elif not path.exists():
+            shown = declared[name] if name not in flags.artifacts else os.path.relpath(path)
+            yield f"{where}: no such file or directory: {shown}: run `invoke download-data`, or put it there"
+
+
+def artifacts_collide() -> bool:
+    """Tell whether this MLflow saves artifacts with one base name to one path: it did before 3.16."""
+    return tuple(map(int, mlflow.__version__.split(".")[:2])) < (3, 16)
+
+
+def tolerance_faults(tolerance: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is no tolerance."""
+    for name, value in tolerance.items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if name not in ("rtol", "atol") or not is_number or not 0 <= value < math.inf:
+            yield f'TOLERANCE: expected "rtol" and "atol" with numbers from 0, got {name!r}: {value!r}'
+
+
+def _type_name(value: object) -> str:
+    kind = type(value)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+
+
+def _takes_three(function: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(function).bind(None, None, None)
+    except TypeError:
+        return False
+    except ValueError:  # what is written in C may not say
+        return True
+    return True
+
+
+def _parameters(function: Callable[..., object]) -> str:
+    return ", ".join(inspect.signature(function).parameters) or "nothing"

@@ -1,0 +1,170 @@
+"""What may travel in a package: its files by their names, and module names that would hide others."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import os
+import shutil
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from fnmatch import fnmatch
+from pathlib import Path
+
+from ..base.errors import UsageError
+
+# What opens something, by the names that tools give it.
+_SECRET = (
+    *(".env", ".env.*", ".git", ".netrc", ".pypirc", ".ssh", ".aws", ".htpasswd", ".git-credentials"),
+    *("*.pem", "*.key", "*.p12", "*.pfx", "*.kdbx", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*"),
+)
+# What tools leave behind in a directory of code.
+LEFT_OUT = ("__pycache__", "*.py[co]", "*~", ".*", "#*#", "*.bak", "*.orig")
+_OURS = ("mlflow_packager", "model_spec", "model_code", "model_side")
+_MARGIN = 64 * 2**20  # bytes beside the artifacts: code, environment files, the example's output
+
+
+def artifact_faults(artifacts: Mapping[str, Path], *, collide: bool, without: Collection[Path] = ()) -> Iterator[str]:
+    """Yield what is wrong with files and directories that are to travel as artifacts.
+
+    Parameters
+    ----------
+    artifacts : mapping of str to Path
+        Those that exist.
+    collide : bool
+        Whether this MLflow puts artifacts with the same base name into one place.
+    without : collection of Path
+        What downloads have left: it does not travel.
+    """
+    names: dict[str, str] = {}
+    for name, path in artifacts.items():
+        if not {path, *path.parents}.isdisjoint(without):
+            yield f'artifact "{name}": {path.name}: its name is what a download gives to what it sets aside: rename it'
+        for file in tree(path, without=without):
+            yield from (f'artifact "{name}": {fault}' for fault in _file_faults(file, path.parent))
+        other = names.setdefault(path.name, name)
+        if collide and other != name:
+            yield (
+                f'artifacts "{other}" and "{name}": both are called {path.name}, and this MLflow would keep one of '
+                "them: rename one, or take mlflow>=3.16"
+            )
+
+
+def code_faults(code: Path) -> Iterator[str]:
+    """Yield which files of the author's code must not travel; hidden ones are left out anyway."""
+    for path in tree(code, LEFT_OUT):
+        yield from _file_faults(path, code.parent)
+
+
+def left_out(code: Path) -> list[str]:
+    """Return the hidden files and directories in the author's code that do not travel, by their relative paths."""
+    hidden = (path for path in code.rglob(".*") if path.name not in (".DS_Store",))
+    return sorted(path.relative_to(code.parent).as_posix() for path in hidden)
+
+
+def hiding_modules(package: Path) -> Iterator[str]:
+    """Yield which modules in the package's own directory hide others, while that directory is first on sys.path.
+
+    In model_code/ any name is fine: its modules are ``model_code.<name>``.
+    """
+    advice = "rename it, or move it to model_code/"
+    for path in sorted(package.iterdir()):
+        name = path.stem if path.suffix == ".py" else path.name if (path / "__init__.py").is_file() else ""
+        if not name or name in _OURS or name.startswith("."):
+            continue
+        if name in sys.stdlib_module_names:
+            yield f"{path.name}: it hides the module {name} of the standard library: {advice}"
+        elif _is_installed(name, package):
+            yield f"{path.name}: it hides the installed module {name}: {advice}"
+
+
+def require_outside(artifacts: Mapping[str, Path], work: Path) -> None:
+    """Check that the model is not saved inside of what it is to hold.
+
+    Raises
+    ------
+    UsageError
+        If it would be.
+    """
+    for name, path in artifacts.items():
+        if work.resolve().is_relative_to(path.resolve()):
+            advice = "Give another --out-dir, or an artifact that holds less."
+            raise UsageError(f'artifact "{name}"', f"the MLflow Model would lie in it: {path}", advice=advice)
+
+
+def require_space(artifacts: Iterable[Path], directory: Path, without: Collection[Path] = ()) -> None:
+    """Check that the artifacts, without what does not travel, fit onto the file system of a directory.
+
+    Raises
+    ------
+    UsageError
+        If they do not.
+    """
+    need = sum(path.stat().st_size for top in artifacts for path in tree(top, without=without)) + _MARGIN
+    free = shutil.disk_usage(directory).free
+    if need > free:
+        expected, got = f"{need / 2**30:.1f} GiB for the artifacts", f"{free / 2**30:.1f} GiB free"
+        raise UsageError(
+            "--out-dir", "not enough disk space", expected=expected, got=got, advice="Make space, or give another one."
+        )
+
+
+def tree(top: Path, skipped: Iterable[str] = (), without: Collection[Path] = ()) -> Iterator[Path]:
+    """Yield the files under a path, or itself; links are followed. A directory that cannot travel is given itself.
+
+    Names that match `skipped`, and the paths `without`, are passed over.
+    """
+    if not top.is_dir() or not _is_readable(top):
+        yield top
+        return
+    patterns = tuple(skipped)
+    for directory, directories, files in os.walk(top, followlinks=True):
+        kept = [name for name in sorted(directories) if not _matches(name, patterns)]
+        kept = [name for name in kept if Path(directory, name) not in without]
+        ends = [name for name in kept if _matches(name, _SECRET) or not _is_open(Path(directory, name))]
+        yield from (Path(directory, name) for name in ends)
+        directories[:] = [name for name in kept if name not in ends]
+        found = (Path(directory, name) for name in sorted(files) if not _matches(name, patterns))
+        yield from (path for path in found if path not in without)
+
+
+def _file_faults(path: Path, root: Path) -> Iterator[str]:
+    shown = os.fsencode(path.relative_to(root)).decode(errors="backslashreplace")
+    if _matches(path.name, _SECRET):
+        yield f"{shown}: it must not travel: it looks like a key, a password or a history: move it away, or rename it"
+    elif any("\udc80" <= letter <= "\udcff" for letter in path.name):
+        yield f"{shown}: its name is not UTF-8: rename it"
+    elif _leads_back(path):
+        yield f"{shown}: a link to a directory that it lies in itself: {path.readlink()}"
+    elif path.is_symlink() and not os.path.exists(path):  # noqa: PTH110  Path.exists() raises where it may not look
+        yield f"{shown}: a link to nothing: {path.readlink()}"
+    elif not (path.is_file() or path.is_dir()):
+        yield f"{shown}: expected a file or a directory, got a pipe, a socket or a device"
+    elif not _is_readable(path):
+        yield f"{shown}: it cannot be read: permission denied"
+
+
+def _is_open(directory: Path) -> bool:
+    return _is_readable(directory) and not _leads_back(directory)
+
+
+def _is_readable(path: Path) -> bool:
+    return os.access(path, os.R_OK | os.X_OK if path.is_dir() else os.R_OK)
+
+
+def _leads_back(path: Path) -> bool:
+    """Tell whether a path is a link to a directory above it: following it would never end."""
+    if not path.is_symlink():
+        return False
+    real = os.path.realpath(path)
+    return any(os.path.realpath(above) == real for above in path.parents)
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in patterns)
+
+
+def _is_installed(name: str, package: Path) -> bool:
+    """Tell whether a module of that name is found anywhere but in the package's directory."""
+    elsewhere = [entry for entry in sys.path if Path(entry or ".").resolve() != package]
+    found = importlib.machinery.PathFinder.find_spec(name, elsewhere)
+    return found is not None and found.origin is not None

@@ -1,0 +1,1 @@
+"""Run a model: in a child, in a warm interpreter, in-process, or the author's code directly."""

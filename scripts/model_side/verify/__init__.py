@@ -1,0 +1,1 @@
+"""Prove a model: routes, trials, checks."""

@@ -1,0 +1,65 @@
+"""What a model is held to beside its answers, each on or off in model_spec.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..model.settings import settings_of
+
+
+def held_checks(
+    metadata: Mapping[str, Any], report: Mapping[str, Any], trials: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> list[dict[str, Any]]:
+    """Return each check with its status: passed, failed, off or not checked.
+
+    Parameters
+    ----------
+    metadata : mapping
+        Of the MLflow Model.
+    report : mapping
+        What serve_predict.py found; empty where it was not asked.
+    trials : mapping of str to sequence of mapping
+        The entries of the predictions that were made again, by the check that they are of.
+    """
+    settings = settings_of(metadata)
+    repeatable, concurrent = (_tried(name, trials.get(name, ())) for name in ("repeatable", "concurrent"))
+    if at_once := report.get("equal_answers_at_once"):
+        concurrent["requests_at_once"] = at_once
+        concurrent["status"] = "passed" if concurrent["status"] == "not checked" else concurrent["status"]
+    portable = {"check": "portable", "status": report.get("portable", "not checked")}
+    if portable["status"] == "passed":
+        portable |= {name: report.get(name, False) for name in ("without_network", "without_other_files")}
+    checks = [_hermetic(report, settings), portable, repeatable, concurrent]
+    return [each if settings[each["check"]] else {"check": each["check"], "status": "off"} for each in checks]
+
+
+def _hermetic(report: Mapping[str, Any], settings: Mapping[str, bool]) -> dict[str, Any]:
+    used = report.get("used_from_outside")
+    check = {"check": "hermetic", "status": "not checked" if used is None else "passed", **(used or {})}
+    if used and used["network"] and not settings["network"]:
+        check["status"] = "failed"
+        check["fault"] = f"the prediction uses the network: {', '.join(used['network'])}"
+    return check
+
+
+def _tried(name: str, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    check: dict[str, Any] = {"check": name, "status": "passed" if trials else "not checked", "trials": list(trials)}
+    if wrong := [each["trial"] for each in trials if each["status"] != "agrees"]:
+        check["status"], check["fault"] = "failed", f"another answer: {', '.join(wrong)}"
+    return check
+
+
+def lines(checks: Sequence[Mapping[str, Any]]) -> str:
+    """Return the checks for a person."""
+    return "\n".join(f"{each['check']:<12}{each['status']:<12}{_said(each)}".rstrip() for each in checks)
+
+
+def _said(check: Mapping[str, Any]) -> str:
+    if "fault" in check:
+        return str(check["fault"])
+    found = [f"{kind}: {', '.join(check[kind])}" for kind in ("files", "network", "programs") if check.get(kind)]
+    at_once = [f"{check['requests_at_once']} requests at once"] if "requests_at_once" in check else []
+    tried = [name.replace("_", " ") for name in ("without_network", "without_other_files") if check.get(name)]
+    tried += [*(each["trial"] for each in check.get("trials", ())), *at_once]
+    return f"it uses, from outside: {'; '.join(found)}" if found else ", ".join(tried)

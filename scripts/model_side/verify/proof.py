@@ -1,0 +1,108 @@
+"""Prove a saved model: it loads, predicts and keeps its contract. Import it in the model environment only."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow.pyfunc
+import numpy as np
+
+from ..base.errors import StepError
+from ..model.model import read_model
+from ..model.settings import settings_of
+from ..output.arrays import Arrays
+from ..output.contract import Tolerance, compare, form_of
+from ..output.files import GOLDEN, read_output, write_output
+from ..package.flags import Flags
+from ..package.spec import read_spec
+from ..payload.payload import check_payload, read_payload
+from ..run.in_process import predict_in_process
+
+_SUBJECT = "forward pass"
+
+_RAISE = "Let it raise where the output is wrong."
+
+
+def prove(staged: Path) -> str:
+    """Load the model as its receiver does, predict its example twice, hold the output to the contract, and keep it.
+
+    Call it in a process that has not imported the author's code, in an empty working directory.
+
+    Returns
+    -------
+    str
+        The output's dtype and shape.
+
+    Raises
+    ------
+    StepError
+        If the output is not what the signature declares, or differs between two calls.
+    UsageError
+        If the example does not fit the signature.
+    """
+    files = read_model(str(staged))
+    if files.example is None:
+        raise StepError("INPUT_EXAMPLE", "MLflow did not store it")
+    check_payload(files.example, files.signature, subject="INPUT_EXAMPLE")
+    here = Path.cwd()
+    model = _load(staged)
+    first = predict_in_process(model, files, files.example, _SUBJECT)
+    if settings_of(files.metadata)["repeatable"]:
+        second = predict_in_process(model, files, files.example, _SUBJECT)
+        _require_same(first, second, Tolerance.of(files.metadata))
+    _require_untouched(here)
+    write_output(first, staged / GOLDEN)
+    if files.signature.output_files:  # CHECKS wants the files, and the package their digests
+        uris = replace(files, signature=replace(files.signature, output_files=False))
+        write_output(predict_in_process(model, uris, files.example, _SUBJECT), staged.with_name(GOLDEN))
+    return form_of(first)
+
+
+def _require_same(first: Arrays, second: Arrays, tolerance: Tolerance) -> None:
+    found = compare(first, second, tolerance)
+    if not found.agrees:
+        cells = "".join(f"\n  {line}" for line in found.lines() or [found.fault])
+        advice = "Seed what is random in the model. Else widen TOLERANCE, or switch repeatable off in VERIFICATION."
+        raise StepError("predict", f"two predictions of one input differ:{cells}\n", advice=advice)
+
+
+def _require_untouched(directory: Path) -> None:
+    """Check that the model left the working directory, which was empty, alone: served, it is shared or read-only."""
+    if Path.cwd() != directory:
+        advice = "Use absolute paths: what else is in the process needs its own."
+        raise StepError("forward pass", "it changed the working directory", got=str(Path.cwd()), advice=advice)
+    written = sorted(path.name for path in directory.iterdir())
+    if written:
+        advice = "Write to tempfile.mkdtemp(): where a model is served, that directory may be read-only."
+        raise StepError("forward pass", "it wrote to the working directory", got=", ".join(written), advice=advice)
+
+
+def prove_payload(staged: Path, path: Path) -> str:
+    """Predict another payload, too, in the working directory that its paths are relative to.
+
+    Returns
+    -------
+    str
+        The output's dtype and shape.
+    """
+    files = read_model(str(staged))
+    payload = read_payload(path, files.signature)
+    return form_of(predict_in_process(_load(staged), files, payload, _SUBJECT))
+
+
+def _load(staged: Path) -> mlflow.pyfunc.PyFuncModel:
+    """Load without MLflow's comparison of the requirements with this environment, which only warns, and slowly."""
+    return mlflow.pyfunc.load_model(str(staged), suppress_warnings=True)
+
+
+def run_checks(package: Path, flags: Flags, staged: Path) -> None:
+    """Call CHECKS of model_spec.py on the example's output, if there is one; what it raises is the author's verdict."""
+    sys.path.insert(0, str(package))
+    spec = read_spec(package, flags)
+    if spec.checks is not None:
+        output = read_output(staged.with_name(GOLDEN) if spec.output_files else staged / GOLDEN)
+        verdict = spec.checks(spec.example.data, dict(spec.example.params), output)
+        if verdict is not None and not (isinstance(verdict, bool | np.bool_) and verdict):
+            raise StepError("CHECKS", "it returned a verdict", expected="None", got=repr(verdict), advice=_RAISE)

@@ -1,0 +1,245 @@
+"""Steps that run in forks of a warm interpreter: as in a process of their own, and nothing outlives a build."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import termios
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine import Step
+from engine.processes import SCRIPTS
+from engine.runner import Builder
+from engine.walk import Pipeline, Result
+
+HOST = (sys.executable, str(SCRIPTS / "model_side" / "worker.py"))
+FACTS = """\
+import json, os, sys
+facts = {
+    "argv": sys.argv, "path0": sys.path[0], "directory": os.getcwd(), "name": __name__,
+    "session": os.getsid(0) == os.getpid(),
+    "environment": sorted(set(os.environ) - {"LC_CTYPE"}), "stdin": sys.stdin.read(),
+    "loaded": "decimal" in sys.modules, "host": os.getppid(),
+}
+print("said")
+print("complained", file=sys.stderr)
+json.dump(facts, open(sys.argv[1], "w"))
+"""
+
+
+def script_step(name: str, text: str, root: Path, *, host: tuple[str, ...] = HOST, **fields: object) -> Step:
+    (root / f"{name}.py").write_text(text)
+    target = f"{name}.json"
+    return Step(name, (sys.executable, f"{name}.py", target), (f"{name}.py",), (target,), host=host, **fields)  # type: ignore[arg-type]
+
+
+def build(root: Path, *steps: Step) -> Result:
+    return Builder(say=lambda text: None).build_all([Pipeline(root, steps)])[0]
+
+
+def facts(root: Path, name: str) -> dict[str, object]:
+    return dict(json.loads((root / f"{name}.json").read_text()))
+
+
+def log(root: Path, name: str) -> str:
+    return (root / ".pipeline" / "logs" / f"{name}.log").read_text()
+
+
+def runs(pid: int) -> bool:
+    """Tell whether a process still runs; one that has ended and was not waited for does not."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
+
+
+def test_command_finds_all_as_in_a_process_of_its_own_when_it_runs_in_a_host(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "hosted").mkdir()
+    for place, host in (("plain", ()), ("hosted", HOST)):
+        assert build(tmp_path / place, script_step("one", FACTS, tmp_path / place, host=host)).ok
+    plain, hosted = (facts(tmp_path / place, "one") for place in ("plain", "hosted"))
+    assert hosted.pop("host") != plain.pop("host") == os.getpid()
+    for one, place in ((plain, "plain"), (hosted, "hosted")):
+        assert one.pop("directory") == one.pop("path0") == str(tmp_path / place)
+    assert hosted == plain
+    assert log(tmp_path / "hosted", "one") == log(tmp_path / "plain", "one")
+
+
+def test_steps_share_one_host_and_nothing_of_one_is_in_the_next(tmp_path: Path) -> None:
+    first = script_step("one", FACTS + "import decimal\nos.environ['LEFT'] = '1'\nos.chdir('/')\n", tmp_path)
+    assert build(tmp_path, first, script_step("two", FACTS, tmp_path, after=("one",))).ok
+    one, two = facts(tmp_path, "one"), facts(tmp_path, "two")
+    assert one["host"] == two["host"] != os.getpid()
+    assert two["loaded"] is False
+    assert "LEFT" not in two["environment"]  # type: ignore[operator]
+    assert two["directory"] == str(tmp_path)
+
+
+def test_host_is_gone_when_the_build_ends(tmp_path: Path) -> None:
+    assert build(tmp_path, script_step("one", FACTS, tmp_path)).ok
+    assert not runs(int(str(facts(tmp_path, "one")["host"])))
+
+
+REFUSING = "import os\ndef refuse(*_): raise PermissionError(1, 'no')\nos.pidfd_open = refuse\n"
+
+
+@pytest.mark.parametrize("system", ["import os\ndel os.pidfd_open\n", REFUSING])
+def test_command_runs_without_a_host_when_the_system_cannot_watch_processes(tmp_path: Path, system: str) -> None:
+    (tmp_path / "system").mkdir()
+    (tmp_path / "system" / "sitecustomize.py").write_text(system)
+    step = script_step("one", FACTS, tmp_path, env={"PYTHONPATH": str(tmp_path / "system")})
+    assert build(tmp_path, step).ok
+    assert facts(tmp_path, "one")["host"] == os.getpid()
+
+
+def test_what_a_program_does_at_its_end_is_done_when_it_runs_in_a_host(tmp_path: Path) -> None:
+    text = (
+        "import atexit, threading\n"
+        "def late(): threading.main_thread().join(); print('thread')\n"
+        "threading.Thread(target=late).start()\n"
+        "atexit.register(lambda: open('one.json', 'w').write('at exit'))\n"
+        "print('unflushed', end='')\nraise SystemExit(0)\n"
+    )
+    assert build(tmp_path, script_step("one", text, tmp_path)).ok
+    assert (tmp_path / "one.json").read_text() == "at exit"
+    assert "unflushed" in log(tmp_path, "one")
+
+
+def test_fork_that_a_hosted_step_leaves_behind_is_ended(tmp_path: Path) -> None:
+    left = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    open('one.json', 'w').write(str(os.getpid()))\n"
+    rest = "    time.sleep(60)\n    os._exit(0)\n"
+    wait = "while not os.path.exists('one.json') or not open('one.json').read():\n    pass\n"
+    assert build(tmp_path, script_step("one", left + rest + wait, tmp_path)).ok
+    assert not runs(int((tmp_path / "one.json").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ("sys.exit(2)", "exit code 2"),
+        ("sys.exit('no')", "exit code 1"),
+        ("os.kill(os.getpid(), 9)", "signal 9"),
+        ("1 / 0", "exit code 1"),
+    ],
+)
+def test_failure_is_the_commands_own_when_it_runs_in_a_host(tmp_path: Path, end: str, said: str) -> None:
+    outcome = build(tmp_path, script_step("one", f"import os, sys\n{end}\n", tmp_path)).outcomes[0]
+    assert said in str(outcome.error)
+    assert ("ZeroDivisionError" in log(tmp_path, "one")) == (end == "1 / 0")
+
+
+def test_what_the_authors_code_imports_is_there_before_the_command_when_it_runs_in_a_host(tmp_path: Path) -> None:
+    (tmp_path / "model_code").mkdir()
+    (tmp_path / "model_code" / "model.py").write_text("from os import path\nimport decimal, no_such_module\n")
+    assert build(tmp_path, script_step("one", FACTS, tmp_path)).ok
+    assert facts(tmp_path, "one")["loaded"] is True
+
+
+def test_import_that_the_author_removed_is_not_there_when_a_host_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "model_spec.py").write_text("import decimal\n")
+    builder = Builder(say=lambda text: None, keep_hosts=True)
+    seen = []
+    try:
+        for number, text in enumerate(("import decimal\n", "import decimal\n\n", "\n")):
+            (tmp_path / "model_spec.py").write_text(text)
+            step = script_step("one", f"{FACTS}# {number}\n", tmp_path)
+            assert builder.build_all([Pipeline(tmp_path, (step,))])[0].ok
+            found = facts(tmp_path, "one")
+            seen.append((found["loaded"], found["host"]))
+    finally:
+        builder.processes.close()
+    assert [loaded for loaded, _ in seen] == [True, True, False]
+    assert seen[0][1] == seen[1][1] != seen[2][1]
+
+
+def test_step_runs_by_itself_when_its_host_does_not_start(tmp_path: Path) -> None:
+    broken = (sys.executable, "-c", "raise SystemExit(1)")
+    assert build(tmp_path, script_step("one", FACTS, tmp_path, host=broken)).ok
+    assert facts(tmp_path, "one")["host"] == os.getpid()
+
+
+def test_light_step_takes_the_host_that_is_there_and_starts_none(tmp_path: Path) -> None:
+    light = script_step("light", FACTS, tmp_path, light=True)
+    assert build(tmp_path, light).ok
+    assert facts(tmp_path, "light")["host"] == os.getpid()
+    assert build(tmp_path, script_step("one", FACTS, tmp_path), replace(light, after=("one",), params={"other": 1})).ok
+    assert facts(tmp_path, "light")["host"] == facts(tmp_path, "one")["host"] != os.getpid()
+
+
+def test_new_host_is_started_when_a_step_rebuilt_its_interpreter(tmp_path: Path) -> None:
+    host = ("env/python", *HOST[1:])
+    link = f"mkdir env; ln -s {sys.executable} env/python; cat pins > env/pins"
+
+    def hosted(name: str, *before: str) -> Step:
+        (tmp_path / f"{name}.py").write_text(FACTS)
+        words = ("env/python", f"{name}.py", f"{name}.json")
+        return Step(name, words, (f"{name}.py", *before), (f"{name}.json",), host=host)
+
+    builder = Builder(say=lambda text: None, keep_hosts=True)
+    hosts = []
+    try:
+        for pins in ("1", "2"):
+            (tmp_path / "pins").write_text(pins)
+            steps = (Step("environment", link, ("pins",), ("env",)), hosted("one", "env/pins"))
+            assert builder.build_all([Pipeline(tmp_path, steps)])[0].ok
+            hosts.append(facts(tmp_path, "one")["host"])
+    finally:
+        builder.processes.close()
+    assert hosts[0] != hosts[1]
+
+
+def start_hosted(root: Path, text: str) -> tuple[subprocess.Popen[bytes], list[int]]:
+    """Start a build whose one step runs `text` in a host; return it, and the processes that `text` tells of."""
+    os.mkfifo(root / "reached")
+    (root / "one.py").write_text(f"import os, signal, sys, time\n{text}\ntime.sleep(60)\n")
+    step = f"Step('one', ({sys.executable!r}, 'one.py'), ('one.py',), ('one.json',), host={HOST!r})"
+    code = f"from engine import Step, build\nbuild([{step}])"
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=root, env=environment, stderr=subprocess.DEVNULL)
+    return process, [int(word) for word in (root / "reached").read_text().split()]
+
+
+def test_nothing_runs_on_when_the_build_is_killed_in_the_middle_of_a_hosted_step(tmp_path: Path) -> None:
+    tell = "open('reached', 'w').write(f'{os.getpid()} {os.getppid()}')"
+    process, pids = start_hosted(tmp_path, tell)
+    watched = [os.pidfd_open(pid) for pid in pids]
+    process.kill()
+    process.wait()
+    for descriptor in watched:
+        assert select.select([descriptor], [], [], 60)[0]  # readable once that process has ended
+        os.close(descriptor)
+
+
+def test_interruption_ends_a_hosted_step_as_any_other(tmp_path: Path) -> None:
+    tidy = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(open('tidied', 'w').write('yes') and 1))"
+    process, pids = start_hosted(tmp_path, f"{tidy}\nopen('reached', 'w').write(str(os.getpid()))")
+    process.send_signal(signal.SIGINT)
+    process.wait()
+    assert not runs(pids[0])
+    assert (tmp_path / "tidied").read_text() == "yes"
+
+
+def test_host_ends_when_the_build_is_gone_in_the_middle_of_a_request(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    command = [*HOST, str(theirs.fileno())]
+    with subprocess.Popen(command, cwd=tmp_path, pass_fds=[theirs.fileno()], stderr=subprocess.DEVNULL) as host:
+        theirs.close()
+        with (tmp_path / "said").open("wb") as said:
+            socket.send_fds(ours, [(100).to_bytes(4)], [said.fileno()] * 3)
+        ours.sendall(b"{")
+        while struct.unpack("i", fcntl.ioctl(ours, termios.TIOCOUTQ, b"\0" * 4))[0]:
+            pass  # until it has read that
+        ours.close()
+        try:
+            host.wait(60)
+        finally:
+            host.kill()
