@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 INTERRUPTED = 130
 
@@ -57,6 +57,13 @@ class UsageError(ReportedError):
     """The request is invalid: a flag, a path, a spec, a payload."""
 
     exit_code = 2
+
+
+def near(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """Return the known name that a misspelt one is nearest to; empty where none is near, from 0 to 1, by `cutoff`."""
+    from difflib import get_close_matches  # an error alone needs it
+
+    return next(iter(get_close_matches(name, list(known), 1, cutoff)), "")
 
 
 def run_main(main: Callable[[], int], *kinds: type[Exception]) -> int:

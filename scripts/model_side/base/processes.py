@@ -1,4 +1,4 @@
-"""Which processes of a group still run."""
+"""Which processes of a group still run, what a prediction cost, and the variables that a command is given."""
 
 from __future__ import annotations
 
@@ -84,6 +84,8 @@ def peak_memory(process: int | str = "self") -> int:
     return next((int(line.split()[1]) * _KIB for line in lines if line.startswith("VmHWM:")), 0)
 
 
+# For mlflow, before it is imported: no project around the model is to be read, and nothing is sent anywhere.
+QUIET = {"MLFLOW_UV_AUTO_DETECT": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 _TOOL_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT")
 
 
@@ -93,3 +95,15 @@ def clean_environment(environment: Mapping[str, str], extra: Mapping[str, str]) 
     own = str(Path(sys.prefix, "bin"))
     kept["PATH"] = os.pathsep.join(part for part in environment.get("PATH", "").split(os.pathsep) if part != own)
     return {**kept, **extra}
+
+
+def pyvenv(environment: Path) -> dict[str, str]:
+    """Return what pyvenv.cfg of a virtual environment says, by key; nothing where there is none.
+
+    Parameters
+    ----------
+    environment : Path
+    """
+    path = environment / "pyvenv.cfg"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
