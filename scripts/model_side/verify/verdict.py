@@ -1,0 +1,267 @@
+"""Show that the ways of running a model agree: gather the answers, compare them, decide, publish the verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..base.errors import StepError, UsageError
+from ..base.files import publish, remove_files, require_file, require_writable
+from ..base.processes import figures_of
+from ..model.model import ModelFiles, local_directory, quiet_mlflow, read_model
+from ..output.arrays import Arrays
+from ..output.contract import Tolerance
+from ..output.files import GOLDEN, write_output
+from ..payload.payload import dumps_strict, is_example, read_payload, rows_to_match
+from .checks import held_checks, lines
+from .routes import REFERENCE, Route, golden_route, read_answer, table
+
+REPEATABLE = (
+    " An answer may depend on its own row alone: not on the time of day, random numbers without a seed, other rows or"
+    " earlier calls."
+)
+# What may be written into the directory *.failed.
+_SIDES = [f"{check}.{side}.npz" for check in ("repeatable", "concurrent") for side in ("expected", "got")]
+KEPT = ("direct.npz", "example.npz", *_SIDES)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What verify.py is asked for; its flags say what each is."""
+
+    model_uri: str
+    predict_output: Path
+    test_output: Path
+    rest_output: Path | None
+    serve_report: Path | None
+    json_payload_file: Path | None
+    package: Path | None
+    again: bool
+    time_limit: float
+    output_path: Path
+
+    @property
+    def golden(self) -> Path:
+        """Where the output of the example is stored, if it is."""
+        return Path(local_directory(self.model_uri) or "", GOLDEN)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the model gave in each way, when it was packaged, and when it predicted again.
+
+    Parameters
+    ----------
+    files : ModelFiles
+    report : mapping
+        What serve_predict.py found; empty where it was not asked.
+    answers : tuple of Route
+        Those in files; the first is in-process.
+    direct : Route
+    golden : Route, optional
+        None where no output is stored or there is no payload.
+    example : Route, optional
+        What the model gives for its example, where the payload is another one.
+    trials : mapping of str to sequence of Route
+        By the check that they are for; each compared.
+    """
+
+    files: ModelFiles
+    report: Mapping[str, Any]
+    answers: tuple[Route, ...]
+    direct: Route
+    golden: Route | None = None
+    example: Route | None = None
+    trials: Mapping[str, Sequence[Route]] = field(default_factory=dict)
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """How far two floats may be apart."""
+        return Tolerance.of(self.files.metadata)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What verify decided.
+
+    Parameters
+    ----------
+    result : mapping
+        As verification.json says it.
+    text : str
+        The same, for a person.
+    faults : tuple of str
+    where : str
+        Which files hold answers that differ.
+    advice : str
+        What to do about them.
+    kept : mapping of str to ndarray or dict
+        Outputs that differ and are in no file yet.
+    """
+
+    result: Mapping[str, Any]
+    text: str
+    faults: tuple[str, ...]
+    where: str
+    advice: str
+    kept: Mapping[str, Arrays]
+
+
+def verify(asked: Asked) -> None:
+    """Compare the ways of running a model, and write the verdict.
+
+    Raises
+    ------
+    UsageError
+        If something that is asked for is missing or cannot be read.
+    StepError
+        If the verdict is no.
+    """
+    require_writable(asked.output_path)
+    if asked.package:
+        require_file(asked.package / "model_spec.py", "--package")
+    evidence = gather(asked)
+    give(verdict(asked, evidence, compare(evidence)), asked.output_path)
+
+
+def gather(asked: Asked) -> Evidence:
+    """Read the answers, and ask the author's code and the model again where that is asked for."""
+    files, report = read_model(asked.model_uri), _report(asked.serve_report)
+    payload = read_payload(asked.json_payload_file, files.signature) if asked.json_payload_file else None
+    if payload is None and (asked.package or asked.again):
+        raise UsageError("--json-payload-file", "not given", advice="--package and --again ask the model for it.")
+    # Result files may lie where the next prediction of the same input puts its own: these first.
+    rows, costs = rows_to_match(payload, files.signature) if payload else None, figures_of(report)
+    paths = {REFERENCE: asked.predict_output, "served": asked.test_output, "rest": asked.rest_output}
+    answers = [read_answer(name, path, files, rows, costs.get(name)) for name, path in paths.items() if path]
+    direct = Route("direct", why_not="it needs the package that the model was made from")
+    found = Evidence(files, report, tuple(answers), direct)
+    if payload is None:
+        return found
+    stored = golden_route(asked.golden, files) if asked.golden.is_file() else None
+    other = stored is not None and not is_example(payload, files)
+    if other and not (asked.again and files.example):
+        stored = Route("golden", why_not="the payload is not the model's example")
+    found = replace(found, golden=stored)
+    return _ask(asked, payload, found, example=other) if asked.package or asked.again else found
+
+
+def _ask(asked: Asked, payload: Mapping[str, Any], found: Evidence, *, example: bool) -> Evidence:
+    """Let the author's code and the model predict: slow, and the only part that imports mlflow."""
+    quiet_mlflow()
+    from .trials import compared, direct_route, example_route, predicted_again
+
+    files, limit = found.files, asked.time_limit
+    if asked.package:
+        found = replace(found, direct=direct_route(asked.package, payload, files, limit))
+    if not asked.again:
+        return found
+    again, (first, *others) = predicted_again(asked.model_uri, payload, files, limit), found.answers
+    trials = {check: list(made) for check, made in again.trials.items()}
+    if "repeatable" in trials and first.output is not None and again.route.output is not None:
+        other = compared("in two processes", first.output, again.route.output, found.tolerance)
+        trials["repeatable"].insert(1, other)
+    found = replace(found, trials=trials, answers=(replace(first, figures=again.route.figures), *others))
+    if not (example and files.example):
+        return found
+    now = example_route(asked.model_uri, files, limit)
+    stored = replace(found.golden or now, figures=now.figures)
+    return replace(found, example=now, golden=stored if now.output is not None else replace(now, name="golden"))
+
+
+def compare(found: Evidence) -> list[Route]:
+    """Return the routes, compared with the in-process one, golden with the example's."""
+    reference = found.answers[0].output
+    routes = [route.against(reference, found.tolerance) for route in (found.direct, *found.answers)]
+    beside = found.example.output if found.example else reference
+    return [*routes, *([found.golden.against(beside, found.tolerance)] if found.golden else [])]
+
+
+def verdict(asked: Asked, found: Evidence, routes: Sequence[Route]) -> Verdict:
+    """Decide whether all routes agree and every check passed."""
+    entries = {name: [each.trial_entry() for each in made] for name, made in found.trials.items()}
+    checks, tolerance = held_checks(found.files.metadata, found.report, entries), found.tolerance
+    faults = tuple(_faults(routes, checks))
+    result: dict[str, Any] = {"ok": not faults, "model_uuid": found.files.uuid}
+    result |= {"routes": [route.entry() for route in routes], "checks": checks}
+    result["tolerance"] = {"rtol": tolerance.rtol, "atol": tolerance.atol}
+    trials = [each for made in found.trials.values() for each in made if not each.agrees]
+    wrong = [f"  {each.name}: {line}" for each in trials for line in each.faults()]
+    where = _where(asked, found, routes)
+    unrepeated = any(check["check"] == "repeatable" and check["status"] == "failed" for check in checks)
+    text = "\n".join([table(routes), lines(checks), *wrong])
+    return Verdict(result, text, faults, where, REPEATABLE if unrepeated else "", dict(_to_keep(found, routes)))
+
+
+def give(decided: Verdict, target: Path) -> None:
+    """Print the verdict and write it to a file, *.failed.json where it is no; what differs goes to *.failed.
+
+    Parameters
+    ----------
+    decided : Verdict
+    target : Path
+        The file for a verdict that is yes.
+
+    Raises
+    ------
+    StepError
+        If it is no.
+    """
+    print(decided.text)
+    failed, kept = target.with_name(f"{target.stem}.failed{target.suffix}"), target.with_name(f"{target.stem}.failed")
+    remove_files(kept, KEPT)
+    for earlier in (target, failed):
+        earlier.unlink(missing_ok=True)
+    publish(f"{dumps_strict(decided.result, indent=2)}\n", failed if decided.faults else target)
+    if decided.faults:
+        for name, output in decided.kept.items():
+            kept.mkdir(exist_ok=True)
+            write_output(output, kept / f"{name}.npz")
+        what = f" What differs is in {kept}." if decided.kept else ""
+        advice = f"See the table, and {failed}.{decided.where}{what}{decided.advice}"
+        raise StepError("verify", "; ".join(decided.faults), advice=advice)
+
+
+def _faults(routes: Sequence[Route], checks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if wrong := [route.name for route in routes if route.differs]:
+        yield f"not every route agrees: {', '.join(wrong)}"
+    yield from (f"{check['check']}: {check['fault']}" for check in checks if check["status"] == "failed")
+
+
+def _where(asked: Asked, found: Evidence, routes: Sequence[Route]) -> str:
+    """Return in which files the answers are that differ, and what to do about it."""
+    files = {"served": asked.test_output, "rest": asked.rest_output}
+    files |= {} if found.example else {"golden": asked.golden}
+    differing = [route.name for route in routes if route.differs]
+    wrong = [files[name] for name in differing if name in files]
+    *others, last = map(str, [asked.predict_output, *wrong])
+    said = f" The answers are in {', '.join(others)} and {last}." if wrong else ""
+    if differing == ["served"] and found.report.get("without_other_files"):
+        said += " It ran without other files: a file that the model reads where there is one was not there."
+    if differing == ["golden"]:
+        said += " golden is what the model gave when it was packaged: package it again if it is meant to give another."
+    return said
+
+
+def _to_keep(found: Evidence, routes: Sequence[Route]) -> Iterator[tuple[str, Arrays]]:
+    differing = {route.name: route.output for route in routes if route.differs}
+    now = found.example.output if found.example and "golden" in differing else None
+    outputs = {"direct": differing.get("direct"), "example": now}
+    for check, made in found.trials.items():
+        wrong = next((each for each in made if each.output is not None), None)
+        outputs |= {f"{check}.expected": wrong.expected, f"{check}.got": wrong.output} if wrong else {}
+    yield from ((name, output) for name, output in outputs.items() if output is not None)
+
+
+def _report(path: Path | None) -> dict[str, Any]:
+    """Return what serve_predict.py reports, nothing where it is not given."""
+    if path is None:
+        return {}
+    try:
+        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(str(path), "cannot be read", got=str(error), advice="Run `invoke serve-predict`.") from error
+    return report
