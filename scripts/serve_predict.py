@@ -26,7 +26,8 @@ from pathlib import Path
 
 from model_side.base.command_line import parser
 from model_side.base.errors import run_main
-from serving.serve import Asked, serve_predict
+from serving.rest import Request
+from serving.serve import serve_predict
 
 MANAGERS = ["uv", "virtualenv", "conda", "local"]
 
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--rest-output", type=Path, help="ask over REST, too, and write the answer there")
     add("--report", type=Path, default=Path("serve_report.json"), help="default: %(default)s")
     add("--parallel", type=int, default=4, help="requests at once (default: %(default)s)")
-    serve_predict(Asked(**vars(flags.parse_args(argv))))
+    serve_predict(Request(**vars(flags.parse_args(argv))))
     return 0
 
 

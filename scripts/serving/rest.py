@@ -8,16 +8,18 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from model_side.base.errors import StepError
+from model_side.base.files import remove_files
 from model_side.base.processes import Figures, peak_memory
-from model_side.model.model import ModelFiles
+from model_side.model.model import ModelFiles, read_model
 from model_side.model.settings import settings_of
 from model_side.output.contract import Comparison, Tolerance, as_array, compare
 from model_side.payload.negatives import Negative, negative_payloads
-from model_side.payload.payload import predictions_from_json
+from model_side.payload.payload import predictions_from_json, read_payload
 
 from .answering import listener, require_environment
 from .predict import Answer
@@ -25,7 +27,7 @@ from .rebuilt import Rebuilt
 from .server import OK, Server
 
 SUBJECT = "REST"
-KEPT = ("expected.json", "got.json")  # in the directory for answers that differ
+_KEPT = ("expected.json", "got.json")  # in the directory for answers that differ
 # What is tried over REST: of each kind, the first fault that the model's signature has, by the start of its name.
 KINDS = (
     ("no-data",),
@@ -37,35 +39,42 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Request:
-    """What to ask.
+    """What serve_predict.py is asked for; its flags say what each is."""
 
-    Parameters
-    ----------
-    path : Path
-        The payload's file; its name tells its kind.
-    payload : mapping
-        What is in it.
-    files : ModelFiles
-        Of the model.
-    parallel : int
-        How many requests at once.
-    seconds : float
-        How long an answer may take.
-    kept : Path, optional
-        A directory for answers that differ; it is made.
-    """
-
-    path: Path
-    payload: Mapping[str, Any]
-    files: ModelFiles
+    model_uri: str
+    json_payload_file: Path
+    output_path: Path
+    env_manager: str | None = None
+    strict: bool = False
+    rest_output: Path | None = None
+    report: Path = Path("serve_report.json")
     parallel: int = 4
-    seconds: float = 600
-    kept: Path | None = None
+    time_limit: float = 600
+
+    @cached_property
+    def files(self) -> ModelFiles:
+        """What the model says of itself."""
+        return read_model(self.model_uri)
+
+    @cached_property
+    def payload(self) -> Mapping[str, Any]:
+        """The payload, which fits the model's signature."""
+        return read_payload(self.json_payload_file, self.files.signature)
 
     @property
     def settings(self) -> Mapping[str, bool]:
-        """Return what the model is checked against."""
+        """What the model is checked against."""
         return settings_of(self.files.metadata)
+
+    def keep(self, *answers: str) -> str:
+        """Write two answers that differ beside the output, and say where; those of an earlier run go."""
+        target = self.rest_output or self.output_path
+        directory = target.with_name(f"{target.stem}.failed")
+        remove_files(directory, _KEPT)
+        for name, answer in zip(_KEPT, answers, strict=False):
+            directory.mkdir(exist_ok=True)
+            (directory / name).write_text(answer, encoding="utf-8")
+        return f" Both answers are in {directory}."
 
 
 def rest_route(server: Server, environment: Rebuilt, request: Request) -> tuple[Answer, dict[str, Any]]:
@@ -91,7 +100,7 @@ def rest_route(server: Server, environment: Rebuilt, request: Request) -> tuple[
         text = ask(server, request)
         figures = Figures(time.perf_counter() - start, peak_memory(pid or "self"))
         negatives = of_each_kind(negative_payloads(request.payload, request.files.signature))
-        statuses = [(each, status_of(server, each, request.seconds)) for each in negatives]
+        statuses = [(each, status_of(server, each, request.time_limit)) for each in negatives]
         require_equal(server, request, text, together)
     except StepError as error:
         raise server.failure(str(error)) from error
@@ -121,9 +130,9 @@ def ask(server: Server, request: Request) -> str:
     StepError
         If it is not an answer of MLflow.
     """
-    kind = "text/csv" if request.path.suffix == ".csv" else "application/json"
-    body = request.path.read_text(encoding="utf-8")
-    status, text = server.send("POST", "/invocations", body, kind, request.seconds)
+    kind = "text/csv" if request.json_payload_file.suffix == ".csv" else "application/json"
+    body = request.json_payload_file.read_text(encoding="utf-8")
+    status, text = server.send("POST", "/invocations", body, kind, request.time_limit)
     if status != OK:
         got = f"status {status}: {_message(text)}"
         raise StepError(SUBJECT, "the payload was refused", expected=f"status {OK}", got=got)
@@ -169,17 +178,8 @@ def require_equal(server: Server, request: Request, expected: str, together: int
         answer, found = wrong[0]
         cells = "".join(f"\n  {line}" for line in found.lines() or [found.fault])
         fault = f"{len(wrong)} of {together} answers given at once differ from the one given alone:{cells}\n"
-        where = _keep(request.kept, expected, answer)
-        raise StepError(SUBJECT, fault, advice=f"predict must not change what other calls read.{where}")
-
-
-def _keep(directory: Path | None, *answers: str) -> str:
-    if directory is None:
-        return ""
-    directory.mkdir(exist_ok=True)
-    for name, answer in zip(KEPT, answers, strict=True):
-        (directory / name).write_text(answer, encoding="utf-8")
-    return f" Both answers are in {directory}."
+        advice = f"predict must not change what other calls read.{request.keep(expected, answer)}"
+        raise StepError(SUBJECT, fault, advice=advice)
 
 
 def _compared(expected: str, got: str, files: ModelFiles) -> Comparison:

@@ -10,19 +10,18 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from model_side.base.errors import StepError
-from model_side.base.files import publish, remove_files, require_writable
+from model_side.base.files import publish, require_writable
 from model_side.model.model import quiet_mlflow, read_model, whole_model
 from model_side.payload.payload import dumps_strict, new_texts, read_payload
 
 from .answering import listener, require_environment
 from .predict import Answer, Where, predict_rebuilt, predict_strict
 from .rebuilt import Rebuilt, rebuilt_environment
-from .rest import KEPT, Request, rest_route
+from .rest import Request, rest_route
 from .sandbox.audit import HOOK, Outside, inputs, outside
 from .sandbox.leash import FREE, Limits, allows
 from .sandbox.portable import elsewhere
@@ -31,22 +30,7 @@ from .server import HOST, serving
 _ANYWHERE = re.compile(r"/|[A-Za-z][A-Za-z0-9+.-]*://")  # an absolute path or a URI
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What serve_predict.py is asked for; its flags say what each is."""
-
-    model_uri: str
-    json_payload_file: Path
-    output_path: Path
-    env_manager: str | None
-    strict: bool
-    rest_output: Path | None
-    report: Path
-    parallel: int
-    time_limit: float
-
-
-def serve_predict(asked: Asked) -> None:
+def serve_predict(request: Request) -> None:
     """Write the answers that are asked for, all of them or none.
 
     Raises
@@ -56,39 +40,37 @@ def serve_predict(asked: Asked) -> None:
     StepError
         If a prediction fails, or the server does not answer as it must.
     """
-    rest = asked.rest_output
-    for path in (asked.output_path, *((rest, asked.report) if rest else ())):
+    rest = request.rest_output
+    for path in (request.output_path, *((rest, request.report) if rest else ())):
         require_writable(path)
     quiet_mlflow()
-    files = read_model(asked.model_uri)
-    payload = read_payload(asked.json_payload_file, files.signature)
-    kept = rest.with_name(f"{rest.stem}.failed") if rest else None
-    request = Request(asked.json_payload_file, payload, files, asked.parallel, asked.time_limit, kept)
-    manager = asked.env_manager or ("uv" if asked.strict else "")
+    _ = request.payload  # refused before anything starts
+    manager = request.env_manager or ("uv" if request.strict else "")
     if manager and not rest:
-        publish(predict_strict(asked.model_uri, request.path, manager).text, asked.output_path)
+        publish(predict_strict(request.model_uri, request.json_payload_file, manager).text, request.output_path)
         return
-    answers, report = _in_rebuilt(asked.model_uri, request, manager)
-    if rest and kept:
-        remove_files(kept, KEPT)
+    answers, report = _in_rebuilt(request, manager)
+    if rest:
+        request.keep()
         publish(answers["rest"].text, rest)
-        publish(f"{dumps_strict(report, indent=2)}\n", asked.report)
-    publish(answers["served"].text, asked.output_path)
+        publish(f"{dumps_strict(report, indent=2)}\n", request.report)
+    publish(answers["served"].text, request.output_path)
 
 
-def _in_rebuilt(model_uri: str, request: Request, manager: str) -> tuple[Mapping[str, Answer], Mapping[str, Any]]:
+def _in_rebuilt(request: Request, manager: str) -> tuple[Mapping[str, Answer], Mapping[str, Any]]:
     """Predict, while a server of the same environment comes up where one is asked for."""
     with ExitStack() as stack:
-        model = stack.enter_context(whole_model(model_uri))
+        model = stack.enter_context(whole_model(request.model_uri))
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         environment = rebuilt_environment(model, os.environ)
-        log, seconds = scratch / "server.log", request.seconds
-        server = stack.enter_context(serving(str(model), environment, log, seconds=seconds)) if request.kept else None
-        strict = predict_strict(model_uri, request.path, manager) if manager else None
+        log, seconds = scratch / "server.log", request.time_limit
+        started = serving(str(model), environment, log, seconds=seconds) if request.rest_output else nullcontext()
+        server = stack.enter_context(started)
+        strict = predict_strict(request.model_uri, request.json_payload_file, manager) if manager else None
         watched, report = _watched(model, environment, scratch, request)
         answers = {"served": strict or watched}
         if server:
-            server.wait_until_up(request.seconds)
+            server.wait_until_up(seconds)
             answers["rest"], facts = rest_route(server, environment, request)
             report = {**facts, **report, "figures": {name: each.figures.entry() for name, each in answers.items()}}
     return answers, report
@@ -97,8 +79,8 @@ def _in_rebuilt(model_uri: str, request: Request, manager: str) -> tuple[Mapping
 def _watched(model: Path, environment: Rebuilt, scratch: Path, request: Request) -> tuple[Answer, dict[str, Any]]:
     """Predict in the rebuilt environment, and see what is used; elsewhere, if the model is to be portable."""
     why_not, log = _not_portable(request), scratch / "used.log" if request.settings["hermetic"] else None
-    payload, since = scratch / f"payload{request.path.suffix}", time.time()
-    shutil.copyfile(request.path, payload)
+    payload, since = scratch / f"payload{request.json_payload_file.suffix}", time.time()
+    shutil.copyfile(request.json_payload_file, payload)
     with nullcontext((model, None)) if why_not else elsewhere(model) as (place, directory):
         limits = FREE if why_not else _limits([scratch, place.parent], environment, request)
 

@@ -17,7 +17,6 @@ import pytest
 
 from model_side.base.errors import StepError, UsageError
 from model_side.base.processes import running
-from model_side.model.model import read_model
 from model_side.model.signature import parse_signature
 from model_side.payload.negatives import Negative, negative_payloads
 from serving.answering import listener, require_environment
@@ -237,7 +236,7 @@ def request_of(model: Path, tmp_path: Path) -> Callable[..., Request]:
         payload = {"dataframe_split": {"columns": ["uri"], "data": [[uri]]}}
         path = tmp_path / "payload.json"
         path.write_text(json.dumps(payload), encoding="utf-8")
-        return Request(path, payload, read_model(str(model)), 3, 60.0)
+        return Request(str(model), path, tmp_path / "answer.json", parallel=3, time_limit=60.0)
 
     return make
 
@@ -291,7 +290,7 @@ def test_models_own_fault_is_told_and_the_server_stays(server: Server, request_o
 def test_answers_that_depend_on_earlier_calls_are_found_shown_and_kept(
     server: Server, request_of: Callable[..., Request], tmp_path: Path
 ) -> None:
-    request = replace(request_of("count"), kept=tmp_path / "rest.failed")
+    request = replace(request_of("count"), rest_output=tmp_path / "rest.json")
     first = ask(server, request)
     with pytest.raises(StepError, match="3 of 3 answers given at once differ from the one given alone") as caught:
         require_equal(server, request, first, 3)

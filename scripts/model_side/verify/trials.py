@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -37,22 +37,6 @@ Trials = Mapping[str, Sequence[Route]]  # by the check that they are of
 Ask = Callable[[Payload], Arrays]
 
 
-@dataclass(frozen=True)
-class Again:
-    """What a model gave in a process of its own.
-
-    Parameters
-    ----------
-    route : Route
-        What it gave at first, and what loading and that prediction cost.
-    trials : mapping of str to sequence of Route
-        What it gave after that, by the check that it is for.
-    """
-
-    route: Route
-    trials: Trials = field(default_factory=dict)
-
-
 def direct_route(package: Path, payload: Payload, files: ModelFiles, seconds: float) -> Route:
     """Call the author's code in a package, for so many seconds at most.
 
@@ -72,7 +56,9 @@ def direct_route(package: Path, payload: Payload, files: ModelFiles, seconds: fl
     return Route("direct", nulled(found.output), figures=found.figures)
 
 
-def predicted_again(model_uri: str, payload: Payload, files: ModelFiles, seconds: float) -> Again:
+def predicted_again(
+    model_uri: str, payload: Payload, files: ModelFiles, before: Route, seconds: float
+) -> tuple[Route, Trials]:
     """Load a model and let it predict again, for so many seconds at most, as often as its settings ask for.
 
     Parameters
@@ -80,13 +66,26 @@ def predicted_again(model_uri: str, payload: Payload, files: ModelFiles, seconds
     model_uri : str
     payload : mapping
     files : ModelFiles
+    before : Route
+        What it gave in another process.
     seconds : float
+
+    Returns
+    -------
+    Route
+        The one before, with what loading and the first prediction cost.
+    mapping of str to sequence of Route
+        What it gave, by the check that it is for.
     """
     try:
-        return _asked(model_uri, payload, files, "predict again", seconds, again=True)
+        first, trials = _asked(model_uri, payload, files, "predict again", seconds, again=True)
     except ReportedError as error:
-        failed = _failed("in a process of its own", error)
-        return Again(failed, {"repeatable": [failed], "concurrent": [failed]})
+        failed = [_failed("in a process of its own", error)]
+        return before, {"repeatable": failed, "concurrent": failed}
+    if "repeatable" in trials and before.output is not None and first.output is not None:
+        other = compared("in two processes", before.output, first.output, Tolerance.of(files.metadata))
+        trials = {**trials, "repeatable": [trials["repeatable"][0], other, *trials["repeatable"][1:]]}
+    return replace(before, figures=first.figures), trials
 
 
 def example_route(model_uri: str, files: ModelFiles, seconds: float) -> Route:
@@ -100,18 +99,20 @@ def example_route(model_uri: str, files: ModelFiles, seconds: float) -> Route:
     """
     subject = "the model's example"
     try:
-        return _asked(model_uri, files.example or {}, files, subject, seconds, again=False).route
+        return _asked(model_uri, files.example or {}, files, subject, seconds, again=False)[0]
     except ReportedError as error:
         return replace(_failed(REFERENCE, error), fault=f"{subject}: {error}")
 
 
-def _asked(model_uri: str, payload: Payload, files: ModelFiles, subject: str, seconds: float, *, again: bool) -> Again:
+def _asked(
+    model_uri: str, payload: Payload, files: ModelFiles, subject: str, seconds: float, *, again: bool
+) -> tuple[Route, Trials]:
     """Return what the model gives in a process that has not imported the author's code."""
     disable_tracing()
     with whole_model(model_uri) as place:
         model, here = place.resolve(), Path.cwd()
-        arguments = (_predict, model, payload, files, again)
-        return run_in_child(*arguments, subject=subject, directory=here, code=[model], seconds=seconds, scratch=True)
+        child = partial(run_in_child, subject=subject, directory=here, code=[model], seconds=seconds, scratch=True)
+        return child(_predict, model, payload, files, again)
 
 
 def _failed(name: str, error: ReportedError) -> Route:
@@ -120,18 +121,19 @@ def _failed(name: str, error: ReportedError) -> Route:
     return Route(name, fault=str(error))
 
 
-def _predict(directory: Path, payload: Payload, files: ModelFiles, again: bool) -> Again:
+def _predict(directory: Path, payload: Payload, files: ModelFiles, again: bool) -> tuple[Route, Trials]:
     start = time.perf_counter()
     model = load_in_process(directory, files)
     first = model.predict(payload)
     route = Route(REFERENCE, nulled(first), figures=Figures(time.perf_counter() - start, peak_memory()))
-    trials, settings, tolerance = {}, settings_of(files.metadata), Tolerance.of(files.metadata)
+    trials: dict[str, Sequence[Route]] = {}
+    settings, tolerance = settings_of(files.metadata), Tolerance.of(files.metadata)
     rows = rows_alone(payload, files.signature, ROWS) if again else []
     if again and settings["repeatable"]:
         trials["repeatable"] = list(_repeatable(model.predict, payload, rows, first, tolerance))
     if again and settings["concurrent"]:
         trials["concurrent"] = [_concurrent(model.predict, [payload, *rows[: THREADS - 1]], first, tolerance)]
-    return Again(route, trials)
+    return route, trials
 
 
 def _repeatable(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,6 @@ class Asked:
     time_limit: float
     output_path: Path
 
-    @property
-    def golden(self) -> Path:
-        """Where the output of the example is stored, if it is."""
-        return Path(local_directory(self.model_uri) or "", GOLDEN)
-
 
 @dataclass(frozen=True)
 class Evidence:
@@ -73,9 +68,9 @@ class Evidence:
     report: Mapping[str, Any]
     answers: tuple[Route, ...]
     direct: Route
-    golden: Route | None = None
-    example: Route | None = None
-    trials: Mapping[str, Sequence[Route]] = field(default_factory=dict)
+    golden: Route | None
+    example: Route | None
+    trials: Mapping[str, Sequence[Route]]
 
     @property
     def tolerance(self) -> Tolerance:
@@ -131,45 +126,40 @@ def gather(asked: Asked) -> Evidence:
     """Read the answers, and ask the author's code and the model again where that is asked for."""
     files, report = read_model(asked.model_uri), _report(asked.serve_report)
     payload = read_payload(asked.json_payload_file, files.signature) if asked.json_payload_file else None
-    if payload is None and (asked.package or asked.again):
-        raise UsageError("--json-payload-file", "not given", advice="--package and --again ask the model for it.")
     # Result files may lie where the next prediction of the same input puts its own: these first.
     rows, costs = rows_to_match(payload, files.signature) if payload else None, figures_of(report)
     paths = {REFERENCE: asked.predict_output, "served": asked.test_output, "rest": asked.rest_output}
-    answers = [read_answer(name, path, files, rows, costs.get(name)) for name, path in paths.items() if path]
+    in_process, *others = (
+        read_answer(name, path, files, rows, costs.get(name)) for name, path in paths.items() if path
+    )
     direct = Route("direct", why_not="it needs the package that the model was made from")
-    found = Evidence(files, report, tuple(answers), direct)
-    if payload is None:
-        return found
-    stored = golden_route(asked.golden, files) if asked.golden.is_file() else None
-    other = stored is not None and not is_example(payload, files)
-    if other and not (asked.again and files.example):
-        stored = Route("golden", why_not="the payload is not the model's example")
-    found = replace(found, golden=stored)
-    return _ask(asked, payload, found, example=other) if asked.package or asked.again else found
+    trials: Mapping[str, Sequence[Route]] = {}
+    golden, example = Path(local_directory(asked.model_uri) or "", GOLDEN), None
+    has_golden, is_other = payload and golden.is_file(), payload and not is_example(payload, files)
+    if asked.package or asked.again:
+        if payload is None:
+            raise UsageError("--json-payload-file", "not given", advice="--package and --again ask the model for it.")
+        quiet_mlflow()  # the rest is slow, and imports mlflow
+        from .trials import direct_route, example_route, predicted_again
+
+        if asked.package:
+            direct = direct_route(asked.package, payload, files, asked.time_limit)
+        if asked.again:
+            in_process, trials = predicted_again(asked.model_uri, payload, files, in_process, asked.time_limit)
+            if has_golden and is_other and files.example:
+                example = example_route(asked.model_uri, files, asked.time_limit)
+    stored = _golden(golden, files, example, is_other=bool(is_other)) if has_golden else None
+    return Evidence(files, report, (in_process, *others), direct, stored, example, trials)
 
 
-def _ask(asked: Asked, payload: Mapping[str, Any], found: Evidence, *, example: bool) -> Evidence:
-    """Let the author's code and the model predict: slow, and the only part that imports mlflow."""
-    quiet_mlflow()
-    from .trials import compared, direct_route, example_route, predicted_again
-
-    files, limit = found.files, asked.time_limit
-    if asked.package:
-        found = replace(found, direct=direct_route(asked.package, payload, files, limit))
-    if not asked.again:
-        return found
-    again, (first, *others) = predicted_again(asked.model_uri, payload, files, limit), found.answers
-    trials = {check: list(made) for check, made in again.trials.items()}
-    if "repeatable" in trials and first.output is not None and again.route.output is not None:
-        other = compared("in two processes", first.output, again.route.output, found.tolerance)
-        trials["repeatable"].insert(1, other)
-    found = replace(found, trials=trials, answers=(replace(first, figures=again.route.figures), *others))
-    if not (example and files.example):
-        return found
-    now = example_route(asked.model_uri, files, limit)
-    stored = replace(found.golden or now, figures=now.figures)
-    return replace(found, example=now, golden=stored if now.output is not None else replace(now, name="golden"))
+def _golden(path: Path, files: ModelFiles, example: Route | None, *, is_other: bool) -> Route:
+    """Return what was stored, unless there is nothing to compare it with."""
+    if example is None:
+        not_asked = Route("golden", why_not="the payload is not the model's example")
+        return not_asked if is_other else golden_route(path, files)
+    return replace(
+        golden_route(path, files) if example.output is not None else example, name="golden", figures=example.figures
+    )
 
 
 def compare(found: Evidence) -> list[Route]:
@@ -234,7 +224,7 @@ def _faults(routes: Sequence[Route], checks: Sequence[Mapping[str, Any]]) -> Ite
 def _where(asked: Asked, found: Evidence, routes: Sequence[Route]) -> str:
     """Return in which files the answers are that differ, and what to do about it."""
     files = {"served": asked.test_output, "rest": asked.rest_output}
-    files |= {} if found.example else {"golden": asked.golden}
+    files |= {} if found.example else {"golden": Path(local_directory(asked.model_uri) or "", GOLDEN)}
     differing = [route.name for route in routes if route.differs]
     wrong = [files[name] for name in differing if name in files]
     *others, last = map(str, [asked.predict_output, *wrong])
