@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from environments.bytecode import install
-from environments.installed import altered_files, installed, pin_faults, pins
+from environments.installed import Snapshot, altered_files, changes, installed, pin_faults, pins, snapshot
 from environments.settings import user_cache
-from environments.snapshot import Snapshot, changes, snapshot
 from environments.uv import interpreter, own_configuration, own_settings, run_uv
 from model_side.base.errors import StepError, UsageError
 from model_side.base.processes import QUIET, clean_environment, pyvenv

@@ -14,6 +14,7 @@ import yaml
 from environments.settings import uv_files, uv_settings, uv_tables
 from environments.uv import OWN_FILES
 from model_side.base.errors import UsageError
+from model_side.base.files import read_text
 from model_side.base.processes import pyvenv
 from model_side.model.requirements import REQUIREMENTS, UV_TOML, read_requirements, read_uv_toml, uv_toml
 
@@ -125,10 +126,7 @@ def _settings(environment: Mapping[str, str], above: Path | None) -> dict[str, s
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(str(path), "cannot be read", got=str(error), advice="It decides what is installed.") from error
+    return read_text(path, "It decides what is installed.")
 
 
 def digest(text: str) -> str:

@@ -150,7 +150,7 @@ def test_pins_of_one_python_are_no_start_for_another(package: Path) -> None:
 def test_python_version_is_named_when_it_is_none(package: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (package / ".python-version").write_text("banana\n")
     assert compile_in(package) == 2
-    assert "expected one such as 3.11 or 3.11.7, got 'banana'" in capfd.readouterr().err
+    assert "expected a version, for example 3.11 or 3.11.7, got 'banana'" in capfd.readouterr().err
 
 
 def test_overrides_of_the_machine_and_of_the_package_both_hold(

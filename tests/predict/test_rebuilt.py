@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from environments.installed import altered_files, installed, pin_faults, pins
-from environments.snapshot import snapshot
+from environments.installed import altered_files, installed, pin_faults, pins, snapshot
 from model_side.base.errors import StepError, UsageError
 from serving.rebuilt import VARIABLE, cache_directory, faults, rebuilt_environment
 from serving.recipe import read_recipe

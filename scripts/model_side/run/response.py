@@ -8,8 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..base.errors import UsageError
-from ..base.files import publish, require_writable
+from ..base.files import publish, read_text, require_writable
 from ..model.model import disable_tracing, quiet_mlflow, read_model, whole_model
 from ..output.files import JSON, export, require_suitable
 from ..payload.payload import dumps_strict, loads_payload, read_payload
@@ -81,12 +80,7 @@ def try_model(package: Path, json_payload_file: Path, time_limit: float) -> None
     UsageError
         If the package or the payload is not as it should be.
     """
-    try:
-        text = json_payload_file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        advice = "Run `invoke payload`."
-        raise UsageError(str(json_payload_file), "cannot be read", got=str(error), advice=advice) from error
-    payload = loads_payload(text, str(json_payload_file))
+    payload = loads_payload(read_text(json_payload_file, "Run `invoke payload`."), str(json_payload_file))
     quiet_mlflow()
     disable_tracing()
     from ..output.contract import summary

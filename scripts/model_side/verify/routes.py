@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..base.errors import StepError, UsageError
+from ..base.errors import StepError
+from ..base.files import read_text
 from ..base.processes import Figures
 from ..model.model import ModelFiles
 from ..output.arrays import Arrays, nulled
@@ -46,7 +47,13 @@ class Route:
     comparison: Comparison | None = None
 
     def against(self, expected: Arrays | None, tolerance: Tolerance) -> Route:
-        """Return it, compared with another output where both are there."""
+        """Return it, compared with another output where both are there.
+
+        Parameters
+        ----------
+        expected : ndarray or dict of str to ndarray, optional
+        tolerance : Tolerance
+        """
         if expected is None or self.output is None:
             return self
         found = compare(expected, self.output, tolerance)
@@ -125,10 +132,7 @@ def read_answer(name: str, path: Path, files: ModelFiles, rows: int | None, figu
     UsageError
         If the file cannot be read.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(str(path), "cannot be read", got=str(error)) from error
+    text = read_text(path)
     try:
         predictions = predictions_from_json(text, subject=name)
         allow_nan = files.metadata.get("allow_nan") is True

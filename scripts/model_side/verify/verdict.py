@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..base.errors import StepError, UsageError
-from ..base.files import publish, remove_files, require_file, require_writable
+from ..base.files import publish, read_text, remove_files, require_file, require_writable
 from ..base.processes import figures_of
 from ..model.model import ModelFiles, local_directory, quiet_mlflow, read_model
 from ..output.arrays import Arrays
 from ..output.contract import Tolerance
 from ..output.files import GOLDEN, write_output
-from ..payload.payload import dumps_strict, is_example, read_payload, rows_to_match
+from ..payload.payload import dumps_strict, is_example, loads_payload, read_payload, rows_to_match
 from .checks import held_checks, lines
 from .routes import REFERENCE, Route, golden_route, read_answer, table
 
@@ -89,10 +88,8 @@ class Verdict:
     text : str
         The same, for a person.
     faults : tuple of str
-    where : str
-        Which files hold answers that differ.
     advice : str
-        What to do about them.
+        Which files hold answers that differ, and what to do.
     kept : mapping of str to ndarray or dict
         Outputs that differ and are in no file yet.
     """
@@ -100,7 +97,6 @@ class Verdict:
     result: Mapping[str, Any]
     text: str
     faults: tuple[str, ...]
-    where: str
     advice: str
     kept: Mapping[str, Arrays]
 
@@ -119,12 +115,13 @@ def verify(asked: Asked) -> None:
     if asked.package:
         require_file(asked.package / "model_spec.py", "--package")
     evidence = gather(asked)
-    give(verdict(asked, evidence, compare(evidence)), asked.output_path)
+    publish_verdict(verdict(asked, evidence, compare(evidence)), asked.output_path)
 
 
 def gather(asked: Asked) -> Evidence:
     """Read the answers, and ask the author's code and the model again where that is asked for."""
-    files, report = read_model(asked.model_uri), _report(asked.serve_report)
+    files, found = read_model(asked.model_uri), asked.serve_report
+    report = loads_payload(read_text(found, "Run `invoke serve-predict`."), str(found)) if found else {}
     payload = read_payload(asked.json_payload_file, files.signature) if asked.json_payload_file else None
     # Result files may lie where the next prediction of the same input puts its own: these first.
     rows, costs = rows_to_match(payload, files.signature) if payload else None, figures_of(report)
@@ -157,9 +154,8 @@ def _golden(path: Path, files: ModelFiles, example: Route | None, *, is_other: b
     if example is None:
         not_asked = Route("golden", why_not="the payload is not the model's example")
         return not_asked if is_other else golden_route(path, files)
-    return replace(
-        golden_route(path, files) if example.output is not None else example, name="golden", figures=example.figures
-    )
+    stored = golden_route(path, files) if example.output is not None else example
+    return replace(stored, name="golden", figures=example.figures)
 
 
 def compare(found: Evidence) -> list[Route]:
@@ -180,13 +176,13 @@ def verdict(asked: Asked, found: Evidence, routes: Sequence[Route]) -> Verdict:
     result["tolerance"] = {"rtol": tolerance.rtol, "atol": tolerance.atol}
     trials = [each for made in found.trials.values() for each in made if not each.agrees]
     wrong = [f"  {each.name}: {line}" for each in trials for line in each.faults()]
-    where = _where(asked, found, routes)
     unrepeated = any(check["check"] == "repeatable" and check["status"] == "failed" for check in checks)
+    advice = _where(asked, found, routes) + (REPEATABLE if unrepeated else "")
     text = "\n".join([table(routes), lines(checks), *wrong])
-    return Verdict(result, text, faults, where, REPEATABLE if unrepeated else "", dict(_to_keep(found, routes)))
+    return Verdict(result, text, faults, advice, _to_keep(found, routes))
 
 
-def give(decided: Verdict, target: Path) -> None:
+def publish_verdict(decided: Verdict, target: Path) -> None:
     """Print the verdict and write it to a file, *.failed.json where it is no; what differs goes to *.failed.
 
     Parameters
@@ -211,7 +207,7 @@ def give(decided: Verdict, target: Path) -> None:
             kept.mkdir(exist_ok=True)
             write_output(output, kept / f"{name}.npz")
         what = f" What differs is in {kept}." if decided.kept else ""
-        advice = f"See the table, and {failed}.{decided.where}{what}{decided.advice}"
+        advice = f"See the table, and {failed}.{decided.advice}{what}"
         raise StepError("verify", "; ".join(decided.faults), advice=advice)
 
 
@@ -236,22 +232,11 @@ def _where(asked: Asked, found: Evidence, routes: Sequence[Route]) -> str:
     return said
 
 
-def _to_keep(found: Evidence, routes: Sequence[Route]) -> Iterator[tuple[str, Arrays]]:
+def _to_keep(found: Evidence, routes: Sequence[Route]) -> dict[str, Arrays]:
     differing = {route.name: route.output for route in routes if route.differs}
     now = found.example.output if found.example and "golden" in differing else None
     outputs = {"direct": differing.get("direct"), "example": now}
     for check, made in found.trials.items():
         wrong = next((each for each in made if each.output is not None), None)
         outputs |= {f"{check}.expected": wrong.expected, f"{check}.got": wrong.output} if wrong else {}
-    yield from ((name, output) for name, output in outputs.items() if output is not None)
-
-
-def _report(path: Path | None) -> dict[str, Any]:
-    """Return what serve_predict.py reports, nothing where it is not given."""
-    if path is None:
-        return {}
-    try:
-        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(str(path), "cannot be read", got=str(error), advice="Run `invoke serve-predict`.") from error
-    return report
+    return {name: output for name, output in outputs.items() if output is not None}
