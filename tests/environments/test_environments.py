@@ -39,28 +39,26 @@ def package(tmp_path: Path) -> Path:
     return root
 
 
-def test_mlflow_is_in_the_set_though_nobody_named_it(package: Path) -> None:
-    assert compile_in(package) == 0
-    assert {"six", "mlflow"} <= pins(package).keys()
+SKINNY_IN_ANOTHER = {"requirements.in": "-r base.in\n-c constraints.in\n", "constraints.in": "mlflow<4\n"}
 
 
-def test_mlflow_skinny_is_enough_when_the_author_says_so(package: Path) -> None:
-    (package / "requirements.in").write_text("mlflow-skinny\nsix\n")
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        ({}, "mlflow"),
+        ({"requirements.in": "mlflow-skinny\nsix\n"}, "mlflow-skinny"),
+        ({**SKINNY_IN_ANOTHER, "base.in": "mlflow-skinny\n"}, "mlflow-skinny"),
+        ({**SKINNY_IN_ANOTHER, "base.in": "six\n"}, "mlflow"),
+    ],
+)
+def test_mlflow_is_in_the_set_unless_a_file_names_it_or_mlflow_skinny(
+    package: Path, files: dict[str, str], name: str
+) -> None:
+    for file, text in files.items():
+        (package / file).write_text(text)
     assert compile_in(package) == 0
-    assert "mlflow-skinny" in pins(package)
-    assert "mlflow" not in pins(package)
-
-
-def test_mlflow_skinny_is_enough_when_an_included_file_says_so(package: Path) -> None:
-    (package / "requirements.in").write_text("-r base.in\n-c constraints.in\n")
-    (package / "base.in").write_text("mlflow-skinny\n")
-    (package / "constraints.in").write_text("mlflow<4\n")
-    assert compile_in(package) == 0
-    assert "mlflow-skinny" in pins(package)
-    assert "mlflow" not in pins(package)
-    (package / "base.in").write_text("six\n")
-    assert compile_in(package) == 0
-    assert "mlflow" in pins(package)
+    assert name in pins(package)
+    assert ("mlflow" in pins(package)) == (name == "mlflow")
 
 
 def test_pins_stay_until_upgrade_moves_them(package: Path) -> None:
