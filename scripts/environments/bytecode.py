@@ -62,7 +62,7 @@ def reuse(environment: Path, variables: Mapping[str, str]) -> None:
 
 
 def keep(environment: Path, variables: Mapping[str, str]) -> None:
-    """Keep what is compiled in an environment, and drop what no environment has any more.
+    """Keep what is compiled in an environment, and drop what is in no environment.
 
     Parameters
     ----------

@@ -16,6 +16,10 @@ import verify as command
 from model_side.base.errors import run_main
 from model_side.verify.checks import held_checks
 
+Make = Callable[..., Path]
+Check = Callable[..., int]
+Capture = pytest.CaptureFixture[str]
+
 PAIR = [{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 2]}}]
 COLUMNS = [{"type": "double", "name": "score"}, {"type": "string", "name": "label"}]
 ANSWER = [[0.5, 1.5]]
@@ -56,9 +60,7 @@ def route_of(tmp_path: Path, route: str, name: str = "verification.json") -> dic
     return next(each for each in result(tmp_path, name)["routes"] if each["route"] == route)
 
 
-def test_verdict_is_written_when_routes_agree(
-    model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path
-) -> None:
+def test_verdict_is_written_when_routes_agree(model_dir: Make, check: Check, tmp_path: Path) -> None:
     model = model_dir(PAIR)
     mlmodel = json.loads((model / "MLmodel").read_text(encoding="utf-8"))
     (model / "MLmodel").write_text(json.dumps({**mlmodel, "model_uuid": UUID}), encoding="utf-8")
@@ -74,7 +76,7 @@ def test_verdict_is_written_when_routes_agree(
 
 
 def test_verdict_is_kept_aside_and_cells_are_shown_when_routes_differ(
-    model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model_dir: Make, check: Check, tmp_path: Path, capsys: Capture
 ) -> None:
     model = model_dir(PAIR)
     assert check(model, ANSWER, [[0.5, 1.6]]) == 1
@@ -93,7 +95,7 @@ def test_verdict_is_kept_aside_and_cells_are_shown_when_routes_differ(
 
 
 def test_only_what_verify_wrote_is_removed_when_its_directory_holds_more(
-    model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path
+    model_dir: Make, check: Check, tmp_path: Path
 ) -> None:
     model, kept = model_dir(PAIR), tmp_path / "verification.failed"
     kept.mkdir()
@@ -109,7 +111,7 @@ def test_only_what_verify_wrote_is_removed_when_its_directory_holds_more(
 
 @pytest.mark.parametrize("alone", [False, True])
 def test_advice_is_given_when_the_served_answer_alone_differs_and_was_without_other_files(
-    model_dir: Callable[..., Path], check: Callable[..., int], capsys: pytest.CaptureFixture[str], *, alone: bool
+    model_dir: Make, check: Check, capsys: Capture, *, alone: bool
 ) -> None:
     report = {"portable": "passed", "without_network": True, "without_other_files": alone, "used_from_outside": USED}
     assert check(model_dir(PAIR), ANSWER, [[0.5, 1.6]], rest=ANSWER, report=report) == 1
@@ -117,7 +119,7 @@ def test_advice_is_given_when_the_served_answer_alone_differs_and_was_without_ot
 
 
 def test_rest_counts_as_a_route_when_its_answer_is_given(
-    model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model_dir: Make, check: Check, tmp_path: Path, capsys: Capture
 ) -> None:
     assert check(model_dir(PAIR), ANSWER, ANSWER, rest=[[0.5, 1.6]]) == 1
     agree = {"in-process": "agrees", "served": "agrees", "rest": "differs"}
@@ -164,7 +166,7 @@ def test_checks_follow_what_was_seen_and_the_models_settings(
 
 
 def test_verdict_is_no_when_a_prediction_uses_the_network(
-    model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model_dir: Make, check: Check, tmp_path: Path, capsys: Capture
 ) -> None:
     assert check(model_dir(PAIR), ANSWER, ANSWER, report={"used_from_outside": USED}) == 1
     said = capsys.readouterr().err
@@ -172,9 +174,7 @@ def test_verdict_is_no_when_a_prediction_uses_the_network(
     assert result(tmp_path, "verification.failed.json")["checks"][0]["files"] == ["~/weights.bin"]
 
 
-def test_tolerance_is_the_models_when_its_metadata_has_one(
-    model_dir: Callable[..., Path], check: Callable[..., int]
-) -> None:
+def test_tolerance_is_the_models_when_its_metadata_has_one(model_dir: Make, check: Check) -> None:
     assert check(model_dir(PAIR, tolerance={"rtol": 0.1, "atol": 0.0}), ANSWER, [[0.5, 1.6]]) == 0
 
 
@@ -188,22 +188,20 @@ def test_tolerance_is_the_models_when_its_metadata_has_one(
     ],
 )
 def test_fault_is_told_when_an_answer_does_not_fit(
-    model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path, served: Any, fault: str
+    model_dir: Make, check: Check, tmp_path: Path, served: Any, fault: str
 ) -> None:
     assert check(model_dir(PAIR), ANSWER, served) == 1
     assert fault in route_of(tmp_path, "served", "verification.failed.json")["fault"]
 
 
-def test_null_agrees_with_bare_nan_and_infinity_when_the_model_allows_them(
-    model_dir: Callable[..., Path], check: Callable[..., int]
-) -> None:
+def test_null_agrees_with_bare_nan_and_infinity_when_the_model_allows_them(model_dir: Make, check: Check) -> None:
     model = model_dir(PAIR, allow_nan=True)
     assert check(model, [[None, None]], [[float("nan"), float("inf")]]) == 0
     assert check(model, [[None, 1.0]], [[float("nan"), float("nan")]]) == 1
 
 
 def test_golden_output_counts_when_the_payload_is_the_example(
-    model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model_dir: Make, check: Check, tmp_path: Path, capsys: Capture
 ) -> None:
     model = model_dir(PAIR)
     np.savez(model / "golden_output.npz", output=np.array([[0.5, 1.7]], "float32"))
@@ -222,16 +220,14 @@ def test_golden_output_counts_when_the_payload_is_the_example(
 
 
 def test_columns_of_the_table_stand_apart_when_the_differences_are_long(
-    model_dir: Callable[..., Path], check: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    model_dir: Make, check: Check, capsys: Capture
 ) -> None:
     rows = [[{"score": score, "label": "a"}] for score in (0.9773192623301518, 0.9772204719730203)]
     check(model_dir(COLUMNS), *rows)
     assert "absolute 9.88e-05, relative 0.000101  label: " in capsys.readouterr().out
 
 
-def test_columns_are_compared_by_name_when_the_output_is_a_table(
-    model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path
-) -> None:
+def test_columns_are_compared_by_name_when_the_output_is_a_table(model_dir: Make, check: Check, tmp_path: Path) -> None:
     model, rows = model_dir(COLUMNS), [{"score": 0.5, "label": "a"}]
     np.savez(model / "golden_output.npz", score=np.array([0.5]), label=np.array(["a"]))
     assert check(model, rows, rows, {"inputs": {"uri": ["a"]}}) == 0
@@ -241,9 +237,7 @@ def test_columns_are_compared_by_name_when_the_output_is_a_table(
     assert cell == {"index": ["label", 0], "expected": "a", "got": "b"}
 
 
-def test_answer_is_named_when_it_is_missing_or_no_answer(
-    model_dir: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_answer_is_named_when_it_is_missing_or_no_answer(model_dir: Make, tmp_path: Path, capsys: Capture) -> None:
     argv = ["--model-uri", str(model_dir(PAIR)), "--output-path", str(tmp_path / "v.json")]
     argv += ["--predict-output", str(tmp_path / "none.json"), "--test-output", str(tmp_path / "none.json")]
     assert run_main(lambda: command.main(argv)) == 2
