@@ -256,17 +256,6 @@ def test_environment_is_removed_when_it_was_not_used_for_long_and_another_is_bui
     assert [path.exists() for path in (old, new, other)] == [False, True, True]
 
 
-@pytest.mark.e2e
-def test_model_brings_its_own_overrides_when_its_requirements_contradict_each_other(
-    model: Make, variables: dict[str, str]
-) -> None:
-    directory = model("python-dateutil==2.9.0.post0\nsix==1.4.1")
-    with pytest.raises(UsageError):
-        rebuilt_environment(directory, variables)
-    (directory / "uv.toml").write_text('override-dependencies = ["six==1.4.1"]\n')
-    assert rebuilt_environment(directory, variables).distributions["six"] == "1.4.1"
-
-
 ABOVE = [
     ({"uv.toml": 'find-links = ["wheels"]\n'}, {}),
     ({"pyproject.toml": '[tool.uv]\nfind-links = ["wheels"]\n'}, {}),
@@ -316,20 +305,22 @@ def test_fingerprint_is_that_of_another_place_and_of_what_no_uv_reads(
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("variable", ["UV_CONFIG_FILE", "UV_NO_CONFIG", "in a project"])
-def test_rules_of_the_model_hold_when_uv_reads_no_file_of_the_models(
+@pytest.mark.parametrize("variable", ["", "UV_CONFIG_FILE", "UV_NO_CONFIG", "in a project"])
+def test_rules_of_the_model_apply_also_when_uv_reads_no_file_of_the_models(
     variable: str, model: Make, variables: dict[str, str], tmp_path: Path, monkeypatch: Patch
 ) -> None:
     (tmp_path / "empty.toml").touch()
     if variable == "in a project":
         (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\nversion = "0"\n[tool.uv]\n')
-    else:
+    elif variable:
         monkeypatch.setenv(variable, str(tmp_path / "empty.toml") if variable == "UV_CONFIG_FILE" else "1")
     monkeypatch.setenv("UV_CONSTRAINT", (tmp_path / "machine.txt").as_uri())
     (tmp_path / "machine.txt").write_text("wheel<0.45\n")
     directory = model("python-dateutil==2.9.0.post0\nsix==1.4.1")
     asked = directory / "python_env.yaml"
     asked.write_text(f"{asked.read_text()}build_dependencies:\n- setuptools\n- wheel\n")
+    with pytest.raises(UsageError):
+        rebuilt_environment(directory, variables)
     (directory / "uv.toml").write_text(
         'override-dependencies = ["six==1.4.1"]\nconstraint-dependencies = ["setuptools<81"]\nno-build = false\n'
     )

@@ -199,7 +199,9 @@ KINDS = {
 def test_four_kinds_of_payloads_that_must_be_refused_are_sent(
     inputs: list[dict[str, Any]], payload: dict[str, Any], names: list[str]
 ) -> None:
-    signature = parse_signature({"inputs": json.dumps(inputs)}, from_type_hint=inputs == [{"type": "string"}])
+    param = {"name": "k", "type": "double", "default": 0.5, "shape": None}
+    declared = {"inputs": json.dumps(inputs), "params": json.dumps([param])}
+    signature = parse_signature(declared, from_type_hint=inputs == [{"type": "string"}])
     chosen = [each.name for each in of_each_kind(negative_payloads(payload, signature))]
     assert chosen == ["no-data", *names]
 
@@ -315,28 +317,30 @@ def test_port_is_refused_at_once_when_another_server_has_it(
 
 
 @pytest.mark.e2e
-def test_waiting_ends_with_the_log_when_the_server_dies(
-    model: Path, environment: Rebuilt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("variable", "seconds", "fault", "log"),
+    [
+        ("BREAK_THE_MODEL", 120, r"it ended with exit code \d+ before it answered", "no weights here"),
+        ("HOLD_THE_MODEL", 0.5, "it did not answer within 0.5 s", ""),
+    ],
+)
+def test_waiting_ends_with_the_log_when_the_server_dies_or_the_time_is_over(
+    model: Path,
+    environment: Rebuilt,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    seconds: float,
+    fault: str,
+    log: str,
 ) -> None:
-    monkeypatch.setenv("BREAK_THE_MODEL", "1")
+    monkeypatch.setenv(variable, "1")
     with (
         serving(str(model), environment, tmp_path / "log") as server,
-        pytest.raises(StepError, match=r"it ended with exit code \d+ before it answered") as failure,
+        pytest.raises(StepError, match=f"mlflow models serve: {fault}") as failure,
     ):
-        server.wait_until_up(120)
-    assert "no weights here" in failure.value.author_traceback
-
-
-@pytest.mark.e2e
-def test_waiting_ends_when_the_time_is_over_and_the_server_is_still_starting(
-    model: Path, environment: Rebuilt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOLD_THE_MODEL", "1")
-    with (
-        serving(str(model), environment, tmp_path / "log") as server,
-        pytest.raises(StepError, match=r"mlflow models serve: it did not answer within 0.5 s"),
-    ):
-        server.wait_until_up(0.5)
+        server.wait_until_up(seconds)
+    assert log in failure.value.author_traceback
     assert running(server.process.pid) == []
 
 
