@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,7 +17,10 @@ _LIBRARIES = re.compile(r"\s(/.*/(?:site|dist)-packages)/", re.MULTILINE)
 
 def listener(port: int, session: int) -> int | None:
     """Return the process of a session that listens on a port of 127.0.0.1, None if there is none."""
-    wanted = {Path(f"socket:[{inode}]") for inode in _listening(port)}
+    sockets = (line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:])
+    # A socket's local address, its state and, at last, its inode.
+    listening = (words[9] for words in sockets if words[1] == f"0100007F:{port:04X}" and words[3] == _LISTENING)
+    wanted = {Path(f"socket:[{inode}]") for inode in listening}
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if os.getsid(int(entry.name)) == session and wanted & {fd.readlink() for fd in (entry / "fd").iterdir()}:
@@ -54,11 +56,3 @@ def require_environment(pid: int | None, environment: Rebuilt) -> str:
             advice="Nothing of it is kept. Look for what puts another Python on PATH.",
         )
     return interpreter.relative_to(environment.path).as_posix()
-
-
-def _listening(port: int) -> Iterator[str]:
-    """Yield the inodes of the sockets that listen on a port of 127.0.0.1."""
-    for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
-        words = line.split()
-        if words[1] == f"0100007F:{port:04X}" and words[3] == _LISTENING:
-            yield words[9]

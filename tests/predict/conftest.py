@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,19 @@ class Echo(PythonModel):
 
 set_model(Echo())
 '''
+
+
+PINS = [f"{name}=={version(name)}" for name in ("mlflow-skinny", "numpy", "pandas")]
+
+
+def uri_to_pair(params: Any = None) -> Any:
+    """Return the signature of a model that takes a column of URIs and gives two numbers for each."""
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ColSpec, Schema, TensorSpec
+
+    outputs = Schema([TensorSpec(np.dtype("float32"), (-1, 2))])
+    return ModelSignature(Schema([ColSpec("string", "uri")]), outputs, params)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,9 +13,11 @@ from typing import Any
 import predict_func as command
 import pytest
 from mlflow.models import ModelSignature
-from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
+from mlflow.types.schema import ParamSchema, ParamSpec
 
 from model_side.base.errors import run_main
+
+from .conftest import uri_to_pair
 
 Ask = Callable[..., tuple[int, str]]
 Make = Callable[..., Path]
@@ -71,11 +73,7 @@ set_model(Broken())
 
 
 def signature() -> ModelSignature:
-    import numpy as np
-
-    outputs = Schema([TensorSpec(np.dtype("float32"), (-1, 2))])
-    params = ParamSchema([ParamSpec("k", "double", 0.5)])
-    return ModelSignature(Schema([ColSpec("string", "uri")]), outputs, params)
+    return uri_to_pair(ParamSchema([ParamSpec("k", "double", 0.5)]))
 
 
 @pytest.fixture(scope="module")

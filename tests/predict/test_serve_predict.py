@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ from serving.predict import author_part, require_manager
 from serving.rebuilt import cache_directory
 from serving.sandbox.leash import Limits, allows
 
-SMALL = ["mlflow-skinny", "numpy", "pandas"]
+from .conftest import PINS, uri_to_pair
+
 CODE = '''
 import os
 import socket
@@ -92,14 +92,7 @@ def test_traceback_starts_in_the_models_code_when_the_log_has_one() -> None:
 
 
 def saved(save_model: Callable[..., Path], name: str, **given: Any) -> Path:
-    import numpy as np
-    from mlflow.models import ModelSignature
-    from mlflow.types.schema import ColSpec, Schema, TensorSpec
-
-    outputs = Schema([TensorSpec(np.dtype("float32"), (-1, 2))])
-    pins = [f"{name}=={version(name)}" for name in SMALL]
-    signature = ModelSignature(Schema([ColSpec("string", "uri")]), outputs)
-    return save_model(name, signature, CODE, pip_requirements=pins, **given)
+    return save_model(name, uri_to_pair(), CODE, pip_requirements=PINS, **given)
 
 
 @pytest.fixture(scope="module")

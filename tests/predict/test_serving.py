@@ -25,7 +25,8 @@ from serving.rest import Request, ask, of_each_kind, require_equal, rest_route, 
 from serving.sandbox.leash import Limits, allows, leashed
 from serving.server import Server, serving
 
-PINS = [f"{name}=={version(name)}" for name in ("mlflow-skinny", "numpy", "pandas")]
+from .conftest import PINS, uri_to_pair
+
 CODE = '''
 import os
 import threading
@@ -208,13 +209,7 @@ def test_four_kinds_of_payloads_that_must_be_refused_are_sent(
 
 @pytest.fixture(scope="module")
 def model(save_model: Callable[..., Path]) -> Path:
-    import numpy as np
-    from mlflow.models import ModelSignature
-    from mlflow.types.schema import ColSpec, Schema, TensorSpec
-
-    outputs = Schema([TensorSpec(np.dtype("float32"), (-1, 2))])
-    signature = ModelSignature(Schema([ColSpec("string", "uri")]), outputs)
-    return save_model("over_rest", signature, CODE, pip_requirements=PINS)
+    return save_model("over_rest", uri_to_pair(), CODE, pip_requirements=PINS)
 
 
 @pytest.fixture(scope="module")

@@ -131,8 +131,9 @@ def gather(asked: Asked) -> Evidence:
     )
     direct = Route("direct", why_not="it needs the package that the model was made from")
     trials: Mapping[str, Sequence[Route]] = {}
-    golden, example = Path(local_directory(asked.model_uri) or "", GOLDEN), None
-    has_golden, is_other = payload and golden.is_file(), payload and not is_example(payload, files)
+    golden, example = _golden_path(asked), None
+    has_golden = payload is not None and golden.is_file()
+    is_other = payload is not None and not is_example(payload, files)
     if asked.package or asked.again:
         if payload is None:
             raise UsageError("--json-payload-file", "not given", advice="--package and --again ask the model for it.")
@@ -145,8 +146,12 @@ def gather(asked: Asked) -> Evidence:
             in_process, trials = predicted_again(asked.model_uri, payload, files, in_process, asked.time_limit)
             if has_golden and is_other and files.example:
                 example = example_route(asked.model_uri, files, asked.time_limit)
-    stored = _golden(golden, files, example, is_other=bool(is_other)) if has_golden else None
+    stored = _golden(golden, files, example, is_other=is_other) if has_golden else None
     return Evidence(files, report, (in_process, *others), direct, stored, example, trials)
+
+
+def _golden_path(asked: Asked) -> Path:
+    return Path(local_directory(asked.model_uri) or "", GOLDEN)
 
 
 def _golden(path: Path, files: ModelFiles, example: Route | None, *, is_other: bool) -> Route:
@@ -220,7 +225,7 @@ def _faults(routes: Sequence[Route], checks: Sequence[Mapping[str, Any]]) -> Ite
 def _where(asked: Asked, found: Evidence, routes: Sequence[Route]) -> str:
     """Return in which files the answers are that differ, and what to do about it."""
     files = {"served": asked.test_output, "rest": asked.rest_output}
-    files |= {} if found.example else {"golden": Path(local_directory(asked.model_uri) or "", GOLDEN)}
+    files |= {} if found.example else {"golden": _golden_path(asked)}
     differing = [route.name for route in routes if route.differs]
     wrong = [files[name] for name in differing if name in files]
     *others, last = map(str, [asked.predict_output, *wrong])
