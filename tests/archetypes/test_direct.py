@@ -113,3 +113,13 @@ def test_relative_paths_are_those_of_the_working_directory(tmp_path: Path, monke
     (tmp_path / "own.txt").write_text("4 6 8\n")
     monkeypatch.chdir(tmp_path)
     assert numbers(author, {"inputs": {"input_uri": ["own.txt"]}}) == [[2.0, 3.0, 4.0]]
+
+
+def test_temporary_files_of_the_code_are_gone_when_it_was_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author = plain(tmp_path, "model_input", "import tempfile; tempfile.mkstemp(); return model_input['x'].to_numpy()")
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+    assert numbers(author, {"inputs": {"x": [1.5]}}) == [1.5]
+    assert list((tmp_path / "scratch").iterdir()) == []
