@@ -12,12 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from model_side.base.errors import StepError
+from model_side.base.errors import StepError, listed
 from model_side.base.files import remove_files
 from model_side.base.processes import Figures, peak_memory
 from model_side.model.model import ModelFiles, read_model
 from model_side.model.settings import settings_of
-from model_side.output.contract import Comparison, Tolerance, as_array, compare
+from model_side.output.arrays import as_array
+from model_side.output.comparison import Comparison, Tolerance, compare
 from model_side.payload.negatives import Negative, negative_payloads
 from model_side.payload.payload import predictions_from_json, read_payload
 
@@ -177,7 +178,7 @@ def require_equal(server: Server, request: Request, expected: str, together: int
     wrong = [(answer, found) for answer, found in compared if not found.agrees]
     if wrong:
         answer, found = wrong[0]
-        cells = "".join(f"\n  {line}" for line in found.lines() or [found.fault])
+        cells = listed(found.lines() or [found.fault])
         fault = f"{len(wrong)} of {together} answers given at once differ from the one given alone:{cells}\n"
         advice = f"predict must not change what other calls read.{request.keep(expected, answer)}"
         raise StepError(SUBJECT, fault, advice=advice)

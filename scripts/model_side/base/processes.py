@@ -1,4 +1,4 @@
-"""Which processes of a group still run, what a prediction cost, and the variables that a command is given."""
+"""Processes: which of a group still run, what a prediction costs, and a model's own environment variables."""
 
 from __future__ import annotations
 
@@ -8,28 +8,52 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 _POLL = 0.01  # seconds; the system has no event for the end of a group
 
 
 def left_running(group: int, seconds: float) -> list[str]:
-    """Return the names of the processes in a group that still run when a time is over; at once when none does."""
+    """Wait until no process of a group runs.
+
+    Parameters
+    ----------
+    group : int
+        The group's id.
+    seconds : float
+        How long to wait at most.
+
+    Returns
+    -------
+    list of str
+        The names of the processes that still run after that time.
+    """
     return _wait(lambda: running(group), seconds)
 
 
 def runs_still(pid: int, seconds: float) -> bool:
-    """Tell whether a process still runs when a time is over; at once when it does not."""
-    return _wait(lambda: _name_if_running(Path(f"/proc/{pid}/stat"))[1] != 0, seconds)
+    """Wait until a process has ended.
+
+    Parameters
+    ----------
+    pid : int
+    seconds : float
+        How long to wait at most.
+
+    Returns
+    -------
+    bool
+        Whether it still runs after that time.
+    """
+    stat = Path(f"/proc/{pid}/stat")
+    return bool(_wait(lambda: [name for name, group in [_name_if_running(stat)] if group], seconds))
 
 
-def _wait(left: Callable[[], T], seconds: float) -> T:
+def _wait(left: Callable[[], list[str]], seconds: float) -> list[str]:
     until = time.monotonic() + seconds
-    while (found := left()) and time.monotonic() < until:
+    while (remaining := left()) and time.monotonic() < until:
         time.sleep(_POLL)
-    return found
+    return remaining
 
 
 def running(group: int) -> list[str]:
@@ -66,7 +90,7 @@ class Figures:
     peak_memory: int
 
     def entry(self) -> dict[str, Any]:
-        """Return it as a report says it."""
+        """Return the figures as a report has them."""
         return {"seconds": round(self.seconds, 3), "peak_memory": self.peak_memory}
 
     def __str__(self) -> str:
@@ -79,7 +103,7 @@ def figures_of(report: Mapping[str, Any]) -> dict[str, Figures]:
 
 
 def peak_memory(process: int | str = "self") -> int:
-    """Return how many bytes of memory a process held at most, itself without its children, as the kernel says it."""
+    """Return the most memory that a process has held, without its children, in bytes, as the kernel reports it."""
     lines = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace").splitlines()
     return next((int(line.split()[1]) * _KIB for line in lines if line.startswith("VmHWM:")), 0)
 
@@ -97,13 +121,19 @@ def clean_environment(environment: Mapping[str, str], extra: Mapping[str, str]) 
     return {**kept, **extra}
 
 
-def pyvenv(environment: Path) -> dict[str, str]:
-    """Return what pyvenv.cfg of a virtual environment says, by key; nothing where there is none.
+def environment_settings(environment: Path) -> dict[str, str]:
+    """Return the settings in pyvenv.cfg of a virtual environment.
 
     Parameters
     ----------
     environment : Path
+        Its directory.
+
+    Returns
+    -------
+    dict of str to str
+        By name, such as ``home``, ``version_info`` and ``uv``; empty where there is no such file.
     """
     path = environment / "pyvenv.cfg"
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
+    return {name.strip(): value.strip() for name, equals, value in (line.partition("=") for line in lines) if equals}

@@ -15,7 +15,6 @@ from typing import Any
 
 from ..base.errors import StepError, UsageError
 from ..base.files import FileEntry, file_entry
-from ..base.processes import pyvenv
 from ..base.redact import redacted
 from .declared_data import declared_sources
 
@@ -145,4 +144,6 @@ def _version(name: str) -> str | None:
 
 def _uv_version() -> str | None:
     """Return the version of uv that made this environment, as it says itself."""
-    return pyvenv(Path(sys.prefix)).get("uv")
+    settings = Path(sys.prefix, "pyvenv.cfg")
+    lines = settings.read_text(encoding="utf-8").splitlines() if settings.is_file() else []
+    return next((line.partition("=")[2].strip() for line in lines if line.partition("=")[0].strip() == "uv"), None)

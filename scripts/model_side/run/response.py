@@ -45,7 +45,7 @@ def predict(model_uri: str, json_payload_file: str, output_path: Path | None, da
     quiet_mlflow()
     disable_tracing()
     from ..output.arrays import jsonable
-    from ..output.contract import summary
+    from ..output.comparison import summary
     from .in_process import checked, load_in_process
 
     with whole_model(model_uri) as directory:
@@ -83,7 +83,7 @@ def try_model(package: Path, json_payload_file: Path, time_limit: float) -> None
     payload = loads_payload(read_text(json_payload_file, "Run `invoke payload`."), str(json_payload_file))
     quiet_mlflow()
     disable_tracing()
-    from ..output.contract import summary
+    from ..output.comparison import summary
     from .direct import call_directly
 
     answer = call_directly(package, payload, seconds=time_limit)

@@ -9,11 +9,11 @@ from pathlib import Path
 import mlflow.pyfunc
 import numpy as np
 
-from ..base.errors import StepError
+from ..base.errors import StepError, listed
 from ..model.model import ModelFiles, read_model
 from ..model.settings import settings_of
 from ..output.arrays import Arrays
-from ..output.contract import Tolerance, compare, form_of
+from ..output.comparison import Tolerance, compare, form_of
 from ..output.files import GOLDEN, read_output, write_output
 from ..package.flags import Flags
 from ..package.spec import read_spec
@@ -65,7 +65,7 @@ def prove(staged: Path) -> str:
 def _require_same(first: Arrays, second: Arrays, tolerance: Tolerance) -> None:
     found = compare(first, second, tolerance)
     if not found.agrees:
-        cells = "".join(f"\n  {line}" for line in found.lines() or [found.fault])
+        cells = listed(found.lines() or [found.fault])
         advice = "Seed what is random in the model. Else widen TOLERANCE, or switch repeatable off in VERIFICATION."
         raise StepError("predict", f"two predictions of one input differ:{cells}\n", advice=advice)
 

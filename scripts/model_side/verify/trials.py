@@ -21,7 +21,7 @@ from ..base.processes import Figures, peak_memory
 from ..model.model import ModelFiles, disable_tracing, whole_model
 from ..model.settings import settings_of
 from ..output.arrays import Arrays, nulled
-from ..output.contract import Tolerance
+from ..output.comparison import Tolerance
 from ..payload.payload import rows_alone
 from ..run.child import run_in_child
 from ..run.direct import call_directly

@@ -12,7 +12,7 @@ from ..base.files import publish, read_text, remove_files, require_file, require
 from ..base.processes import figures_of
 from ..model.model import ModelFiles, local_directory, quiet_mlflow, read_model
 from ..output.arrays import Arrays
-from ..output.contract import Tolerance
+from ..output.comparison import Tolerance
 from ..output.files import GOLDEN, write_output
 from ..payload.payload import dumps_strict, is_example, loads_payload, read_payload, rows_to_match
 from .checks import held_checks, lines
