@@ -103,7 +103,7 @@ def test_payload_is_refused_when_it_does_not_fit(tmp_path: Path) -> None:
 
 def test_one_row_is_asked_for_when_the_class_says_so(tmp_path: Path) -> None:
     author = write(tmp_path, "text_to_tensor")
-    author.code.write_text(author.code.read_text().replace("ONE_ROW = False", "ONE_ROW = True"))
+    author.add("ONE_ROW = True")
     with pytest.raises(UsageError, match="expected one row per request"):
         call_directly(author.root, {"inputs": {"text": ["a", "b"]}})
 

@@ -56,8 +56,13 @@ def replace_code(old: str, new: str) -> Callable[[Author], None]:
 
 
 def with_init(body: str, more: str = "") -> Callable[[Author], object]:
-    text = f"    def __init__(self{more}):\n        {body}\n\n    def load_context("
-    return lambda author: author.code.write_text(author.code.read_text().replace("    def load_context(", text, 1))
+    return lambda author: author.add(f"def __init__(self{more}):\n        {body}")
+
+
+def with_predict(arguments: str) -> Callable[[Author], object]:
+    return lambda author: author.add(
+        f"def predict(self, {arguments}):\n        return super().predict(None, model_input)"
+    )
 
 
 CREDENTIALS = [
@@ -95,8 +100,8 @@ FAULTS: list[tuple[str, Callable[[Author], object], tuple[str, ...], int, list[s
      ["--model-class", "model_code.tinny"]),
     ("no such class", lambda a: None, (*FLAGS, "--model-class", "model_code.tiny_mlflow_model:TinyMLflowModl"), 2,
      ["no such class", "TinyMLflowModel"]),
-    ("a class that is no model", lambda a: None, (*FLAGS, "--model-class", "model_code.tiny_mlflow_model:Path"), 2,
-     ["expected a subclass of mlflow.pyfunc.PythonModel", "the class Path"]),
+    ("a class that is no model", lambda a: None, (*FLAGS, "--model-class", "model_code.tiny_mlflow_model:Any"), 2,
+     ["expected a subclass of mlflow.pyfunc.PythonModel", "the class Any"]),
     ("no colon", lambda a: None, (*FLAGS, "--model-class", "model_code"), 2, ["--model-class", "module:Class"]),
     ("another name for context", lambda a: a.code.write_text(a.code.read_text().replace(
         "load_context(self, context)", "load_context(self, c)").replace("context.artifacts", "c.artifacts", 1)),
@@ -228,14 +233,14 @@ FAULTS: list[tuple[str, Callable[[Author], object], tuple[str, ...], int, list[s
     ("the package's own path in the state", with_init("self.here = __file__"), FLAGS, 2,
      ["python_model.pkl: it would carry a path of this machine", "load_context"]),
     # what MLflow takes for the declared signature, or does not call
-    *((f"the type hint {hint}", replace_code("model_input, params", f"model_input: {hint}, params"), FLAGS, 2,
+    *((f"the type hint {hint}", with_predict(f"context, model_input: {hint}, params=None"), FLAGS, 2,
        ["predict of TinyMLflowModel: the type hint of model_input overrides MODEL_SIGNATURE", hint])
       for hint in ("list[str]", "list[dict[str, str]]")),
-    ("a type hint without context", replace_code("context, model_input, params", "model_input: list[str], params"),
-     FLAGS, 2, ["the type hint of model_input overrides"]),
-    ("no predict", replace_code("def predict(", "def predicct("), FLAGS, 2, ["TinyMLflowModel: it has no predict"]),
+    ("a type hint without context", with_predict("model_input: list[str], params=None"), FLAGS, 2, ["the type hint of model_input overrides"]),
+    ("no predict", replace_code("from . import FileUriToTensor", "from mlflow.pyfunc import PythonModel as FileUriToTensor"),
+     FLAGS, 2, ["TinyMLflowModel: it has no predict"]),
     # modules
-    ("a class beside model_code", lambda a: put("mine.py", a.code.read_text())(a),
+    ("a class beside model_code", lambda a: put("mine.py", a.code.read_text().replace("from .", "from model_code"))(a),
      (*FLAGS, "--model-class", "mine:TinyMLflowModel"), 2, ["mine.py: it does not travel", "in model_code/"]),
     *((f"the model class {name}", lambda a: None, (*FLAGS, "--model-class", name), 2, ["wrong form", name])
       for name in (":Tiny", "..:Tiny", "model_code/tiny.py:Tiny")),

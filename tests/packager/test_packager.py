@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from model_side.package.flags import DTYPES, PARAM_TYPES
+from model_side.package.flags import DTYPES, PARAM_TYPES, SERIALIZATIONS
 from tests import warm_python
 
 from .conftest import BODIES, FLAGS, Author
@@ -44,6 +44,34 @@ def test_packager_makes_the_tree_when_flags_say_everything(good_model: Author) -
         assert golden["output"].dtype == "float32"
     example = json.loads((good_model.model / "serving_input_example.json").read_text())
     assert example["dataframe_split"]["data"] == [["artifact://input_example"]]
+
+
+# As the template wrote it before it had base classes: predict is in the author's own file.
+OWN_PREDICT = """import mlflow.pyfunc
+import numpy as np
+
+
+class TinyMLflowModel(mlflow.pyfunc.PythonModel):
+    def load_context(self, context):
+        {load_context}
+
+    def predict(self, context, model_input, params=None):
+        example = context.artifacts["input_example"]
+        return np.concatenate([self._forward(np.loadtxt(example, ndmin=2)) for uri in model_input["input_uri"]])
+
+    def _forward(self, input_obj):
+        {_forward}
+"""
+
+
+@pytest.mark.parametrize("serialization", SERIALIZATIONS)
+def test_older_package_whose_class_has_its_own_predict_is_packaged(
+    scaffolded: Author, good_model: Author, serialization: str
+) -> None:
+    scaffolded.code.write_text(OWN_PREDICT.format(**BODIES))
+    scaffolded.code.with_name("__init__.py").write_text('"""The model\'s own code."""\n')
+    assert scaffolded.package(*FLAGS, "--serialization", serialization).returncode == 0
+    assert scaffolded.files()["golden_output.npz"] == good_model.files()["golden_output.npz"]
 
 
 def test_message_keeps_the_path_that_was_looked_for_when_frames_name_the_authors_file(author: Author) -> None:

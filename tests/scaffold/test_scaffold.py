@@ -56,6 +56,21 @@ def test_scaffold_makes_the_tree_when_called_as_by_hand(tmp_path: Path) -> None:
     } == theirs
 
 
+@pytest.mark.parametrize("archetype", rendering.archetypes("mlflow_template"))
+def test_authors_file_is_three_methods_and_nothing_else_when_new(tmp_path: Path, archetype: str) -> None:
+    root = make(tmp_path, "tiny", "--model-archetype", archetype)
+    tree = ast.parse((root / "model_code" / "tiny_mlflow_model.py").read_text())
+    *imports, model = tree.body[1:]
+    assert all(isinstance(node, ast.Import | ast.ImportFrom) for node in imports)
+    assert isinstance(model, ast.ClassDef)
+    assert [node.name for node in model.body[1:] if isinstance(node, ast.FunctionDef)] == list(METHODS)
+    assert len(model.body) == 1 + len(METHODS)
+    ast.parse((root / "model_code" / "__init__.py").read_text())
+
+
+METHODS = ("load_context", "_get_input", "_forward")
+
+
 def test_model_code_asks_for_three_methods_when_new(tmp_path: Path) -> None:
     tree = ast.parse((make(tmp_path) / "model_code" / "transcriptformer_mlflow_model.py").read_text())
     model = next(node for node in tree.body if isinstance(node, ast.ClassDef))
@@ -66,7 +81,7 @@ def test_model_code_asks_for_three_methods_when_new(tmp_path: Path) -> None:
     assert arguments["_get_input"] == ["self", "uri"]
     assert arguments["_forward"] == ["self", "input_obj"]
     unwritten = {name for name, node in methods.items() if isinstance(node.body[-1], ast.Raise)}
-    assert unwritten == {"load_context", "_get_input", "_forward"}
+    assert unwritten == set(METHODS)
     assert all(len(ast.get_docstring(methods[name]) or "") > 100 for name in unwritten)
 
 
