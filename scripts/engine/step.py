@@ -11,6 +11,7 @@ from .errors import UsageError
 
 Scalar = str | int | float | bool | None
 STATE_DIRECTORY = ".pipeline"
+STATE = ("ledger.json", "stat.json", "lock", "holder.json", "running", "aside", "logs")  # the engine's own names in it
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -116,8 +117,8 @@ class Step:
         ):
             if path == "." or path.startswith(("/", "../")) or path == "..":
                 yield f"{kind} {path!r} is not inside the root"
-            if path == STATE_DIRECTORY or path.startswith(STATE_DIRECTORY + "/"):
-                yield f"{kind} {path!r} is inside {STATE_DIRECTORY}/, which is the pipeline's own"
+            if any(overlaps(path, f"{STATE_DIRECTORY}/{name}") for name in STATE):
+                yield f"{kind} {path!r} is the pipeline's own, as are in {STATE_DIRECTORY}/: {', '.join(STATE)}"
         for path in self.evidence:
             for target in self.targets:
                 if overlaps(path, target):
