@@ -9,7 +9,7 @@ import sys
 import textwrap
 from difflib import get_close_matches
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import get_origin, get_type_hints
 
 import mlflow.pyfunc
@@ -18,6 +18,7 @@ from mlflow.types.type_hints import TypeFromExample
 from ..base.errors import StepError, UsageError
 from ..base.tracebacks import author_traceback, said
 from .spec import describe
+from .unfinished import Function, is_unwritten
 
 
 def load_model_class(name: str, package: Path) -> type[mlflow.pyfunc.PythonModel]:
@@ -91,34 +92,21 @@ def _refuse_left_behind(model_class: type, package: Path) -> None:
 
 
 def _refuse_unwritten(model_class: type, package: Path) -> None:
-    unwritten = []
-    for base in model_class.__mro__:
-        for name, method in vars(base).items():
-            if not inspect.isfunction(method) or getattr(model_class, name) is not method:
-                continue
-            code = method.__code__
-            if Path(code.co_filename).is_relative_to(package / "model_code") and _is_unwritten(method):
-                unwritten.append(f"{name} ({_place(code.co_filename, package)}:{code.co_firstlineno})")
+    unwritten = [
+        f"{name} ({_place(method.__code__.co_filename, package)}:{method.__code__.co_firstlineno})"
+        for name, method in inspect.getmembers(model_class, inspect.isfunction)
+        if Path(method.__code__.co_filename).is_relative_to(package / "model_code") and _is_unwritten(method)
+    ]
     if unwritten:
         raise UsageError(model_class.__name__, f"still to be written: {', '.join(unwritten)}", advice="Write it there.")
 
 
-def _is_unwritten(method: object) -> bool:
-    """Tell whether a function's body is `raise NotImplementedError` and nothing but a docstring beside it."""
+def _is_unwritten(method: FunctionType) -> bool:
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(method)))  # type: ignore[arg-type]
+        (function,) = ast.parse(textwrap.dedent(inspect.getsource(method))).body
     except (OSError, TypeError, SyntaxError):
         return False
-    function = tree.body[0]
-    body = [each for each in getattr(function, "body", []) if not _is_docstring(each)]
-    if len(body) != 1 or not isinstance(body[0], ast.Raise) or body[0].exc is None:
-        return False
-    raised = body[0].exc.func if isinstance(body[0].exc, ast.Call) else body[0].exc
-    return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
-
-
-def _is_docstring(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return isinstance(function, Function) and is_unwritten(function)
 
 
 def _refuse_unmakable(model_class: type[mlflow.pyfunc.PythonModel]) -> None:
