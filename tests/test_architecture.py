@@ -25,6 +25,7 @@ SHARED = (
     "model.requirements",
     "model.settings",
     "model.signature",
+    "package.unfinished",
     "payload.coercion",
     "payload.csv",
     "payload.forms",
@@ -61,6 +62,7 @@ TABLE = (
     Rule("scripts/chain/watch.py", ("chain", "engine", "watchdog", *model_side("base")), ACTING),
     Rule("scripts/chain/*.py", ("chain", "engine", "environments", "downloads.orphans", *SHARED_MODULES), ACTING),
     Rule("scripts/model_side/__init__.py", ()),
+    Rule("scripts/model_side/command_line.py", (*model_side(*ROOMS), *MODEL_LIBRARIES)),
     *(
         Rule(f"scripts/model_side/{room}/*.py", (*model_side(*ROOMS[: number + 1]), *MODEL_LIBRARIES, "anndata"))
         for number, room in enumerate(ROOMS)

@@ -21,16 +21,17 @@ MODEL, PAYLOAD = "mlflow_model_artifacts", "test_input_payload.json"
 PREDICTED, SERVED, VERIFIED = "predict_output.json", "test_output.json", "verification.json"
 REST, REPORT = "rest_output.json", "serve_report.json"
 # What the packager reads, as far as names alone tell; what else it reads, it reports.
-AUTHORED = ("model_spec.py", "model_code", "model_data", "mlflow_packager.py", "model_side")
+AUTHORED = ("model_spec.py", "model_code", "model_data", "mlflow_packager.py")
 CALLED = ("model_spec.py", "model_code", "model_data")  # the author's code, where no MLflow is around it
 LOCKED = ("requirements.txt", ".python-version", ".venv")
-TOOLS_OWN = ("mlflow_packager.py", "model_side")
+# What scaffold keeps up to date; an edit of a file is the author's, the tool's own code is not edited.
+TOOLS_FILES, TOOLS_CODE = ("mlflow_packager.py", "model_code/__init__.py"), ".pipeline/model_side"
 SERVING = ("scripts/environments", "scripts/model_side", "scripts/serving")
 ASKED = ("--model-uri", MODEL, "--json-payload-file", PAYLOAD)
 ASK = " ".join(ASKED)
 COMPARE = f"{ASK} --predict-output {PREDICTED} --test-output {SERVED} --rest-output {REST} --serve-report {REPORT}"
 # Imports mlflow once for all the steps that run in the model environment.
-WARM = (".venv/bin/python", "{scripts}/model_side/worker.py", "mlflow.pyfunc", "mlflow.tracing.processor.otel")
+WARM = (".venv/bin/python", "{scripts}/model_side/run/worker.py", "mlflow.pyfunc", "mlflow.tracing.processor.otel")
 # What `invoke clean` removes: what is quickly made again; the environment; what takes an index or a download.
 CHEAP = ("package", "payload", "predict", "serve-predict", "verify")
 ENVIRONMENT = ("sync-env",)
@@ -58,7 +59,8 @@ def _step(package: Package) -> Callable[..., Step]:
     """Return what makes a step of the package's chain."""
     places = {"python": sys.executable, "models": str(package.models_dir)}
     places |= {"repository": str(REPOSITORY), "scripts": str(REPOSITORY / "scripts")}
-    return partial(Step, places=places, env={**QUIET, **uv_anchored(os.environ)})
+    # mlflow_packager.py takes the tool's own code from there, as all other steps do, not from the package's copy.
+    return partial(Step, places=places, env={**QUIET, **uv_anchored(os.environ), "MODEL_SIDE": places["scripts"]})
 
 
 def steps_for(package: Package) -> tuple[Step, ...]:
@@ -77,9 +79,9 @@ def steps_for(package: Package) -> tuple[Step, ...]:
         step(
             "scaffold",
             _tool(f"{SCAFFOLD} --model-name {package.name} --target {{models}} --refresh{overlay}"),
-            targets=TOOLS_OWN,
+            targets=(*TOOLS_FILES, TOOLS_CODE),
             tools=_own(f"scripts/{SCAFFOLD}.py", "scripts/model_side", "model_template", *example),
-            editable=TOOLS_OWN,
+            editable=TOOLS_FILES,
             atomic=True,
         ),
         step(
@@ -119,6 +121,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
             targets=(MODEL,),
             left_out=package.leftovers(),
             told=True,
+            tools=_own("scripts/model_side"),
             params={"model_data.toml": package.sources_text()},
             after=("download-data",),
             atomic=True,

@@ -30,7 +30,10 @@ model=mlflow_model_artifacts
 [ -e broken ] && { echo "the stand-in is broken"; exit 1; }
 [ -p reached ] && { echo half > test_input_payload.json; echo $$ > reached; sleep 1000; }
 case "$1" in
-*generate_model_pkg*) mkdir -p model_side; echo pack > mlflow_packager.py; echo side > model_side/save.py ;;
+*generate_model_pkg*)
+    mkdir -p .pipeline/model_side
+    echo pack > mlflow_packager.py
+    echo side > .pipeline/model_side/save.py ;;
 *compile_requirements.py) grep -v '^#' requirements.in > requirements.txt ;;
 *sync_environment.py) cp -R ../environment .venv ;;
 *download_data.py) echo weights > model_data/weights.bin ;;

@@ -334,7 +334,7 @@ def authored(root: Path) -> dict[str, str]:
     [
         ([], {"mlflow_model_artifacts", "test_input_payload.json", "predict_output.json", "verification.json"}),
         (["--env"], {".venv", "mlflow_model_artifacts"}),
-        (["--all"], {".venv", "mlflow_model_artifacts", "requirements.txt", "model_data/weights.bin", ".pipeline"}),
+        (["--all"], {".venv", "mlflow_model_artifacts", "requirements.txt", "model_data/weights.bin"}),
     ],
 )
 def test_clean_removes_what_steps_made_and_nothing_of_the_authors(
@@ -353,6 +353,8 @@ def test_clean_removes_what_steps_made_and_nothing_of_the_authors(
     assert authored(root) == own
     assert (root / "model_data" / "notes.txt").read_text() == "mine\n"
     assert (root / "mlflow_packager.py").exists()
+    assert (root / ".pipeline" / "model_side" / "save.py").exists()
+    assert (root / ".pipeline" / "ledger.json").exists() == ("--all" not in flags)
 
 
 def test_clean_keeps_a_target_and_says_why_when_it_may_be_the_authors(models: Path, root: Path) -> None:

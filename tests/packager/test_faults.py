@@ -236,9 +236,10 @@ FAULTS: list[tuple[str, Callable[[Author], object], tuple[str, ...], int, list[s
     *((f"the type hint {hint}", with_predict(f"context, model_input: {hint}, params=None"), FLAGS, 2,
        ["predict of TinyMLflowModel: the type hint of model_input overrides MODEL_SIGNATURE", hint])
       for hint in ("list[str]", "list[dict[str, str]]")),
-    ("a type hint without context", with_predict("model_input: list[str], params=None"), FLAGS, 2, ["the type hint of model_input overrides"]),
-    ("no predict", replace_code("from . import FileUriToTensor", "from mlflow.pyfunc import PythonModel as FileUriToTensor"),
-     FLAGS, 2, ["TinyMLflowModel: it has no predict"]),
+    ("a type hint without context", with_predict("model_input: list[str], params=None"), FLAGS, 2,
+     ["the type hint of model_input overrides"]),
+    ("no predict", replace_code("from . import", "from mlflow.pyfunc import PythonModel as"), FLAGS, 2,
+     ["TinyMLflowModel: it has no predict"]),
     # modules
     ("a class beside model_code", lambda a: put("mine.py", a.code.read_text().replace("from .", "from model_code"))(a),
      (*FLAGS, "--model-class", "mine:TinyMLflowModel"), 2, ["mine.py: it does not travel", "in model_code/"]),
