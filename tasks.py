@@ -3,7 +3,6 @@
 `invoke package --model foo` first brings everything upstream of `package` up to date, and runs only what is stale.
 """
 
-import gc
 import os
 import sys
 from pathlib import Path
@@ -12,8 +11,6 @@ from invoke import Exit, task
 
 # Invoke turns bytecode off, and then every no-op compiles the pipeline anew: 15 ms.
 sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
-# What Invoke and the pipeline make while they start stays: looking for waste in it is 3 ms of a no-op.
-gc.set_threshold(100_000)
 sys.path.insert(0, str(Path(__file__).parent / "scripts"))
 
 from chain import verbs  # noqa: E402
@@ -24,8 +21,8 @@ HELP = {
     "models_dir": "where the <name>_mlflow_pkg directories live",
     "jobs": "how many commands may run at once",
     "dry_run": "say what would happen, write nothing",
-    "force": "run the task's own step whatever is seen",
-    "force_step": "run this step whatever is seen",
+    "force": "run the task's own step even where it is up to date",
+    "force_step": "run this step even where it is up to date",
     "json": "print one JSON document on stdout instead",
 }
 
@@ -63,10 +60,10 @@ def scaffold(
     _do(verbs.scaffold, context, locals(), archetype, update=update, diff=diff)
 
 
-@task
-def archetypes(context):
+@task(help={"json": HELP["json"]})
+def archetypes(context, json=False):
     """List the input-to-output shapes that a new model can have, with what each takes and gives."""
-    _run(verbs.archetypes)
+    _run(lambda: verbs.archetypes(as_json=json), json)
 
 
 @verb(upgrade="move the pins to the newest releases that fit")
@@ -150,7 +147,7 @@ def predict(context, model, all=False, models_dir="", jobs=0, dry_run=False, for
 
 @verb(
     strict="take test_output.json from the manual way's command, unaltered: MLflow makes an environment of its own",
-    env_manager="who makes that one: uv, virtualenv, conda or local; implies --strict",
+    env_manager="the environment manager: uv, virtualenv, conda or local; implies --strict",
 )
 def serve_predict(
     context,
@@ -199,30 +196,31 @@ def explain(context, model, step="", models_dir="", json=False):
     _do(verbs.explain, context, locals(), step)
 
 
-@verb(svg="where to write the picture (default: .pipeline/graph.svg of the package)")
-def graph(context, model, svg="", models_dir=""):
-    """Print the chain with its files and states as Mermaid text, and draw it as SVG."""
-    _do(verbs.graph, context, locals(), svg)
+@verb()
+def graph(context, model, models_dir=""):
+    """Print the chain with its files and states as Mermaid text."""
+    _do(verbs.graph, context, locals())
 
 
 @task(
     help={
         "model_uri": "the MLflow Model: a local path or any URI that MLflow resolves",
         "manifest_only": "check the files, run nothing of the model",
+        "json": HELP["json"],
     }
 )
-def check(context, model_uri, manifest_only=False):
+def check(context, model_uri, manifest_only=False, json=False):
     """Check a model received from someone else: its files, then its example."""
-    _run(lambda: verbs.check(model_uri, manifest_only=manifest_only))
+    _run(lambda: verbs.check(model_uri, manifest_only=manifest_only, as_json=json), json)
 
 
 @task(help={"prune": "remove what was not used for so many days; 0 for all", "json": HELP["json"]})
 def cache(context, prune="", json=False):
     """Show or prune the cache of downloads that all models share."""
-    _run(lambda: verbs.cache(prune, as_json=json))
+    _run(lambda: verbs.cache(prune, as_json=json), json)
 
 
 @verb(env="the model environment, too", all="everything that steps made")
-def clean(context, model, env=False, all=False, models_dir="", dry_run=False):
+def clean(context, model, env=False, all=False, models_dir="", dry_run=False, json=False):
     """Remove what steps made, never a file of the author's; what it would lose it lists."""
     _do(verbs.clean, context, {**locals(), "all": False}, environment=env, everything=all)

@@ -36,6 +36,8 @@ class Ledger:
     records : dict of str to Seen
     runs : dict of str to str
         The run that wrote each record.
+    found : dict of str to mapping
+        What each step found when it succeeded last, for a program.
     evidence : dict of str to mapping
         What each step left when it failed last: a fingerprint for each path.
     trouble : str
@@ -45,6 +47,7 @@ class Ledger:
     path: Path
     records: dict[str, Seen] = field(default_factory=dict)
     runs: dict[str, str] = field(default_factory=dict)
+    found: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     evidence: dict[str, Mapping[str, str]] = field(default_factory=dict)
     trouble: str = ""
     _guard: threading.Lock = field(default_factory=threading.Lock)
@@ -55,26 +58,30 @@ class Ledger:
             return self.records[name]
         return Reason(Why.UNREADABLE_RECORD, self.trouble) if self.trouble else Reason(Why.NO_RECORD)
 
-    def write(self, name: str, seen: Seen, run: str) -> None:
+    def write(self, name: str, seen: Seen, run: str, found: Mapping[str, Any]) -> None:
         """Record a success of step `name`; on failure the old record stands, on disk and in memory."""
         with self._guard:  # steps that run at once record at once
-            records, runs = {**self.records, name: seen}, {**self.runs, name: run}
-            self._replace(records, runs, self.evidence)
-            self.records, self.runs = records, runs
+            records, runs, found_by = (
+                {**self.records, name: seen},
+                {**self.runs, name: run},
+                {**self.found, name: found},
+            )
+            self._replace(records=records, runs=runs, found=found_by)
 
     def write_evidence(self, name: str, left: Mapping[str, str]) -> None:
         """Record what step `name` left when it failed; its record stands."""
         with self._guard:
-            evidence = {**self.evidence, name: left}
-            self._replace(self.records, self.runs, evidence)
-            self.evidence = evidence
+            self._replace(evidence={**self.evidence, name: left})
 
-    def _replace(
-        self, records: Mapping[str, Seen], runs: Mapping[str, str], evidence: Mapping[str, Mapping[str, str]]
-    ) -> None:
-        steps = {step: {"run": runs[step], **_plain(record)} for step, record in records.items()}
-        kept = {"evidence": {step: dict(left) for step, left in evidence.items()}} if evidence else {}
-        replace_json(self.path, {"schema": SCHEMA, "steps": steps, **kept})
+    def _replace(self, **changed: Any) -> None:
+        new = {name: changed.get(name, getattr(self, name)) for name in ("records", "runs", "found", "evidence")}
+        steps = {
+            step: {"run": new["runs"][step], "found": dict(new["found"].get(step, {})), **_plain(record)}
+            for step, record in new["records"].items()
+        }
+        evidence = {step: dict(left) for step, left in new["evidence"].items()}
+        replace_json(self.path, {"schema": SCHEMA, "steps": steps, "evidence": evidence})
+        vars(self).update(new)
 
 
 def load_ledger(root: Path) -> Ledger:
@@ -86,9 +93,10 @@ def load_ledger(root: Path) -> Ledger:
         try:
             ledger.records = {name: _seen(record) for name, record in document["steps"].items()}
             ledger.runs = {name: str(record["run"]) for name, record in document["steps"].items()}
+            ledger.found = {name: dict(record.get("found", {})) for name, record in document["steps"].items()}
             ledger.evidence = {name: dict(left) for name, left in document.get("evidence", {}).items()}
         except (KeyError, TypeError, ValueError, AttributeError):
-            ledger.records, ledger.runs, ledger.evidence = {}, {}, {}
+            ledger.records, ledger.runs, ledger.found, ledger.evidence = {}, {}, {}, {}
             ledger.trouble = f"{path.name} is damaged"
     return ledger
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from .errors import PipelineError, StepError, UsageError
 from .fingerprint import StatCache
 from .graph import order, unknown_step
 from .ledger import evidence_of, is_held, load_ledger, locked, making, note_evidence, save_stat_cache
-from .processes import Processes, terminable, told_of
+from .processes import Processes, found_of, terminable, told_of
 from .staleness import MISSING, Reason, Seen, Why, as_made, edited
-from .step import STATE_DIRECTORY, Step
+from .step import STATE_DIRECTORY, Says, Step
 from .transaction import Transaction, keep_copy, recover
-from .walk import Outcome, Pipeline, Result, Walk, would_run
+from .walk import Action, Outcome, Pipeline, Result, Walk, would_run
 
 
 def build(
@@ -135,7 +138,7 @@ class Builder:
             return self._failed(pipeline, target, _unwritable(fault, pipeline.root))
 
     def _failed(self, pipeline: Pipeline, target: str | None, error: PipelineError) -> Result:
-        outcome = Outcome(target or "declaration", "failed", error=error)
+        outcome = Outcome(target or "declaration", Action.FAILED, error=error)
         self.tell(pipeline, outcome)
         return Result(pipeline.name, (outcome,))
 
@@ -148,9 +151,9 @@ class Builder:
         walk = Walk(pipeline, steps, self.force, told.append)
         outcomes = walk.go(would_run)
         if walk.ledger.trouble:
-            self.say(f"{pipeline.name}: {walk.ledger.trouble}; nothing is taken as built")
-        settled = all(outcome.action == "up-to-date" for outcome in outcomes) and not walk.interrupted
-        unusable = any(outcome.action == "failed" for outcome in outcomes) and not is_held(pipeline.root)
+            self.say(f"{pipeline.name}: {walk.ledger.trouble}; every step counts as never built")
+        settled = all(outcome.action is Action.UP_TO_DATE for outcome in outcomes) and not walk.interrupted
+        unusable = any(outcome.action is Action.FAILED for outcome in outcomes) and not is_held(pipeline.root)
         if self.dry_run or unusable or settled:
             for outcome in told:
                 self.tell(pipeline, outcome)
@@ -164,7 +167,7 @@ class Builder:
     ) -> Result:
         made = None if pipeline.root.is_dir() else self._make_root(pipeline, steps[0])
         if made and made.error:
-            skipped = (Outcome(step.name, "skipped", note=f"{made.step} failed") for step in steps[1:])
+            skipped = (Outcome(step.name, Action.SKIPPED, note=f"{made.step} failed") for step in steps[1:])
             outcomes = (made, *skipped)
             for outcome in outcomes:
                 self.tell(pipeline, outcome)
@@ -184,7 +187,7 @@ class Builder:
     def _recover(self, pipeline: Pipeline) -> tuple[str, ...]:
         undone = recover(pipeline.root, load_ledger(pipeline.root))
         for name in undone:
-            self.say(f"{pipeline.name}: {name} was cut off last time; what it left is undone")
+            self.say(f"{pipeline.name}: {name} was cut off last time; its partial output was rolled back")
         return undone
 
     def _make_root(self, pipeline: Pipeline, step: Step) -> Outcome | None:
@@ -199,26 +202,26 @@ class Builder:
             code = self.processes.run(step, pipeline.root, os.urandom(8).hex(), None)
         error = _failure(step, code, "above") if code else None
         reasons = (Reason(Why.TARGET_MISSING, pipeline.root.name),)
-        return Outcome(step.name, "failed" if error else "ran", reasons, time.monotonic() - started, error)
+        return Outcome(step.name, Action.FAILED if error else Action.RAN, reasons, time.monotonic() - started, error)
 
     def _act(self, walk: Walk, made: Outcome | None, step: Step, seen: Seen, reasons: tuple[Reason, ...]) -> Outcome:
         """Act of a build: run a stale step; whatever goes wrong, its old targets and its old record stand."""
         if made and step.name == made.step:
-            walk.ledger.write(step.name, walk.look(step, fresh=True), "")
+            walk.ledger.write(step.name, walk.look(step, fresh=True), "", made.found)
             return made
         started = time.monotonic()
         error: PipelineError | None = None
-        told = ""
+        said = Said()
         try:
-            told = self._transact(walk, step, seen)
+            said = self._transact(walk, step, seen)
         except PipelineError as fault:
             error = fault
         except OSError as fault:
             error = _unwritable(fault, walk.pipeline.root)
-        action = "failed" if error else "ran"
-        return Outcome(step.name, action, reasons, time.monotonic() - started, error, told=told)
+        action = Action.FAILED if error else Action.RAN
+        return Outcome(step.name, action, reasons, time.monotonic() - started, error, told=said.told, found=said.found)
 
-    def _transact(self, walk: Walk, step: Step, seen: Seen) -> str:
+    def _transact(self, walk: Walk, step: Step, seen: Seen) -> Said:
         record = walk.record(step)
         kept = edited(step, seen, record)
         if step.name in self.force and not step.atomic:
@@ -231,28 +234,32 @@ class Builder:
         try:
             transaction.begin()
             for later in walk.steps:
-                if later.ahead and later.beside == step.name:
-                    self.processes.prepare(later, walk.pipeline.root, log_of(walk.pipeline.root, f"{later.name}-ahead"))
-            told = self.run_command(walk.pipeline.root, step, transaction.run)
+                if later.preparation and later.preparation.beside == step.name:
+                    log = log_of(walk.pipeline.root, f"{later.name}-ahead")
+                    self.processes.prepare(later, later.preparation, walk.pipeline.root, log)
+            said = self.run_command(walk.pipeline.root, step, transaction.run)
             after = walk.look(step, fresh=True)
             _refuse_unfinished(step, seen, after)
             transaction.release()
-            walk.ledger.write(step.name, as_made(kept, after, record), transaction.run)
+            walk.ledger.write(step.name, as_made(kept, after, record), transaction.run, said.found)
         except BaseException:
             transaction.roll_back()
             walk.look(step, fresh=True)
             note_evidence(walk.ledger, walk.pipeline.root, step, there)
             raise
         transaction.commit()
-        return told
+        return said
 
-    def run_command(self, root: Path, step: Step, run: str) -> str:
+    def run_command(self, root: Path, step: Step, run: str) -> Said:
         """Run a step's command, keep what it says in its log, whose end is shown where it fails.
 
-        Returns
-        -------
-        str
-            What the command has for a person.
+        Parameters
+        ----------
+        root : Path
+            The pipeline's directory.
+        step : Step
+        run : str
+            The run's own name, by which its processes are known.
 
         Raises
         ------
@@ -261,11 +268,19 @@ class Builder:
         """
         log = log_of(root, step.name)
         code = self.processes.run(step, root, run, log)
-        told = _taken(told_of(log), log) if step.told else ""
+        told = _taken(told_of(log), log) if step.runs.says is Says.AFTERWARDS else ""
+        found = _facts(found_of(log))
         if code:
             self.say(_tail(log))
             raise _failure(step, code, f"above and in {root.name}/{log.relative_to(root)}")
-        return told
+        return Said(told, found)
+
+
+class Said(NamedTuple):
+    """What a command has for a person, and for a program."""
+
+    told: str = ""
+    found: Mapping[str, Any] = MappingProxyType({})
 
 
 def goal_of(steps: Sequence[Step], target: str | None) -> str | None:
@@ -284,14 +299,14 @@ def _failure(step: Step, code: int, where: str) -> PipelineError:
 
 def _unwritable(fault: OSError, root: Path) -> StepError:
     place = str(fault.filename or root)
-    return StepError(place, "cannot be written", got=fault.strerror, advice="Mend it and build again.")
+    return StepError(place, "cannot be written", got=fault.strerror, advice="Fix it and build again.")
 
 
 def _refuse_unfinished(step: Step, before: Seen, after: Seen) -> None:
     """Refuse to record a step that did not write a target, or whose inputs moved while it ran."""
     missing = [target for target in step.targets if after.targets.get(target) == MISSING]
     if missing:
-        raise StepError(step.name, "it did not write a target", expected=missing[0], advice="Mend its command.")
+        raise StepError(step.name, "it did not write a target", expected=missing[0], advice="Fix its command.")
     for then, now in ((before.dependencies, after.dependencies), (before.tools, after.tools)):
         moved = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
         if moved:
@@ -312,6 +327,17 @@ def _taken(told: Path, log: Path) -> str:
         stream.write(text)
     told.unlink()
     return text
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    """Return the facts that a command wrote to the file that STEP_FOUND names, and remove the file."""
+    try:
+        facts = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    finally:
+        path.unlink(missing_ok=True)
+    return facts if isinstance(facts, dict) else {}
 
 
 def _tail(log: Path, lines: int = 200) -> str:

@@ -51,7 +51,7 @@ def test_pipeline_is_refused_before_anything_runs_when_it_has(
         ({"command": ""}, ["no command"]),
         ({"targets": ["../x"]}, ["'../x'", "not inside the root"]),
         ({"targets": ["/x", "."]}, ["'/x'", "'.'"]),
-        ({"targets": [".pipeline/x"]}, ["the pipeline's own"]),
+        ({"targets": [".pipeline/ledger.json"]}, ["the pipeline's own"]),
         ({"evidence": ["../x"]}, ["evidence '../x' is not inside the root"]),
         ({"targets": ["x"], "evidence": ["x/y"]}, ["evidence 'x/y' is the target 'x', or one lies inside the other"]),
         ({"targets": ["x", "./x"]}, ["declared twice"]),
