@@ -14,6 +14,7 @@ sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
 sys.path.insert(0, str(Path(__file__).parent / "scripts"))
 
 from chain import verbs  # noqa: E402
+from chain.request import Request  # noqa: E402
 
 HELP = {
     "model": "a model's name; repeat it for several (default: the one in invoke.yaml)",
@@ -39,7 +40,7 @@ def verb(**flags):
 
 
 def _do(call, context, flags, *arguments, **options):
-    _run(lambda: call(verbs.Request.of(context.config.chain, flags), *arguments, **options), flags.get("json"))
+    _run(lambda: call(Request.of(context.config.chain, flags), *arguments, **options), flags.get("json"))
 
 
 def _run(call, as_json=False):

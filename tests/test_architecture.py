@@ -81,7 +81,7 @@ TABLE = (
         for name in ("generate_mlflow_test_payload", "predict_func", "try_model", "verify")
     ),
     Rule("scripts/*.py", ("downloads", "environments", "scaffolding", "serving", *SHARED_MODULES)),
-    Rule("tasks.py", ("invoke", "chain.verbs"), ACTING),
+    Rule("tasks.py", ("invoke", "chain"), ACTING),
 )  # fmt: skip
 
 

@@ -7,30 +7,36 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from engine.processes import FOUND_VARIABLE
+from engine.errors import StepError, UsageError
+from engine.logs import FOUND_VARIABLE
 from engine.step import Command
+from engine.walk import Action, Outcome
 from model_side.base.processes import clean_environment
 
 
 def run_in_foreground(
-    command: Command, directory: Path, *words: str, as_json: bool = False
-) -> tuple[int, Mapping[str, Any]]:
-    """Run a command with more words in a directory, and return its exit code and what it found.
+    step: str, command: Command, directory: Path, words: Sequence[str], *, as_json: bool = False
+) -> Outcome:
+    """Run a command with more words in a directory, and return what became of it.
 
     Parameters
     ----------
+    step : str
+        What the outcome calls it.
     command : Command
     directory : Path
         Where it runs; the one above it, where there is none yet.
-    *words : str
+    words : sequence of str
         Arguments beside the command's own.
     as_json : bool
         Whether stdout is for a JSON document alone: what the command says goes to stderr then.
     """
+    started = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         found = Path(scratch, "found.json")
         code = subprocess.run(
@@ -40,7 +46,11 @@ def run_in_foreground(
             stdout=sys.stderr if as_json else None,
             check=False,
         ).returncode
-        return code, json.loads(found.read_bytes()) if found.exists() else {}
+        facts = json.loads(found.read_bytes()) if found.exists() else {}
+    kind = UsageError if code == 2 else StepError
+    error = kind(step, f"failed with exit code {code}") if code else None
+    action = Action.FAILED if code else Action.RAN
+    return Outcome(step, action, (), time.monotonic() - started, error, found=facts)
 
 
 def become(command: Command, directory: Path, *words: str) -> NoReturn:

@@ -4,97 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, TextIO
+from typing import NoReturn, TextIO
 
-from engine.errors import PipelineError, StepError, UsageError
+from engine.errors import PipelineError, UsageError
 from engine.runner import Builder
 from engine.walk import Action, Outcome, Pipeline, Result
 from model_side.base.errors import run_main
 from model_side.base.processes import clean_environment
 
 from . import report
-from .packages import REPOSITORY, Package, names, require
-from .steps import CHEAP, COSTLY, ENVIRONMENT, PAYLOAD, command_of, pipeline_for, serving, tool_command
-
-
-class Request(NamedTuple):
-    """One call: which models, with which settings and flags.
-
-    Parameters
-    ----------
-    models : tuple of str
-        Names; the default model of the settings where none is named.
-    every : bool
-        All models that have a package.
-    models_dir : Path
-    common : mapping
-        Fields of each Package.
-    jobs : int
-    dry_run, as_json : bool
-    force : bool
-        Whether the task's own step runs whatever is seen.
-    force_step : str
-        Another step that runs whatever is seen.
-    """
-
-    models: tuple[str, ...]
-    every: bool
-    models_dir: Path
-    common: Mapping[str, Any]
-    jobs: int = 1
-    dry_run: bool = False
-    as_json: bool = False
-    force: bool = False
-    force_step: str = ""
-
-    @classmethod
-    def of(cls, settings: Mapping[str, Any], flags: Mapping[str, Any]) -> Request:
-        """Make a request of invoke.yaml's ``chain`` section and a task's flags."""
-        own, jobs = flags.get("models_dir"), int(flags.get("jobs") or settings["jobs"])
-        manager = flags.get("env_manager") or settings["env_manager"]
-        strict = bool(flags.get("strict") or flags.get("env_manager") or settings["strict"])
-        if jobs < 1:
-            raise UsageError("--jobs", "out of range", expected="at least 1", got=str(jobs))
-        return cls(
-            models=tuple(dict.fromkeys(flags.get("model") or [settings["model"]])),
-            every=bool(flags.get("all")),
-            models_dir=Path(own).absolute() if own else (REPOSITORY / settings["models_dir"]).resolve(),
-            common={
-                "strict": strict,
-                "env_manager": manager,
-                "generate_hashes": bool(settings["generate_hashes"]),
-            },
-            jobs=jobs,
-            dry_run=bool(flags.get("dry_run")),
-            as_json=bool(flags.get("json")),
-            force=bool(flags.get("force")),
-            force_step=flags.get("force_step") or "",
-        )
-
-    def packages(self) -> list[Package]:
-        """Return the packages that are meant, whether they exist or not."""
-        wanted = names(self.models_dir) if self.every else self.models
-        return [Package(name, self.models_dir, **self.common) for name in wanted]
-
-    def pipelines(self, extra: Mapping[str, Sequence[str]] | None = None) -> list[Pipeline]:
-        """Return the chains of the packages that are meant; what one package declares wrongly is its own fault alone.
-
-        Raises
-        ------
-        UsageError
-            If a model does not exist, with the nearest name that does.
-        """
-        return [_declared(package, extra or {}) for package in [require(package) for package in self.packages()]]
-
-
-def _declared(package: Package, extra: Mapping[str, Sequence[str]]) -> Pipeline:
-    try:
-        return pipeline_for(package, extra)
-    except PipelineError as fault:
-        return Pipeline(package.root, (), package.name, fault)
+from .orphans import adopted, orphans, remove_orphans
+from .packages import Package, require
+from .request import Request, declared
+from .steps import CHEAP, COSTLY, ENVIRONMENT, PAYLOAD, command_of, serving, tool_command
 
 
 def build(request: Request, goal: str, extra: Sequence[str] = ()) -> int:
@@ -176,7 +100,7 @@ def watch(request: Request) -> NoReturn:
     from .watch import watch as watch_package
 
     package = _one(request, "it follows one package")
-    watch_package(package, lambda: _declared(require(package), {}), request.jobs, _say)
+    watch_package(package, lambda: declared(require(package), {}), request.jobs, _say)
 
 
 def scaffold(request: Request, archetype: str, *, update: bool, diff: bool) -> int:
@@ -185,7 +109,7 @@ def scaffold(request: Request, archetype: str, *, update: bool, diff: bool) -> i
         words = ["--diff"] if diff or request.dry_run else ["--update"]
         return _in_foreground(request, request.packages(), "scaffold", [words])
     extra = {"scaffold": ["--model-archetype", archetype] if archetype else []}
-    pipelines = [_declared(package, extra) for package in request.packages()]
+    pipelines = [declared(package, extra) for package in request.packages()]
     return _close(request, _build(request, pipelines, "scaffold", ("scaffold",) * bool(archetype)))
 
 
@@ -238,17 +162,11 @@ def _in_foreground(
     from .foreground import run_in_foreground
 
     earlier = {result.name: result.outcomes for result in before}
-    results: list[Result] = []
+    results = []
     for package in packages:
-        outcomes = list(earlier.get(package.name, ()))
-        for words in calls:
-            started, command = time.monotonic(), command_of(package, step)
-            code, found = run_in_foreground(command, package.root, *words, as_json=request.as_json)
-            seconds = time.monotonic() - started
-            kind = UsageError if code == 2 else StepError
-            error = kind(step, f"failed with exit code {code}") if code else None
-            outcomes.append(Outcome(step, Action.FAILED if code else Action.RAN, (), seconds, error, found=found))
-        results.append(Result(package.name, tuple(outcomes)))
+        command = command_of(package, step)
+        ran = (run_in_foreground(step, command, package.root, words, as_json=request.as_json) for words in calls)
+        results.append(Result(package.name, (*earlier.get(package.name, ()), *ran)))
     if request.as_json:
         print(report.document(results))
     return max((result.exit_code for result in results), default=0)
@@ -258,10 +176,10 @@ def _alone(script: str, words: Sequence[str], *, as_json: bool) -> int:
     """Run a command of no package in the foreground, and say what it found."""
     from .foreground import run_in_foreground
 
-    code, found = run_in_foreground(tool_command(script), Path.cwd(), *words, as_json=as_json)
+    outcome = run_in_foreground(script, tool_command(script), Path.cwd(), words, as_json=as_json)
     if as_json:
-        print(report.document([], ok=not code, found=found))
-    return code
+        print(report.document([], ok=not outcome.error, found=dict(outcome.found)))
+    return outcome.error.exit_code if outcome.error else 0
 
 
 def status(request: Request, *, quiet: bool = False) -> int:
@@ -272,37 +190,11 @@ def status(request: Request, *, quiet: bool = False) -> int:
     elif not quiet:
         print(report.status_text(results))
         for package in request.packages():
-            for name in _orphans(package):
+            for name in orphans(package):
                 print(
                     f"{package.name}: model_data/{name} is an orphan: no source declares it; `invoke clean` removes it"
                 )
     return max((result.exit_code or int(not result.up_to_date) for result in results), default=0)
-
-
-def _orphans(package: Package, *, every: bool = False) -> list[str]:
-    """Return what is in model_data/ that came from a source which is no longer declared, or `every` unfinished file."""
-    if not any((package.root / name).is_file() for name in ("model_data/.sources.json", ".pipeline/leftovers.json")):
-        return []
-    from downloads.orphans import orphans
-
-    return orphans(package.root, every=every)
-
-
-def _adopted(package: Package) -> list[str]:
-    """Return the targets in model_data/ that are what an author has put there."""
-    from downloads.orphans import adopted
-
-    return [f"model_data/{path}" for path in adopted(package.root)]
-
-
-def _remove_orphans(package: Package, *, every: bool) -> list[str]:
-    """Remove the orphans, and return a line for each: removed, or kept because it was edited."""
-    from downloads.orphans import remove_orphans
-
-    removed, kept = remove_orphans(package.root, every=every)
-    why = "" if every else ": no source declares it"
-    lines = [f"{package.name}: removed model_data/{name}{why}" for name in removed]
-    return [*lines, *(f"{package.name}: kept model_data/{name}: it was edited, so it may be yours" for name in kept)]
 
 
 def clean(request: Request, *, environment: bool = False, everything: bool = False) -> int:
@@ -312,13 +204,13 @@ def clean(request: Request, *, environment: bool = False, everything: bool = Fal
     steps = {*CHEAP, *(COSTLY if everything else ()), *(ENVIRONMENT if environment or everything else ())}
     lines: dict[str, list[str]] = {package.name: [] for package in request.packages()}
     for package in request.packages():  # first: what tells an orphan goes with the state
-        names = _orphans(package, every=everything)
+        names = orphans(package, every=everything)
         if names and not request.dry_run:
-            lines[package.name] += _remove_orphans(package, every=everything)
+            lines[package.name] += remove_orphans(package, every=everything)
         else:
             lines[package.name] += [f"{package.name}: would remove model_data/{name}" for name in names]
     for pipeline, package in zip(_usable(request), request.packages(), strict=True):
-        authors = _adopted(package)
+        authors = adopted(package)
         lines[package.name] += clean_pipeline(
             pipeline, steps, authors=authors, state=everything, dry_run=request.dry_run
         )

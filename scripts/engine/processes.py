@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import StepError
+from .logs import FOUND_VARIABLE, found_of, told_of
 from .step import Preparation, Says, Step, overlaps
 from .transaction import NAME_LENGTH, RUN_VARIABLE, kill_run
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from .hosts import Host, Job
 
 GRACE_SECONDS = 5.0
-FOUND_VARIABLE = "STEP_FOUND"
 _TERMINAL = 2  # the descriptor of this process's stderr
 
 
@@ -186,16 +186,6 @@ def terminable(processes: Processes) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def told_of(log: Path) -> Path:
-    """Return where a command writes what it has for a person, beside the log of all else that it says."""
-    return log.with_suffix(".told")
-
-
-def found_of(log: Path) -> Path:
-    """Return where a command writes facts for a program, as a JSON object, if it has any."""
-    return log.with_suffix(".found.json")
 
 
 @contextmanager

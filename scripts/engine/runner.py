@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
 
 from .errors import PipelineError, StepError, UsageError
 from .fingerprint import StatCache
 from .graph import order, unknown_step
 from .ledger import evidence_of, is_held, load_ledger, locked, making, note_evidence, save_stat_cache
-from .processes import Processes, found_of, terminable, told_of
+from .logs import Said, log_of, read_said, tail
+from .processes import Processes, terminable
 from .staleness import MISSING, Reason, Seen, Why, as_made, edited
-from .step import STATE_DIRECTORY, Says, Step
+from .step import Step
 from .transaction import Transaction, keep_copy, recover
 from .walk import Action, Outcome, Pipeline, Result, Walk, would_run
 
@@ -268,19 +266,11 @@ class Builder:
         """
         log = log_of(root, step.name)
         code = self.processes.run(step, root, run, log)
-        told = _taken(told_of(log), log) if step.runs.says is Says.AFTERWARDS else ""
-        found = _facts(found_of(log))
+        said = read_said(log)
         if code:
-            self.say(_tail(log))
+            self.say(tail(log))
             raise _failure(step, code, f"above and in {root.name}/{log.relative_to(root)}")
-        return Said(told, found)
-
-
-class Said(NamedTuple):
-    """What a command has for a person, and for a program."""
-
-    told: str = ""
-    found: Mapping[str, Any] = MappingProxyType({})
+        return said
 
 
 def goal_of(steps: Sequence[Step], target: str | None) -> str | None:
@@ -311,36 +301,3 @@ def _refuse_unfinished(step: Step, before: Seen, after: Seen) -> None:
         moved = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
         if moved:
             raise StepError(step.name, f"{moved[0]} changed while it ran", advice="Nothing is recorded: build again.")
-
-
-def log_of(root: Path, name: str) -> Path:
-    """Return where what a step says is kept, in a directory that is there."""
-    log = root / STATE_DIRECTORY / "logs" / f"{name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    return log
-
-
-def _taken(told: Path, log: Path) -> str:
-    """Return what a command has told, which then ends its log."""
-    text = told.read_text(encoding="utf-8", errors="replace")
-    with log.open("a", encoding="utf-8") as stream:
-        stream.write(text)
-    told.unlink()
-    return text
-
-
-def _facts(path: Path) -> dict[str, Any]:
-    """Return the facts that a command wrote to the file that STEP_FOUND names, and remove the file."""
-    try:
-        facts = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    finally:
-        path.unlink(missing_ok=True)
-    return facts if isinstance(facts, dict) else {}
-
-
-def _tail(log: Path, lines: int = 200) -> str:
-    text = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
-    cut = [f"… {len(text) - lines} lines before"] if len(text) > lines else []
-    return "\n".join([*cut, *text[-lines:]])

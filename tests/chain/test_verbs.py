@@ -15,6 +15,7 @@ import pytest
 
 from chain import verbs
 from chain.packages import Package
+from chain.request import Request
 from tests.engine.workshop import REPOSITORY, without_privileges
 
 from .cheap_package import (
@@ -48,8 +49,8 @@ def invoke(
     return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 
-def request(models: Path, **flags: object) -> verbs.Request:
-    return verbs.Request.of(SETTINGS, {"models_dir": str(models), **flags})
+def request(models: Path, **flags: object) -> Request:
+    return Request.of(SETTINGS, {"models_dir": str(models), **flags})
 
 
 @pytest.fixture
