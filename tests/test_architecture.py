@@ -53,7 +53,7 @@ TABLE = (
         Rule(f"scripts/engine/{name}.py", ("engine",), ("os", "pathlib", "time", *ACTING))
         for name in ("errors", "step", "graph", "staleness")
     ),
-    Rule("scripts/engine/ledger.py", ("engine", "filelock"), ACTING),
+    Rule("scripts/engine/lock.py", ("engine", "filelock"), ACTING),
     Rule("scripts/engine/hosts.py", ("engine",), ("argparse",)),
     Rule("scripts/engine/processes.py", ("engine",), ("argparse",)),
     Rule("scripts/engine/*.py", ("engine",), ACTING),

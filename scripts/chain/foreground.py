@@ -54,7 +54,14 @@ def run_in_foreground(
 
 
 def become(command: Command, directory: Path, *words: str) -> NoReturn:
-    """Become a command, so that what ends this process ends that."""
+    """Become a command, so that what ends this process ends that.
+
+    Parameters
+    ----------
+    command : Command
+    directory : Path
+        Where it runs.
+    """
     sys.stdout.flush()
     os.chdir(directory)
     argv = [*command.argv(), *words]

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 
 from .fingerprint import StatCache, scan
-from .ledger import Ledger, load_ledger, load_stat_cache, locked
+from .ledger import Ledger, load_ledger, load_stat_cache
+from .lock import locked
 from .staleness import MISSING, Reason
 from .step import STATE_DIRECTORY, STATE_NAMES, Step
 from .transaction import recover, remove

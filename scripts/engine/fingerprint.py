@@ -258,5 +258,5 @@ def _unreadable(path: str, name: str, error: OSError) -> UsageError:
     if error.errno == errno.ELOOP:
         return UsageError(name, "its link leads back to itself", advice="Repoint or remove the link.")
     return UsageError(
-        name, "it cannot be read", got=error.strerror or str(error), advice="Mend its permissions or remove it."
+        name, "it cannot be read", got=error.strerror or str(error), advice="Fix its permissions or remove it."
     )

@@ -36,12 +36,24 @@ def log_of(root: Path, name: str) -> Path:
 
 
 def told_of(log: Path) -> Path:
-    """Return where a command writes what it has for a person, beside its log."""
+    """Return where a command writes what it has for a person, beside its log.
+
+    Parameters
+    ----------
+    log : Path
+        The step's log.
+    """
     return log.with_suffix(".told")
 
 
 def found_of(log: Path) -> Path:
-    """Return where a command writes what it has for a program, beside its log."""
+    """Return where a command writes what it has for a program, beside its log.
+
+    Parameters
+    ----------
+    log : Path
+        The step's log.
+    """
     return log.with_suffix(".found.json")
 
 

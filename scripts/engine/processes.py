@@ -45,6 +45,16 @@ class Processes:
         """Run a step's command to its end and return its exit code; nothing that it started outlives it.
 
         A step with a host runs in that; where the host does not take it on, in a new one, and then without one.
+
+        Parameters
+        ----------
+        step : Step
+        root : Path
+            The pipeline's directory.
+        run : str
+            The run's own name, by which its processes are known.
+        log : Path, optional
+            The step's log.
         """
         with self._slots:
             try:
@@ -62,7 +72,15 @@ class Processes:
                     self._drop(root, target)
 
     def warm(self, steps: Sequence[Step], root: Path) -> None:
-        """Start the hosts of steps that are about to run, but for those whose program one of them makes."""
+        """Start the hosts of steps that are about to run, but for those whose program one of them makes.
+
+        Parameters
+        ----------
+        steps : sequence of Step
+            Those that are about to run.
+        root : Path
+            The pipeline's directory.
+        """
         targets = [target for step in steps for target in step.targets]
         for step in steps:
             if step.runs.host and not any(overlaps(target, step.runs.host[0]) for target in targets):
@@ -80,7 +98,17 @@ class Processes:
                 self._hosts[root, step.runs.host] = Host(words, root, environment)
 
     def prepare(self, step: Step, preparation: Preparation, root: Path, log: Path) -> None:
-        """Start what prepares something for `step`, beside the commands; with one job there is no beside."""
+        """Start what prepares something for `step`, beside the commands; with one job there is no beside.
+
+        Parameters
+        ----------
+        step : Step
+        preparation : Preparation
+        root : Path
+            The pipeline's directory.
+        log : Path
+            The step's log.
+        """
         if self.jobs > 1:
             run = os.urandom(8).hex()
             with suppress(StepError):  # the step itself does it then

@@ -8,13 +8,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import PipelineError, StepError, UsageError
+from .errors import PipelineError
+from .faults import failure, refuse_unfinished, unwritable
 from .fingerprint import StatCache
 from .graph import order, unknown_step
-from .ledger import evidence_of, is_held, load_ledger, locked, making, note_evidence, save_stat_cache
+from .ledger import evidence_of, load_ledger, note_evidence, save_stat_cache
+from .lock import is_held, locked, making
 from .logs import Said, log_of, read_said, tail
 from .processes import Processes, terminable
-from .staleness import MISSING, Reason, Seen, Why, as_made, edited
+from .staleness import Reason, Seen, Why, as_made, edited
 from .step import Step
 from .transaction import Transaction, keep_copy, recover
 from .walk import Action, Outcome, Pipeline, Result, Walk, would_run
@@ -61,7 +63,16 @@ def build(
 
 
 def status(steps: Sequence[Step], target: str | None = None, root: str | Path = ".") -> Result:
-    """Return what a build would act on: the same walk, and nothing is written."""
+    """Return what a build would act on: the same walk, and nothing is written.
+
+    Parameters
+    ----------
+    steps : sequence of Step
+    target : str, optional
+        A step's name, or a path that a step writes; everything by default.
+    root : str or Path
+        The pipeline's directory.
+    """
     return build(steps, target, root, dry_run=True)
 
 
@@ -133,7 +144,7 @@ class Builder:
         try:
             return self._build(pipeline, target)
         except OSError as fault:
-            return self._failed(pipeline, target, _unwritable(fault, pipeline.root))
+            return self._failed(pipeline, target, unwritable(fault, pipeline.root))
 
     def _failed(self, pipeline: Pipeline, target: str | None, error: PipelineError) -> Result:
         outcome = Outcome(target or "declaration", Action.FAILED, error=error)
@@ -198,7 +209,7 @@ class Builder:
             if pipeline.root.is_dir():
                 return None
             code = self.processes.run(step, pipeline.root, os.urandom(8).hex(), None)
-        error = _failure(step, code, "above") if code else None
+        error = failure(step, code, "above") if code else None
         reasons = (Reason(Why.TARGET_MISSING, pipeline.root.name),)
         return Outcome(step.name, Action.FAILED if error else Action.RAN, reasons, time.monotonic() - started, error)
 
@@ -215,7 +226,7 @@ class Builder:
         except PipelineError as fault:
             error = fault
         except OSError as fault:
-            error = _unwritable(fault, walk.pipeline.root)
+            error = unwritable(fault, walk.pipeline.root)
         action = Action.FAILED if error else Action.RAN
         return Outcome(step.name, action, reasons, time.monotonic() - started, error, told=said.told, found=said.found)
 
@@ -237,7 +248,7 @@ class Builder:
                     self.processes.prepare(later, later.preparation, walk.pipeline.root, log)
             said = self.run_command(walk.pipeline.root, step, transaction.run)
             after = walk.look(step, fresh=True)
-            _refuse_unfinished(step, seen, after)
+            refuse_unfinished(step, seen, after)
             transaction.release()
             walk.ledger.write(step.name, as_made(kept, after, record), transaction.run, said.found)
         except BaseException:
@@ -269,7 +280,7 @@ class Builder:
         said = read_said(log)
         if code:
             self.say(tail(log))
-            raise _failure(step, code, f"above and in {root.name}/{log.relative_to(root)}")
+            raise failure(step, code, f"above and in {root.name}/{log.relative_to(root)}")
         return said
 
 
@@ -279,25 +290,3 @@ def goal_of(steps: Sequence[Step], target: str | None) -> str | None:
         if target is not None and target != step.name and target.rstrip("/") in step.targets:
             return step.name
     return target
-
-
-def _failure(step: Step, code: int, where: str) -> PipelineError:
-    kind = UsageError if code == 2 else StepError
-    fault = f"ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
-    return kind(step.name, fault, advice=f"What it said is {where}.")
-
-
-def _unwritable(fault: OSError, root: Path) -> StepError:
-    place = str(fault.filename or root)
-    return StepError(place, "cannot be written", got=fault.strerror, advice="Fix it and build again.")
-
-
-def _refuse_unfinished(step: Step, before: Seen, after: Seen) -> None:
-    """Refuse to record a step that did not write a target, or whose inputs moved while it ran."""
-    missing = [target for target in step.targets if after.targets.get(target) == MISSING]
-    if missing:
-        raise StepError(step.name, "it did not write a target", expected=missing[0], advice="Fix its command.")
-    for then, now in ((before.dependencies, after.dependencies), (before.tools, after.tools)):
-        moved = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
-        if moved:
-            raise StepError(step.name, f"{moved[0]} changed while it ran", advice="Nothing is recorded: build again.")

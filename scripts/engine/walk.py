@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 from .errors import PipelineError, UsageError
 from .fingerprint import Memo, StatCache, see
 from .graph import check
-from .ledger import Ledger, holder, load_ledger, load_stat_cache
+from .ledger import Ledger, load_ledger, load_stat_cache
+from .lock import holder
 from .staleness import MISSING, Reason, Seen, Why, decide
 from .step import Step, overlaps
 from .transaction import interrupted

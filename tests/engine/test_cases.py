@@ -323,7 +323,7 @@ def test_second_build_waits_names_the_first_and_then_has_nothing_to_do(workshop:
     assert second.stdout is not None
     assert f"waiting for invoke verify (process {first.pid})" in second.stdout.readline()
     last = Workshop(workshop.root, tool=workshop.tool).status().outcomes[-1]
-    assert str(last.reasons[0]) == f"invoke verify (process {first.pid}) is at work on it"
+    assert str(last.reasons[0]) == f"invoke verify (process {first.pid}) is building it"
     gate.write_text("go")
     assert "ran pin env data model payload predict verify" in first.communicate()[0]
     assert second.communicate()[0].split() == ["ran"]
