@@ -54,11 +54,11 @@ TABLE = (
         Rule(f"scripts/engine/{name}.py", ("engine",), ("os", "pathlib", "time", *ACTING))
         for name in ("errors", "step", "graph", "staleness")
     ),
-    Rule("scripts/engine/ledger.py", ("engine", "filelock"), ACTING),
+    Rule("scripts/engine/lock.py", ("engine", "filelock"), ACTING),
     Rule("scripts/engine/hosts.py", ("engine",), ("argparse",)),
     Rule("scripts/engine/processes.py", ("engine",), ("argparse",)),
     Rule("scripts/engine/*.py", ("engine",), ACTING),
-    Rule("scripts/chain/scripts.py", ("chain",), ("argparse",)),
+    Rule("scripts/chain/foreground.py", ("chain", "engine", *model_side("base")), ("argparse",)),
     Rule("scripts/chain/watch.py", ("chain", "engine", "watchdog", *model_side("base")), ACTING),
     Rule("scripts/chain/*.py", ("chain", "engine", "environments", "downloads.orphans", *SHARED_MODULES), ACTING),
     Rule("scripts/model_side/__init__.py", ()),
@@ -83,7 +83,7 @@ TABLE = (
         for name in ("generate_mlflow_test_payload", "predict_func", "try_model", "verify")
     ),
     Rule("scripts/*.py", ("downloads", "environments", "scaffolding", "serving", *SHARED_MODULES)),
-    Rule("tasks.py", ("invoke", "chain.verbs"), ACTING),
+    Rule("tasks.py", ("invoke", "chain"), ACTING),
 )  # fmt: skip
 
 

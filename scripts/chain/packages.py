@@ -81,7 +81,7 @@ class Package(NamedTuple):
             found = _parsed(path.read_bytes()).get("source", [])
         except ValueError as error:  # of TOML, and of the bytes of a text
             raise UsageError(
-                f"{self.root.name}/{path.name}", "not valid TOML", got=str(error), advice="Mend it."
+                f"{self.root.name}/{path.name}", "not valid TOML", got=str(error), advice="Fix it."
             ) from error
         return [source for source in found if isinstance(source, dict)] if isinstance(found, list) else []
 
@@ -112,7 +112,7 @@ class Package(NamedTuple):
         return any("command" in source for source in self.sources())
 
     def unproven(self) -> tuple[str, ...]:
-        """Return the declared files whose bytes nothing is held against, as their author wants it."""
+        """Return the declared files that any content is accepted for, as their author declares."""
         bare = [source for source in self.sources() if source.get("mutable") is True and not source.get("sha256")]
         return tuple(f"model_data/{name}" for source in bare for name in _paths(source))
 
@@ -124,7 +124,13 @@ class Package(NamedTuple):
 
 
 def names(models_dir: Path) -> list[str]:
-    """Return the names of the models that have a package in `models_dir`, sorted."""
+    """Return the names of the models that have a package in `models_dir`, sorted.
+
+    Parameters
+    ----------
+    models_dir : Path
+        The directory that holds the packages.
+    """
     return sorted(path.name[: -len(SUFFIX)] for path in models_dir.glob(f"*{SUFFIX}") if path.is_dir())
 
 

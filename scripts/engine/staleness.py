@@ -39,7 +39,7 @@ _SENTENCES = {
     Why.NO_RECORD: "never built",
     Why.UNREADABLE_RECORD: "record unreadable: {subject}",
     Why.INTERRUPTED: "interrupted last time",
-    Why.RUNNING: "{subject} is at work on it",
+    Why.RUNNING: "{subject} is building it",
     Why.FORCED: "forced",
     Why.UPSTREAM: "{subject} runs before it",
     Why.TARGET_MISSING: "{subject} missing",

@@ -24,7 +24,7 @@ def test_no_record_of_package_names_the_packages_own_copy(tmp_path: Path) -> Non
     assert not [path for path in (*record["dependencies"], *record["targets"]) if "model_side" in path]
     assert [name for name in record["tools"] if name.startswith(LABEL)]
     step = next(step for step in pipeline_for(package).steps if step.name == "package")
-    assert step.env["MODEL_SIDE"] == str(REPOSITORY / "scripts")
+    assert step.runs.environment()["MODEL_SIDE"] == str(REPOSITORY / "scripts")
 
 
 def test_change_of_the_tools_code_makes_every_step_that_runs_it_stale(tmp_path: Path) -> None:
