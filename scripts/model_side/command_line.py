@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .base.errors import ReportedError, UsageError, run_main
-from .base.files import make_work_directory, require_file
+from .base.files import make_work_directory, publish_directory, report_found, require_file
 from .model.model import disable_tracing, quiet_mlflow
 from .package.flags import DTYPES, PARAM_TYPES, SERIALIZATIONS, Flags, read_flags
 from .package.hashing import Hashing
@@ -71,7 +71,6 @@ def _package(
     """Save, prove and publish: each in a process of its own, so that the author's code meets a fresh one each time."""
     quiet_mlflow()
     disable_tracing()
-    from .base.files import publish_directory
     from .model.manifest import seal
     from .package.save import dry_run, save_model
     from .run.child import run_in_child
@@ -95,6 +94,7 @@ def _package(
         run_in_child(run_checks, package, flags, staged, subject="CHECKS", directory=package, **common)
     digest = seal(staged, package, hashing.entries(artifacts))
     publish_directory(staged, target)
+    report_found({"digest": digest, "output": output})
     said = sys.stderr if args.json else sys.stdout
     print(f"{target.name}: packaged; the forward pass gives {output}; {digest}", file=said)
     return {"model": target.name, "digest": digest, "output": output}

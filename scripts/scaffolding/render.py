@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_side.base.errors import UsageError
+from model_side.base.errors import UsageError, near
 
 from .names import class_name
 
@@ -126,6 +125,5 @@ def _directories(parent: Path) -> list[str]:
 
 def _require(flag: str, name: str, known: list[str]) -> None:
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        advice = f"Did you mean {near[0]!r}?" if near else ""
-        raise UsageError(flag, "unknown", expected=f"one of {', '.join(known)}", got=repr(name), advice=advice)
+        expected = f"one of {', '.join(known)}"
+        raise UsageError(flag, "unknown", expected=expected, got=repr(name), advice=near(name, known))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import astuple, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NamedTuple
 
 from ..base.files import FileEntry, file_entry
 from .travel import tree
@@ -15,8 +15,7 @@ from .travel import tree
 LARGE = 16 << 20  # bytes; what is smaller is read again where it is needed
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """A file as it is now: whoever writes to it changes one of these.
 
     Parameters
@@ -60,7 +59,7 @@ class Hashing:
         with suppress(EOFError):
             while large - known.keys():
                 each, entry = self._found.recv()
-                known[Identity(*each)] = entry
+                known[each] = entry
         return {name: known[each] for name, each in files.items() if each in known}
 
     def end(self) -> None:
@@ -77,4 +76,4 @@ def _hash(tops: Iterable[Path], found: Connection) -> None:
                 if before.size >= LARGE and path.is_file():
                     entry = file_entry(path)
                     if identity(path) == before:
-                        found.send((astuple(before), entry))
+                        found.send((before, entry))

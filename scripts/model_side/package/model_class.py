@@ -7,7 +7,6 @@ import importlib
 import inspect
 import sys
 import textwrap
-from difflib import get_close_matches
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import get_origin, get_type_hints
@@ -15,7 +14,7 @@ from typing import get_origin, get_type_hints
 import mlflow.pyfunc
 from mlflow.types.type_hints import TypeFromExample
 
-from ..base.errors import StepError, UsageError
+from ..base.errors import StepError, UsageError, near
 from ..base.tracebacks import author_traceback, said
 from .spec import describe
 from .unfinished import Function, is_unwritten
@@ -39,8 +38,7 @@ def load_model_class(name: str, package: Path) -> type[mlflow.pyfunc.PythonModel
     found = getattr(module, class_name, None)
     if found is None:
         classes = [key for key, value in vars(module).items() if inspect.isclass(value)]
-        near = get_close_matches(class_name, classes, 1)
-        advice = f"Did you mean {module_name}:{near[0]}?" if near else "Write it there, or give --model-class."
+        advice = near(class_name, classes) or "Write it there, or give --model-class."
         raise UsageError(f"{module_name}:{class_name}", "no such class in that module", advice=advice)
     if not (inspect.isclass(found) and issubclass(found, mlflow.pyfunc.PythonModel)):
         raise UsageError(name, "not a model", expected="a subclass of mlflow.pyfunc.PythonModel", got=describe(found))

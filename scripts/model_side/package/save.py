@@ -17,7 +17,7 @@ import mlflow.pyfunc
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, convert_input_example_to_serving_input
 
-from ..base.errors import StepError, UsageError
+from ..base.errors import StepError, UsageError, listed
 from ..model.manifest import NO_ID
 from ..model.requirements import UV_TOML, read_requirements, uv_toml
 from ..model.signature import parse_signature
@@ -55,7 +55,7 @@ def check_package(package: Path, flags: Flags, work: Path) -> tuple[Spec, type[m
     """
     faults = [*hiding_modules(package), *code_faults(package / CODE)]
     if faults:
-        raise UsageError(package.name, "".join(["it cannot be packaged:", *(f"\n  {fault}" for fault in faults)]))
+        raise UsageError(package.name, f"it cannot be packaged:{listed(faults)}")
     sys.path.insert(0, str(package))
     os.chdir(package)
     requirements = read_requirements(package)

@@ -16,12 +16,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
-from ..base.errors import UsageError
+from ..base.errors import UsageError, listed
 from ..base.tracebacks import author_traceback, said
 from ..model.declared_data import leftovers, within
 from ..model.settings import VERIFICATION, settings_faults
 from .example import Example, carry, has_uris, read_example
-from .flags import SERIALIZATIONS, Flags
+from .flags import Flags
 from .spec_faults import (
     ENTRIES,
     artifacts_collide,
@@ -110,14 +110,15 @@ def read_spec(package: Path, flags: Flags) -> Spec:
     entries = _run(package / SPEC)
     problems = [*type_faults(entries), *name_faults(entries)]
     _stop_at(problems)
-    entries = {**_defaults(package), **entries}
-    signature = _signature(entries.get("MODEL_SIGNATURE"), flags)
+    own_class = f"model_code.{package.name.removesuffix('_mlflow_pkg')}_mlflow_model:"
+    entries = {**ENTRIES, "MODEL_CLASS": own_class, **entries}
+    signature = _signature(entries["MODEL_SIGNATURE"], flags)
     artifacts = {name: package / str(path) for name, path in entries["ARTIFACTS"].items()} | dict(flags.artifacts)
     problems += [*declared_artifact_faults(entries["ARTIFACTS"], flags, artifacts), *signature_faults(signature)]
     problems += example_flag_faults(signature, flags, entries["ARCHETYPE"])
     model_config = entries["MODEL_CONFIG"] if flags.model_config is None else flags.model_config
     problems += config_faults(model_config, "MODEL_CONFIG" if flags.model_config is None else "--model-config-json")
-    example = read_example(flags.example_uri, entries.get("INPUT_EXAMPLE"), problems)
+    example = read_example(flags.example_uri, entries["INPUT_EXAMPLE"], problems)
     stored = example
     if example and has_uris(example):
         stored, artifacts = carry(example, artifacts, package, flags, problems)
@@ -144,7 +145,7 @@ def read_spec(package: Path, flags: Flags) -> Spec:
         verification={**VERIFICATION, **entries["VERIFICATION"]},
         serialization=flags.serialization or entries["SERIALIZATION"],
         link_artifacts=flags.link_artifacts or entries["LINK_ARTIFACTS"],
-        checks=entries.get("CHECKS"),
+        checks=entries["CHECKS"],
         left_behind=frozenset(within(artifacts.values(), left)),
     )
 
@@ -164,22 +165,9 @@ def _run(path: Path) -> dict[str, Any]:
     return {name: value for name, value in vars(module).items() if name.isupper() or name.upper() in ENTRIES}
 
 
-def _defaults(package: Path) -> dict[str, Any]:
-    name = package.name.removesuffix("_mlflow_pkg")
-    return {
-        "ARCHETYPE": "",
-        "MODEL_CLASS": f"model_code.{name}_mlflow_model:",
-        **{entry: {} for entry in ("ARTIFACTS", "MODEL_CONFIG", "TAGS", "TOLERANCE", "VERIFICATION")},
-        **dict.fromkeys(("ALLOW_NAN", "ROWS_MATCH", "OUTPUT_FILES"), False),
-        "SERIALIZATION": SERIALIZATIONS[0],
-        "LINK_ARTIFACTS": False,
-    }
-
-
 def _stop_at(problems: list[str]) -> None:
     if problems:
-        lines = "".join(f"\n  {problem}" for problem in problems)
-        raise UsageError(SPEC, f"it cannot be packaged as declared:{lines}")
+        raise UsageError(SPEC, f"it cannot be packaged as declared:{listed(problems)}")
 
 
 def _signature(declared: ModelSignature | None, flags: Flags) -> ModelSignature | None:

@@ -17,35 +17,31 @@ from mlflow.models import ModelSignature
 from .example import DATA, URI_COLUMN, is_data
 from .flags import SERIALIZATIONS, Flags
 
-TYPES: Mapping[str, tuple[type, ...]] = {
-    "ARCHETYPE": (str,),
-    "MODEL_CLASS": (str,),
-    "MODEL_SIGNATURE": (ModelSignature,),
-    "ARTIFACTS": (dict,),
-    "MODEL_CONFIG": (dict,),
-    "TAGS": (dict,),
-    "TOLERANCE": (dict,),
-    "ALLOW_NAN": (bool,),
-    "ROWS_MATCH": (bool,),
-    "OUTPUT_FILES": (bool,),
-    "SERIALIZATION": (str,),
-    "LINK_ARTIFACTS": (bool,),
-    "VERIFICATION": (dict,),
+# Each entry, and what counts where it is not given; the default of MODEL_CLASS depends on the package.
+ENTRIES: Mapping[str, Any] = {
+    **{"ARCHETYPE": "", "MODEL_CLASS": "", "MODEL_SIGNATURE": None, "INPUT_EXAMPLE": None},
+    **{"ARTIFACTS": {}, "MODEL_CONFIG": {}, "TAGS": {}, "TOLERANCE": {}, "VERIFICATION": {}},
+    **{"ALLOW_NAN": False, "ROWS_MATCH": False, "OUTPUT_FILES": False},
+    **{"SERIALIZATION": SERIALIZATIONS[0], "LINK_ARTIFACTS": False, "CHECKS": None},
 }
-ENTRIES = (*TYPES, "INPUT_EXAMPLE", "CHECKS")
+TYPES = {
+    "MODEL_SIGNATURE": ModelSignature,
+    **{name: type(value) for name, value in ENTRIES.items() if value is not None},
+}
 
 
 def type_faults(entries: Mapping[str, Any]) -> Iterator[str]:
     """Yield entries of a wrong type, and values that are none of those that an entry can have."""
-    for name, types in TYPES.items():
-        if name in entries and not isinstance(entries[name], types):
-            yield f"{name}: expected a {types[0].__name__}, got a {_type_name(entries[name])}"
+    for name, kind in TYPES.items():
+        if name in entries and not isinstance(entries[name], kind):
+            yield f"{name}: expected a {kind.__name__}, got a {_type_name(entries[name])}"
     if entries.get("SERIALIZATION", SERIALIZATIONS[0]) not in SERIALIZATIONS:
         yield f"SERIALIZATION: expected one of {', '.join(SERIALIZATIONS)}, got {entries['SERIALIZATION']!r}"
-    if entries.get("CHECKS") is not None and not callable(entries["CHECKS"]):
-        yield f"CHECKS: expected a function or None, got a {type(entries['CHECKS']).__name__}"
-    elif entries.get("CHECKS") is not None and not _takes_three(entries["CHECKS"]):
-        yield f"CHECKS: expected a function of example, params and output, got one of {_parameters(entries['CHECKS'])}"
+    checks = entries.get("CHECKS")
+    if checks is not None and not callable(checks):
+        yield f"CHECKS: expected a function or None, got a {type(checks).__name__}"
+    elif checks is not None and not _takes_three(checks):
+        yield f"CHECKS: expected a function of example, params and output, got one of {_parameters(checks)}"
 
 
 def name_faults(entries: Mapping[str, Any]) -> Iterator[str]:
