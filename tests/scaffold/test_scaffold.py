@@ -96,9 +96,12 @@ def test_scaffold_refuses_and_writes_nothing_when_the_name_is(
         (["--pkg-template", "mlflow_templat"], ["--pkg-template", "Did you mean 'mlflow_template'"]),
         (["--pkg-template", "x"], ["--pkg-template", "mlflow_template"]),
         (["--overlay", "nowhere"], ["--overlay", "nowhere"]),
+        (["--target", __file__], ["--target: not a directory"]),
+        (["--target", "nowhere"], ["--target: no such directory"]),
+        (["--update"], ["no such package"]),
     ],
 )
-def test_scaffold_names_the_known_and_leaves_nothing_when_asked_for_an_unknown(
+def test_scaffold_names_the_flag_and_leaves_nothing_when_it_cannot_be_met(
     flags: list[str], words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("--model-name", "foo", "--target", tmp_path, *flags) == 2
@@ -114,25 +117,6 @@ def test_archetypes_are_listed_with_their_contracts(capsys: pytest.CaptureFixtur
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == rendering.archetypes("mlflow_template")
     assert "file_uri_to_tensor      Files by URI in, one tensor out: any number of rows for each file." in lines
-
-
-def test_archetype_is_there_when_its_folder_is(tmp_path: Path, template: Callable[[str, str], None]) -> None:
-    folder = rendering.TEMPLATES / "mlflow_template" / "archetypes" / "audio_to_text"
-    folder.mkdir()
-    template("archetypes/audio_to_text/README.md", "# audio_to_text\n\nAudio in, text out.\n")
-    template("archetypes/audio_to_text/model.py.jinja", "class {{ class_name }}: pass\n")
-    assert rendering.contract("mlflow_template", "audio_to_text") == "Audio in, text out."
-    root = make(tmp_path, "foo", "--model-archetype", "audio_to_text")
-    assert (root / "model_code" / "foo_mlflow_model.py").read_text() == "class FooMLflowModel: pass\n"
-    assert not (root / "README.md").exists()
-
-
-def test_scaffold_refuses_when_the_target_is_no_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "file").write_text("x")
-    assert run("--model-name", "foo", "--target", tmp_path / "file") == 2
-    assert "not a directory" in capsys.readouterr().err
-    assert run("--model-name", "foo", "--target", tmp_path / "none") == 2
-    assert "no such directory" in capsys.readouterr().err
 
 
 def test_scaffold_refuses_when_the_target_is_not_writable(
