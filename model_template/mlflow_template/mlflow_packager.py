@@ -2,13 +2,13 @@
 """Package the model in this directory as an MLflow Model, and prove it before it takes the place of the last one.
 
 Everything comes from model_spec.py; a flag overrides its entry. In a fresh process with an empty working directory, the
-saved model is loaded, predicts its input example twice, and its output is held to the declared signature. Only then is
-the directory put in place; until then the last good one stands.
+saved model is loaded, predicts its input example twice, and its output is checked against the declared
+signature. Only then does it replace the last good one.
 
   python mlflow_packager.py
   python mlflow_packager.py --checkpoint model_data/tf_sapiens --output-shape '[-1,2048]' --output-dtype float32
 
-Exit codes: 0 packaged, 1 the model failed, 2 the request or the package is not as it should be, 130 interrupted
+Exit codes: 0 packaged, 1 the model failed, 2 an invalid request or package, 130 interrupted
 """
 
 from __future__ import annotations

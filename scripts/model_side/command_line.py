@@ -40,7 +40,7 @@ def main(package: str, description: str | None, argv: Sequence[str] | None = Non
 
 
 def _main(package: Path, args: argparse.Namespace) -> int:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever asks it to end gets a tidy end
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # where it is asked to end, it cleans up
     flags = read_flags(args)
     _require_epoch()
     target: Path = args.out_dir.resolve()  # where a link leads: the link itself stays
@@ -106,7 +106,7 @@ def _refuse_other_content(target: Path) -> None:
         return
     if target.exists():
         advice = "Give another --out-dir, or move it away."
-        raise UsageError(str(target), "it is there and is no MLflow Model", advice=advice)
+        raise UsageError(str(target), "it exists and is not an MLflow Model", advice=advice)
 
 
 def _require_epoch() -> None:

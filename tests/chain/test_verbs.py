@@ -301,12 +301,8 @@ def test_explain_shows_each_dependency_as_recorded_and_as_it_is(models: Path, ro
     assert line.count("sha256:") == 2
     assert any(line.startswith("  dependencies  model_code/__init__.py  sha256:") for line in done.stdout.splitlines())
     document = steps_of(invoke(models, "explain", "--model", "cheap", "--step", "package", "--json").stdout)
-    assert {fact["kind"] for fact in document["package"]["found"]["facts"]} == {
-        "dependencies",
-        "targets",
-        "tools",
-        "params",
-    }
+    kinds = {fact["kind"] for fact in document["package"]["found"]["facts"]}
+    assert kinds == {"dependencies", "targets", "tools", "params"}
 
 
 def test_graph_prints_mermaid_with_files_and_states(models: Path, root: Path) -> None:

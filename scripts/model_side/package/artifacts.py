@@ -18,7 +18,20 @@ from .hashing import Identity, identity
 
 
 def stand_ins(artifacts: Mapping[str, Path], directory: Path) -> dict[str, str]:
-    """Make an empty file or directory of each artifact's name, and return their paths by the artifact's."""
+    """Make an empty file or directory of each artifact's name.
+
+    Parameters
+    ----------
+    artifacts : mapping of str to Path
+        By name.
+    directory : Path
+        Where they are made.
+
+    Returns
+    -------
+    dict of str to str
+        Their paths by the artifacts' names, as MLflow takes them.
+    """
     made = {}
     for name, path in artifacts.items():
         stand_in = directory / name / path.name
@@ -69,7 +82,7 @@ def place_artifacts(
             for origin, place in _files(source, target, without):
                 placed[place.relative_to(model).as_posix()] = _place(origin, place, link=link)
         except OSError as error:
-            raise StepError(f'artifact "{name}"', "it cannot be copied", got=str(error), advice="Mend it.") from error
+            raise StepError(f'artifact "{name}"', "it cannot be copied", got=str(error), advice="Fix it.") from error
     if placed:
         entry.model_size_bytes = (entry.model_size_bytes or 0) + sum(each.size for each in placed.values())
         entry.save(str(model / "MLmodel"))

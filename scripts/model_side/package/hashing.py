@@ -16,7 +16,7 @@ LARGE = 16 << 20  # bytes; what is smaller is read again where it is needed
 
 
 class Identity(NamedTuple):
-    """A file as it is now: whoever writes to it changes one of these.
+    """A file as it is now: a write to it changes one of these.
 
     Parameters
     ----------
@@ -31,7 +31,13 @@ class Identity(NamedTuple):
 
 
 def identity(path: Path) -> Identity:
-    """Return what a path, links followed, names at the moment."""
+    """Return what a path names now.
+
+    Parameters
+    ----------
+    path : Path
+        A link is followed.
+    """
     found = path.stat()
     return Identity(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
 
@@ -71,7 +77,7 @@ class Hashing:
 def _hash(tops: Iterable[Path], found: Connection) -> None:
     with suppress(BrokenPipeError):
         for path in dict.fromkeys(file for top in tops if top.exists() for file in tree(top)):
-            with suppress(OSError):  # whoever copies it says why it cannot be read
+            with suppress(OSError):  # copying it says why it cannot be read
                 before = identity(path)
                 if before.size >= LARGE and path.is_file():
                     entry = file_entry(path)

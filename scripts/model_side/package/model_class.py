@@ -1,4 +1,4 @@
-"""Find the model's class and hold it to what MLflow needs of it. Import it in the model environment only."""
+"""Find the model's class and check it for what MLflow needs. Import it in the model environment only."""
 
 from __future__ import annotations
 
@@ -23,10 +23,17 @@ from .unfinished import Function, is_unwritten
 def load_model_class(name: str, package: Path) -> type[mlflow.pyfunc.PythonModel]:
     """Import ``module:Class``; the package's directory must be on sys.path.
 
+    Parameters
+    ----------
+    name : str
+        ``module:Class``.
+    package : Path
+        The package's directory.
+
     Raises
     ------
     UsageError
-        If there is no such class, it is no PythonModel, or a method of it is still to be written.
+        If there is no such class, it is not a PythonModel, or a method of it is still to be written.
     StepError
         If importing the author's code raises.
     """
@@ -73,7 +80,7 @@ def _missing_advice(name: str, package: Path) -> str:
     first = name.partition(".")[0]
     code = package / "model_code"
     if first == code.name:
-        return f"There is no {name.replace('.', '/')}.py: write it, or mend the import."
+        return f"There is no {name.replace('.', '/')}.py: write it, or fix the import."
     if (code / f"{first}.py").is_file() or (code / first).is_dir():
         return f"It is in model_code/: import {code.name}.{name}, or relatively."
     return f"If {name} is a package, add it to requirements.in."

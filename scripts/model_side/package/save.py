@@ -69,7 +69,15 @@ def check_package(package: Path, flags: Flags, work: Path) -> tuple[Spec, type[m
 
 
 def dry_run(package: Path, flags: Flags, work: Path) -> None:
-    """Check the package and save nothing."""
+    """Check the package and save nothing.
+
+    Parameters
+    ----------
+    package : Path
+    flags : Flags
+    work : Path
+        Where the model would be saved.
+    """
     check_package(package, flags, work)
 
 
@@ -156,7 +164,7 @@ def _make_relative(mlmodel: Path, work: Path) -> None:
 
 
 def _copy_code(source: Path, target: Path) -> Path:
-    """Copy the author's code; the copies are writable, so that whoever replaces the package can remove it."""
+    """Copy the author's code; the copies are writable, so that a later run can remove them."""
     for name in left_out(source):
         print(f"note: {name} stays behind: hidden files do not travel", file=sys.stderr)
     shutil.copytree(source, target, ignore=shutil.ignore_patterns(*LEFT_OUT))
@@ -187,7 +195,7 @@ _EXAMPLES = ("input_example.json", "serving_input_example.json")
 
 
 def check_example(spec: Spec, *, one_row: bool) -> None:
-    """Hold the input example to the signature before anything is saved.
+    """Check the input example against the signature before anything is saved.
 
     Raises
     ------
@@ -203,7 +211,13 @@ def check_example(spec: Spec, *, one_row: bool) -> None:
 
 
 def nulls_for_nan(model: Path) -> None:
-    """Write the stored example as JSON: MLflow writes what is missing in a table as a bare NaN."""
+    """Write the stored example as JSON: MLflow writes what is missing in a table as a bare NaN.
+
+    Parameters
+    ----------
+    model : Path
+        The saved MLflow Model.
+    """
     for name in _EXAMPLES:
         path = model / name
         text = path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -101,6 +101,12 @@ def read_spec(package: Path, flags: Flags) -> Spec:
 
     Python takes bytecode for current by the second and the length of its source, which an edit can leave as they were.
 
+    Parameters
+    ----------
+    package : Path
+        The package's directory, absolute.
+    flags : Flags
+
     Raises
     ------
     UsageError

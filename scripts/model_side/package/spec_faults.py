@@ -53,7 +53,7 @@ def name_faults(entries: Mapping[str, Any]) -> Iterator[str]:
 
 
 def config_faults(config: Mapping[str, Any], where: str) -> Iterator[str]:
-    """Yield that a model_config is not what JSON holds: MLflow's own form of it comes back as something else."""
+    """Yield that JSON cannot hold a model_config: MLflow would give the model something else."""
     try:
         kept = json.loads(json.dumps(config, allow_nan=False)) == config
     except (TypeError, ValueError, RecursionError) as error:
@@ -86,7 +86,16 @@ def example_flag_faults(signature: ModelSignature | None, flags: Flags, archetyp
 
 
 def declared_artifact_faults(declared: Mapping[str, Any], flags: Flags, artifacts: Mapping[str, Path]) -> Iterator[str]:
-    """Yield artifacts whose name or path cannot be one."""
+    """Yield artifacts whose name or path is not valid.
+
+    Parameters
+    ----------
+    declared : mapping of str to object
+        The entry ARTIFACTS.
+    flags : Flags
+    artifacts : mapping of str to Path
+        Those of the entry and of the flags, absolute.
+    """
     for name, path in artifacts.items():
         where = f"--artifact {name}" if name in flags.artifacts else f'ARTIFACTS["{name}"]'
         where = "--checkpoint" if name in flags.artifacts and name == "checkpoint" else where
@@ -108,7 +117,7 @@ def artifacts_collide() -> bool:
 
 
 def tolerance_faults(tolerance: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is no tolerance."""
+    """Yield entries that are not tolerances."""
     for name, value in tolerance.items():
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if name not in ("rtol", "atol") or not is_number or not 0 <= value < math.inf:

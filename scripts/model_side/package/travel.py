@@ -50,13 +50,30 @@ def artifact_faults(artifacts: Mapping[str, Path], *, collide: bool, without: Co
 
 
 def code_faults(code: Path) -> Iterator[str]:
-    """Yield which files of the author's code must not travel; hidden ones are left out anyway."""
+    """Yield which files of the author's code must not travel; hidden ones are left out anyway.
+
+    Parameters
+    ----------
+    code : Path
+        The directory model_code/.
+    """
     for path in tree(code, LEFT_OUT):
         yield from _file_faults(path, code.parent)
 
 
 def left_out(code: Path) -> list[str]:
-    """Return the hidden files and directories in the author's code that do not travel, by their relative paths."""
+    """Return the hidden files and directories in the author's code, which do not travel.
+
+    Parameters
+    ----------
+    code : Path
+        The directory model_code/.
+
+    Returns
+    -------
+    list of str
+        Relative to the package.
+    """
     hidden = (path for path in code.rglob(".*") if path.name not in (".DS_Store",))
     return sorted(path.relative_to(code.parent).as_posix() for path in hidden)
 
@@ -65,6 +82,10 @@ def hiding_modules(package: Path) -> Iterator[str]:
     """Yield which modules in the package's own directory hide others, while that directory is first on sys.path.
 
     In model_code/ any name is fine: its modules are ``model_code.<name>``.
+
+    Parameters
+    ----------
+    package : Path
     """
     advice = "rename it, or move it to model_code/"
     for path in sorted(package.iterdir()):
@@ -78,7 +99,13 @@ def hiding_modules(package: Path) -> Iterator[str]:
 
 
 def require_outside(artifacts: Mapping[str, Path], work: Path) -> None:
-    """Check that the model is not saved inside of what it is to hold.
+    """Check that the model is not saved inside an artifact.
+
+    Parameters
+    ----------
+    artifacts : mapping of str to Path
+    work : Path
+        Where it is saved.
 
     Raises
     ------
@@ -92,7 +119,14 @@ def require_outside(artifacts: Mapping[str, Path], work: Path) -> None:
 
 
 def require_space(artifacts: Iterable[Path], directory: Path, without: Collection[Path] = ()) -> None:
-    """Check that the artifacts, without what does not travel, fit onto the file system of a directory.
+    """Check that the artifacts fit onto the file system of a directory.
+
+    Parameters
+    ----------
+    artifacts : iterable of Path
+    directory : Path
+    without : collection of Path
+        What of them does not travel.
 
     Raises
     ------
@@ -111,7 +145,13 @@ def require_space(artifacts: Iterable[Path], directory: Path, without: Collectio
 def tree(top: Path, skipped: Iterable[str] = (), without: Collection[Path] = ()) -> Iterator[Path]:
     """Yield the files under a path, or itself; links are followed. A directory that cannot travel is given itself.
 
-    Names that match `skipped`, and the paths `without`, are passed over.
+    Parameters
+    ----------
+    top : Path
+    skipped : iterable of str
+        Patterns of names that are left out.
+    without : collection of Path
+        Paths that are left out.
     """
     if not top.is_dir() or not _is_readable(top):
         yield top
