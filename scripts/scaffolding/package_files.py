@@ -9,6 +9,7 @@ The tool's own code, which mlflow_packager.py runs by hand, is hidden there, too
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
 import os
 import shutil
@@ -199,7 +200,7 @@ def apply(root: Path, changes: list[Change]) -> None:
             _remove(path, root)
         elif change.action in ("write", "merge"):
             if change.conflicts:
-                shutil.copy2(path, path.with_name(f"{path.name}.orig"))
+                shutil.copy2(path, _free(path))
             _write(path, change.content)
 
 
@@ -219,6 +220,13 @@ def difference(root: Path, changes: list[Change]) -> str:
             new = change.content.decode(errors="replace").splitlines(keepends=True)
             parts += difflib.unified_diff(now, new, f"a/{change.path}", f"b/{change.path}")
     return "".join(parts)
+
+
+def _free(path: Path) -> Path:
+    """Return the first name for a copy of a file that nothing has."""
+    names = (f"{path.name}.{number}.orig" for number in itertools.count(2))
+    paths = map(path.with_name, itertools.chain([f"{path.name}.orig"], names))
+    return next(each for each in paths if not os.path.lexists(each))
 
 
 def _merge(now: bytes, then: bytes, new: bytes) -> tuple[bytes, int]:

@@ -296,12 +296,16 @@ def test_edited_file_is_kept_until_update_merges_both_when_the_template_moves_on
 def test_update_keeps_the_authors_own_aside_when_both_changed_a_line(
     package: Path, template: Callable[[str, str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (package / "requirements.in.orig").write_text("mine, too")
     (package / "requirements.in").write_text(text(at4="mine"))
     template("requirements.in", text(at4="theirs"))
     assert bring(package, "--update") == 1
     assert "changed the same lines" in capsys.readouterr().err
-    assert (package / "requirements.in.orig").read_text() == text(at4="mine")
-    assert "<<<<<<< yours" in (package / "requirements.in").read_text()
+    for _ in range(2):
+        assert (package / "requirements.in.orig").read_text() == "mine, too"
+        assert (package / "requirements.in.2.orig").read_text() == text(at4="mine")
+        assert "<<<<<<< yours" in (package / "requirements.in").read_text()
+        assert bring(package, "--update") == 0
 
 
 def test_removed_file_stays_away_when_it_was_the_authors_and_comes_back_when_the_tools(package: Path) -> None:
