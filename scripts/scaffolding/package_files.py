@@ -29,7 +29,9 @@ from .render import SCRIPTS, Choice, Files, files_in
 BASE = Path(STATE_DIRECTORY, "scaffold")
 MADE = Path(STATE_DIRECTORY, "scaffold.json")
 TOOL_CODE = Path(STATE_DIRECTORY, "model_side")
-TOOLS_OWN = ("mlflow_packager.py", "model_code/__init__.py")  # they come back where they were removed
+OLD_TOOL_CODE = "model_side/"  # where it lay before it was hidden
+PACKAGER = "mlflow_packager.py"
+TOOLS_OWN = (PACKAGER, "model_code/__init__.py")  # they come back where they were removed
 
 
 class Made(NamedTuple):
@@ -165,7 +167,10 @@ def plan(root: Path, files: Files, *, merge: bool) -> list[Change]:
     """
     base = dict(files_in(root / BASE))
     names = sorted({*files, *base})
-    return [change for name in names for change in _plan_file(root / name, name, base, files, merge=merge)]
+    changes = [change for name in names for change in _plan_file(root / name, name, base, files, merge=merge)]
+    if Change(PACKAGER, "keep") in changes:  # an older one, edited: it runs the tool's code beside it
+        return [change for change in changes if not change.path.startswith(OLD_TOOL_CODE)]
+    return changes
 
 
 def _plan_file(path: Path, name: str, base: Files, files: Files, *, merge: bool) -> Iterator[Change]:

@@ -230,6 +230,16 @@ def test_edited_part_of_the_tools_old_code_is_kept_and_said_once(
         assert files(root / "model_side") == {"base/errors.py": b"# mine\n"}
 
 
+def test_older_packager_that_its_author_edited_keeps_the_code_beside_it(tmp_path: Path) -> None:
+    root = older_package(tmp_path)
+    for path, words in ((root, "mine"), (root / ".pipeline" / "scaffold", "the older tool's")):
+        (path / "mlflow_packager.py").write_text(f"# {words}\n")
+    before = files(root / "model_side")
+    assert bring(root, "--refresh") == 0
+    assert (root / "mlflow_packager.py").read_text() == "# mine\n"
+    assert files(root / "model_side") == before
+
+
 def test_tools_hidden_code_is_always_what_the_tool_has(tmp_path: Path) -> None:
     root = make(tmp_path, "foo")
     before = files(root)
