@@ -10,7 +10,7 @@ from pathlib import Path
 
 from invoke import Exit, task
 
-# Invoke turns bytecode off, and then every no-op compiles the pipeline anew: 15 ms.
+# Invoke turns bytecode off, and then every no-op compiles the tool anew.
 sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
 sys.path.insert(0, str(Path(__file__).parent / "scripts"))
 

@@ -32,7 +32,7 @@ def locked(
     stopped : callable
         Tells whether to give up waiting.
     """
-    from filelock import FileLock, Timeout  # 60 ms: not on the way to a no-op
+    from filelock import FileLock, Timeout  # not on the way to a no-op
 
     state = root / STATE_DIRECTORY
     state.mkdir(parents=True, exist_ok=True)

@@ -90,7 +90,7 @@ class Processes:
         with self._guard:
             if step.runs.light or self.stopped or (root, step.runs.host) in self._hosts:
                 return
-            from .hosts import Host  # 4 ms: not on the way to a no-op
+            from .hosts import Host  # not on the way to a no-op
 
             with suppress(OSError):  # the step says so
                 environment = {**self.environment, **step.runs.environment()}

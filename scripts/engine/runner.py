@@ -124,7 +124,7 @@ class Builder:
         if self.dry_run or len(pipelines) == 1 or self.jobs == 1:
             with terminable(self.processes):
                 return [self.build(pipeline, target) for pipeline in pipelines]
-        from concurrent.futures import ThreadPoolExecutor  # 1 ms: not on the way to a no-op
+        from concurrent.futures import ThreadPoolExecutor  # not on the way to a no-op
 
         with terminable(self.processes), ThreadPoolExecutor(self.jobs) as pool:
             try:

@@ -234,7 +234,7 @@ def _threads(jobs: int) -> AbstractContextManager[Any]:
     """Return a pool of threads, or nothing where there is no need of one."""
     if jobs == 1:
         return nullcontext()
-    from concurrent.futures import ThreadPoolExecutor  # 1 ms: not on the way to a no-op
+    from concurrent.futures import ThreadPoolExecutor  # not on the way to a no-op
 
     return ThreadPoolExecutor(jobs)
 

@@ -78,6 +78,6 @@ def _pyproject(place: str) -> dict[str, Any]:
 
 @lru_cache
 def _parsed(content: bytes) -> dict[str, Any]:
-    import tomllib  # 2 ms: not where there is no such file
+    import tomllib  # not where there is no such file
 
     return tomllib.loads(content.decode("utf-8"))
