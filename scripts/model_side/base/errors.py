@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 
 INTERRUPTED = 130
 
@@ -57,6 +58,21 @@ class UsageError(ReportedError):
     """The request is invalid: a flag, a path, a spec, a payload."""
 
     exit_code = 2
+
+
+def listed(faults: Iterable[str], most: int | None = None) -> str:
+    """Return faults as the lines below a message, nothing where there is none; those beyond `most` are not computed."""
+    lines = list(islice(faults, most and most + 1))
+    if most and len(lines) > most:
+        lines[most:] = ["and more"]
+    return "".join(f"\n  {line}" for line in lines)
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Return a question that names the known name which is nearest to `name`, or nothing where none is near."""
+    from difflib import get_close_matches  # only a message needs it
+
+    return next((f"Did you mean {match!r}?" for match in get_close_matches(name, list(known), 1)), "")
 
 
 def run_main(main: Callable[[], int], *kinds: type[Exception]) -> int:

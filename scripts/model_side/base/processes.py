@@ -1,4 +1,4 @@
-"""Which processes of a group still run."""
+"""Processes: which of a group still run, what a prediction costs, and a model's own environment variables."""
 
 from __future__ import annotations
 
@@ -16,20 +16,45 @@ _POLL = 0.01  # seconds; the system has no event for the end of a group
 
 
 def left_running(group: int, seconds: float) -> list[str]:
-    """Return the names of the processes in a group that still run when a time is over; at once when none does."""
+    """Wait until no process of a group runs.
+
+    Parameters
+    ----------
+    group : int
+        The group's id.
+    seconds : float
+        How long to wait at most.
+
+    Returns
+    -------
+    list of str
+        The names of the processes that still run after that time.
+    """
     return _wait(lambda: running(group), seconds)
 
 
 def runs_still(pid: int, seconds: float) -> bool:
-    """Tell whether a process still runs when a time is over; at once when it does not."""
+    """Wait until a process has ended.
+
+    Parameters
+    ----------
+    pid : int
+    seconds : float
+        How long to wait at most.
+
+    Returns
+    -------
+    bool
+        Whether it still runs after that time.
+    """
     return _wait(lambda: _name_if_running(Path(f"/proc/{pid}/stat"))[1] != 0, seconds)
 
 
 def _wait(left: Callable[[], T], seconds: float) -> T:
     until = time.monotonic() + seconds
-    while (found := left()) and time.monotonic() < until:
+    while (remaining := left()) and time.monotonic() < until:
         time.sleep(_POLL)
-    return found
+    return remaining
 
 
 def running(group: int) -> list[str]:
@@ -66,7 +91,7 @@ class Figures:
     peak_memory: int
 
     def entry(self) -> dict[str, Any]:
-        """Return it as a report says it."""
+        """Return the figures as a report has them."""
         return {"seconds": round(self.seconds, 3), "peak_memory": self.peak_memory}
 
     def __str__(self) -> str:
@@ -79,7 +104,7 @@ def figures_of(report: Mapping[str, Any]) -> dict[str, Figures]:
 
 
 def peak_memory(process: int | str = "self") -> int:
-    """Return how many bytes of memory a process held at most, itself without its children, as the kernel says it."""
+    """Return the most memory that a process has held, without its children, in bytes, as the kernel reports it."""
     lines = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace").splitlines()
     return next((int(line.split()[1]) * _KIB for line in lines if line.startswith("VmHWM:")), 0)
 

@@ -60,7 +60,14 @@ def author_traceback(error: BaseException, roots: Sequence[Path]) -> str:
 
 
 def is_authors(error: BaseException, roots: Sequence[Path]) -> bool:
-    """Tell whether a frame of the error's traceback lies in the author's code."""
+    """Tell whether a frame of an error's traceback lies in the author's code.
+
+    Parameters
+    ----------
+    error : BaseException
+    roots : sequence of Path
+        Files and directories of the author's code.
+    """
     inside = [root.resolve() for root in roots]
     return any(_is_inside(entry.filename, inside) for entry in traceback.extract_tb(error.__traceback__))
 
