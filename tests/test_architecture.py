@@ -25,10 +25,12 @@ SHARED = (
     "model.requirements",
     "model.settings",
     "model.signature",
+    "payload.carried",
     "payload.coercion",
     "payload.csv",
     "payload.forms",
     "payload.payload",
+    "payload.text",
     "payload.values",
 )
 SHARED_MODULES = tuple(f"model_side.{name}" for name in SHARED)
@@ -62,7 +64,7 @@ TABLE = (
     Rule("scripts/chain/*.py", ("chain", "engine", "environments", "downloads.orphans", *SHARED_MODULES), ACTING),
     Rule("scripts/model_side/__init__.py", ()),
     *(
-        Rule(f"scripts/model_side/{room}/*.py", (*model_side(*ROOMS[: number + 1]), *MODEL_LIBRARIES, "anndata"))
+        Rule(f"scripts/model_side/{room}/*.py", (*model_side(*ROOMS[: number + 1]), *MODEL_LIBRARIES))
         for number, room in enumerate(ROOMS)
     ),
     Rule("model_template/**.py", ("model_side", *MODEL_LIBRARIES)),

@@ -12,9 +12,10 @@ import pytest
 
 from model_side.base.errors import StepError
 from model_side.model.signature import Anything, Array, Field, Object, Scalar, Signature, Tensor
-from model_side.output.arrays import jsonable
-from model_side.output.contract import Tolerance, as_array, compare, hold_output
-from model_side.payload.payload import dumps_strict
+from model_side.output.arrays import as_array, jsonable
+from model_side.output.comparison import Tolerance, compare
+from model_side.output.contract import hold_output
+from model_side.payload.text import dumps_strict
 
 INPUTS = (Field("uri", Scalar("string")),)
 
@@ -105,7 +106,7 @@ WRONG: list[tuple[str, Any, Signature, str]] = [
     ("a column of another type", FRAME.astype({"n": "int32"}), TABLE, '"n": wrong dtype: expected int64, got int32'),
     ("numbers for texts", FRAME.assign(s=[1, 2]), TABLE, '"s": [0]: expected a string, got 1'),
     ("a missing column", FRAME[["n", "f"]], TABLE, '"s": is missing: expected string'),
-    ("a misspelt column", FRAME.rename(columns={"s": "ss"}), TABLE, 'unknown name "ss": did you mean "s"?'),
+    ("a misspelt column", FRAME.rename(columns={"s": "ss"}), TABLE, "unknown name \"ss\". Did you mean 's'?"),
     ("a missing text", FRAME.assign(s=["a", None]), TABLE, '"s": [1]: expected string, got null'),
     ("a text in a list", [{"v": ["x"], "m": {"p": 1}}], NESTED, '"v": [0][0]: expected double'),
     ("two columns for one", [[1.0, 2.0]], SCORE, "wrong shape: expected (-1,), got (1, 2)"),

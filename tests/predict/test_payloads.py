@@ -32,18 +32,12 @@ from mlflow.types.schema import (
 from model_side.base.errors import UsageError, run_main
 from model_side.model.model import ModelFiles
 from model_side.model.signature import parse_signature
+from model_side.payload.carried import FORMS
+from model_side.payload.csv import payload_from_csv, payload_to_csv
 from model_side.payload.forms import read_form, write_form
 from model_side.payload.negatives import negative_payloads
-from model_side.payload.payload import (
-    FORMS,
-    build_payload,
-    check_payload,
-    dumps_strict,
-    new_texts,
-    payload_faults,
-    payload_from_csv,
-    payload_to_csv,
-)
+from model_side.payload.payload import build_payload, check_payload, new_texts, payload_faults
+from model_side.payload.text import dumps_strict
 
 WHEN = "2020-01-01T00:00:00"
 COLUMNS = Schema(
@@ -130,10 +124,10 @@ WRONG = [
     ("null in a required column", columns(s=None), "dataframe_records[0].s: expected string, got null"),
     ("null in an optional long", columns(on=None), "leave the column out"),
     ("a placeholder", columns(s="<string: s>"), 'dataframe_records[0].s: still the placeholder "<string: s>"'),
-    ("an unknown column", columns(nn=1), 'unknown column "nn": did you mean "n"?'),
+    ("an unknown column", columns(nn=1), "unknown column \"nn\". Did you mean 'n'?"),
     ("a missing column", {"dataframe_records": [{"n": 1}]}, 'column "i" is missing: expected integer'),
-    ("an unknown key", {**columns(), "parms": {}}, 'unknown key "parms": did you mean "params"?'),
-    ("an unknown param", {**columns(), "params": {"kk": 1}}, 'params: unknown param "kk": did you mean "k"?'),
+    ("an unknown key", {**columns(), "parms": {}}, "unknown key \"parms\". Did you mean 'params'?"),
+    ("an unknown param", {**columns(), "params": {"kk": 1}}, "params: unknown param \"kk\". Did you mean 'k'?"),
     ("a fraction for a param", {**columns(), "params": {"k": 1.7}}, "params.k: expected long"),
     ("no list for a list param", {**columns(), "params": {"names": "a"}}, "params.names: expected array of string"),
     ("null for a param", {**columns(), "params": {"k": None}}, "params.k: expected long, got null"),
@@ -144,7 +138,7 @@ WRONG = [
     ("rows that are lists", {"dataframe_records": [[1]]}, "expected a list of objects"),
     ("a short row", {"dataframe_split": {"columns": list(ROW), "data": [[1]]}}, "data[0]: expected a list of 9 values"),
     ("no columns", {"dataframe_split": {"data": [[1]]}}, "dataframe_split.columns: expected"),
-    ("a doubled column", {"dataframe_split": {"columns": [*ROW, "n"], "data": []}}, '"n" stands there more than once'),
+    ("a doubled column", {"dataframe_split": {"columns": [*ROW, "n"], "data": []}}, '"n" is duplicated'),
     ("an unknown split key", {"dataframe_split": {"columns": list(ROW), "data": [], "idx": []}}, 'unknown key "idx"'),
     ("columns of two lengths", {"inputs": {**{k: [v] for k, v in ROW.items()}, "n": [1, 2]}}, "columns of one length"),
 ]
@@ -389,13 +383,13 @@ def test_command_refuses_and_keeps_the_file_when_it_no_longer_fits(
     target = tmp_path / "payload.json"
     target.write_text('{"inputs": {"input_url": ["mine.h5ad"]}}', encoding="utf-8")
     assert run("--model-uri", model, "--json-payload-filepath", target) == 2
-    assert 'unknown column "input_url": did you mean "input_uri"?' in capsys.readouterr().err
+    assert "unknown column \"input_url\". Did you mean 'input_uri'?" in capsys.readouterr().err
     assert "mine.h5ad" in target.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [('{"inputs": [', "not JSON"), ('{"inputs": 1, "inputs": 2}', 'the key "inputs" stands there twice')],
+    [('{"inputs": [', "not JSON"), ('{"inputs": 1, "inputs": 2}', 'the key "inputs" is duplicated')],
 )
 def test_command_says_where_when_the_file_is_not_json(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
