@@ -2,8 +2,8 @@
 """Predict in this process from a payload, as a Python script or a notebook would, and write MLflow's response as JSON.
 
 The payload is checked against the model's signature before anything is loaded: what MLflow would coerce in silence is
-refused. The output is checked against the signature, too. JSON has no NaN and no infinity: they are refused, unless the model's metadata
-has `allow_nan: true` (ALLOW_NAN of model_spec.py); then they are written as null.
+refused. The output is checked against the signature, too. JSON has no NaN and no infinity: they are refused, unless the
+model's metadata has `allow_nan: true` (ALLOW_NAN of model_spec.py); then they are written as null.
 
 The ending of --output-path says what is written: .json, or for a large output .npy (one array) or .npz (arrays by
 name). There dtypes are kept, and NaN stays NaN.

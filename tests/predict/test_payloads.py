@@ -404,7 +404,7 @@ def test_command_names_the_nearest_when_there_is_no_such_model(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("--model-uri", model.with_name("urj"), "--json-payload-filepath", tmp_path / "p.json") == 2
-    assert 'Did you mean "uri' in capsys.readouterr().err
+    assert "Did you mean 'uri" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,14 +6,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..model.signature import Anything, Array, Map, Object, Scalar, Tensor
+from ..model.signature import Anything, Array, Object, Scalar, Tensor, Type
 from .forms import Content, Item, is_rows
-from .values import Group, groups, is_text_type, show
+from .values import children, is_text_type, show
 
 # A data frame has nothing for a missing value of these; for those below, only where `inputs` is a list of rows.
 _WHOLE = ("boolean", "integer", "long", "binary")
 _WHOLE_IN_ROWS = (*_WHOLE, "float")
 _TABLE = "take dataframe_split or dataframe_records"
+_DOUBLE = Scalar("double")
 _DIGIT = re.compile(r"\d+")
 
 
@@ -58,11 +59,7 @@ def _column_faults(form: str, items: Sequence[Item], rows: int, *, in_rows: bool
     if isinstance(type_, Anything):
         yield from _mixed_faults(items, label)
     for item in items:
-        for group in groups(item.value, type_, item.where):
-            if isinstance(type_, Array | Map | Object):
-                yield from _double_faults(group)
-            if group.in_array or (isinstance(type_, Scalar) and not table):
-                yield from _cut_faults(group)
+        yield from _inner_faults(item.value, type_, item.where, in_numpy=not table)
         if item.value is None and not table:
             yield from _null_faults(item)
 
@@ -81,13 +78,26 @@ def _mixed_faults(items: Sequence[Item], label: str) -> Iterator[str]:
         yield f"{label}: whole numbers, fractions and null in one column: MLflow makes all of them fractions"
 
 
-def _double_faults(group: Group) -> Iterator[str]:
-    """Check the doubles inside a value: MLflow takes 2 for a long there and refuses it; 0 and 1 it lets through."""
-    whole = [each for each in group.values if isinstance(each, int) and each not in (0, 1)]
-    if group.type == Scalar("double") and whole:
-        has_fraction = any(isinstance(each, float) for each in group.values)
-        if not has_fraction or max(map(abs, whole)) >= 2**63:
-            yield f"{group.where}: expected a double with a decimal point, {float(whole[0])!r}, got {show(whole[0])}"
+def _inner_faults(value: Any, type_: Type, where: str, *, in_numpy: bool) -> Iterator[str]:
+    """Check the doubles in arrays, objects and maps, and the end of texts where numpy reads them: in arrays, always."""
+    if in_numpy and isinstance(value, str) and value.endswith("\0"):
+        yield f"{where}: numpy cuts NUL characters off the end of a text: leave them out"
+    if value is None or isinstance(type_, Scalar):
+        return
+    if type_ == Array(_DOUBLE):
+        yield from _double_faults(value, where)
+    for item, inner, place in children(value, type_, where):
+        if inner == _DOUBLE and not isinstance(type_, Array):
+            yield from _double_faults([item], place)
+        yield from _inner_faults(item, inner, place, in_numpy=isinstance(type_, Array | Tensor))
+
+
+def _double_faults(values: Sequence[Any], where: str) -> Iterator[str]:
+    """Check doubles that are read together: MLflow takes 2 for a long and refuses it; 0 and 1 it lets through."""
+    whole = [each for each in values if isinstance(each, int) and each not in (0, 1)]
+    has_fraction = any(isinstance(each, float) for each in values)
+    if whole and (not has_fraction or max(map(abs, whole)) >= 2**63):
+        yield f"{where}: expected a double with a decimal point, {float(whole[0])!r}, got {show(whole[0])}"
 
 
 def _null_faults(item: Item) -> Iterator[str]:
@@ -97,14 +107,6 @@ def _null_faults(item: Item) -> Iterator[str]:
         yield f'{item.where}: MLflow would make the text "None" of null here: {_TABLE}'
     elif isinstance(type_, Array):
         yield f"{item.where}: null cannot stand for {type_} here: {_TABLE}"
-
-
-def _cut_faults(group: Group) -> Iterator[str]:
-    """Check the end of every text that numpy reads: inside arrays it always does."""
-    if is_text_type(group.type.name):
-        for value, where in group.placed():
-            if value.endswith("\0"):
-                yield f"{where}: numpy cuts NUL characters off the end of a text: leave them out"
 
 
 def _tensor_faults(form: str, data: Any, items: Sequence[Item]) -> Iterator[str]:
@@ -121,8 +123,7 @@ def _tensor_faults(form: str, data: Any, items: Sequence[Item]) -> Iterator[str]
         if form == "inputs" and item.value == [] and len(tensor.shape) > 1:
             yield f"{item.where}: expected at least one row: an empty list has no shape {tensor}"
         if is_text_type(tensor.dtype.name):
-            for group in groups(item.value, tensor, item.where):
-                yield from _cut_faults(group)
+            yield from _inner_faults(item.value, tensor, item.where, in_numpy=True)
 
 
 def _shape_faults(rows: Sequence[Item]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Mapping
 from itertools import zip_longest
@@ -20,8 +21,6 @@ from .values import show
 
 READ = ("boolean", "double", "long", "string")
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_WHOLE = re.compile(r" *[+-]?\d{1,19} *", re.ASCII)
-_NUMBER = re.compile(r" *[+-]?(\d{1,18}|\d+\.\d*|\.\d+)([eE][+-]?\d+)? *", re.ASCII)
 # What pandas takes for a missing value in any column, and for a number, a boolean or an empty line.
 _MISSING = {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"}
 _MISSING |= {"<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
@@ -83,14 +82,15 @@ def _read_cell(cell: str, column: Field | None) -> Any:
     """Return a cell as pandas reads it; it stays text where the signature has no such column."""
     if column is None or (not cell and not column.required):
         return None if column else cell
-    match str(column.type):
-        case "boolean":
-            return _BOOLEANS.get(cell, cell)
-        case "long":
-            return int(cell) if _WHOLE.fullmatch(cell) else cell
-        case "double":
-            return float(cell) if _NUMBER.fullmatch(cell) else cell
-    if cell in _MISSING or _NO_TEXT.fullmatch(cell):
-        fault = f'column "{column.name}": MLflow does not read {show(cell)} as a text'
-        raise UsageError("CSV", fault, advice="Take a JSON payload.")
-    return cell
+    if column.type == Scalar("boolean"):
+        return _BOOLEANS.get(cell, cell)
+    if column.type == Scalar("string"):
+        if cell in _MISSING or _NO_TEXT.fullmatch(cell):
+            fault = f'column "{column.name}": MLflow does not read {show(cell)} as a text'
+            raise UsageError("CSV", fault, advice="Take a JSON payload.")
+        return cell
+    try:
+        number = json.loads(cell)
+    except ValueError:
+        return cell
+    return cell if column.type == Scalar("double") and isinstance(number, int) and abs(number) >= 2**63 else number

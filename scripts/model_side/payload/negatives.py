@@ -40,13 +40,14 @@ _NOT_FINITE: tuple[Faulty, ...] = (("nan", math.nan), ("infinity", math.inf))
 _DATE: tuple[Faulty, ...] = (("not-a-date", "yesterday"), ("with-a-zone", "2020-01-01T00:00:00+02:00"), ("number", 0))
 _DOUBLE: tuple[Faulty, ...] = (("text", "1.5"), *_NOT_FINITE)
 _SINGLE: tuple[Faulty, ...] = (("too-large", 1e300), ("too-small", 1e-60), *_DOUBLE)
-# What MLflow would coerce, or what cannot be held, by type; numpy's and MLflow's names for one type stand together.
+# What MLflow would coerce, or what cannot be held, by type; numpy's and MLflow's names for one type are together. What
+# fits a type all the same, -1 in a signed one, makes no negative.
 _WRONG: Mapping[str, tuple[Faulty, ...]] = {
     **dict.fromkeys(("double", "float64"), _DOUBLE),
     **dict.fromkeys(("float", "float16", "float32"), _SINGLE),
     **dict.fromkeys(("boolean", "bool"), (("text", "false"), ("number", 1))),
     **dict.fromkeys(("string", "str"), (("number", 1), ("nul-at-the-end", "a\0"))),
-    **{name: (("fraction", 1.7), ("too-large", high - low + 1), ("text", "1"), *([("negative", -1)] if low == 0 else []))
+    **{name: (("fraction", 1.7), ("too-large", high - low + 1), ("negative", -1), ("text", "1"))
        for name, (low, high) in INTEGERS.items()},
     "binary": (("not-base64", "%%%"), ("number", 1)),
 }  # fmt: skip

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import UsageError, listed
+from ..base.redact import texts
 from ..model.model import ModelFiles, read_model
 from ..model.signature import Array, Map, Object, Param, Signature, Tensor, Type, parse_signature
 from .carried import FORMS
@@ -120,15 +121,7 @@ def is_example(payload: Mapping[str, Any], files: ModelFiles) -> bool:
 def new_texts(payload: Mapping[str, Any], files: ModelFiles) -> set[str]:
     """Return the texts in the rows and params of a payload that fits which the model's stored example does not hold."""
     known = _request(files.example, files) if files.example is not None else ()
-    return {*_texts(_request(payload, files))} - {*_texts(known)}
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | tuple | dict):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _texts(each)
+    return {*texts(_request(payload, files))} - {*texts(known)}
 
 
 def rows_to_match(payload: Mapping[str, Any], signature: Signature) -> int | None:

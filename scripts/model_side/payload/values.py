@@ -7,7 +7,6 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -60,12 +59,12 @@ def faults(value: Any, type_: Type, where: str, *, required: bool = True) -> Ite
         case Scalar(name):
             if expected := _expected(value, name):
                 yield f"{where}: expected {expected}, got {show(value)}"
-        case Array(items) if isinstance(value, list):
-            for index, item in enumerate(value):
-                yield from faults(item, items, f"{where}[{index}]")
-        case Map(values) if isinstance(value, dict):
-            for key, item in value.items():
-                yield from faults(item, values, f"{where}.{key}")
+        case Array() if isinstance(value, list):
+            for item in children(value, type_, where):
+                yield from faults(*item)
+        case Map() if isinstance(value, dict):
+            for item in children(value, type_, where):
+                yield from faults(*item)
         case Object() if isinstance(value, dict):
             yield from _object_faults(value, type_, where)
         case Tensor(_, shape):
@@ -76,42 +75,17 @@ def faults(value: Any, type_: Type, where: str, *, required: bool = True) -> Ite
             yield f"{where}: expected {type_}, got {show(value)}"
 
 
-@dataclass(frozen=True)
-class Group:
-    """Scalars of one type inside a value: a single one, or those of one array."""
-
-    values: list[Any]
-    type: Scalar
-    where: str
-    in_array: bool
-
-    def placed(self) -> Iterator[tuple[Any, str]]:
-        """Yield each value with its place."""
-        for number, value in enumerate(self.values):
-            yield value, f"{self.where}[{number}]" if self.in_array else self.where
-
-
-def groups(value: Any, type_: Type, where: str) -> Iterator[Group]:
-    """Yield the scalars inside a value that fits its type; null holds none."""
-    if value is None:
-        return
+def children(value: Any, type_: Type, where: str) -> Iterator[tuple[Any, Type, str]]:
+    """Yield the values right inside one that is a list or an object as its type says, each with its type and place."""
     match type_:
-        case Scalar():
-            yield Group([value], type_, where, in_array=False)
-        case Array(Scalar() as items) | Tensor(items, (_,)):
-            yield Group(value, items, where, in_array=True)
-        case Tensor(dtype, ()):
-            yield Group([value], dtype, where, in_array=False)
-        case Array() | Tensor():
-            inner = type_.items if isinstance(type_, Array) else type_.row()
-            for number, each in enumerate(value):
-                yield from groups(each, inner, f"{where}[{number}]")
-        case Map(values):
-            for key, each in value.items():
-                yield from groups(each, values, f"{where}.{key}")
+        case Array(inner):
+            yield from ((item, inner, f"{where}[{index}]") for index, item in enumerate(value))
+        case Tensor(_, (_, *_)):
+            yield from ((item, type_.row(), f"{where}[{index}]") for index, item in enumerate(value))
+        case Map(inner):
+            yield from ((item, inner, f"{where}.{key}") for key, item in value.items())
         case Object(properties):
-            for each in properties:
-                yield from groups(value.get(each.name), each.type, f"{where}.{each.name}")
+            yield from ((value.get(each.name), each.type, f"{where}.{each.name}") for each in properties)
 
 
 def placeholder(type_: Type, name: str) -> str:
