@@ -166,7 +166,7 @@ def uv_toml(package: Path) -> str:
             raise UsageError(UV_TOML, f"{key} is declared here and in {RULES[key]}", advice="Keep one of them.")
     named = [(UV_TOML, value) for value in texts(settings)]
     named += [(RULES[key], line) for key, lines in rules.items() for line in lines]
-    advice = "\nWhat holds on this machine only belongs in a UV_ variable, or in uv.toml of the user."
+    advice = "\nSettings of this machine belong in a UV_ variable, or in uv.toml of the user."
     _require_portable(UV_TOML, (fault for name, line in named for fault in line_faults(line, name)), advice)
     return "".join(f"{key} = {json.dumps(lines)}\n" for key, lines in rules.items() if lines) + text
 
@@ -197,7 +197,9 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8") if path.is_file() else ""
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(path.name, "cannot be read as UTF-8 text", got=str(error), advice="Fix it.") from error
+        raise UsageError(
+            path.name, "cannot be read", expected="UTF-8 text", got=str(error), advice="Fix it."
+        ) from error
 
 
 def _requirements(name: str, text: str) -> Iterator[str]:
