@@ -98,7 +98,7 @@ def read_form(form: str, data: Any, signature: Signature) -> Content:
     """Read what a payload has under the key `form`."""
     if fault := not_carried(form, signature):
         return Content(signature, [f"{form} {fault}"], [], 0)
-    content = list(_READERS[form](data, form, signature))
+    content = list(_READERS.get(form, _read_values)(data, form, signature))
     is_split = form == "dataframe_split" and isinstance(data, dict)
     table = data.get("data") if is_split else data if is_rows(data) else None
     form_faults = [each for each in content if isinstance(each, str)]
@@ -233,8 +233,6 @@ def _item(where: str, key: Key, column: Field, value: Any, row: int | None = Non
 _READERS: dict[str, Callable[[Any, str, Signature], Found]] = {
     "dataframe_split": _read_split,
     "dataframe_records": _read_records,
-    "inputs": _read_values,
-    "instances": _read_values,
 }
 
 

@@ -52,27 +52,27 @@ def faults(value: Any, type_: Type, where: str, *, required: bool = True) -> Ite
     if is_placeholder(value):
         yield f"{where}: still the placeholder {show(value)}: put a real value there"
         return
-    if value is None and not isinstance(type_, Anything):
-        yield from _null_faults(type_, where, required=required)
-        return
     match type_:
+        case Anything():
+            yield from _any_faults(value, where)
+        case _ if value is None and required:
+            yield f"{where}: expected {type_}, got null"
+        case Scalar(name) if value is None and name in _NEVER_NULL:
+            yield f"{where}: null cannot stand in a column of type {type_}: leave the column out"
+        case _ if value is None:
+            return
         case Scalar(name):
             if expected := _expected(value, name):
                 yield f"{where}: expected {expected}, got {show(value)}"
-        case Array() if isinstance(value, list):
-            for item in children(value, type_, where):
-                yield from faults(*item)
-        case Map() if isinstance(value, dict):
-            for item in children(value, type_, where):
-                yield from faults(*item)
-        case Object() if isinstance(value, dict):
-            yield from _object_faults(value, type_, where)
         case Tensor(_, shape):
             yield from _level_faults(value, type_, where, list(shape), 0)
-        case Anything():
-            yield from _any_faults(value, where)
-        case _:
+        case _ if not isinstance(value, list if isinstance(type_, Array) else dict):
             yield f"{where}: expected {type_}, got {show(value)}"
+        case Object():
+            yield from _object_faults(value, type_, where)
+        case _:
+            for item in children(value, type_, where):
+                yield from faults(*item)
 
 
 def children(value: Any, type_: Type, where: str) -> Iterator[tuple[Any, Type, str]]:
@@ -110,14 +110,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     return f"unknown {kind} {show(name)}. {near(name, names) or 'Known: ' + (', '.join(names) or 'none')}"
 
 
-def _null_faults(type_: Type, where: str, *, required: bool) -> Iterator[str]:
-    if required:
-        yield f"{where}: expected {type_}, got null"
-    elif isinstance(type_, Scalar) and type_.name in _NEVER_NULL:
-        yield f"{where}: null cannot stand in a column of type {type_}: leave the column out"
-
-
-def _object_faults(value: dict[str, Any], type_: Object, where: str) -> Iterator[str]:
+def _object_faults(value: Any, type_: Object, where: str) -> Iterator[str]:
     known = {str(each.name): each for each in type_.properties}
     for name in value.keys() - known.keys():
         yield f"{where}: {unknown('property', name, known)}"
