@@ -86,8 +86,9 @@ def _inner_faults(value: Any, type_: Type, where: str, *, in_numpy: bool) -> Ite
         return
     if type_ == Array(_DOUBLE):
         yield from _double_faults(value, where)
+        return
     for item, inner, place in children(value, type_, where):
-        if inner == _DOUBLE and not isinstance(type_, Array):
+        if inner == _DOUBLE:
             yield from _double_faults([item], place)
         yield from _inner_faults(item, inner, place, in_numpy=isinstance(type_, Array | Tensor))
 
@@ -112,7 +113,7 @@ def _null_faults(item: Item) -> Iterator[str]:
 def _tensor_faults(form: str, data: Any, items: Sequence[Item]) -> Iterator[str]:
     if form == "inputs" and is_rows(data) and data:
         yield f"{form}: expected one object with a list for each tensor, got a list of objects: take instances for that"
-    lengths = {item.key: len(item.value) for item in items if item.row is None and isinstance(item.value, list)}
+    lengths = {item.key: len(item.value) for item in items if item.spans}
     if form == "instances" and len(set(lengths.values())) > 1:
         yield f"{form}: expected tensors of one length, got {show(lengths)}"
     if not items or (0 in lengths.values() and form != "inputs"):

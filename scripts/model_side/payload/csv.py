@@ -16,7 +16,7 @@ from typing import Any
 from ..base.errors import UsageError
 from ..model.signature import Field, Scalar, Signature
 from .carried import FORMS, not_carried
-from .forms import read_rows
+from .forms import content_of
 from .values import show
 
 READ = ("boolean", "double", "long", "string")
@@ -39,7 +39,7 @@ def payload_to_csv(payload: Mapping[str, Any], signature: Signature) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, list(signature.columns), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(read_rows(payload, signature))
+    writer.writerows(content_of(payload, signature).rows())
     return out.getvalue()
 
 

@@ -38,6 +38,11 @@ class Item:
     value: Any
     row: int | None
 
+    @property
+    def spans(self) -> bool:
+        """Whether the value is a list with an entry for each row."""
+        return self.row is None and isinstance(self.value, list)
+
     def faults(self) -> Iterator[str]:
         """Yield what is wrong with the value; a row of a tensor is checked against the shape of a row."""
         return faults(self.value, self.column.type, self.where, required=self.column.required)
@@ -73,14 +78,13 @@ class Content:
         """Return the values by row and column name, or number where the signature has no names."""
         rows: dict[int, Row] = {}
         for item in self.items:
-            spans = item.row is None and isinstance(item.value, list)
-            for number, value in enumerate(item.value) if spans else [(item.row or 0, item.value)]:
+            for number, value in enumerate(item.value) if item.spans else [(item.row or 0, item.value)]:
                 rows.setdefault(number, {})[item.key] = value
-        return [rows.get(number, {}) for number in range(max([self.listed, *(number + 1 for number in rows)]))]
+        return [rows.get(number, {}) for number in range(self.row_count())]
 
     def row_count(self) -> int:
         """Return the number of rows."""
-        return len(self.rows())
+        return max([self.listed, *(len(item.value) if item.spans else (item.row or 0) + 1 for item in self.items)])
 
 
 def form_of_payload(payload: Mapping[str, Any]) -> str:
@@ -88,10 +92,10 @@ def form_of_payload(payload: Mapping[str, Any]) -> str:
     return next(form for form in FORMS if form in payload)
 
 
-def read_rows(payload: Mapping[str, Any], signature: Signature) -> list[Row]:
-    """Return the rows of a payload that fits."""
+def content_of(payload: Mapping[str, Any], signature: Signature) -> Content:
+    """Return what a payload that fits holds."""
     form = form_of_payload(payload)
-    return read_form(form, payload[form], signature).rows()
+    return read_form(form, payload[form], signature)
 
 
 def read_form(form: str, data: Any, signature: Signature) -> Content:

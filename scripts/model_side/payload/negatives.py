@@ -10,7 +10,7 @@ from typing import Any
 
 from ..model.signature import Anything, Array, Field, Map, Object, Scalar, Signature, Tensor, Type
 from .carried import FORMS
-from .forms import Key, Row, form_of_payload, read_rows, write_form
+from .forms import Key, Row, content_of, form_of_payload, write_form
 from .payload import payload_faults
 from .values import INTEGERS
 
@@ -75,7 +75,7 @@ def _of_form(payload: Mapping[str, Any]) -> Iterator[Negative]:
 
 
 def _of_columns(payload: Mapping[str, Any], signature: Signature) -> Iterator[Negative]:
-    form, rows = form_of_payload(payload), read_rows(payload, signature)
+    form, rows = form_of_payload(payload), content_of(payload, signature).rows()
     if not rows:
         return
 

@@ -15,7 +15,7 @@ from ..model.signature import Array, Map, Object, Param, Signature, Tensor, Type
 from .carried import FORMS
 from .coercion import coercion_faults
 from .csv import payload_from_csv
-from .forms import Row, form_of_payload, read_form, read_rows, write_form
+from .forms import Row, content_of, form_of_payload, read_form, write_form
 from .text import loads_payload, too_deep
 from .values import faults, placeholder, show, unknown
 
@@ -126,7 +126,7 @@ def new_texts(payload: Mapping[str, Any], files: ModelFiles) -> set[str]:
 
 def rows_to_match(payload: Mapping[str, Any], signature: Signature) -> int | None:
     """Return how many rows the answer to a payload that fits must have; None where the model does not say."""
-    return len(read_rows(payload, signature)) if signature.rows_match else None
+    return content_of(payload, signature).row_count() if signature.rows_match else None
 
 
 def rows_alone(payload: Mapping[str, Any], signature: Signature, most: int) -> list[dict[str, Any]]:
@@ -145,7 +145,7 @@ def rows_alone(payload: Mapping[str, Any], signature: Signature, most: int) -> l
         Empty where the model does not promise a row for each row, takes one row only, or is asked for one; where its
         tensors have a fixed number of rows; or where the payload's format cannot carry a row alone.
     """
-    form, rows = form_of_payload(payload), read_rows(payload, signature)
+    form, rows = form_of_payload(payload), content_of(payload, signature).rows()
     fixed = any(isinstance(each.type, Tensor) and each.type.shape[:1] != (-1,) for each in signature.inputs)
     if not signature.rows_match or signature.one_row or fixed or len(rows) < 2:
         return []
@@ -158,7 +158,7 @@ def rows_alone(payload: Mapping[str, Any], signature: Signature, most: int) -> l
 def _request(payload: Mapping[str, Any], files: ModelFiles) -> tuple[list[Row], dict[str, Any]]:
     """Return the rows and all the params of a payload."""
     defaults = {param.name: param.default for param in files.signature.params}
-    return read_rows(payload, files.signature), {**defaults, **(payload.get("params") or {})}
+    return content_of(payload, files.signature).rows(), {**defaults, **(payload.get("params") or {})}
 
 
 def build_payload(model_dir: str | Path | ModelFiles, fmt: str | None = None) -> dict[str, Any]:
