@@ -20,17 +20,11 @@ from pathlib import Path
 from model_side.base.errors import UsageError, run_main
 from model_side.base.files import publish
 from model_side.model.model import ModelFiles, read_model
+from model_side.payload.carried import FORMS
+from model_side.payload.csv import payload_from_csv, payload_to_csv
 from model_side.payload.negatives import negative_payloads
-from model_side.payload.payload import (
-    FORMS,
-    build_payload,
-    check_payload,
-    dumps_strict,
-    payload_faults,
-    payload_from_csv,
-    payload_to_csv,
-    read_payload,
-)
+from model_side.payload.payload import build_payload, check_payload, payload_faults, read_payload
+from model_side.payload.text import dumps_strict
 
 READABLE = 20_000  # characters up to which a payload is written with a value per line
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python
 """Predict in this process from a payload, as a Python script or a notebook would, and write MLflow's response as JSON.
 
-The payload is held to the model's signature before anything is loaded: what MLflow would coerce in silence is refused.
-The output is held to the signature, too. JSON has no NaN and no infinity: they are refused, unless the model's metadata
-has `allow_nan: true` (ALLOW_NAN of model_spec.py); then they are written as null.
+The payload is checked against the model's signature before anything is loaded: what MLflow would coerce in silence is
+refused. The output is checked against the signature, too. JSON has no NaN and no infinity: they are refused, unless the
+model's metadata has `allow_nan: true` (ALLOW_NAN of model_spec.py); then they are written as null.
 
-The ending of --output-path says what is written: .json, or for a large output .npy (one array), .npz (arrays by name),
-.h5ad (a matrix, as X) or .parquet (a table). There dtypes are kept, and NaN stays NaN.
+The ending of --output-path says what is written: .json, or for a large output .npy (one array) or .npz (arrays by
+name). There dtypes are kept, and NaN stays NaN.
 
 Only the answer goes to stdout; whatever the model prints goes to stderr.
 """
@@ -26,7 +26,8 @@ from model_side.base.files import publish, require_writable
 from model_side.base.tracebacks import authors_code
 from model_side.model.model import ModelFiles, disable_tracing, quiet_mlflow, read_model, whole_model
 from model_side.output.files import JSON, export, require_suitable
-from model_side.payload.payload import dumps_strict, read_payload, rows_to_match
+from model_side.payload.payload import read_payload, rows_to_match
+from model_side.payload.text import dumps_strict
 
 
 def predict(model_uri: str, payload: Mapping[str, Any], files: ModelFiles, say: TextIO) -> Any:
@@ -40,7 +41,9 @@ def predict(model_uri: str, payload: Mapping[str, Any], files: ModelFiles, say: 
     start = time.perf_counter()
     quiet_mlflow()
     disable_tracing()
-    from model_side.output.contract import as_array, hold_output, summary
+    from model_side.output.arrays import as_array
+    from model_side.output.comparison import summary
+    from model_side.output.contract import hold_output
     from model_side.run.in_process import load_in_process, parse_payload
 
     with whole_model(model_uri) as directory:
@@ -102,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output-path",
         type=Path,
-        help="the file to write: .json, .npy, .npz, .h5ad or .parquet (default: JSON on stdout)",
+        help="the file to write: .json, .npy or .npz (default: JSON on stdout)",
     )
     return parser
 

@@ -38,7 +38,8 @@ from model_side.base.files import publish, remove_files, require_writable
 from model_side.base.processes import Figures
 from model_side.model.model import quiet_mlflow, read_model, whole_model
 from model_side.model.settings import settings_of
-from model_side.payload.payload import dumps_strict, new_texts, read_payload
+from model_side.payload.payload import new_texts, read_payload
+from model_side.payload.text import dumps_strict
 from serving.predict import predict_rebuilt, predict_strict
 from serving.rebuilt import Rebuilt, rebuilt_environment
 from serving.rest import KEPT, Request, Rest, rest_route

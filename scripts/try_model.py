@@ -15,7 +15,7 @@ from pathlib import Path
 
 from model_side.base.errors import UsageError, run_main
 from model_side.model.model import disable_tracing, quiet_mlflow
-from model_side.payload.payload import loads_payload
+from model_side.payload.text import loads_payload
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     payload = loads_payload(text, str(args.json_payload_file))
     quiet_mlflow()
     disable_tracing()
-    from model_side.output.contract import summary
+    from model_side.output.comparison import summary
     from model_side.run.direct import call_directly
 
     found = call_directly(args.package, payload, seconds=args.time_limit)

@@ -26,9 +26,10 @@ from model_side.base.errors import StepError, UsageError, run_main
 from model_side.base.files import publish, remove_files, require_file, require_writable
 from model_side.base.processes import Figures, figures_of
 from model_side.model.model import ModelFiles, local_directory, quiet_mlflow, read_model
-from model_side.output.contract import Tolerance
+from model_side.output.comparison import Tolerance
 from model_side.output.files import GOLDEN, write_output
-from model_side.payload.payload import dumps_strict, is_example, read_payload, rows_to_match
+from model_side.payload.payload import is_example, read_payload, rows_to_match
+from model_side.payload.text import dumps_strict
 from model_side.verify.checks import held_checks, lines
 from model_side.verify.routes import REFERENCE, Route, answered, compared, golden_route, table
 

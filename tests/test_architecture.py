@@ -27,10 +27,12 @@ SHARED = (
     "model.settings",
     "model.signature",
     "package.unfinished",
+    "payload.carried",
     "payload.coercion",
     "payload.csv",
     "payload.forms",
     "payload.payload",
+    "payload.text",
     "payload.values",
 )
 SHARED_MODULES = tuple(f"model_side.{name}" for name in SHARED)
@@ -65,7 +67,7 @@ TABLE = (
     Rule("scripts/model_side/__init__.py", ()),
     Rule("scripts/model_side/command_line.py", (*model_side(*ROOMS), *MODEL_LIBRARIES)),
     *(
-        Rule(f"scripts/model_side/{room}/*.py", (*model_side(*ROOMS[: number + 1]), *MODEL_LIBRARIES, "anndata"))
+        Rule(f"scripts/model_side/{room}/*.py", (*model_side(*ROOMS[: number + 1]), *MODEL_LIBRARIES))
         for number, room in enumerate(ROOMS)
     ),
     Rule("model_template/**.py", ("model_side", *MODEL_LIBRARIES)),

@@ -18,7 +18,7 @@ from environments.uv import uv_executable
 from model_side.base.errors import StepError, UsageError
 from model_side.base.processes import Figures, clean_environment
 from model_side.model.model import local_directory
-from model_side.payload.payload import predictions_from_json
+from model_side.payload.text import predictions_from_json
 
 from .rebuilt import Rebuilt
 from .sandbox.audit import watched

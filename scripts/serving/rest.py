@@ -16,9 +16,10 @@ from model_side.base.errors import StepError
 from model_side.base.processes import Figures, peak_memory
 from model_side.model.model import ModelFiles
 from model_side.model.settings import settings_of
-from model_side.output.contract import Comparison, Tolerance, as_array, compare
+from model_side.output.arrays import as_array
+from model_side.output.comparison import Comparison, Tolerance, compare
 from model_side.payload.negatives import Negative, negative_payloads
-from model_side.payload.payload import predictions_from_json
+from model_side.payload.text import predictions_from_json
 
 from .answering import listener, require_environment
 from .rebuilt import Rebuilt

@@ -11,7 +11,8 @@ import pytest
 
 from model_side.base.errors import StepError, UsageError
 from model_side.model.model import ModelFiles, read_model
-from model_side.output.contract import as_array, compare
+from model_side.output.arrays import as_array
+from model_side.output.comparison import compare
 from model_side.run.direct import call_directly
 from tests.packager.conftest import Author
 

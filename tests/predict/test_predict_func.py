@@ -173,7 +173,7 @@ def test_nan_is_null_when_the_model_allows_it(
 
 REFUSED = [
     ('{"inputs": {"uri": ["<string: uri>"]}}', 'inputs.uri[0]: still the placeholder "<string: uri>"'),
-    ('{"inputs": {"url": ["a"]}}', 'unknown column "url": did you mean "uri"?'),
+    ('{"inputs": {"url": ["a"]}}', "unknown column \"url\". Did you mean 'uri'?"),
     ('{"inputs": {"uri": ["a"]}, "params": {"K": 1}}', 'unknown param "K"'),
     ("{", "standard input: not JSON"),
 ]

@@ -8,9 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 _POLL = 0.01  # seconds; the system has no event for the end of a group
 
@@ -47,10 +45,11 @@ def runs_still(pid: int, seconds: float) -> bool:
     bool
         Whether it still runs after that time.
     """
-    return _wait(lambda: _name_if_running(Path(f"/proc/{pid}/stat"))[1] != 0, seconds)
+    stat = Path(f"/proc/{pid}/stat")
+    return bool(_wait(lambda: [name for name, group in [_name_if_running(stat)] if group], seconds))
 
 
-def _wait(left: Callable[[], T], seconds: float) -> T:
+def _wait(left: Callable[[], list[str]], seconds: float) -> list[str]:
     until = time.monotonic() + seconds
     while (remaining := left()) and time.monotonic() < until:
         time.sleep(_POLL)
@@ -118,3 +117,21 @@ def clean_environment(environment: Mapping[str, str], extra: Mapping[str, str]) 
     own = str(Path(sys.prefix, "bin"))
     kept["PATH"] = os.pathsep.join(part for part in environment.get("PATH", "").split(os.pathsep) if part != own)
     return {**kept, **extra}
+
+
+def environment_settings(environment: Path) -> dict[str, str]:
+    """Return the settings in pyvenv.cfg of a virtual environment.
+
+    Parameters
+    ----------
+    environment : Path
+        Its directory.
+
+    Returns
+    -------
+    dict of str to str
+        By name, such as ``home``, ``version_info`` and ``uv``; empty where there is no such file.
+    """
+    path = environment / "pyvenv.cfg"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return {name.strip(): value.strip() for name, equals, value in (line.partition("=") for line in lines) if equals}

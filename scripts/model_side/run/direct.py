@@ -20,8 +20,8 @@ from mlflow.models import Model, ModelSignature
 from ..base.processes import Figures, peak_memory
 from ..model.model import ModelFiles
 from ..model.signature import Signature, parse_signature
-from ..output.arrays import Arrays
-from ..output.contract import as_array, hold_output
+from ..output.arrays import Arrays, as_array
+from ..output.contract import hold_output
 from ..package.flags import Flags
 from ..package.model_class import load_model_class
 from ..package.spec import SPEC, read_spec

@@ -18,8 +18,8 @@ from ..base.errors import StepError
 from ..model.model import ModelFiles
 from ..model.requirements import fits_environment
 from ..model.signature import Signature
-from ..output.arrays import Arrays
-from ..output.contract import as_array, hold_output
+from ..output.arrays import Arrays, as_array
+from ..output.contract import hold_output
 from ..payload.payload import rows_to_match
 
 

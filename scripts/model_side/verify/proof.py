@@ -13,7 +13,7 @@ from ..base.errors import StepError
 from ..model.model import read_model
 from ..model.settings import settings_of
 from ..output.arrays import Arrays
-from ..output.contract import Tolerance, compare, form_of
+from ..output.comparison import Tolerance, compare, form_of
 from ..output.files import GOLDEN, read_output, write_output
 from ..package.flags import Flags
 from ..package.spec import read_spec

@@ -10,10 +10,11 @@ from typing import Any
 from ..base.errors import StepError, UsageError
 from ..base.processes import Figures
 from ..model.model import ModelFiles
-from ..output.arrays import Arrays, nulled
-from ..output.contract import Comparison, Tolerance, as_array, compare, form_of, hold_output
+from ..output.arrays import Arrays, as_array, nulled
+from ..output.comparison import Comparison, Tolerance, compare, form_of
+from ..output.contract import hold_output
 from ..output.files import read_output
-from ..payload.payload import predictions_from_json
+from ..payload.text import predictions_from_json
 
 NOT_AVAILABLE = "not available"
 REFERENCE = "in-process"  # what the others are compared with

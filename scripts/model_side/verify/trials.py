@@ -25,7 +25,7 @@ from ..base.tracebacks import authors_code
 from ..model.model import ModelFiles, disable_tracing, whole_model
 from ..model.settings import settings_of
 from ..output.arrays import Arrays, nulled
-from ..output.contract import Comparison, Tolerance, compare
+from ..output.comparison import Comparison, Tolerance, compare
 from ..payload.payload import rows_alone
 from ..run.child import run_in_child
 from ..run.direct import call_directly
