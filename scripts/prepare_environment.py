@@ -7,21 +7,16 @@ model then ask for another one, serve_predict.py makes that: this is only ever a
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
+from model_side.base.command_line import parser
 from model_side.base.errors import run_main
-from serving.rebuilt import kept_environment
-from serving.recipe import recipe_ahead
+from serving.rebuilt import prepare_environment
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--package", type=Path, default=Path(), help="default: the working directory")
-    kept_environment(recipe_ahead(parser.parse_args(argv).package.resolve(), os.environ), os.environ)
+    prepare_environment(**vars(parser(__doc__, "--package").parse_args(argv)))
     return 0
 
 

@@ -45,7 +45,14 @@ def install(
 
 
 def reuse(environment: Path, variables: Mapping[str, str]) -> None:
-    """Give a new environment what was compiled before, as far as the store can be used: the rest is compiled."""
+    """Give a new environment what was compiled before, as far as the store can be used: the rest is compiled.
+
+    Parameters
+    ----------
+    environment : Path
+    variables : mapping of str to str
+        They say where the store is.
+    """
     with suppress(OSError, RuntimeError):  # no such store, or not to be read; no home
         store = _store(environment, variables)
         there = set(os.listdir(store))
@@ -55,7 +62,14 @@ def reuse(environment: Path, variables: Mapping[str, str]) -> None:
 
 
 def keep(environment: Path, variables: Mapping[str, str]) -> None:
-    """Keep what is compiled in an environment, and drop what no environment has any more."""
+    """Keep what is compiled in an environment, and drop what is in no environment.
+
+    Parameters
+    ----------
+    environment : Path
+    variables : mapping of str to str
+        They say where the store is.
+    """
     oldest = time.time() - KEPT_DAYS * 86400
     with suppress(OSError, RuntimeError):  # no place, no home, or no hard links to it: nothing is kept
         store = _store(environment, variables)

@@ -20,7 +20,12 @@ _PYPROJECT = "pyproject.toml"
 
 
 def discovered(directory: Path) -> list[Path]:
-    """Return the files that uv takes its configuration from, where it runs in a directory."""
+    """Return the files that uv takes its configuration from, where it runs in a directory.
+
+    Parameters
+    ----------
+    directory : Path
+    """
     here = os.path.abspath(directory)
     if os.path.isfile(own := f"{here}/{UV_TOML}"):
         return [Path(own)]
@@ -29,7 +34,12 @@ def discovered(directory: Path) -> list[Path]:
 
 
 def uv_table(pyproject: Path) -> str:
-    """Return [tool.uv] of a pyproject.toml as one text, without credentials."""
+    """Return [tool.uv] of a pyproject.toml as one text, without credentials.
+
+    Parameters
+    ----------
+    pyproject : Path
+    """
     return redact(json.dumps(_uv(str(pyproject.parent)), sort_keys=True, default=str))
 
 

@@ -1,4 +1,10 @@
-"""What is installed in an environment, by its own records: read from the file system, no interpreter is started."""
+"""What is installed in an environment, by its own records: read from the file system, no interpreter is started.
+
+A snapshot says how the files looked when it was built, so that a later change is noticed without reading them: every
+file that a distribution records, what lies at the top of site-packages, where Python finds modules and .pth files, the
+programs, and pyvenv.cfg. Bytecode is left out: it may come later, and Python checks it. A file's time of change stays
+when uv or the store of bytecode links to the same file from elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +17,8 @@ import stat
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 
+BYTECODE = "__pycache__"
+Snapshot = dict[str, list[int] | None]  # by path: size and time of change, nothing of a directory, None of nothing
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?==([^\s;\\,*]+)\s*\\?$")
 # What PEP 440 takes for the same: 1.00-rc.1 and 1.0rc1, 2.0.0 and 2.
 _SAME = (
@@ -21,13 +29,25 @@ _SAME = (
 
 
 def site_packages(environment: Path) -> Path:
-    """Return the directory that an environment's distributions are in."""
+    """Return the directory that an environment's distributions are in.
+
+    Parameters
+    ----------
+    environment : Path
+    """
     return next(environment.glob("lib/python3*/site-packages"), environment / "lib" / "site-packages")
 
 
 def installed(environment: Path) -> dict[str, str]:
-    """Return the version of each installed distribution by its normal name."""
-    return {_normal(name): version for name, version in _named(environment)}
+    """Return the version of each installed distribution by its normal name.
+
+    Parameters
+    ----------
+    environment : Path
+    """
+    infos = sorted(site_packages(environment).glob("*.dist-info"))
+    named = (path.name.removesuffix(".dist-info").rpartition("-") for path in infos)
+    return {_normal(name): version for name, _, version in named}
 
 
 def pins(requirements: str) -> dict[str, str]:
@@ -48,7 +68,7 @@ def altered_files(environment: Path, suspects: Container[str] = ()) -> Iterator[
     place = os.path.relpath(site_packages(environment), environment)
     for name, checksum, size in recorded(environment):
         path = os.path.normpath(f"{place}/{name}")
-        found = look(f"{environment}/{path}") or [-1]
+        found = _look(f"{environment}/{path}") or [-1]
         if (size and found[0] != int(size)) or (
             path in suspects and checksum and _checksum(environment / path) != checksum
         ):
@@ -56,7 +76,12 @@ def altered_files(environment: Path, suspects: Container[str] = ()) -> Iterator[
 
 
 def recorded(environment: Path) -> Iterator[list[str]]:
-    """Yield the path in site-packages, the hash and the size of each file that the distributions record."""
+    """Yield the path in site-packages, the hash and the size of each file that the distributions record.
+
+    Parameters
+    ----------
+    environment : Path
+    """
     for record in sorted(site_packages(environment).glob("*.dist-info/RECORD")):
         with record.open(encoding="utf-8", newline="") as stream:
             yield from csv.reader(stream)
@@ -70,12 +95,6 @@ def pin_faults(found: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[
             yield f"{name}: expected {version}, got {found.get(name, 'none')}"
 
 
-def _named(environment: Path) -> Iterator[tuple[str, str]]:
-    for path in sorted(site_packages(environment).glob("*.dist-info")):
-        name, _, version = path.name.removesuffix(".dist-info").rpartition("-")
-        yield name, version
-
-
 def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
@@ -87,7 +106,37 @@ def _plain(version: str) -> str:
     return plain
 
 
-def look(path: str) -> list[int] | None:
+def snapshot(environment: Path) -> Snapshot:
+    """Return the look of each file that counts, by its path in the environment.
+
+    Parameters
+    ----------
+    environment : Path
+    """
+    place = os.path.relpath(site_packages(environment), environment)
+    names = {os.path.normpath(f"{place}/{name}") for name, *_ in recorded(environment) if BYTECODE not in name}
+    return {name: _look(f"{environment}/{name}") for name in sorted({*names, *_listed(environment), "pyvenv.cfg"})}
+
+
+def changes(environment: Path, then: Snapshot) -> Iterator[str]:
+    """Yield the path of each file that does not look as it did, and of what was not there.
+
+    Parameters
+    ----------
+    environment : Path
+    then : dict of str to list of int or None
+        A snapshot.
+    """
+    yield from (name for name, found in then.items() if _look(f"{environment}/{name}") != found)
+    yield from sorted(_listed(environment) - then.keys())
+
+
+def _listed(environment: Path) -> set[str]:
+    found = (path for place in (site_packages(environment), environment / "bin") for path in place.glob("*"))
+    return {str(path.relative_to(environment)) for path in found if path.name != BYTECODE}
+
+
+def _look(path: str) -> list[int] | None:
     """Return the size and the time of change, in ns, of a file or a link; nothing of a directory, None of nothing."""
     try:
         found = os.lstat(path)

@@ -58,7 +58,15 @@ def uv_anchored(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def uv_files(environment: Mapping[str, str], directory: Path | None = None) -> Iterator[tuple[str, str]]:
-    """Yield a label and the path of each file of uv's settings, where it runs in `directory`."""
+    """Yield a label and the path of each file of uv's settings.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+        Variables.
+    directory : Path, optional
+        Where uv runs; without it, what is above a directory does not count.
+    """
     for label, path in _settings_files(environment, directory):
         if path.is_file():
             yield label, str(path)
@@ -69,7 +77,15 @@ def uv_files(environment: Mapping[str, str], directory: Path | None = None) -> I
 
 
 def uv_tables(environment: Mapping[str, str], directory: Path) -> dict[str, str]:
-    """Return each [tool.uv] of a pyproject.toml that uv reads, where it runs in `directory`, by a label."""
+    """Return each [tool.uv] of a pyproject.toml that uv reads, by a label.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+        Variables.
+    directory : Path
+        Where uv runs.
+    """
     found = [] if _without_discovery(environment) else enumerate(discovered(directory))
     return {_label("[tool.uv] of pyproject.toml", n): uv_table(path) for n, path in found if path.name != UV_TOML}
 

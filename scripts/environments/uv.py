@@ -62,7 +62,7 @@ def run_uv(
     Raises
     ------
     UsageError
-        If uv cannot do it as put, for example if requirements contradict each other.
+        If uv refuses the request, for example if requirements contradict each other.
     StepError
         If the network, not the request, is at fault.
     """
@@ -84,9 +84,17 @@ def run_uv(
 def own_settings(
     directory: Path, environment: Mapping[str, str], files: Mapping[str, str] = OWN_FILES
 ) -> dict[str, str]:
-    """Return the variables by which uv, run in `directory`, takes its files of constraints and overrides, too.
+    """Return the variables by which uv, run in a directory, takes its files of constraints and overrides, too.
 
-    They join what the machine's variables name; uv's flags of the same meaning would put those out of force.
+    They join what the machine's variables name; uv's flags of the same meaning would override those.
+
+    Parameters
+    ----------
+    directory : Path
+    environment : mapping of str to str
+        Variables of the machine.
+    files : mapping of str to str
+        Names of the files in the directory, by the variable.
     """
     machine = uv_anchored(environment)
     there = {variable: name for variable, name in files.items() if (directory / name).is_file()}
@@ -100,7 +108,7 @@ def own_configuration(directory: Path, place: Path) -> list[str]:
     ----------
     directory : Path
     place : Path
-        It or a directory in it. A pyproject.toml that is no project's is written there: uv looks no further for one.
+        It or a directory in it. A pyproject.toml without a project is written there: uv looks no further for one.
     """
     if not (directory / "uv.toml").is_file():
         return []
@@ -114,15 +122,28 @@ def _fault(subject: str, said: str) -> ReportedError:
         return StepError(
             subject, "uv could not reach the package index: a network fault", advice="See uv's words above."
         )
-    return UsageError(subject, "uv refused it", advice="uv's explanation is above: mend what it names.")
+    return UsageError(subject, "uv refused it", advice="uv's explanation is above: fix what it names.")
 
 
 def python_version(package: Path) -> str:
-    """Return the interpreter's version that the package asks for in .python-version, or the one running."""
+    """Return the interpreter's version that a package asks for in .python-version, or the one running.
+
+    Parameters
+    ----------
+    package : Path
+        Its directory.
+
+    Raises
+    ------
+    UsageError
+        If it asks for none that there can be.
+    """
     path = package / ".python-version"
     asked = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
     if asked and not _PYTHON.fullmatch(asked):
-        raise UsageError(str(path), "not a version of Python", expected="one such as 3.11 or 3.11.7", got=repr(asked))
+        raise UsageError(
+            str(path), "not a version of Python", expected="a version, for example 3.11 or 3.11.7", got=repr(asked)
+        )
     return asked or f"{sys.version_info.major}.{sys.version_info.minor}"
 
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO, NamedTuple
 
 from environments.settings import uv_anchored
 from environments.uv import uv_executable
 from model_side.base.errors import StepError, UsageError
-from model_side.base.processes import Figures, clean_environment
+from model_side.base.processes import QUIET, Figures, clean_environment, pyvenv
 from model_side.model.model import local_directory
 from model_side.payload.text import predictions_from_json
 
 from .rebuilt import Rebuilt
 from .sandbox.audit import watched
-from .sandbox.leash import Limits, ended, leashed
+from .sandbox.leash import FREE, Limits, ended, leashed
 
 SUBJECT = "mlflow models predict"
 KEPT_LINES = 2000  # of what MLflow says, to find the author's traceback in
@@ -33,51 +33,73 @@ PROGRAMS = {
 }
 
 
-def predict_rebuilt(
-    model: Path,
-    payload: Path,
-    part: Path,
-    environment: Rebuilt,
-    log: Path | None = None,
-    directory: Path | None = None,
-    limits: Limits | None = None,
-) -> Figures:
-    """Write the answer of the environment's own mlflow to `part`, and return what the command cost.
+class Answer(NamedTuple):
+    """What MLflow answered, in its response format, and what that cost."""
+
+    text: str
+    figures: Figures
+
+
+class Where(NamedTuple):
+    """Where a command predicts.
 
     Parameters
     ----------
-    model, payload, part : Path
-    environment : Rebuilt
-    log : Path, optional
-        Where it is noted what the prediction uses.
+    scratch : Path
+        A directory for the answer, which holds nothing else of that name.
     directory : Path, optional
         Where it runs; by default here.
-    limits : Limits, optional
+    log : Path, optional
+        Where it is noted what the prediction uses.
+    limits : Limits
         What it does without, where `leash.allows` that.
     """
-    command = _command(environment.program("mlflow"), str(model), payload.absolute(), part.absolute(), "local")
+
+    scratch: Path
+    directory: Path | None = None
+    log: Path | None = None
+    limits: Limits = FREE
+
+
+def predict_rebuilt(model: Path, payload: Path, environment: Rebuilt, where: Where) -> Answer:
+    """Return the answer of the environment's own mlflow.
+
+    Parameters
+    ----------
+    model, payload : Path
+    environment : Rebuilt
+    where : Where
+
+    Raises
+    ------
+    StepError
+        If it fails; with the traceback through the model's code.
+    """
     variables = environment.variables(os.environ)
-    variables = watched(variables, log, model) if log else variables
-    return _predict(command, variables, str(model), part, directory, limits)
+    variables = watched(variables, where.log, model) if where.log else variables
+    return _predict(environment.program("mlflow"), "local", str(model), payload.absolute(), variables, where)
 
 
-def predict_strict(model_uri: str, payload: Path, part: Path, manager: str) -> Figures:
-    """Write the answer of the package's mlflow to `part`, in an environment that `manager` makes for it.
+def predict_strict(model_uri: str, payload: Path, manager: str) -> Answer:
+    """Return the answer of the package's mlflow, in an environment that `manager` makes for it, whose cost counts.
 
-    Returns
-    -------
-    Figures
-        What the command cost, the environment included.
+    Parameters
+    ----------
+    model_uri : str
+    payload : Path
+    manager : str
 
     Raises
     ------
     UsageError
         If the manager's program is missing.
+    StepError
+        If it fails; with the traceback through the model's code.
     """
     require_manager(manager, os.environ)
-    command = _command(mlflow_executable(), model_uri, payload, part, manager)
-    with tempfile.TemporaryDirectory() as programs:
-        return _predict(command, _variables(os.environ, Path(programs), manager), model_uri, part)
+    with tempfile.TemporaryDirectory() as scratch:
+        variables = _variables(os.environ, Path(scratch), manager)
+        return _predict(mlflow_executable(), manager, model_uri, payload, variables, Where(Path(scratch)))
 
 
 def mlflow_executable() -> str:
@@ -114,53 +136,38 @@ def author_part(lines: Sequence[str], directory: str) -> str:
     return ""
 
 
-def _command(mlflow: str, model_uri: str, payload: Path, part: Path, manager: str) -> list[str]:
-    kind = "csv" if payload.suffix == ".csv" else "json"
-    command = [mlflow, "models", "predict", "--model-uri", model_uri, "--content-type", kind]
-    return [*command, "--input-path", str(payload), "--output-path", str(part), "--env-manager", manager]
-
-
 def _predict(
-    command: Sequence[str],
-    variables: Mapping[str, str],
-    model_uri: str,
-    part: Path,
-    directory: Path | None = None,
-    limits: Limits | None = None,
-) -> Figures:
-    part.unlink(missing_ok=True)
+    mlflow: str, manager: str, model_uri: str, payload: Path, variables: dict[str, str], where: Where
+) -> Answer:
+    """Run the command of an mlflow; pass on what it says to stderr."""
+    answer, kind = where.scratch / "answer.json", "csv" if payload.suffix == ".csv" else "json"
+    command = [mlflow, "models", "predict", "--model-uri", model_uri, "--content-type", kind]
+    command += ["--input-path", str(payload), "--output-path", str(answer), "--env-manager", manager]
     start = time.perf_counter()
-    code, said, memory = _run(command, variables, directory, limits)
-    seconds = time.perf_counter() - start
-    if code or not part.is_file():
-        raise _failure(code, said, model_uri)
-    predictions_from_json(part.read_text(encoding="utf-8"), subject=SUBJECT)
-    return Figures(seconds, memory)
+    with leashed(command, variables, directory=where.directory, limits=where.limits) as process:
+        lines = deque(_passed_on(process.stdout or io.BytesIO()), maxlen=KEPT_LINES)
+        memory = ended(process)
+    figures = Figures(time.perf_counter() - start, memory)
+    if process.returncode or not answer.is_file():
+        raise _failure(process.returncode, list(lines), model_uri)
+    text = answer.read_text(encoding="utf-8")
+    predictions_from_json(text, subject=SUBJECT)
+    return Answer(text, figures)
+
+
+def _passed_on(stream: IO[bytes]) -> Iterator[str]:
+    for line in io.TextIOWrapper(stream, errors="replace"):
+        print(line, end="", file=sys.stderr, flush=True)
+        yield line
 
 
 def _variables(environment: Mapping[str, str], programs: Path, manager: str) -> dict[str, str]:
     """Return the variables for MLflow: without this interpreter, with its uv, and with the package's Python last."""
-    kept = clean_environment(environment, {**uv_anchored(environment), "MLFLOW_UV_AUTO_DETECT": "false"})
+    kept = clean_environment(environment, {**uv_anchored(environment), **QUIET})
     if manager == "uv":
         (programs / "uv").symlink_to(uv_executable())
-    settings = Path(".venv/pyvenv.cfg")
-    lines = settings.read_text(encoding="utf-8").splitlines() if settings.is_file() else []
-    homes = [line.partition("=")[2].strip() for line in lines if line.startswith("home")]
+    homes = filter(None, [pyvenv(Path(".venv")).get("home")])
     return {**kept, "PATH": os.pathsep.join([str(programs), kept["PATH"], *homes])}
-
-
-def _run(
-    command: Sequence[str], environment: Mapping[str, str], directory: Path | None, limits: Limits | None
-) -> tuple[int, list[str], int]:
-    """Run a command; pass on what it says to stderr, and return its exit code, its last lines and its peak memory."""
-    said: deque[str] = deque(maxlen=KEPT_LINES)
-    streams = (subprocess.PIPE, subprocess.STDOUT)
-    with leashed(command, dict(environment), *streams, directory, limits) as process:
-        for line in io.TextIOWrapper(process.stdout or io.BytesIO(), errors="replace"):
-            said.append(line)
-            print(line, end="", file=sys.stderr, flush=True)
-        memory = ended(process)
-    return process.returncode, list(said), memory
 
 
 def _failure(code: int, said: Sequence[str], model_uri: str) -> StepError:

@@ -20,15 +20,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from environments.bytecode import install
-from environments.installed import altered_files, installed, pin_faults, pins
+from environments.installed import Snapshot, altered_files, changes, installed, pin_faults, pins, snapshot
 from environments.settings import user_cache
-from environments.snapshot import Snapshot, changes, snapshot
 from environments.uv import interpreter, own_configuration, own_settings, run_uv
 from model_side.base.errors import StepError, UsageError
-from model_side.base.processes import clean_environment
+from model_side.base.processes import QUIET, clean_environment, pyvenv
 from model_side.model.requirements import REQUIREMENTS
 
-from .recipe import GIVEN, PYTHON_ENV, Recipe, digest, read_recipe
+from .recipe import GIVEN, PYTHON_ENV, Recipe, digest, read_recipe, recipe_ahead
 
 VARIABLE = "MODEL_ENVIRONMENT_CACHE"
 BUILT = "built.json"
@@ -67,15 +66,14 @@ class Rebuilt:
 
     def places(self) -> list[Path]:
         """Return the directories that its programs need, beside the system's: its own, and that of its Python."""
-        lines = (self.path / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
-        homes = [Path(line.partition("=")[2].strip()).parent for line in lines if line.startswith("home")]
-        return [self.path, *(home for home in homes if home != Path("/"))]
+        home = Path(pyvenv(self.path).get("home", "/bin")).parent
+        return [self.path] if home == Path("/") else [self.path, home]
 
     def variables(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Return the variables for its programs: nothing of the caller's Python, and its own programs found first."""
-        made = clean_environment(environment, {"VIRTUAL_ENV": str(self.path)})
+        made = clean_environment(environment, {"VIRTUAL_ENV": str(self.path), **QUIET})
         made["PYTHONDONTWRITEBYTECODE"] = "1"  # all is compiled but the model's own code, and a model stays as it is
-        return {**made, "PATH": f"{self.path / 'bin'}:{made['PATH']}", "MLFLOW_UV_AUTO_DETECT": "false"}
+        return {**made, "PATH": f"{self.path / 'bin'}:{made['PATH']}"}
 
     def facts(self) -> dict[str, Any]:
         """Return what tells this environment from any other."""
@@ -96,7 +94,14 @@ def cache_directory(environment: Mapping[str, str]) -> Path:
 
 
 def rebuilt_environment(model: Path, environment: Mapping[str, str]) -> Rebuilt:
-    """Return the environment of the MLflow Model in the directory `model`: the kept one if it is whole, else a new one.
+    """Return the environment of an MLflow Model: the kept one if it is whole, else a new one.
+
+    Parameters
+    ----------
+    model : Path
+        Its directory.
+    environment : mapping of str to str
+        Variables, which say where environments are kept.
 
     Raises
     ------
@@ -105,10 +110,21 @@ def rebuilt_environment(model: Path, environment: Mapping[str, str]) -> Rebuilt:
     StepError
         If the index cannot be reached, or what was installed is not what was asked for.
     """
-    return kept_environment(read_recipe(model, environment), environment)
+    return _kept_environment(read_recipe(model, environment), environment)
 
 
-def kept_environment(recipe: Recipe, environment: Mapping[str, str]) -> Rebuilt:
+def prepare_environment(package: Path) -> None:
+    """Make the environment that the MLflow Model of a package will ask for; errors as above.
+
+    Parameters
+    ----------
+    package : Path
+        Its directory.
+    """
+    _kept_environment(recipe_ahead(package.resolve(), os.environ), os.environ)
+
+
+def _kept_environment(recipe: Recipe, environment: Mapping[str, str]) -> Rebuilt:
     """Return the environment of a recipe: the kept one if it is whole, else a new one; errors as above."""
     place = cache_directory(environment) / recipe.fingerprint.removeprefix("sha256:")[:32]
     with _locked(place):
@@ -122,16 +138,22 @@ def kept_environment(recipe: Recipe, environment: Mapping[str, str]) -> Rebuilt:
 
 
 def faults(place: Path, recipe: Recipe) -> str:
-    """Return the first thing that is wrong with the environment at `place`, nothing if it can be used."""
+    """Return the first thing that is wrong with an environment, nothing if it can be used.
+
+    Parameters
+    ----------
+    place : Path
+        Where it is kept.
+    recipe : Recipe
+        What it must have been made of.
+    """
     if not place.is_dir():
         return "it was not built yet"
     if not (place / "bin" / "python").exists():
         return "its Python is gone"
-    found = installed(place)
-    try:
-        built = _Built.read(place)
-    except (OSError, ValueError, TypeError):
+    if (built := _built(place)) is None:
         return f"{BUILT} cannot be read"
+    found = installed(place)
     wanted = {**built.distributions, **pins(recipe.files.get(REQUIREMENTS, ""))}
     differing = list(pin_faults(found, wanted))
     differing += [f"{name}: expected none, got {found[name]}" for name in sorted(found.keys() - wanted.keys())]
@@ -145,9 +167,13 @@ class _Built(NamedTuple):
     distributions: dict[str, str]
     files: Snapshot
 
-    @classmethod
-    def read(cls, place: Path) -> _Built:
-        return cls(**json.loads((place / BUILT).read_text(encoding="utf-8")))
+
+def _built(place: Path) -> _Built | None:
+    """Return what was built at `place`, None where that cannot be read."""
+    try:
+        return _Built(**json.loads((place / BUILT).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _build(recipe: Recipe, place: Path) -> None:
@@ -159,20 +185,14 @@ def _build(recipe: Recipe, place: Path) -> None:
         _install(recipe, part)
         built = _Built(installed(part), snapshot(part))
         (part / BUILT).write_text(json.dumps(built._asdict()), encoding="utf-8")
-        _require_whole(part, recipe, _suspects(place))
+        # What was changed in an environment since it was built: a change in place reaches uv's cache.
+        earlier = _built(place)
+        _require_whole(part, recipe, set(changes(place, earlier.files)) if earlier else set())
         if place.exists():
             shutil.rmtree(place)
         part.rename(place)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def _suspects(place: Path) -> set[str]:
-    """Return what was changed in an environment since it was built: a change in place reaches uv's cache."""
-    try:
-        return set(changes(place, _Built.read(place).files))
-    except (OSError, ValueError, TypeError):
-        return set()
 
 
 def _require_whole(part: Path, recipe: Recipe, suspects: Set[str]) -> None:

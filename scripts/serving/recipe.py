@@ -14,6 +14,8 @@ import yaml
 from environments.settings import uv_files, uv_settings, uv_tables
 from environments.uv import OWN_FILES
 from model_side.base.errors import UsageError
+from model_side.base.files import read_text
+from model_side.base.processes import pyvenv
 from model_side.model.requirements import REQUIREMENTS, UV_TOML, read_requirements, read_uv_toml, uv_toml
 
 PYTHON_ENV = "python_env.yaml"
@@ -60,6 +62,13 @@ class Recipe:
 def read_recipe(model: Path, environment: Mapping[str, str]) -> Recipe:
     """Read what an MLflow Model says of its environment.
 
+    Parameters
+    ----------
+    model : Path
+        Its directory.
+    environment : mapping of str to str
+        Variables; those of uv count.
+
     Raises
     ------
     UsageError
@@ -81,13 +90,21 @@ def read_recipe(model: Path, environment: Mapping[str, str]) -> Recipe:
 def recipe_ahead(package: Path, environment: Mapping[str, str]) -> Recipe:
     """Return what the MLflow Model will say that is made of a package as it is now.
 
+    Parameters
+    ----------
+    package : Path
+        Its directory.
+    environment : mapping of str to str
+        Variables; those of uv count.
+
     Raises
     ------
     UsageError
         If its requirements cannot travel, or there is no model environment.
     """
-    lines = _text(package / ".venv" / "pyvenv.cfg").splitlines()
-    python = next((line.partition("=")[2].strip() for line in lines if line.startswith("version_info")), "")
+    python = pyvenv(package / ".venv").get("version_info", "")
+    if not python:
+        raise UsageError(str(package / ".venv"), "not found", advice="Run `invoke sync-env` first.")
     files = {REQUIREMENTS: "\n".join(read_requirements(package)), **_own_settings(uv_toml(package))}
     above = package.absolute()
     settings = _settings(environment, None if UV_TOML in files else above)
@@ -109,10 +126,7 @@ def _settings(environment: Mapping[str, str], above: Path | None) -> dict[str, s
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(str(path), "cannot be read", got=str(error), advice="It decides what is installed.") from error
+    return read_text(path, "It decides what is installed.")
 
 
 def digest(text: str) -> str:

@@ -9,11 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import IO
 
 from model_side.base.errors import StepError, UsageError
 from model_side.base.processes import left_running, runs_still
@@ -23,6 +22,7 @@ from .rebuilt import Rebuilt
 from .sandbox.leash import leashed
 
 HOST = "127.0.0.1"
+OK = 200
 POLL_SECONDS, GRACE_SECONDS = 0.05, 5.0
 SHOWN_LINES = 60  # of the log of a server that died
 
@@ -46,7 +46,11 @@ class Server:
     log: Path | None
 
     def wait_until_up(self, seconds: float) -> None:
-        """Wait until it answers.
+        """Wait until it answers, for so many seconds at most.
+
+        Parameters
+        ----------
+        seconds : float
 
         Raises
         ------
@@ -54,12 +58,43 @@ class Server:
             At once if it ends, or when the time is over; with the end of its log.
         """
         deadline = time.monotonic() + seconds
-        while not _answers(self.port):
+        while not self._answers():
             with suppress(subprocess.TimeoutExpired):
                 code = self.process.wait(POLL_SECONDS)
                 raise self.failure(f"it ended with exit code {code} before it answered")
             if time.monotonic() > deadline:
                 raise self.failure(f"it did not answer within {seconds:g} s")
+
+    def send(self, method: str, place: str, body: str = "", kind: str = "", seconds: float = 10) -> tuple[int, str]:
+        """Return the status and the text of its answer.
+
+        Parameters
+        ----------
+        method, place : str
+        body, kind : str
+            What is sent, and its content type.
+        seconds : float
+            How long the answer may take.
+
+        Raises
+        ------
+        StepError
+            If there is none.
+        """
+        connection = HTTPConnection(HOST, self.port, timeout=seconds)
+        try:
+            connection.request(method, place, body.encode(), {"Content-Type": kind} if kind else {})
+            response = connection.getresponse()
+            return response.status, response.read().decode("utf-8", errors="replace")
+        except (OSError, HTTPException) as error:
+            raise StepError("REST", "the server did not answer", got=repr(error)) from error
+        finally:
+            connection.close()
+
+    def _answers(self) -> bool:
+        with suppress(StepError):
+            return self.send("GET", "/ping")[0] == OK
+        return False
 
     def failure(self, fault: str) -> StepError:
         """Return an error with the end of the log in front."""
@@ -71,19 +106,14 @@ class Server:
         """End it: the process that answers is asked first; then all that was started is made to, and is gone."""
         try:
             if (pid := listener(self.port, self.process.pid)) is not None:
-                _end(pid)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+                    runs_still(pid, GRACE_SECONDS)
         finally:  # also when Ctrl-C comes once more
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.communicate()
             left_running(self.process.pid, GRACE_SECONDS)
-
-
-def _end(pid: int) -> None:
-    """Ask a process to end, and wait for it a while."""
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-        runs_still(pid, GRACE_SECONDS)
 
 
 @contextmanager
@@ -107,8 +137,8 @@ def serving(
     with _reserved(port) as held:
         command = [environment.program("mlflow"), "models", "serve", "--env-manager", "local", "--model-uri", model_uri]
         command += ["--host", HOST, "--port", str(held), "--timeout", str(int(seconds))]
-        with _output(log) as output:
-            process = leashed(command, environment.variables(os.environ), output, output)
+        with log.open("wb") if log else nullcontext(sys.stderr.buffer) as output:
+            process = leashed(command, environment.variables(os.environ), output)
         server = Server(held, process, log)
         try:
             yield server
@@ -127,23 +157,3 @@ def _reserved(port: int) -> Iterator[int]:
             advice = "Take another with --port, or let one be found."
             raise UsageError(f"port {port}", "cannot be used", got=error.strerror, advice=advice) from error
         yield holder.getsockname()[1]
-
-
-@contextmanager
-def _output(log: Path | None) -> Iterator[IO[bytes]]:
-    if log is None:
-        yield sys.stderr.buffer
-        return
-    with log.open("wb") as stream:
-        yield stream
-
-
-def _answers(port: int) -> bool:
-    connection = HTTPConnection(HOST, port, timeout=10)
-    try:
-        connection.request("GET", "/ping")
-        return connection.getresponse().status == 200
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()

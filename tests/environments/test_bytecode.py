@@ -102,52 +102,33 @@ def test_environment_is_made_when_bytecode_cannot_be_kept(tmp_path: Path, store:
     assert (synced(tmp_path / "first") / COMPILED).exists()
 
 
-def spoil(path: Path, how: str) -> None:
-    """Make a directory unusable, also for root."""
+def spoil(path: Path, target: str) -> None:
+    """Make a directory unusable, also for root: a link, or a file in its way."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if how == "a file in its way":
-        path.write_text("")
-    elif how == "a link to nothing":
-        path.symlink_to("nowhere")
-    elif how == "a link to itself":
-        path.symlink_to(path.name)
+    if target:
+        path.symlink_to(path.name if target == "itself" else target)
     else:
-        path.symlink_to("/proc/self/fdinfo")  # nothing can be written there
+        path.write_text("")
 
 
-SPOILT = ["a file in its way", "a link to nothing", "a link to itself", "read-only"]
-
-
-@pytest.mark.parametrize("how", SPOILT)
-@pytest.mark.parametrize("where", ["the store", "of one Python", "above the store"])
-def test_bytecode_is_left_alone_when_the_store_cannot_be_used(
-    tmp_path: Path, store: Path, where: str, how: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("target", ["", "nowhere", "itself", "/proc/self/fdinfo"])  # where nothing can be written
+@pytest.mark.parametrize("where", ["the store", "one Python", "above the store", "the environment", "no home"])
+def test_bytecode_is_left_alone_when_there_is_no_usable_place_for_it(
+    tmp_path: Path, store: Path, where: str, target: str
 ) -> None:
-    compiled = by_hand(tmp_path / "one", "abc", 10)
-    if where == "above the store":
-        monkeypatch.setenv(VARIABLE, str(store / "below"))
-    spoil(store / SITE.parent.name if where == "of one Python" else store, how)
-    reuse(tmp_path / "one", os.environ)
-    keep(tmp_path / "one", os.environ)
-    assert compiled.read_text() == "of abc"
-
-
-@pytest.mark.parametrize("how", SPOILT)
-def test_bytecode_is_left_alone_when_the_environment_cannot_hold_it(tmp_path: Path, store: Path, how: str) -> None:
-    compiled = by_hand(tmp_path / "one", "abc", 10)
-    keep(tmp_path / "one", os.environ)
-    shutil.rmtree(compiled.parent)
-    spoil(compiled.parent, how)
-    reuse(tmp_path / "one", os.environ)
-    keep(tmp_path / "one", os.environ)
-    assert [path.read_text() for path in store.rglob("*-*")] == ["of abc"]
-
-
-def test_bytecode_is_left_alone_when_there_is_no_home(tmp_path: Path) -> None:
-    compiled = by_hand(tmp_path / "one", "abc", 10)
-    reuse(tmp_path / "one", {VARIABLE: "~no-such-user/x"})
-    keep(tmp_path / "one", {VARIABLE: "~no-such-user/x"})
-    assert compiled.read_text() == "of abc"
+    compiled, named = by_hand(tmp_path / "one", "abc", 10), {"no home": "~no-such-user/x"}.get(where, str(store))
+    if where == "the environment":
+        keep(tmp_path / "one", {VARIABLE: named})
+        shutil.rmtree(compiled.parent)
+    variables = {VARIABLE: f"{named}/below" if where == "above the store" else named}
+    places = {"one Python": store / SITE.parent.name, "the environment": compiled.parent}
+    spoil(places.get(where, store), target)
+    reuse(tmp_path / "one", variables)
+    keep(tmp_path / "one", variables)
+    if where == "the environment":
+        assert [path.read_text() for path in store.rglob("*-*")] == ["of abc"]
+    else:
+        assert compiled.read_text() == "of abc"
 
 
 @pytest.fixture

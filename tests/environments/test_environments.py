@@ -13,6 +13,9 @@ from environments.uv import interpreter, python_version, run_uv
 from model_side.base.errors import UsageError, run_main
 from model_side.model.requirements import uv_toml
 
+Capture = pytest.CaptureFixture[str]
+Patch = pytest.MonkeyPatch
+
 pytestmark = pytest.mark.e2e
 SMALL = "six==1.16.0\n"
 
@@ -39,28 +42,26 @@ def package(tmp_path: Path) -> Path:
     return root
 
 
-def test_mlflow_is_in_the_set_though_nobody_named_it(package: Path) -> None:
-    assert compile_in(package) == 0
-    assert {"six", "mlflow"} <= pins(package).keys()
+SKINNY_IN_ANOTHER = {"requirements.in": "-r base.in\n-c constraints.in\n", "constraints.in": "mlflow<4\n"}
 
 
-def test_mlflow_skinny_is_enough_when_the_author_says_so(package: Path) -> None:
-    (package / "requirements.in").write_text("mlflow-skinny\nsix\n")
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        ({}, "mlflow"),
+        ({"requirements.in": "mlflow-skinny\nsix\n"}, "mlflow-skinny"),
+        ({**SKINNY_IN_ANOTHER, "base.in": "mlflow-skinny\n"}, "mlflow-skinny"),
+        ({**SKINNY_IN_ANOTHER, "base.in": "six\n"}, "mlflow"),
+    ],
+)
+def test_mlflow_is_in_the_set_unless_a_file_names_it_or_mlflow_skinny(
+    package: Path, files: dict[str, str], name: str
+) -> None:
+    for file, text in files.items():
+        (package / file).write_text(text)
     assert compile_in(package) == 0
-    assert "mlflow-skinny" in pins(package)
-    assert "mlflow" not in pins(package)
-
-
-def test_mlflow_skinny_is_enough_when_an_included_file_says_so(package: Path) -> None:
-    (package / "requirements.in").write_text("-r base.in\n-c constraints.in\n")
-    (package / "base.in").write_text("mlflow-skinny\n")
-    (package / "constraints.in").write_text("mlflow<4\n")
-    assert compile_in(package) == 0
-    assert "mlflow-skinny" in pins(package)
-    assert "mlflow" not in pins(package)
-    (package / "base.in").write_text("six\n")
-    assert compile_in(package) == 0
-    assert "mlflow" in pins(package)
+    assert name in pins(package)
+    assert ("mlflow" in pins(package)) == (name == "mlflow")
 
 
 def test_pins_stay_until_upgrade_moves_them(package: Path) -> None:
@@ -83,18 +84,14 @@ def test_every_file_has_a_hash_when_asked(package: Path) -> None:
     assert (package / "requirements.txt").read_text().count("--hash=sha256:") >= len(pins(package))
 
 
-def test_missing_requirements_are_named_and_nothing_is_written(
-    package: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_requirements_are_named_and_nothing_is_written(package: Path, capfd: Capture) -> None:
     (package / "requirements.in").unlink()
     assert compile_in(package) == 2
     assert "requirements.in: no such file" in capfd.readouterr().err
     assert list(package.iterdir()) == []
 
 
-def test_explanation_of_uv_is_shown_and_the_old_file_stands_when_nothing_fits(
-    package: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_explanation_of_uv_is_shown_and_the_old_file_stands_when_nothing_fits(package: Path, capfd: Capture) -> None:
     (package / "requirements.txt").write_text("six==1.16.0\n")
     (package / "requirements.in").write_text("six==1.16.0\nsix==1.15.0\n")
     assert compile_in(package) == 2
@@ -116,9 +113,7 @@ def test_environment_holds_exactly_what_is_pinned(package: Path) -> None:
     assert sorted(path.name for path in (package / ".venv/lib").rglob("*.dist-info")) == ["six-1.16.0.dist-info"]
 
 
-def test_old_environment_stands_when_the_new_one_cannot_be_made(
-    package: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_old_environment_stands_when_the_new_one_cannot_be_made(package: Path, capfd: Capture) -> None:
     (package / "requirements.txt").write_text(SMALL)
     assert sync_in(package) == 0
     (package / "requirements.txt").write_text("six==0.0.0.1\n")
@@ -129,7 +124,7 @@ def test_old_environment_stands_when_the_new_one_cannot_be_made(
     assert not (package / ".venv.old").exists()
 
 
-def test_missing_lock_is_named_when_there_is_none(package: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_missing_lock_is_named_when_there_is_none(package: Path, capfd: Capture) -> None:
     assert sync_in(package) == 2
     assert "requirements.txt: no such file" in capfd.readouterr().err
 
@@ -147,14 +142,14 @@ def test_pins_of_one_python_are_no_start_for_another(package: Path) -> None:
     assert pins(package)["six"] == "1.15.0"
 
 
-def test_python_version_is_named_when_it_is_none(package: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_python_version_is_named_when_it_is_none(package: Path, capfd: Capture) -> None:
     (package / ".python-version").write_text("banana\n")
     assert compile_in(package) == 2
-    assert "expected one such as 3.11 or 3.11.7, got 'banana'" in capfd.readouterr().err
+    assert "expected a version, for example 3.11 or 3.11.7, got 'banana'" in capfd.readouterr().err
 
 
 def test_overrides_of_the_machine_and_of_the_package_both_hold(
-    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    package: Path, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     (package / "requirements.in").write_text("mlflow-skinny\nsix==1.16.0\nidna==3.10\n")
     (package / "overrides.txt").write_text("six==1.15.0\n")

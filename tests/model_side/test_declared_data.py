@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from model_side.base.errors import UsageError
-from model_side.base.processes import environment_settings
+from model_side.base.processes import pyvenv
 from model_side.model.declared_data import declared_paths, declared_sources
 
 
@@ -43,6 +43,6 @@ def test_paths_of_a_source_are_its_outputs_or_its_path() -> None:
 
 
 def test_settings_of_an_environment_are_those_of_its_pyvenv_cfg(tmp_path: Path) -> None:
-    assert environment_settings(tmp_path) == {}
+    assert pyvenv(tmp_path) == {}
     (tmp_path / "pyvenv.cfg").write_text("home = /usr/bin\nuv = 0.8.0\n\nprompt=a=b\n")
-    assert environment_settings(tmp_path) == {"home": "/usr/bin", "uv": "0.8.0", "prompt": "a=b"}
+    assert pyvenv(tmp_path) == {"home": "/usr/bin", "uv": "0.8.0", "prompt": "a=b"}

@@ -13,12 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from environments.installed import altered_files, installed, pin_faults, pins
-from environments.snapshot import snapshot
+from environments.installed import altered_files, installed, pin_faults, pins, snapshot
 from model_side.base.errors import StepError, UsageError
 from serving.rebuilt import VARIABLE, cache_directory, faults, rebuilt_environment
 from serving.recipe import read_recipe
 from tests.wheels import NAME, write_wheels
+
+Make = Callable[..., Path]
+Capture = pytest.CaptureFixture[str]
+Patch = pytest.MonkeyPatch
 
 SITE = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 PIN = f"filelock=={version('filelock')}"
@@ -100,7 +103,7 @@ def test_installed_and_altered_are_read_from_the_records(tmp_path: Path) -> None
 
 
 def test_environment_is_refused_for_a_reason_when_it_is_not_what_was_built(
-    tmp_path: Path, model: Callable[..., Path], variables: Mapping[str, str]
+    tmp_path: Path, model: Make, variables: Mapping[str, str]
 ) -> None:
     recipe, place = read_recipe(model("idna==3.0"), variables), tmp_path / "place"
     assert faults(place, recipe) == "it was not built yet"
@@ -122,9 +125,7 @@ def test_environment_is_refused_for_a_reason_when_it_is_not_what_was_built(
     assert faults(place, read_recipe(model("idna==3.1"), variables)) == "idna: expected 3.1, got 3.0"
 
 
-def test_fingerprint_follows_what_decides_the_environment(
-    model: Callable[..., Path], variables: Mapping[str, str]
-) -> None:
+def test_fingerprint_follows_what_decides_the_environment(model: Make, variables: Mapping[str, str]) -> None:
     def fingerprint(directory: Path, **extra: str) -> str:
         return read_recipe(directory, {**variables, **extra}).fingerprint
 
@@ -151,7 +152,7 @@ def test_model_is_refused_when_it_does_not_say_its_environment(tmp_path: Path) -
 
 @pytest.mark.e2e
 def test_environment_is_reused_while_it_is_whole_and_built_anew_when_it_is_not(
-    model: Callable[..., Path], variables: dict[str, str], capfd: pytest.CaptureFixture[str]
+    model: Make, variables: dict[str, str], capfd: Capture
 ) -> None:
     directory = model()
     first = rebuilt_environment(directory, variables)
@@ -196,11 +197,7 @@ def more(path: Path) -> None:
     ],
 )
 def test_environment_is_built_anew_when_it_was_changed(
-    name: str,
-    change: Callable[[Path], object],
-    model: Callable[..., Path],
-    variables: dict[str, str],
-    capfd: pytest.CaptureFixture[str],
+    name: str, change: Callable[[Path], object], model: Make, variables: dict[str, str], capfd: Capture
 ) -> None:
     first = rebuilt_environment(model(), variables)
     change(first.path / name)
@@ -213,7 +210,7 @@ def test_environment_is_built_anew_when_it_was_changed(
 
 @pytest.mark.e2e
 def test_environment_is_kept_when_only_bytecode_and_links_to_it_come(
-    model: Callable[..., Path], variables: dict[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    model: Make, variables: dict[str, str], tmp_path: Path, capfd: Capture
 ) -> None:
     first = rebuilt_environment(model(), variables)
     for compiled in [*first.path.rglob("__pycache__")]:
@@ -228,7 +225,7 @@ def test_environment_is_kept_when_only_bytecode_and_links_to_it_come(
 
 @pytest.mark.e2e
 def test_edit_in_place_is_refused_as_long_as_it_is_in_the_cache_of_uv(
-    model: Callable[..., Path], variables: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Make, variables: dict[str, str], tmp_path: Path, monkeypatch: Patch
 ) -> None:
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
     monkeypatch.setenv("UV_FIND_LINKS", str(write_wheels(tmp_path / "wheels", "1.0")))
@@ -247,7 +244,7 @@ def test_edit_in_place_is_refused_as_long_as_it_is_in_the_cache_of_uv(
 
 @pytest.mark.e2e
 def test_environment_is_removed_when_it_was_not_used_for_long_and_another_is_built(
-    model: Callable[..., Path], variables: dict[str, str]
+    model: Make, variables: dict[str, str]
 ) -> None:
     cache = cache_directory(variables)
     old, new, other = cache / ("0" * 32), cache / ("1" * 32), cache / "notes"
@@ -257,17 +254,6 @@ def test_environment_is_removed_when_it_was_not_used_for_long_and_another_is_bui
         os.utime(path, (0, 0))
     rebuilt_environment(model(), variables)
     assert [path.exists() for path in (old, new, other)] == [False, True, True]
-
-
-@pytest.mark.e2e
-def test_model_brings_its_own_overrides_when_its_requirements_contradict_each_other(
-    model: Callable[..., Path], variables: dict[str, str]
-) -> None:
-    directory = model("python-dateutil==2.9.0.post0\nsix==1.4.1")
-    with pytest.raises(UsageError):
-        rebuilt_environment(directory, variables)
-    (directory / "uv.toml").write_text('override-dependencies = ["six==1.4.1"]\n')
-    assert rebuilt_environment(directory, variables).distributions["six"] == "1.4.1"
 
 
 ABOVE = [
@@ -284,10 +270,10 @@ ABOVE = [
 def test_configuration_above_the_model_holds_and_decides(
     files: Mapping[str, str],
     named: Mapping[str, str],
-    model: Callable[..., Path],
+    model: Make,
     variables: dict[str, str],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
 ) -> None:
     directory = model(f"{NAME}==1.0")
     write_wheels(tmp_path / "wheels", "1.0")
@@ -304,7 +290,7 @@ def test_configuration_above_the_model_holds_and_decides(
 
 
 def test_fingerprint_is_that_of_another_place_and_of_what_no_uv_reads(
-    model: Callable[..., Path], variables: dict[str, str], tmp_path: Path
+    model: Make, variables: dict[str, str], tmp_path: Path
 ) -> None:
     directory = model()
     (tmp_path / "pyproject.toml").write_text("[tool.uv]\nno-build = true\n")
@@ -319,24 +305,22 @@ def test_fingerprint_is_that_of_another_place_and_of_what_no_uv_reads(
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("variable", ["UV_CONFIG_FILE", "UV_NO_CONFIG", "in a project"])
-def test_rules_of_the_model_hold_when_uv_reads_no_file_of_the_models(
-    variable: str,
-    model: Callable[..., Path],
-    variables: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("variable", ["", "UV_CONFIG_FILE", "UV_NO_CONFIG", "in a project"])
+def test_rules_of_the_model_apply_also_when_uv_reads_no_file_of_the_models(
+    variable: str, model: Make, variables: dict[str, str], tmp_path: Path, monkeypatch: Patch
 ) -> None:
     (tmp_path / "empty.toml").touch()
     if variable == "in a project":
         (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\nversion = "0"\n[tool.uv]\n')
-    else:
+    elif variable:
         monkeypatch.setenv(variable, str(tmp_path / "empty.toml") if variable == "UV_CONFIG_FILE" else "1")
     monkeypatch.setenv("UV_CONSTRAINT", (tmp_path / "machine.txt").as_uri())
     (tmp_path / "machine.txt").write_text("wheel<0.45\n")
     directory = model("python-dateutil==2.9.0.post0\nsix==1.4.1")
     asked = directory / "python_env.yaml"
     asked.write_text(f"{asked.read_text()}build_dependencies:\n- setuptools\n- wheel\n")
+    with pytest.raises(UsageError):
+        rebuilt_environment(directory, variables)
     (directory / "uv.toml").write_text(
         'override-dependencies = ["six==1.4.1"]\nconstraint-dependencies = ["setuptools<81"]\nno-build = false\n'
     )
@@ -347,7 +331,7 @@ def test_rules_of_the_model_hold_when_uv_reads_no_file_of_the_models(
 
 
 @pytest.mark.e2e
-def test_killed_build_is_not_taken_for_complete(model: Callable[..., Path], variables: dict[str, str]) -> None:
+def test_killed_build_is_not_taken_for_complete(model: Make, variables: dict[str, str]) -> None:
     directory = model()
     recipe = read_recipe(directory, variables)
     half = cache_directory(variables) / f"{recipe.fingerprint.removeprefix('sha256:')[:32]}.part"
@@ -357,15 +341,13 @@ def test_killed_build_is_not_taken_for_complete(model: Callable[..., Path], vari
 
 
 @pytest.mark.e2e
-def test_nothing_is_kept_when_the_requirements_cannot_be_installed(
-    model: Callable[..., Path], variables: dict[str, str]
-) -> None:
+def test_nothing_is_kept_when_the_requirements_cannot_be_installed(model: Make, variables: dict[str, str]) -> None:
     with pytest.raises(UsageError, match=r"requirements.txt: uv refused it"):
         rebuilt_environment(model("filelock==0.0.0.1"), variables)
     assert [path.suffix for path in cache_directory(variables).iterdir()] == [".lock"]
 
 
-def test_facts_hold_no_place_and_name_what_no_pin_decides(tmp_path: Path, model: Callable[..., Path]) -> None:
+def test_facts_hold_no_place_and_name_what_no_pin_decides(tmp_path: Path, model: Make) -> None:
     from serving.rebuilt import Rebuilt
 
     recipe = read_recipe(model("idna==3.0"), {})

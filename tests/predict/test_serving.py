@@ -11,16 +11,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from model_side.base.errors import StepError, UsageError
 from model_side.base.processes import running
-from model_side.model.model import read_model
-from model_side.payload.negatives import Negative
+from model_side.model.signature import parse_signature
+from model_side.payload.negatives import Negative, negative_payloads
 from serving.answering import listener, require_environment
 from serving.rebuilt import Rebuilt, rebuilt_environment
-from serving.rest import Request, ask, require_equal, rest_route, status_of
+from serving.rest import Request, ask, of_each_kind, require_equal, rest_route, status_of
 from serving.sandbox.leash import Limits, allows, leashed
 from serving.server import Server, serving
 
@@ -61,7 +62,7 @@ CHILD = "import os, threading; os.write(1, b'up'); threading.Event().wait()"
 
 
 def started(code: str) -> subprocess.Popen[bytes]:
-    return leashed([sys.executable, "-c", code], dict(os.environ), subprocess.PIPE, subprocess.STDOUT)
+    return leashed([sys.executable, "-c", code], os.environ)
 
 
 def test_whole_group_ends_when_the_other_end_of_the_leash_is_closed() -> None:
@@ -93,8 +94,7 @@ except OSError as error:
 @pytest.mark.skipif(not allows(Limits(offline=True)), reason="this system has no namespaces for users")
 def test_command_has_no_network_but_its_loopback_when_it_is_offline() -> None:
     command = [sys.executable, "-c", LOOPBACK]
-    streams = (subprocess.PIPE, subprocess.STDOUT)
-    with leashed(command, dict(os.environ), *streams, limits=Limits(offline=True)) as process:
+    with leashed(command, os.environ, limits=Limits(offline=True)) as process:
         assert process.stdout
         assert process.stdout.read().decode().split("\n") == ["loopback", "Network is unreachable", ""]
     assert process.returncode == 0
@@ -110,7 +110,7 @@ tempfile.mkstemp()
 """
 
 
-@pytest.mark.skipif(not allows(Limits(only=(Path("/usr"),))), reason="this system has no namespaces for users")
+@pytest.mark.skipif(not allows(Limits(only=("/usr",))), reason="this system has no namespaces for users")
 def test_command_has_no_files_but_the_systems_and_those_that_it_is_given(tmp_path: Path) -> None:
     given, home = tmp_path / "real" / "given", tmp_path / "home"
     for directory in (given, home):
@@ -127,8 +127,8 @@ def test_command_has_no_files_but_the_systems_and_those_that_it_is_given(tmp_pat
         *map(str, (tmp_path / "link", tmp_path / "one:1.txt", home / "here.txt")),
     ]
     variables = {"HOME": str(home), "TMPDIR": str(tmp_path / "scratch")}
-    limits = Limits(only=(tmp_path / "link", given / "here.txt", tmp_path / "one:1.txt", python))
-    with leashed(command, variables, subprocess.PIPE, subprocess.STDOUT, given, limits) as process:
+    only = (tmp_path / "link", given / "here.txt", tmp_path / "one:1.txt", python)
+    with leashed(command, variables, directory=given, limits=Limits(only=tuple(map(str, only)))) as process:
         assert process.stdout
         said = process.stdout.read().decode()
     assert (process.returncode, said) == (
@@ -157,7 +157,7 @@ from serving.sandbox.leash import leashed
 from serving.server import Server
 from model_side.base.processes import running
 command = [sys.executable, "-c", {server!r}, str(os.getpid())]
-process = leashed(command, dict(os.environ), subprocess.PIPE, subprocess.STDOUT)
+process = leashed(command, os.environ)
 try:
     Server(int(process.stdout.readline()), process, None).stop()
 except KeyboardInterrupt:
@@ -176,6 +176,34 @@ def test_whole_group_is_gone_after_stopping_whatever_the_system_has(system: str,
     variables = {**os.environ, "PYTHONPATH": scripts}
     done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == (f"{said}left: []\n", 0), done.stderr
+
+
+COLUMN, TENSOR = {"type": "string", "name": "uri"}, {"dtype": "float32", "shape": [-1, 3]}
+KINDS = {
+    "columns": ([COLUMN], {"inputs": {"uri": ["a"]}}, ["missing-uri", "number-uri", "unknown-column"]),
+    "a tensor": (
+        [{"type": "tensor", "tensor-spec": TENSOR}],
+        {"inputs": [[1.0, 2.0, 3.0]]},
+        ["data-null", "text-0", "too-wide-0"],
+    ),
+    "named tensors": (
+        [{"type": "tensor", "name": "x", "tensor-spec": TENSOR}],
+        {"inputs": {"x": [[1.0, 2.0, 3.0]]}},
+        ["missing-x", "text-x", "unknown-column"],
+    ),
+    "a type hint": ([{"type": "string"}], {"inputs": ["a"]}, ["data-null", "number-0", "unknown-key"]),
+}
+
+
+@pytest.mark.parametrize(("inputs", "payload", "names"), KINDS.values(), ids=KINDS)
+def test_four_kinds_of_payloads_that_must_be_refused_are_sent(
+    inputs: list[dict[str, Any]], payload: dict[str, Any], names: list[str]
+) -> None:
+    param = {"name": "k", "type": "double", "default": 0.5, "shape": None}
+    declared = {"inputs": json.dumps(inputs), "params": json.dumps([param])}
+    signature = parse_signature(declared, from_type_hint=inputs == [{"type": "string"}])
+    chosen = [each.name for each in of_each_kind(negative_payloads(payload, signature))]
+    assert chosen == ["no-data", *names]
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +238,7 @@ def request_of(model: Path, tmp_path: Path) -> Callable[..., Request]:
         payload = {"dataframe_split": {"columns": ["uri"], "data": [[uri]]}}
         path = tmp_path / "payload.json"
         path.write_text(json.dumps(payload), encoding="utf-8")
-        return Request(path, payload, read_model(str(model)), 3, 60.0)
+        return Request(str(model), path, tmp_path / "answer.json", parallel=3, time_limit=60.0)
 
     return make
 
@@ -222,20 +250,22 @@ pytestmark = pytest.mark.xdist_group("serving")
 def test_report_tells_who_answered_and_what_was_let_through(
     server: Server, environment: Rebuilt, request_of: Callable[..., Request]
 ) -> None:
-    rest = rest_route(server, environment, request_of("a"))
-    assert json.loads(rest.answer) == {"predictions": [[0.5, 0.5]]}
-    assert rest.report["answered_by"] == {
+    answer, report = rest_route(server, environment, request_of("a"))
+    assert json.loads(answer.text) == {"predictions": [[0.5, 0.5]]}
+    assert report["answered_by"] == {
         "interpreter": "bin/python",
         "sys.prefix": "the rebuilt environment",
         "python": environment.recipe.python,
         "mlflow": version("mlflow-skinny"),
     }
-    assert rest.report["refused"]["no-data"] == 400
-    assert rest.report["coerced"]["number-uri"] == 'number in "uri"'  # MLflow makes a text of it
-    assert {each.name for each in rest.coerced} == set(rest.report["coerced"])
-    assert rest.report["equal_answers_at_once"] == 3
-    assert rest.figures.seconds > 0
-    assert rest.figures.peak_memory > 50 * 2**20  # mlflow itself
+    assert report["refused"] == {"no-data": 400, "missing-uri": 400}
+    assert report["coerced"] == {  # MLflow makes a text of the number, and drops the column
+        "number-uri": 'number in "uri"',
+        "unknown-column": "a column that the model does not have",
+    }
+    assert report["equal_answers_at_once"] == 3
+    assert answer.figures.seconds > 0
+    assert answer.figures.peak_memory > 50 * 2**20  # mlflow itself
 
 
 @pytest.mark.e2e
@@ -254,25 +284,25 @@ def test_answer_is_refused_when_another_environment_gives_it(
 @pytest.mark.e2e
 def test_models_own_fault_is_told_and_the_server_stays(server: Server, request_of: Callable[..., Request]) -> None:
     with pytest.raises(StepError, match="the payload was refused: expected status 200, got status 400"):
-        ask(server.port, request_of("bad"))
-    assert json.loads(ask(server.port, request_of("a"))) == {"predictions": [[0.5, 0.5]]}
+        ask(server, request_of("bad"))
+    assert json.loads(ask(server, request_of("a"))) == {"predictions": [[0.5, 0.5]]}
 
 
 @pytest.mark.e2e
 def test_answers_that_depend_on_earlier_calls_are_found_shown_and_kept(
     server: Server, request_of: Callable[..., Request], tmp_path: Path
 ) -> None:
-    request = replace(request_of("count"), kept=tmp_path / "rest.failed")
-    first = ask(server.port, request)
+    request = replace(request_of("count"), rest_output=tmp_path / "rest.json")
+    first = ask(server, request)
     with pytest.raises(StepError, match="3 of 3 answers given at once differ from the one given alone") as caught:
-        require_equal(server.port, request, first, 3)
+        require_equal(server, request, first, 3)
     value = json.loads(first)["predictions"][0][0]
     shown = re.search(rf"\n  \[0, 0\]: expected {value}, got ([0-9.]+)", str(caught.value))
     assert shown
     assert float(shown[1]) in {value + 1, value + 2, value + 3}
     assert (tmp_path / "rest.failed" / "expected.json").read_text() == first
     assert json.loads((tmp_path / "rest.failed" / "got.json").read_text())["predictions"] != value
-    require_equal(server.port, request, first, 0)
+    require_equal(server, request, first, 0)
 
 
 @pytest.mark.e2e
@@ -287,28 +317,30 @@ def test_port_is_refused_at_once_when_another_server_has_it(
 
 
 @pytest.mark.e2e
-def test_waiting_ends_with_the_log_when_the_server_dies(
-    model: Path, environment: Rebuilt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("variable", "seconds", "fault", "log"),
+    [
+        ("BREAK_THE_MODEL", 120, r"it ended with exit code \d+ before it answered", "no weights here"),
+        ("HOLD_THE_MODEL", 0.5, "it did not answer within 0.5 s", ""),
+    ],
+)
+def test_waiting_ends_with_the_log_when_the_server_dies_or_the_time_is_over(
+    model: Path,
+    environment: Rebuilt,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    seconds: float,
+    fault: str,
+    log: str,
 ) -> None:
-    monkeypatch.setenv("BREAK_THE_MODEL", "1")
+    monkeypatch.setenv(variable, "1")
     with (
         serving(str(model), environment, tmp_path / "log") as server,
-        pytest.raises(StepError, match=r"it ended with exit code \d+ before it answered") as failure,
+        pytest.raises(StepError, match=f"mlflow models serve: {fault}") as failure,
     ):
-        server.wait_until_up(120)
-    assert "no weights here" in failure.value.author_traceback
-
-
-@pytest.mark.e2e
-def test_waiting_ends_when_the_time_is_over_and_the_server_is_still_starting(
-    model: Path, environment: Rebuilt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOLD_THE_MODEL", "1")
-    with (
-        serving(str(model), environment, tmp_path / "log") as server,
-        pytest.raises(StepError, match=r"mlflow models serve: it did not answer within 0.5 s"),
-    ):
-        server.wait_until_up(0.5)
+        server.wait_until_up(seconds)
+    assert log in failure.value.author_traceback
     assert running(server.process.pid) == []
 
 
@@ -320,4 +352,4 @@ def test_death_of_the_server_is_told_when_a_payload_ends_it(
         server.wait_until_up(120)
         negative = Negative("end-uri", "it ends the server", dict(request_of("end").payload))
         with pytest.raises(StepError, match="the server did not answer"):
-            status_of(server.port, negative, 60.0)
+            status_of(server, negative, 60.0)

@@ -16,6 +16,10 @@ import verify as command
 from model_side.base.errors import run_main
 from model_side.verify.checks import held_checks
 
+Make = Callable[..., Path]
+Check = Callable[..., int]
+Capture = pytest.CaptureFixture[str]
+
 PAIR = [{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 2]}}]
 COLUMNS = [{"type": "double", "name": "score"}, {"type": "string", "name": "label"}]
 ANSWER = [[0.5, 1.5]]
@@ -24,16 +28,20 @@ UUID = "5eca" * 8
 
 @pytest.fixture
 def check(tmp_path: Path) -> Callable[..., int]:
-    """Return a function that writes two answers and runs verify on them."""
+    """Return a function that writes answers, what serve_predict.py reports and the payload, and runs verify on them."""
 
-    def run(model: Path, predicted: Any, served: Any, payload: Any = None) -> int:
-        for name, predictions in (("predicted", predicted), ("served", served)):
-            (tmp_path / f"{name}.json").write_text(json.dumps({"predictions": predictions}), encoding="utf-8")
+    def run(
+        model: Path, predicted: Any, served: Any, payload: Any = None, *, rest: Any = None, report: Any = None
+    ) -> int:
         argv = ["--model-uri", str(model), "--output-path", str(tmp_path / "verification.json")]
-        argv += ["--predict-output", str(tmp_path / "predicted.json"), "--test-output", str(tmp_path / "served.json")]
-        if payload:
-            (tmp_path / "payload.json").write_text(json.dumps(payload), encoding="utf-8")
-            argv += ["--json-payload-file", str(tmp_path / "payload.json")]
+        answers = {"predict": predicted, "test": served, "rest": rest}
+        files = {f"--{name}-output": {"predictions": each} for name, each in answers.items() if each is not None}
+        files |= {"--serve-report": report} if report else {}
+        files |= {"--json-payload-file": payload} if payload else {}
+        for flag, content in files.items():
+            path = tmp_path / f"{flag}.json"
+            path.write_text(json.dumps(content), encoding="utf-8")
+            argv += [flag, str(path)]
         return run_main(lambda: command.main(argv))
 
     return run
@@ -52,9 +60,7 @@ def route_of(tmp_path: Path, route: str, name: str = "verification.json") -> dic
     return next(each for each in result(tmp_path, name)["routes"] if each["route"] == route)
 
 
-def test_verdict_is_written_when_routes_agree(
-    model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path
-) -> None:
+def test_verdict_is_written_when_routes_agree(model_dir: Make, check: Check, tmp_path: Path) -> None:
     model = model_dir(PAIR)
     mlmodel = json.loads((model / "MLmodel").read_text(encoding="utf-8"))
     (model / "MLmodel").write_text(json.dumps({**mlmodel, "model_uuid": UUID}), encoding="utf-8")
@@ -64,18 +70,13 @@ def test_verdict_is_written_when_routes_agree(
     assert made["model_uuid"] == UUID
     assert made["tolerance"] == {"rtol": 1e-05, "atol": 0.0}
     served = route_of(tmp_path, "served")
-    assert (served["route"], served["status"], served["shape"], served["dtype"]) == (
-        "served",
-        "agrees",
-        [1, 2],
-        "float32",
-    )
+    assert (served["status"], served["shape"], served["dtype"]) == ("agrees", [1, 2], "float32")
     assert 0 < served["max_absolute"] < 1e-6
     assert str(tmp_path) not in (tmp_path / "verification.json").read_text(encoding="utf-8")
 
 
 def test_verdict_is_kept_aside_and_cells_are_shown_when_routes_differ(
-    model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model_dir: Make, check: Check, tmp_path: Path, capsys: Capture
 ) -> None:
     model = model_dir(PAIR)
     assert check(model, ANSWER, [[0.5, 1.6]]) == 1
@@ -86,7 +87,7 @@ def test_verdict_is_kept_aside_and_cells_are_shown_when_routes_differ(
     said = "".join(capsys.readouterr())
     assert "[0, 1]: in-process 1.5, served 1.6" in said
     assert "verify: not every route agrees: served" in said
-    assert f"The answers are in {tmp_path / 'predicted.json'} and {tmp_path / 'served.json'}." in said
+    assert f"The answers are in {tmp_path / '--predict-output.json'} and {tmp_path / '--test-output.json'}." in said
     assert check(model, ANSWER, ANSWER) == 0
     assert not (tmp_path / "verification.failed.json").exists()
     assert check(model, ANSWER, [[0.5, 1.6]]) == 1
@@ -94,7 +95,7 @@ def test_verdict_is_kept_aside_and_cells_are_shown_when_routes_differ(
 
 
 def test_only_what_verify_wrote_is_removed_when_its_directory_holds_more(
-    model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path
+    model_dir: Make, check: Check, tmp_path: Path
 ) -> None:
     model, kept = model_dir(PAIR), tmp_path / "verification.failed"
     kept.mkdir()
@@ -108,30 +109,19 @@ def test_only_what_verify_wrote_is_removed_when_its_directory_holds_more(
     assert [path.name for path in kept.iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.parametrize("alone", [False, True])
 def test_advice_is_given_when_the_served_answer_alone_differs_and_was_without_other_files(
-    model_dir: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model_dir: Make, check: Check, capsys: Capture, *, alone: bool
 ) -> None:
-    words = ["--model-uri", str(model_dir(PAIR)), "--output-path", str(tmp_path / "verification.json")]
-    for flag, answer in (("--predict-output", 1.5), ("--test-output", 1.6), ("--rest-output", 1.5)):
-        (tmp_path / f"{flag}.json").write_text(json.dumps({"predictions": [[0.5, answer]]}), encoding="utf-8")
-        words += [flag, str(tmp_path / f"{flag}.json")]
-    report = tmp_path / "report.json"
-    for alone in (False, True):
-        facts = {"portable": "passed", "without_network": True, "without_other_files": alone}
-        report.write_text(json.dumps({**facts, "used_from_outside": USED}), encoding="utf-8")
-        assert run_main(lambda: command.main([*words, "--serve-report", str(report)])) == 1
-        assert ("a file that the model reads where there is one" in capsys.readouterr().err) == alone
+    report = {"portable": "passed", "without_network": True, "without_other_files": alone, "used_from_outside": USED}
+    assert check(model_dir(PAIR), ANSWER, [[0.5, 1.6]], rest=ANSWER, report=report) == 1
+    assert ("a file that the model reads where there is one" in capsys.readouterr().err) == alone
 
 
 def test_rest_counts_as_a_route_when_its_answer_is_given(
-    model_dir: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model_dir: Make, check: Check, tmp_path: Path, capsys: Capture
 ) -> None:
-    argv = ["--model-uri", str(model_dir(PAIR)), "--output-path", str(tmp_path / "verification.json")]
-    for flag, predictions in (("predict", ANSWER), ("test", ANSWER), ("rest", [[0.5, 1.6]])):
-        path = tmp_path / f"{flag}.json"
-        path.write_text(json.dumps({"predictions": predictions}), encoding="utf-8")
-        argv += [f"--{flag}-output", str(path)]
-    assert run_main(lambda: command.main(argv)) == 1
+    assert check(model_dir(PAIR), ANSWER, ANSWER, rest=[[0.5, 1.6]]) == 1
     agree = {"in-process": "agrees", "served": "agrees", "rest": "differs"}
     assert statuses(tmp_path, "verification.failed.json") == agree
     assert "not every route agrees: rest" in capsys.readouterr().err
@@ -176,21 +166,15 @@ def test_checks_follow_what_was_seen_and_the_models_settings(
 
 
 def test_verdict_is_no_when_a_prediction_uses_the_network(
-    model_dir: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model_dir: Make, check: Check, tmp_path: Path, capsys: Capture
 ) -> None:
-    argv = ["--model-uri", str(model_dir(PAIR)), "--output-path", str(tmp_path / "verification.json")]
-    (tmp_path / "answer.json").write_text(json.dumps({"predictions": ANSWER}), encoding="utf-8")
-    (tmp_path / "report.json").write_text(json.dumps({"used_from_outside": USED}), encoding="utf-8")
-    argv += [word for flag in ("predict", "test") for word in (f"--{flag}-output", str(tmp_path / "answer.json"))]
-    assert run_main(lambda: command.main([*argv, "--serve-report", str(tmp_path / "report.json")])) == 1
+    assert check(model_dir(PAIR), ANSWER, ANSWER, report={"used_from_outside": USED}) == 1
     said = capsys.readouterr().err
     assert "verify: hermetic: the prediction uses the network: example.org" in said
     assert result(tmp_path, "verification.failed.json")["checks"][0]["files"] == ["~/weights.bin"]
 
 
-def test_tolerance_is_the_models_when_its_metadata_has_one(
-    model_dir: Callable[..., Path], check: Callable[..., int]
-) -> None:
+def test_tolerance_is_the_models_when_its_metadata_has_one(model_dir: Make, check: Check) -> None:
     assert check(model_dir(PAIR, tolerance={"rtol": 0.1, "atol": 0.0}), ANSWER, [[0.5, 1.6]]) == 0
 
 
@@ -204,22 +188,20 @@ def test_tolerance_is_the_models_when_its_metadata_has_one(
     ],
 )
 def test_fault_is_told_when_an_answer_does_not_fit(
-    model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path, served: Any, fault: str
+    model_dir: Make, check: Check, tmp_path: Path, served: Any, fault: str
 ) -> None:
     assert check(model_dir(PAIR), ANSWER, served) == 1
     assert fault in route_of(tmp_path, "served", "verification.failed.json")["fault"]
 
 
-def test_null_agrees_with_bare_nan_and_infinity_when_the_model_allows_them(
-    model_dir: Callable[..., Path], check: Callable[..., int]
-) -> None:
+def test_null_agrees_with_bare_nan_and_infinity_when_the_model_allows_them(model_dir: Make, check: Check) -> None:
     model = model_dir(PAIR, allow_nan=True)
     assert check(model, [[None, None]], [[float("nan"), float("inf")]]) == 0
     assert check(model, [[None, 1.0]], [[float("nan"), float("nan")]]) == 1
 
 
 def test_golden_output_counts_when_the_payload_is_the_example(
-    model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model_dir: Make, check: Check, tmp_path: Path, capsys: Capture
 ) -> None:
     model = model_dir(PAIR)
     np.savez(model / "golden_output.npz", output=np.array([[0.5, 1.7]], "float32"))
@@ -230,7 +212,7 @@ def test_golden_output_counts_when_the_payload_is_the_example(
     assert statuses(tmp_path, "verification.failed.json")["golden"] == "differs"
     said = "".join(capsys.readouterr())
     assert "[0, 1]: in-process 1.5, golden 1.7" in said
-    assert f"The answers are in {tmp_path / 'predicted.json'} and {model / 'golden_output.npz'}." in said
+    assert f"The answers are in {tmp_path / '--predict-output.json'} and {model / 'golden_output.npz'}." in said
     assert "golden is what the model gave when it was packaged: package it again if it is meant to give another" in said
     np.savez(model / "golden_output.npz", output=np.array(ANSWER, "float32"))
     assert check(model, ANSWER, ANSWER, {"dataframe_records": [{"uri": "a"}]}) == 0
@@ -238,16 +220,14 @@ def test_golden_output_counts_when_the_payload_is_the_example(
 
 
 def test_columns_of_the_table_stand_apart_when_the_differences_are_long(
-    model_dir: Callable[..., Path], check: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    model_dir: Make, check: Check, capsys: Capture
 ) -> None:
     rows = [[{"score": score, "label": "a"}] for score in (0.9773192623301518, 0.9772204719730203)]
     check(model_dir(COLUMNS), *rows)
     assert "absolute 9.88e-05, relative 0.000101  label: " in capsys.readouterr().out
 
 
-def test_columns_are_compared_by_name_when_the_output_is_a_table(
-    model_dir: Callable[..., Path], check: Callable[..., int], tmp_path: Path
-) -> None:
+def test_columns_are_compared_by_name_when_the_output_is_a_table(model_dir: Make, check: Check, tmp_path: Path) -> None:
     model, rows = model_dir(COLUMNS), [{"score": 0.5, "label": "a"}]
     np.savez(model / "golden_output.npz", score=np.array([0.5]), label=np.array(["a"]))
     assert check(model, rows, rows, {"inputs": {"uri": ["a"]}}) == 0
@@ -257,9 +237,7 @@ def test_columns_are_compared_by_name_when_the_output_is_a_table(
     assert cell == {"index": ["label", 0], "expected": "a", "got": "b"}
 
 
-def test_answer_is_named_when_it_is_missing_or_no_answer(
-    model_dir: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_answer_is_named_when_it_is_missing_or_no_answer(model_dir: Make, tmp_path: Path, capsys: Capture) -> None:
     argv = ["--model-uri", str(model_dir(PAIR)), "--output-path", str(tmp_path / "v.json")]
     argv += ["--predict-output", str(tmp_path / "none.json"), "--test-output", str(tmp_path / "none.json")]
     assert run_main(lambda: command.main(argv)) == 2

@@ -72,7 +72,7 @@ def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Outsid
 def test_files_hosts_and_programs_are_noted_and_own_ones_are_not(used: Callable[[], Outside], tmp_path: Path) -> None:
     assert used() == Outside(
         files=(str(tmp_path / "scratch" / "t.txt"), "notes.txt", "of-child.txt", "~/daemon.sock", "~/weights.bin"),
-        hosts=("192.0.2.1", "by-name.invalid", "no-such-host.invalid"),
+        network=("192.0.2.1", "by-name.invalid", "no-such-host.invalid"),
         programs=(Path(sys.executable).name,),
     )
 

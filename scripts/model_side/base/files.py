@@ -18,6 +18,26 @@ from pathlib import Path
 from .errors import StepError, UsageError
 
 
+def read_text(path: Path, advice: str = "") -> str:
+    """Return what a text file holds.
+
+    Parameters
+    ----------
+    path : Path
+    advice : str
+        What to do where it cannot be read, as a sentence.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(str(path), "cannot be read", got=str(error), advice=advice) from error
+
+
 def publish(text: str, target: Path) -> None:
     """Write a text file in one move; what is there stays until then.
 

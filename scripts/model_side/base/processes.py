@@ -108,6 +108,8 @@ def peak_memory(process: int | str = "self") -> int:
     return next((int(line.split()[1]) * _KIB for line in lines if line.startswith("VmHWM:")), 0)
 
 
+# For mlflow, before it is imported: no project around the model is to be read, and nothing is sent anywhere.
+QUIET = {"MLFLOW_UV_AUTO_DETECT": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 _TOOL_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT")
 
 
@@ -119,7 +121,7 @@ def clean_environment(environment: Mapping[str, str], extra: Mapping[str, str]) 
     return {**kept, **extra}
 
 
-def environment_settings(environment: Path) -> dict[str, str]:
+def pyvenv(environment: Path) -> dict[str, str]:
     """Return the settings in pyvenv.cfg of a virtual environment.
 
     Parameters

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..base.errors import StepError, UsageError, listed
 from ..base.files import FileEntry, file_entry
-from ..base.processes import environment_settings
+from ..base.processes import pyvenv
 from ..base.redact import redacted
 from .declared_data import DECLARATION, declared_sources
 
@@ -139,7 +139,7 @@ def _provenance(package: Path) -> dict[str, Any]:
         "packager": f"sha256:{_digest(tool)}",
         "python": ".".join(map(str, sys.version_info[:3])),
         "mlflow": next((each.version for name in _MLFLOW for each in distributions(name=name)), None),
-        "uv": environment_settings(Path(sys.prefix)).get("uv"),
+        "uv": pyvenv(Path(sys.prefix)).get("uv"),
     }
 
 

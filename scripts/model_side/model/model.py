@@ -16,10 +16,9 @@ from urllib.parse import unquote, urlsplit
 import yaml
 
 from ..base.errors import StepError, UsageError, near
+from ..base.processes import QUIET
 from .signature import Signature, parse_signature
 
-# Before mlflow is imported: no project around the model is to be read, and nothing is sent anywhere.
-_QUIET = {"MLFLOW_UV_AUTO_DETECT": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 _HINT_ADVICE = "Add type hints to the `predict` method"
 
 
@@ -46,7 +45,7 @@ class ModelFiles:
 
 def quiet_mlflow() -> None:
     """Set what mlflow must find in the environment when it is imported."""
-    for name, value in _QUIET.items():
+    for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     warnings.showwarning = _without_advice(warnings.showwarning)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +28,7 @@ def run_in_child(
     code: Sequence[Path] = (),
     seconds: float | None = None,
     must_end: bool = False,
+    scratch: bool = False,
 ) -> Answer:
     """Return ``work(*arguments)``, called in a process of its own.
 
@@ -46,6 +48,8 @@ def run_in_child(
         Time limit.
     must_end : bool
         Whether the process must end by itself soon after its answer, and leave no process behind.
+    scratch : bool
+        Whether its temporary files, results that are files too, go where they are removed with it.
 
     Raises
     ------
@@ -55,20 +59,21 @@ def run_in_child(
         If it raised anything else (with the author's traceback), ended the process, or took too long.
     """
     context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe(duplex=False)
-    target = _Child(work, arguments, theirs, subject, directory, tuple(code))
-    process = context.Process(target=target, daemon=False)
-    process.start()
-    theirs.close()
-    try:
-        answer: Answer = _answer(ours, process, subject, seconds)
-        if must_end:
-            _require_end(process, subject)
-        return answer
-    finally:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid or 0, signal.SIGKILL)
-        process.join()
+    with tempfile.TemporaryDirectory() if scratch else nullcontext() as temporary:
+        ours, theirs = context.Pipe(duplex=False)
+        child = (theirs, work, arguments, subject, directory, code, temporary)
+        process = context.Process(target=_child, args=child, daemon=False)
+        process.start()
+        theirs.close()
+        try:
+            answer: Answer = _answer(ours, process, subject, seconds)
+            if must_end:
+                _require_end(process, subject)
+            return answer
+        finally:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid or 0, signal.SIGKILL)
+            process.join()
 
 
 def _answer(ours: Connection, process: Any, subject: str, seconds: float | None) -> Any:
@@ -97,35 +102,28 @@ def _require_end(process: Any, subject: str) -> None:
         raise StepError(subject, f"it left processes behind: {', '.join(left)}", advice=advice)
 
 
-class _Child:
-    """What the child does; a class because a fork needs no pickle of it."""
-
-    def __init__(
-        self,
-        work: Callable[..., Any],
-        arguments: tuple[Any, ...],
-        answer: Connection,
-        subject: str,
-        directory: Path,
-        code: tuple[Path, ...],
-    ) -> None:
-        self._work, self._arguments, self._answer = work, arguments, answer
-        self._subject, self._directory, self._code = subject, directory, code
-
-    def __call__(self) -> None:
-        os.setsid()
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # as where a model is served: its own processes inherit it
-        print(end="", flush=True)
-        os.dup2(2, 1)
-        os.chdir(self._directory)
-        try:
-            self._answer.send((self._work(*self._arguments), None))
-        except ReportedError as error:
-            self._answer.send((None, error))
-        except BaseException as error:  # the author's code may raise anything, SystemExit included
-            self._answer.send((None, self._failure(error)))
-
-    def _failure(self, error: BaseException) -> StepError:
-        advice = "The traceback above starts in your code." if is_authors(error, self._code) else ""
-        shown = author_traceback(error, self._code)
-        return StepError(self._subject, f"it raised {said(error)}", advice=advice, author_traceback=shown)
+def _child(
+    answer: Connection,
+    work: Callable[..., Any],
+    arguments: Sequence[Any],
+    subject: str,
+    directory: Path,
+    code: Sequence[Path],
+    temporary: str | None,
+) -> None:
+    """Do the work in the child, and send what it gave, or the error."""
+    os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # as where a model is served: its own processes inherit it
+    print(end="", flush=True)
+    os.dup2(2, 1)
+    os.chdir(directory)
+    if temporary:
+        os.environ["TMPDIR"] = tempfile.tempdir = temporary
+    try:
+        answer.send((work(*arguments), None))
+    except ReportedError as error:
+        answer.send((None, error))
+    except BaseException as error:  # the author's code may raise anything, SystemExit included
+        advice = "The traceback above starts in your code." if is_authors(error, code) else ""
+        shown = author_traceback(error, code)
+        answer.send((None, StepError(subject, f"it raised {said(error)}", advice=advice, author_traceback=shown)))

@@ -20,14 +20,13 @@ from mlflow.models import Model, ModelSignature
 from ..base.processes import Figures, peak_memory
 from ..model.model import ModelFiles
 from ..model.signature import Signature, parse_signature
-from ..output.arrays import Arrays, as_array
-from ..output.contract import hold_output
+from ..output.arrays import Arrays
 from ..package.flags import Flags
 from ..package.model_class import load_model_class
 from ..package.spec import SPEC, read_spec
-from ..payload.payload import check_payload, rows_to_match
+from ..payload.payload import check_payload
 from .child import run_in_child
-from .in_process import parse_payload
+from .in_process import checked, parse_payload
 
 SUBJECT = "direct call"
 
@@ -40,21 +39,15 @@ class Direct:
     ----------
     output : ndarray or dict of str to ndarray
         As `as_array` returns it.
-    load_seconds, predict_seconds : float
-        To import the author's code and load its weights, and to predict.
-    peak_memory : int
-        Bytes, of the process.
+    figures : Figures
+        Of importing the author's code, loading its weights and predicting.
+    load_seconds : float
+        How much of that was before predicting.
     """
 
     output: Arrays
+    figures: Figures
     load_seconds: float
-    predict_seconds: float
-    peak_memory: int
-
-    @property
-    def figures(self) -> Figures:
-        """Return what it cost."""
-        return Figures(self.load_seconds + self.predict_seconds, self.peak_memory)
 
 
 def call_directly(
@@ -82,32 +75,33 @@ def call_directly(
         If the package is not as it should be, or the payload does not fit.
     """
     package = package.resolve()
-    code = (package / "model_code", package / SPEC)
-    arguments = (predict_directly, package, payload, files)
-    return run_in_child(*arguments, subject=SUBJECT, directory=Path.cwd(), code=code, seconds=seconds)
+    code, here = (package / "model_code", package / SPEC), Path.cwd()
+    arguments = (_predict, package, payload, files)
+    return run_in_child(*arguments, subject=SUBJECT, directory=here, code=code, seconds=seconds, scratch=True)
 
 
-def predict_directly(package: Path, payload: Mapping[str, Any], files: ModelFiles | None = None) -> Direct:
-    """Do the work of `call_directly` in this process, which must not have imported the author's code."""
+def _predict(package: Path, payload: Mapping[str, Any], files: ModelFiles | None) -> Direct:
     start = time.perf_counter()
     sys.path.insert(0, str(package))
     with chdir(package):
         spec = read_spec(package, Flags())
         model_class = load_model_class(spec.model_class, package)
-    metadata = files.metadata if files else spec.metadata(model_class)
-    signature = files.signature if files else parse_signature(spec.signature, metadata=metadata)
-    check_payload(payload, signature)
-    data, params = _as_mlflow_hands_it(payload, spec.signature, signature)
+    if files is None:
+        metadata = spec.metadata(model_class)
+        files = ModelFiles(parse_signature(spec.signature, metadata=metadata), metadata=metadata)
+    check_payload(payload, files.signature)
+    data, params = _as_mlflow_hands_it(payload, spec.signature, files.signature)
     artifacts = {name: str(path) for name, path in spec.artifacts.items()}
     context = mlflow.pyfunc.PythonModelContext(artifacts=artifacts, model_config=dict(spec.model_config))
     model = model_class()
     model.load_context(context)
     loaded = time.perf_counter()
-    output = _predict(model, context, data, params)
-    done, peak = time.perf_counter(), peak_memory()
-    allow_nan, rows = metadata.get("allow_nan") is True, rows_to_match(payload, signature)
-    hold_output(output, signature, allow_nan=allow_nan, rows=rows, subject=SUBJECT)
-    return Direct(as_array(output, signature), loaded - start, done - loaded, peak)
+    # MLflow lets authors leave out the context and the params.
+    takes = inspect.signature(model.predict).parameters
+    before = (context,) if "context" in takes else ()
+    output = model.predict(*before, data, **({"params": params} if "params" in takes else {}))
+    figures = Figures(time.perf_counter() - start, peak_memory())
+    return Direct(checked(output, files, payload, SUBJECT), figures, loaded - start)
 
 
 class _HandsBack:
@@ -126,10 +120,3 @@ def _as_mlflow_hands_it(
     stand_in = mlflow.pyfunc.PyFuncModel(entry, _HandsBack())
     data, params = stand_in.predict(parse_payload(payload, stand_in, signature), params=payload.get("params"))
     return data, params
-
-
-def _predict(model: mlflow.pyfunc.PythonModel, context: Any, data: Any, params: Mapping[str, Any] | None) -> Any:
-    """Call predict with what it takes: MLflow lets authors leave out the context and the params."""
-    takes = inspect.signature(model.predict).parameters
-    before = (context,) if "context" in takes else ()
-    return model.predict(*before, data, **({"params": params} if "params" in takes else {}))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.scoring_server import infer_and_parse_data
 
 from ..base.errors import StepError
+from ..base.tracebacks import authors_code
 from ..model.model import ModelFiles
 from ..model.requirements import fits_environment
 from ..model.signature import Signature
@@ -23,26 +25,60 @@ from ..output.contract import hold_output
 from ..payload.payload import rows_to_match
 
 
-def load_in_process(directory: Path) -> mlflow.pyfunc.PyFuncModel:
-    """Load the MLflow Model in a directory, which stays as it was packaged: no bytecode is written from now on.
+@dataclass(frozen=True)
+class Loaded:
+    """A model in this process; what its code raises comes with the traceback through that code.
+
+    Parameters
+    ----------
+    model : PyFuncModel
+    files : ModelFiles
+    directory : Path
+        Of the MLflow Model.
+    subject : str
+        What a fault is about, where it is not plainly predict or its output.
+    """
+
+    model: mlflow.pyfunc.PyFuncModel
+    files: ModelFiles
+    directory: Path
+    subject: str = ""
+
+    def output(self, payload: Mapping[str, Any]) -> Any:
+        """Return the output, as predict gave it, for a payload that fits."""
+        data = parse_payload(payload, self.model, self.files.signature)
+        with authors_code(self.subject or "predict", self.directory):
+            return self.model.predict(data, params=payload.get("params"))
+
+    def predict(self, payload: Mapping[str, Any]) -> Arrays:
+        """Return the output for a payload that fits, checked against the contract."""
+        return checked(self.output(payload), self.files, payload, self.subject or "output")
+
+
+def load_in_process(directory: Path, files: ModelFiles) -> Loaded:
+    """Load an MLflow Model, which stays as it was packaged: no bytecode is written from now on.
 
     MLflow's slow comparison of the requirements with this environment is left out where they fit.
+
+    Parameters
+    ----------
+    directory : Path
+    files : ModelFiles
     """
     sys.dont_write_bytecode = True
-    return mlflow.pyfunc.load_model(str(directory), suppress_warnings=fits_environment(directory))
+    with authors_code("load", directory):
+        model = mlflow.pyfunc.load_model(str(directory), suppress_warnings=fits_environment(directory))
+    return Loaded(model, files, directory)
 
 
-def predict_in_process(
-    model: mlflow.pyfunc.PyFuncModel, files: ModelFiles, payload: Mapping[str, Any], subject: str
-) -> Arrays:
-    """Return the output for a payload that fits, held to the contract.
+def checked(output: object, files: ModelFiles, payload: Mapping[str, Any], subject: str = "output") -> Arrays:
+    """Return what predict gave for a payload as arrays, checked against the contract.
 
     Raises
     ------
     StepError
-        If the output does not fit; `subject` is what it is of.
+        If it does not fit; `subject` is what it is of.
     """
-    output = model.predict(parse_payload(payload, model, files.signature), params=payload.get("params"))
     allow_nan, rows = files.metadata.get("allow_nan") is True, rows_to_match(payload, files.signature)
     hold_output(output, files.signature, allow_nan=allow_nan, rows=rows, subject=subject)
     return as_array(output, files.signature)

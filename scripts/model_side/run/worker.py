@@ -3,7 +3,7 @@
 Started by the pipeline in the model environment, with modules to import and the number of a socket to it. A request is
 its length (4 bytes, big-endian) together with three file descriptors, then JSON: ``argv`` (a Python script and its
 arguments), ``env``, ``directory``, ``name``. The descriptors are the command's stdout, its stderr, and a socket for
-what becomes of it: ``pid N``, then ``code N`` (negative: ended by that signal). A request that cannot be met as in a
+what becomes of it: ``pid N``, then ``code N`` (negative: ended by that signal). A request that would not run as in a
 fresh process gets no pid.
 
 Nothing of the author's is imported here, and a child is forked before anything has predicted: it is as clean as a
@@ -29,16 +29,13 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 CODE = ("model_code", "model_spec.py")
 
 
-class Imported(NamedTuple):
-    """What one import statement names: a module, and a name in it that may be a module, too ("" for none)."""
-
-    module: str
-    name: str
+# What one import statement names: a module, and a name in it that may be a module, too ("" for none).
+Imported = tuple[str, str]
 
 
 def main() -> int:
@@ -101,19 +98,22 @@ class Worker:
         body = self._requests.recv(int.from_bytes(head), socket.MSG_WAITALL)
         if len(body) < int.from_bytes(head):
             return  # the pipeline is gone; the socket says so next
-        stdout, stderr, tell = descriptors
-        command, told = Command(json.loads(body), stdout, stderr), socket.socket(fileno=tell)
-        if not self._import_ahead():
-            command.close()
+        *outputs, tell = descriptors
+        told = socket.socket(fileno=tell)
+        if self._import_ahead():
+            self._fork(json.loads(body), outputs, told)
+        else:
             told.close()
-            return
+        for descriptor in outputs:
+            os.close(descriptor)
+
+    def _fork(self, request: Mapping[str, Any], outputs: Sequence[int], told: socket.socket) -> None:
         with warnings.catch_warnings():  # the libraries' own threads are idle, and restart in the child
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
         if not pid:
             self._let_go(told)
-            command.run()
-        command.close()
+            become(request, outputs)
         told.send(f"pid {pid}".encode())
         pidfd = os.pidfd_open(pid)
         self._children[pidfd] = (pid, told)
@@ -143,41 +143,28 @@ class Worker:
         """Import what the author's files import; tell whether no more than that is imported."""
         self._stated = {file: self._states(file) for file in code_files()}
         stated = frozenset().union(*self._stated.values())
-        for each in sorted(stated - self._ahead):
+        for module, name in sorted(stated - self._ahead):
             with suppress(Exception):  # the child fails where the author sees it
-                __import__(each.module, fromlist=[each.name] if each.name else [])
+                __import__(module, fromlist=[name] if name else [])
         only = self._ahead <= stated
         self._ahead |= stated
         gc.freeze()
         return only
 
 
-class Command:
-    """A script to run as if by ``python script arguments``, in this process, which it then ends."""
-
-    def __init__(self, request: Mapping[str, Any], stdout: int, stderr: int) -> None:
-        self._request, self._stdout, self._stderr = request, stdout, stderr
-
-    def close(self) -> None:
-        """Let go of its output."""
-        os.close(self._stdout)
-        os.close(self._stderr)
-
-    def run(self) -> NoReturn:
-        """Become the command, and end with it."""
-        os.setsid()
-        Path("/proc/self/comm").write_text(self._request["name"])
-        os.dup2(self._stdout, 1)
-        os.dup2(self._stderr, 2)
-        self.close()
-        os.environ.clear()
-        os.environ.update(self._request["env"])
-        os.chdir(self._request["directory"])
-        script: str
-        script, *_ = argv = self._request["argv"]
-        sys.argv[:] = argv
-        sys.path.insert(0, str(Path(script).resolve().parent))
-        _end(_run(script))
+def become(request: Mapping[str, Any], outputs: Sequence[int]) -> NoReturn:
+    """Run a script as ``python script arguments`` does, with these descriptors as stdout and stderr, and end."""
+    os.setsid()
+    Path("/proc/self/comm").write_text(request["name"])
+    for number, descriptor in enumerate(outputs, 1):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    os.environ.clear()
+    os.environ.update(request["env"])
+    os.chdir(request["directory"])
+    sys.argv[:] = request["argv"]
+    sys.path.insert(0, str(Path(sys.argv[0]).resolve().parent))
+    _end(_run(sys.argv[0]))
 
 
 def _run(script: str) -> int:
@@ -212,7 +199,17 @@ def code_files() -> Iterator[Path]:
 
 
 def stated_imports(file: Path) -> frozenset[Imported] | None:
-    """Return what a file imports at its top, by absolute names; None where it cannot be read or is no Python now."""
+    """Return what a file imports at its top, by absolute names.
+
+    Parameters
+    ----------
+    file : Path
+
+    Returns
+    -------
+    frozenset of tuple of str, or None
+        None where it cannot be read, or is not Python now.
+    """
     try:
         return frozenset(_imports(ast.parse(file.read_bytes()).body))
     except (OSError, SyntaxError, ValueError):
@@ -222,9 +219,9 @@ def stated_imports(file: Path) -> frozenset[Imported] | None:
 def _imports(body: Sequence[ast.stmt]) -> Iterator[Imported]:
     for statement in body:
         if isinstance(statement, ast.Import):
-            yield from (Imported(alias.name, "") for alias in statement.names)
+            yield from ((alias.name, "") for alias in statement.names)
         elif isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
-            yield from (Imported(statement.module, alias.name) for alias in statement.names)
+            yield from ((statement.module, alias.name) for alias in statement.names)
         elif isinstance(statement, ast.Try):
             yield from _imports(statement.body)
 

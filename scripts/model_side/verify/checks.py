@@ -1,4 +1,4 @@
-"""What a model is held to beside its answers, each on or off in model_spec.py."""
+"""What a model is checked for beside its answers, each on or off in model_spec.py."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import mlflow.pyfunc
 import numpy as np
 
 from ..base.errors import StepError
-from ..model.model import read_model
+from ..model.model import ModelFiles, read_model
 from ..model.settings import settings_of
 from ..output.arrays import Arrays
 from ..output.comparison import Tolerance, compare, form_of
@@ -18,17 +18,20 @@ from ..output.files import GOLDEN, read_output, write_output
 from ..package.flags import Flags
 from ..package.spec import read_spec
 from ..payload.payload import check_payload, read_payload
-from ..run.in_process import predict_in_process
-
-_SUBJECT = "forward pass"
+from ..run.in_process import Loaded
 
 _RAISE = "Let it raise where the output is wrong."
 
 
 def prove(staged: Path) -> str:
-    """Load the model as its receiver does, predict its example twice, hold the output to the contract, and keep it.
+    """Load the model as its receiver does, predict its example twice, check the output against the contract, keep it.
 
     Call it in a process that has not imported the author's code, in an empty working directory.
+
+    Parameters
+    ----------
+    staged : Path
+        The directory of the MLflow Model.
 
     Returns
     -------
@@ -47,16 +50,15 @@ def prove(staged: Path) -> str:
         raise StepError("INPUT_EXAMPLE", "MLflow did not store it")
     check_payload(files.example, files.signature, subject="INPUT_EXAMPLE")
     here = Path.cwd()
-    model = _load(staged)
-    first = predict_in_process(model, files, files.example, _SUBJECT)
+    model = _load(staged, files)
+    first = model.predict(files.example)
     if settings_of(files.metadata)["repeatable"]:
-        second = predict_in_process(model, files, files.example, _SUBJECT)
-        _require_same(first, second, Tolerance.of(files.metadata))
+        _require_same(first, model.predict(files.example), Tolerance.of(files.metadata))
     _require_untouched(here)
     write_output(first, staged / GOLDEN)
     if files.signature.output_files:  # CHECKS wants the files, and the package their digests
         uris = replace(files, signature=replace(files.signature, output_files=False))
-        write_output(predict_in_process(model, uris, files.example, _SUBJECT), staged.with_name(GOLDEN))
+        write_output(replace(model, files=uris).predict(files.example), staged.with_name(GOLDEN))
     return form_of(first)
 
 
@@ -82,6 +84,13 @@ def _require_untouched(directory: Path) -> None:
 def prove_payload(staged: Path, path: Path) -> str:
     """Predict another payload, too, in the working directory that its paths are relative to.
 
+    Parameters
+    ----------
+    staged : Path
+        The directory of the MLflow Model.
+    path : Path
+        The payload's file.
+
     Returns
     -------
     str
@@ -89,16 +98,25 @@ def prove_payload(staged: Path, path: Path) -> str:
     """
     files = read_model(str(staged))
     payload = read_payload(path, files.signature)
-    return form_of(predict_in_process(_load(staged), files, payload, _SUBJECT))
+    return form_of(_load(staged, files).predict(payload))
 
 
-def _load(staged: Path) -> mlflow.pyfunc.PyFuncModel:
+def _load(staged: Path, files: ModelFiles) -> Loaded:
     """Load without MLflow's comparison of the requirements with this environment, which only warns, and slowly."""
-    return mlflow.pyfunc.load_model(str(staged), suppress_warnings=True)
+    return Loaded(mlflow.pyfunc.load_model(str(staged), suppress_warnings=True), files, staged, "forward pass")
 
 
 def run_checks(package: Path, flags: Flags, staged: Path) -> None:
-    """Call CHECKS of model_spec.py on the example's output, if there is one; what it raises is the author's verdict."""
+    """Call CHECKS of model_spec.py on the example's output, if there is one; what it raises is the author's verdict.
+
+    Parameters
+    ----------
+    package : Path
+        The directory with model_spec.py.
+    flags : Flags
+    staged : Path
+        The directory of the MLflow Model.
+    """
     sys.path.insert(0, str(package))
     spec = read_spec(package, flags)
     if spec.checks is not None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..base.errors import StepError, UsageError
+from ..base.errors import StepError
+from ..base.files import read_text
 from ..base.processes import Figures
 from ..model.model import ModelFiles
 from ..output.arrays import Arrays, as_array, nulled
@@ -23,37 +24,56 @@ _NOT_COMPARED: dict[str, Any] = {"max_absolute": None, "max_relative": None, "di
 
 @dataclass(frozen=True)
 class Route:
-    """One way of running the model: its output, or what is wrong with it, and how it compares with in-process.
+    """One way of running the model: its output, or what is wrong with it, and how it compares with another.
 
     Parameters
     ----------
     name : str
     output : ndarray or dict of str to ndarray, optional
     fault : str
-    comparison : Comparison, optional
     figures : Figures, optional
     why_not : str
         Why there is no such route, where there is none.
+    expected : ndarray or dict of str to ndarray, optional
+        What it was compared with.
+    comparison : Comparison, optional
     """
 
     name: str
     output: Arrays | None = None
     fault: str = ""
-    comparison: Comparison | None = None
     figures: Figures | None = None
     why_not: str = ""
+    expected: Arrays | None = None
+    comparison: Comparison | None = None
+
+    def against(self, expected: Arrays | None, tolerance: Tolerance) -> Route:
+        """Return it, compared with another output where both are there.
+
+        Parameters
+        ----------
+        expected : ndarray or dict of str to ndarray, optional
+        tolerance : Tolerance
+        """
+        if expected is None or self.output is None:
+            return self
+        found = compare(expected, self.output, tolerance)
+        return replace(self, expected=expected, fault=found.fault, comparison=found)
 
     @property
-    def status(self) -> str:
-        """Whether it gave an output that fits, and the same as in-process."""
-        if self.why_not:
-            return NOT_AVAILABLE
-        return "agrees" if self.comparison is not None and self.comparison.agrees else "differs"
+    def agrees(self) -> bool:
+        """Whether it gave an output that fits, and the same as the other."""
+        return self.comparison is not None and self.comparison.agrees
 
     @property
     def differs(self) -> bool:
         """Whether it did not."""
-        return self.status == "differs"
+        return not (self.agrees or self.why_not)
+
+    @property
+    def status(self) -> str:
+        """What a report says of it."""
+        return NOT_AVAILABLE if self.why_not else "agrees" if self.agrees else "differs"
 
     def entry(self) -> dict[str, Any]:
         """Return the route as verification.json says it."""
@@ -68,6 +88,15 @@ class Route:
         entry |= self.comparison.entry() if self.comparison else _NOT_COMPARED
         return {**entry, **({"fault": self.fault} if self.fault else {})}
 
+    def trial_entry(self) -> dict[str, Any]:
+        """Return a prediction that was made again as verification.json says it."""
+        entry = {"trial": self.name, "status": self.status, **(self.comparison.entry() if self.comparison else {})}
+        return {**entry, **({"fault": self.fault} if self.fault else {})}
+
+    def faults(self, one: str = "expected", other: str = "got") -> list[str]:
+        """Return what is wrong, for a person: the first differing cells, of two outputs with these names."""
+        return [*filter(None, [self.fault]), *(self.comparison.lines(one, other) if self.comparison else [])]
+
     def lines(self) -> list[str]:
         """Return the route for a person, with the first differing cells."""
         if self.why_not:
@@ -77,8 +106,7 @@ class Route:
         largest = [found.max_absolute, found.max_relative] if found else [None]
         apart = "-" if None in largest else "absolute {:.3g}, relative {:.3g}".format(*largest)
         line = f"{self.name:<12}{self.status:<9}{cost:<20}{apart + '  ':<36}{form}"
-        cells = found.lines(REFERENCE, self.name) if found else []
-        return [line, *(f"  {each}" for each in [*filter(None, [self.fault]), *cells])]
+        return [line, *(f"  {each}" for each in self.faults(REFERENCE, self.name))]
 
 
 def _single(by_name: dict[str, Any]) -> Any:
@@ -86,58 +114,50 @@ def _single(by_name: dict[str, Any]) -> Any:
     return by_name.get("") if by_name.keys() <= {""} else by_name
 
 
-def answered(files: ModelFiles, answers: Mapping[str, Path], rows: int | None = None) -> list[Route]:
-    """Return each route by its answer.
+def read_answer(name: str, path: Path, files: ModelFiles, rows: int | None, figures: Figures | None = None) -> Route:
+    """Return a route by its answer.
 
     Parameters
     ----------
+    name : str
+    path : Path
+        The file of the answer, in MLflow's response format.
     files : ModelFiles
-    answers : mapping of str to Path
-        The file of each route's answer, in MLflow's response format.
-    rows : int, optional
-        How many rows each answer must have.
+    rows : int or None
+        How many rows it must have.
+    figures : Figures, optional
+        What it cost.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read.
     """
-    return [_answer(name, path, files, rows) for name, path in answers.items()]
-
-
-def compared(
-    routes: Sequence[Route], reference: Route, tolerance: Tolerance, figures: Mapping[str, Figures]
-) -> list[Route]:
-    """Return the routes, each with its figures, and compared with the reference."""
-    known = (replace(route, figures=figures.get(route.name, route.figures)) for route in routes)
-    return [_compared(reference, route, tolerance) for route in known]
-
-
-def _answer(name: str, path: Path, files: ModelFiles, rows: int | None) -> Route:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(str(path), "cannot be read", got=str(error)) from error
+    text = read_text(path)
     try:
         predictions = predictions_from_json(text, subject=name)
         allow_nan = files.metadata.get("allow_nan") is True
         # A file by its URI, all else in the declared dtype: JSON has none.
-        held = predictions if files.signature.output_files else as_array(predictions, files.signature)
-        hold_output(held, files.signature, allow_nan=allow_nan, rows=rows, subject=name)
-        output = as_array(predictions, files.signature)
+        checked = predictions if files.signature.output_files else as_array(predictions, files.signature)
+        hold_output(checked, files.signature, allow_nan=allow_nan, rows=rows, subject=name)
+        return Route(name, nulled(as_array(predictions, files.signature)), figures=figures)
     except StepError as error:
-        return Route(name, fault=str(error))
-    return Route(name, nulled(output))
+        return Route(name, fault=str(error), figures=figures)
 
 
 def golden_route(path: Path, files: ModelFiles) -> Route:
-    """Return what the example gave when the model was packaged: one array, or one per column."""
+    """Return what the example gave when the model was packaged: one array, or one per column.
+
+    Parameters
+    ----------
+    path : Path
+        The file of the stored output.
+    files : ModelFiles
+    """
     try:
         return Route("golden", nulled(as_array(read_output(path), files.signature)))
     except (StepError, ValueError) as error:
         return Route("golden", fault=f"{path.name}: {error}")
-
-
-def _compared(reference: Route, route: Route, tolerance: Tolerance) -> Route:
-    if reference.output is None or route.output is None:
-        return route
-    found = compare(reference.output, route.output, tolerance)
-    return replace(route, fault=found.fault, comparison=found)
 
 
 def table(routes: Sequence[Route]) -> str:

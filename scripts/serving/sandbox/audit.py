@@ -6,9 +6,8 @@ import ast
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from .leash import SYSTEM
@@ -17,31 +16,36 @@ HOOK = Path(__file__).parent / "watching"
 LOCAL = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "::", "")
 
 
-@dataclass(frozen=True)
-class Outside:
-    """What was used from outside, each sorted.
+class Outside(NamedTuple):
+    """What was used from outside, each sorted; serve_report.json says it in these words.
 
     Parameters
     ----------
     files : tuple of str
         Those in the working directory relative to it, those of the user from ~ on.
-    hosts : tuple of str
+    network : tuple of str
         Other machines.
     programs : tuple of str
         Names.
     """
 
     files: tuple[str, ...]
-    hosts: tuple[str, ...]
+    network: tuple[str, ...]
     programs: tuple[str, ...]
-
-    def facts(self) -> dict[str, list[str]]:
-        """Return it as serve_report.json says it."""
-        return {"files": list(self.files), "network": list(self.hosts), "programs": list(self.programs)}
 
 
 def watched(variables: Mapping[str, str], log: Path, model: Path) -> dict[str, str]:
-    """Return variables with which an interpreter notes in `log` what it uses from the first file of `model` on."""
+    """Return variables with which an interpreter notes what it uses from the first file of a model on.
+
+    Parameters
+    ----------
+    variables : mapping of str to str
+        To which these are added.
+    log : Path
+        Where it is noted.
+    model : Path
+        The directory of the MLflow Model.
+    """
     return {
         **variables,
         "PYTHONPATH": str(HOOK),
@@ -51,9 +55,18 @@ def watched(variables: Mapping[str, str], log: Path, model: Path) -> dict[str, s
 
 
 def outside(log: Path, places: Iterable[Path], known: Iterable[Path], since: float) -> Outside:
-    """Read what was noted, without what lies in `places` of its environment or the system, or is `known`.
+    """Return what was noted, without what is the prediction's own.
 
-    What came to a temporary place at or after `since`, seconds since 1970, is the prediction's own.
+    Parameters
+    ----------
+    log : Path
+        Where it was noted.
+    places : iterable of Path
+        Those of its environment; those of the system are known.
+    known : iterable of Path
+        The model, its input, and what else may be used.
+    since : float
+        What came to a temporary place from then on is the prediction's own, in seconds since 1970.
     """
     own = [*map(Path, SYSTEM), *places, HOOK, *(path.absolute() for path in known)]
 

@@ -1,10 +1,9 @@
 """Run a command in this process's own group, and end the whole group when standard input closes.
 
-Whoever started it, in a session of its own, holds the other end: it closes when that process is killed, too. With
---offline in front, the command and all that it starts have no network but this machine's loopback, an own one. With
---only and a JSON list of paths, there are no files but those and the system's; the home directory and the temporary
-ones are new and empty. The kernel gives them namespaces of their own, for which no privilege is needed where those of
-users are allowed.
+Whoever started it, in a session of its own, holds the other end: it closes when that process is killed, too. The first
+argument is a JSON list of `Limits`. Offline, the command and all that it starts have no network but a private loopback.
+With paths, there are no files but those and the system's; the home directory and the temporary ones are new and empty.
+The kernel gives them namespaces of their own, for which no privilege is needed where those of users are allowed.
 """
 
 from __future__ import annotations
@@ -19,11 +18,10 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-OFFLINE, ONLY = "--offline", "--only"
 # Of the system, not of a person or a project.
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/proc", "/sys", "/dev", "/run")
 _ADDED = ("/opt", "/nix", "/gnu")  # what programs of the system may need beside it
@@ -39,60 +37,75 @@ class Limits(NamedTuple):
     Parameters
     ----------
     offline : bool
-        It has no network but a loopback of its own.
-    only : tuple of Path
-        The files and directories that it has beside the system's; none means all that there are.
+        It has no network but a private loopback.
+    only : tuple of str
+        Paths: the files and directories that it has beside the system's; none means all that there are.
     """
 
     offline: bool = False
-    only: tuple[Path, ...] = ()
+    only: tuple[str, ...] = ()
 
-    def words(self) -> list[str]:
-        """Return the words in front of a command."""
-        only = [ONLY, json.dumps([str(path) for path in self.only])] if self.only else []
-        return [OFFLINE, *only] if self.offline else only
+
+FREE = Limits()
 
 
 def leashed(
     command: Sequence[str],
-    variables: dict[str, str],
-    output: int | IO[bytes],
-    errors: int | IO[bytes],
+    variables: Mapping[str, str],
+    output: int | IO[bytes] = subprocess.PIPE,
     directory: Path | None = None,
-    limits: Limits | None = None,
+    limits: Limits = FREE,
 ) -> subprocess.Popen[bytes]:
-    """Start a command so that it ends, with all that it started, when its `stdin` is closed or this process ends."""
+    """Start a command so that it ends, with all that it started, when its `stdin` is closed or this process ends.
+
+    Parameters
+    ----------
+    command : sequence of str
+    variables : mapping of str to str
+        All that it is given.
+    output : int or file
+        Where it says what it says, errors, too.
+    directory : Path, optional
+        Where it runs; by default here.
+    limits : Limits
+    """
     return subprocess.Popen(
-        [sys.executable, "-I", __file__, *(limits.words() if limits else []), *command],
+        [sys.executable, "-I", __file__, json.dumps(limits), *command],
         cwd=directory,
         env=variables,
         stdin=subprocess.PIPE,
         stdout=output,
-        stderr=errors,
+        stderr=subprocess.STDOUT,
         start_new_session=True,
     )
 
 
 def allows(limits: Limits, command: Sequence[str] = ("true",)) -> bool:
     """Tell whether this system lets a command run so."""
-    nothing = subprocess.DEVNULL
-    with leashed(command, dict(os.environ), nothing, nothing, Path("/"), limits) as process:
+    with leashed(command, os.environ, subprocess.DEVNULL, Path("/"), limits) as process:
         return process.wait() == 0
 
 
 def ended(process: subprocess.Popen[bytes]) -> int:
-    """Wait until a leashed command has ended, and return how many bytes of memory its largest process held at most."""
+    """Wait until a leashed command has ended.
+
+    Parameters
+    ----------
+    process : Popen
+
+    Returns
+    -------
+    int
+        How many bytes of memory its largest process held at most.
+    """
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     return used.ru_maxrss * 1024
 
 
 def main() -> int:
-    """Run the command line: a command, perhaps with --offline in front."""
-    words = sys.argv[1:]
-    offline = words[0] == OFFLINE
-    words = words[1:] if offline else words
-    only, words = (json.loads(words[1]), words[2:]) if words[0] == ONLY else ([], words)
+    """Run the command line."""
+    (offline, only), words = json.loads(sys.argv[1]), sys.argv[2:]
     if offline or only:
         _leave(_NEW_NETWORK * offline | _NEW_FILES * bool(only))
     if offline:

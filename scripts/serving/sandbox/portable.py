@@ -18,6 +18,11 @@ _WRITE = 0o222
 def elsewhere(model: Path) -> Iterator[tuple[Path, Path]]:
     """Give a read-only copy of a model and an empty directory; both are gone afterwards.
 
+    Parameters
+    ----------
+    model : Path
+        The directory of the MLflow Model.
+
     Raises
     ------
     StepError

@@ -1,0 +1,61 @@
+"""Compile requirements.in of a package to a fully pinned requirements.txt."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from model_side.base.errors import UsageError
+
+from .includes import included
+from .uv import PROJECT, own_configuration, own_settings, python_version, run_uv
+
+_NAMES_MLFLOW = re.compile(r"^\s*mlflow(-skinny)?\s*([\[=<>!~;@#]|$)", re.MULTILINE | re.IGNORECASE)
+PINS = Path(".pipeline", "pins")  # by Python version: those of one Python are no start for another
+
+
+def compile_requirements(package: Path, *, upgrade: bool = False, generate_hashes: bool = False) -> None:
+    """Write requirements.txt of a package.
+
+    Parameters
+    ----------
+    package : Path
+        Its directory.
+    upgrade : bool
+        Whether pins move to the newest releases that fit; else they stay where they can.
+    generate_hashes : bool
+        Whether the hash of every file is pinned, too.
+
+    Raises
+    ------
+    UsageError
+        If requirements.in is missing or cannot be resolved; uv's explanation is on stderr. The old file stays.
+    """
+    source, target = package / "requirements.in", package / "requirements.txt"
+    if not source.is_file():
+        raise UsageError(str(source), "no such file", advice="Write the model's dependencies there, one per line.")
+    version, part = python_version(package), package / ".requirements.txt.part"
+    kept = package / PINS / f"{version}.txt"
+    pins = kept if kept.parent.is_dir() else target
+    command = [*own_configuration(package, package / PROJECT), "pip", "compile", source.name, "--quiet"]
+    command += ["--output-file", part.name, "--python-version", version]
+    command += ["--custom-compile-command", "invoke compile-reqs"]
+    command += ["--generate-hashes"] if generate_hashes else []
+    more = [] if _names_mlflow(source) else ["-"]
+    try:
+        if pins.is_file() and not upgrade:
+            shutil.copyfile(pins, part)  # uv keeps the pins that it finds in its output file
+        env = own_settings(package, os.environ)
+        run_uv([*command, *more], package, source.name, given="mlflow\n" if more else "", env=env)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(part, kept)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _names_mlflow(source: Path) -> bool:
+    files = (source, *included([source], constraints=False))
+    return any(_NAMES_MLFLOW.search(file.read_text(encoding="utf-8")) for file in files if file.is_file())

@@ -1,0 +1,45 @@
+"""Build the model environment of a package, .venv, from its requirements.txt alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from model_side.base.errors import UsageError
+
+from .bytecode import install
+from .uv import PROJECT, interpreter, own_configuration, own_settings, python_version, run_uv
+
+
+def sync_environment(package: Path) -> None:
+    """Make .venv of a package; where that fails, the old one stays.
+
+    Parameters
+    ----------
+    package : Path
+        Its directory.
+
+    Raises
+    ------
+    UsageError
+        If requirements.txt is missing, or names what cannot be installed.
+    """
+    if not (package / "requirements.txt").is_file():
+        raise UsageError(str(package / "requirements.txt"), "no such file", advice="Run `invoke compile-reqs` first.")
+    environment, old = package / ".venv", package / ".venv.old"
+    if environment.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        environment.rename(old)
+    project = own_configuration(package, package / PROJECT)
+    try:
+        python = interpreter(python_version(package))
+        run_uv([*project, "venv", "--quiet", "--python", python, environment.name], package, ".python-version")
+        sync = [*project, "pip", "sync", "--python", f"{environment.name}/bin/python", "requirements.txt"]
+        install(sync, package, environment, env=own_settings(package, os.environ))
+    except BaseException:
+        shutil.rmtree(environment, ignore_errors=True)
+        if old.exists():
+            old.rename(environment)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,22 @@
+"""What the command lines of scripts/ have in common: how their help looks, and the flags that several of them take."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+_SHARED: dict[str, dict[str, Any]] = {
+    "--model-uri": {"required": True, "help": "the model: a local path or any URI that MLflow resolves"},
+    "--json-payload-file": {"type": Path, "required": True, "help": "the payload, JSON or .csv"},
+    "--package": {"type": Path, "default": Path(), "help": "the package's directory (default: this one)"},
+    "--time-limit": {"type": float, "default": 600.0, "help": "seconds for each wait (default: %(default)g)"},
+}
+
+
+def parser(doc: str | None, *shared: str) -> argparse.ArgumentParser:
+    """Return a parser whose help starts with the script's docstring, with those of the shared flags."""
+    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for flag in shared:
+        made.add_argument(flag, **_SHARED[flag])
+    return made

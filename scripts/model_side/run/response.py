@@ -1,0 +1,104 @@
+"""Predict with a model in this process, or with the code of a package. No library is imported to refuse a payload."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+from ..base.files import publish, read_text, require_writable
+from ..model.model import disable_tracing, quiet_mlflow, read_model, whole_model
+from ..output.files import JSON, export, require_suitable
+from ..payload.payload import read_payload
+from ..payload.text import dumps_strict, loads_payload
+
+
+def predict(model_uri: str, json_payload_file: str, output_path: Path | None, data: TextIO | None = None) -> None:
+    """Write the answer to a file, else to `data`; what there is to say of it goes to `data`, else to stderr.
+
+    Parameters
+    ----------
+    model_uri : str
+    json_payload_file : str
+        Its path; "-" is stdin.
+    output_path : Path, optional
+        The file, whose ending says what is written.
+    data : file, optional
+        By default stdout, to which nothing else is then written.
+
+    Raises
+    ------
+    UsageError
+        If the payload does not fit, or the file cannot be written.
+    StepError
+        If the author's code raises, or the output does not fit the signature.
+    """
+    data = _stdout_for_data() if data is None else data
+    files = read_model(model_uri)
+    if output_path:
+        require_writable(output_path)
+        require_suitable(output_path, files.signature)
+    payload = read_payload(json_payload_file, files.signature)
+    said = data if output_path else sys.stderr
+    start = time.perf_counter()
+    quiet_mlflow()
+    disable_tracing()
+    from ..output.arrays import jsonable
+    from ..output.comparison import summary
+    from .in_process import checked, load_in_process
+
+    with whole_model(model_uri) as directory:
+        model = load_in_process(directory, files)
+        loaded = time.perf_counter()
+        output: Any = model.output(payload)
+    print(_cost(loaded - start, time.perf_counter() - start), file=said, flush=True)
+    print(summary(checked(output, files, payload)), file=said, flush=True)
+    if output_path and output_path.suffix not in JSON:
+        export(output, output_path, files.signature)
+        return
+    answer = f"{dumps_strict({'predictions': jsonable(output)})}\n"
+    if output_path:
+        publish(answer, output_path)
+    else:
+        print(answer, end="", file=data, flush=True)
+
+
+def try_model(package: Path, json_payload_file: Path, time_limit: float) -> None:
+    """Say on stdout what the author's code gives for a payload, and how long it took.
+
+    Parameters
+    ----------
+    package, json_payload_file : Path
+    time_limit : float
+        Seconds.
+
+    Raises
+    ------
+    StepError
+        If the author's code raises, or the output does not fit.
+    UsageError
+        If the package or the payload is not as it should be.
+    """
+    payload = loads_payload(read_text(json_payload_file, "Run `invoke payload`."), str(json_payload_file))
+    quiet_mlflow()
+    disable_tracing()
+    from ..output.comparison import summary
+    from .direct import call_directly
+
+    answer = call_directly(package, payload, seconds=time_limit)
+    cost = _cost(answer.load_seconds, answer.figures.seconds)
+    print(f"{summary(answer.output)}; {cost}", flush=True)
+
+
+def _cost(load: float, both: float) -> str:
+    return f"loaded in {load:.2f} s, predicted in {both - load:.2f} s"
+
+
+def _stdout_for_data() -> TextIO:
+    """Return a stream to stdout, and send whatever else is written there, also by C code, to stderr from now on."""
+    sys.stdout.flush()
+    data = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return data

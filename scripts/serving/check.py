@@ -1,0 +1,48 @@
+"""Check an MLflow Model that somebody else packaged."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from model_side.base.errors import StepError, UsageError
+from model_side.model.manifest import check_manifest
+from model_side.model.model import quiet_mlflow, whole_model
+
+from .predict import Where, predict_rebuilt
+from .rebuilt import rebuilt_environment
+
+VERIFY = Path(__file__).parents[1] / "verify.py"
+EXAMPLE = "serving_input_example.json"
+
+
+def check_model(model_uri: str, *, manifest_only: bool) -> None:
+    """Check a model, and say on stderr what was seen.
+
+    Raises
+    ------
+    UsageError
+        If it carries no manifest or no example, or its environment cannot be made.
+    StepError
+        If a file is not as it was packaged, or the example's answer is another one.
+    """
+    quiet_mlflow()
+    with whole_model(model_uri) as model, tempfile.TemporaryDirectory() as scratch:
+        digest = check_manifest(model)
+        print(f"{model_uri}: every file is as it was packaged; {digest}", file=sys.stderr)
+        if manifest_only:
+            return
+        if not (model / EXAMPLE).is_file():
+            raise UsageError(model_uri, "it carries no example", advice="--manifest-only checks its files alone.")
+        environment, answer = rebuilt_environment(model, os.environ), Path(scratch, "answer.json")
+        predict_rebuilt(model, model / EXAMPLE, environment, Where(Path(scratch)))
+        words = ["--model-uri", str(model), "--predict-output", str(answer), "--test-output", str(answer)]
+        words += ["--json-payload-file", str(model / EXAMPLE), "--output-path", f"{scratch}/verification.json"]
+        command = [environment.program("python"), str(VERIFY), *words]
+        if subprocess.run(command, env=environment.variables(os.environ), check=False).returncode:
+            fault = "the example's answer is not the one that it was packaged with"
+            raise StepError(str(model), fault, advice="See above.")
+        print("its example gives the output that it was packaged with", file=sys.stderr)

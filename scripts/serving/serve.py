@@ -1,0 +1,167 @@
+"""Answer a payload as a receiver of the model gets it answered, and keep a server up that does."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, nullcontext
+from pathlib import Path
+from typing import Any
+
+from model_side.base.errors import StepError
+from model_side.base.files import publish, require_writable
+from model_side.model.model import quiet_mlflow, read_model, whole_model
+from model_side.payload.payload import new_texts, read_payload
+from model_side.payload.text import dumps_strict
+
+from .answering import listener, require_environment
+from .predict import Answer, Where, predict_rebuilt, predict_strict
+from .rebuilt import Rebuilt, rebuilt_environment
+from .rest import Request, rest_route
+from .sandbox.audit import HOOK, Outside, inputs, outside
+from .sandbox.leash import FREE, Limits, allows
+from .sandbox.portable import elsewhere
+from .server import HOST, serving
+
+_ANYWHERE = re.compile(r"/|[A-Za-z][A-Za-z0-9+.-]*://")  # an absolute path or a URI
+
+
+def serve_predict(request: Request) -> None:
+    """Write the answers that are asked for, all of them or none.
+
+    Raises
+    ------
+    UsageError
+        If the payload does not fit, or a file cannot be written.
+    StepError
+        If a prediction fails, or the server does not answer as it must.
+    """
+    rest = request.rest_output
+    for path in (request.output_path, *((rest, request.report) if rest else ())):
+        require_writable(path)
+    quiet_mlflow()
+    _ = request.payload  # refused before anything starts
+    manager = request.env_manager or ("uv" if request.strict else "")
+    if manager and not rest:
+        publish(predict_strict(request.model_uri, request.json_payload_file, manager).text, request.output_path)
+        return
+    answers, report = _in_rebuilt(request, manager)
+    if rest:
+        request.keep()
+        publish(answers["rest"].text, rest)
+        publish(f"{dumps_strict(report, indent=2)}\n", request.report)
+    publish(answers["served"].text, request.output_path)
+
+
+def _in_rebuilt(request: Request, manager: str) -> tuple[Mapping[str, Answer], Mapping[str, Any]]:
+    """Predict, while a server of the same environment comes up where one is asked for."""
+    with ExitStack() as stack:
+        model = stack.enter_context(whole_model(request.model_uri))
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        environment = rebuilt_environment(model, os.environ)
+        log, seconds = scratch / "server.log", request.time_limit
+        started = serving(str(model), environment, log, seconds=seconds) if request.rest_output else nullcontext()
+        server = stack.enter_context(started)
+        strict = predict_strict(request.model_uri, request.json_payload_file, manager) if manager else None
+        watched, report = _watched(model, environment, scratch, request)
+        answers = {"served": strict or watched}
+        if server:
+            server.wait_until_up(seconds)
+            answers["rest"], facts = rest_route(server, environment, request)
+            report = {**facts, **report, "figures": {name: each.figures.entry() for name, each in answers.items()}}
+    return answers, report
+
+
+def _watched(model: Path, environment: Rebuilt, scratch: Path, request: Request) -> tuple[Answer, dict[str, Any]]:
+    """Predict in the rebuilt environment, and see what is used; elsewhere, if the model is to be portable."""
+    why_not, log = _not_portable(request), scratch / "used.log" if request.settings["hermetic"] else None
+    payload, since = scratch / f"payload{request.json_payload_file.suffix}", time.time()
+    shutil.copyfile(request.json_payload_file, payload)
+    with nullcontext((model, None)) if why_not else elsewhere(model) as (place, directory):
+        limits = FREE if why_not else _limits([scratch, place.parent], environment, request)
+
+        def used() -> Outside:
+            known = [place, scratch, *inputs(request.payload)]
+            return outside(log, environment.places(), known, since) if log else Outside((), (), ())
+
+        try:
+            answer = predict_rebuilt(place, payload, environment, Where(scratch, directory, log, limits))
+        except StepError as error:
+            error.advice += "" if why_not else f" {_how_it_ran(used(), limits)}"
+            raise
+        facts = {"portable": why_not or "passed", "without_network": limits.offline}
+        facts |= {"without_other_files": bool(limits.only), "used_from_outside": used()._asdict() if log else None}
+    return answer, facts
+
+
+def _limits(places: list[Path], environment: Rebuilt, request: Request) -> Limits:
+    """Return what a prediction does without, elsewhere: the network and other files, as far as this system lets it."""
+    offline = not request.settings["network"]
+    given = (path for path in inputs(request.payload) if path.is_absolute() and path.exists())
+    only = tuple(map(str, (*environment.places(), HOOK, *places, *given)))
+    if allows(alone := Limits(offline, only), [environment.program("python"), "-I", "-c", "import ctypes, ssl"]):
+        return alone
+    return Limits(offline and allows(Limits(offline=True)))
+
+
+def _how_it_ran(seen: Outside, limits: Limits) -> str:
+    """Return what a prediction met that runs elsewhere, and how to turn it off."""
+    tried = f"It asked for {', '.join(seen.network)}. " if limits.offline and seen.network else ""
+    tried += f"It looked for {', '.join(seen.files)}. " if limits.only and seen.files else ""
+    without = ", without network" if limits.offline else ""
+    without += ", with no files but its own, its environment's and the system's" if limits.only else ""
+    carry = "What it reads belongs to ARTIFACTS; "
+    leave_out = 'VERIFICATION = {"portable": False} in model_spec.py turns this off'
+    allow = ', {"network": True} gives it the network' if limits.offline else ""
+    return f"{tried}It ran on a read-only copy of the model, in an empty directory{without}. {carry}{leave_out}{allow}."
+
+
+def _not_portable(request: Request) -> str:
+    """Return why the prediction may need the place that it is made in; nothing where it must not."""
+    if not request.settings["portable"]:
+        return "off"
+    if request.files.signature.output_files:
+        return "not checked: its results are files"
+    if all(_ANYWHERE.match(text) for text in new_texts(request.payload, request.files)):
+        return ""
+    return "not checked: the payload is not the model's example, and may name files in the working directory"
+
+
+def serve(model_uri: str, json_payload_file: Path, port: int, time_limit: float) -> None:
+    """Serve until the server ends, and print a command that asks it once it answers.
+
+    Parameters
+    ----------
+    model_uri : str
+    json_payload_file : Path
+        What the printed command sends.
+    port : int
+        On 127.0.0.1; 0 means any that is free.
+    time_limit : float
+        Seconds for each wait.
+
+    Raises
+    ------
+    StepError
+        When it ends by itself.
+    """
+    quiet_mlflow()
+    read_payload(json_payload_file, read_model(model_uri).signature)
+    with whole_model(model_uri) as model:
+        environment = rebuilt_environment(model, os.environ)
+        with serving(str(model), environment, None, port=port, seconds=time_limit) as server:
+            server.wait_until_up(time_limit)
+            require_environment(listener(server.port, server.process.pid), environment)
+            print(_curl_line(server.port, json_payload_file), flush=True)
+            raise server.failure(f"it ended with exit code {server.process.wait()}")
+
+
+def _curl_line(port: int, payload: Path) -> str:
+    kind = "text/csv" if payload.suffix == ".csv" else "application/json"
+    data = shlex.quote(f"@{payload.resolve()}")
+    return f"curl -H 'Content-Type: {kind}' --data-binary {data} http://{HOST}:{port}/invocations"
