@@ -28,6 +28,7 @@ SHARED = (
     "payload_csv",
     "payload_forms",
     "payloads",
+    "publish",
     "redact",
     "requirements",
     "share",

@@ -1,17 +1,12 @@
-"""What model_data.toml declares; and what downloads may leave beside it in model_data/, which no artifact holds."""
+"""What model_data.toml declares."""
 
 from __future__ import annotations
 
-import re
 import tomllib
-from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from .errors import UsageError
-
-# What a download calls what it keeps beside its target for a while: the unfinished, and the bad.
-LEFTOVER = r"(?:\.part(?:\.json|\..+\.part)?|(?:\.[0-9]+)?\.bad)"
 
 
 def declared_sources(package: Path) -> list[dict[str, Any]]:
@@ -30,25 +25,3 @@ def declared_sources(package: Path) -> list[dict[str, Any]]:
     except ValueError as error:  # of TOML, and of the bytes of a text
         raise UsageError(declaration.name, "not valid TOML", got=str(error), advice="Mend it.") from error
     return [dict(source) for source in found]
-
-
-def leftovers(package: Path) -> frozenset[Path]:
-    """Return what downloads have left in model_data/ beside their targets, as absolute paths."""
-    return frozenset(path for source in declared_sources(package) for target in _targets(source, package)
-                     for path in _beside(target))  # fmt: skip
-
-
-def within(artifacts: Collection[Path], left: Collection[Path]) -> list[Path]:
-    """Return those leftovers that lie in an artifact."""
-    return sorted(path for path in left if any(artifact in path.parents for artifact in artifacts))
-
-
-def _targets(source: dict[str, Any], package: Path) -> list[Path]:
-    paths = source.get("outputs") or [source.get("path")]
-    return [package / "model_data" / path for path in paths if path and isinstance(path, str)]
-
-
-def _beside(target: Path) -> Iterator[Path]:
-    name = re.compile(re.escape(target.name) + LEFTOVER)
-    if target.parent.is_dir():
-        yield from (path for path in target.parent.iterdir() if name.fullmatch(path.name))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -119,7 +118,7 @@ def scan(path: str, name: str, cache: StatCache, left_out: str = "") -> Mapping[
         What it is called in the result; members are called ``name/member``.
     cache : StatCache
     left_out : str
-        A regular expression; members whose whole name it matches do not count.
+        The name of a member that does not count, with all that is in it.
     """
     try:
         status = os.stat(path)
@@ -128,8 +127,7 @@ def scan(path: str, name: str, cache: StatCache, left_out: str = "") -> Mapping[
         if stat.S_ISDIR(status.st_mode):
             if os.path.lexists(os.path.join(path, "pyvenv.cfg")):
                 return dict(_environment(path, name, cache))
-            counts = _counts_all if not left_out else lambda member: not re.fullmatch(left_out, member)
-            return dict(_members(path, name, cache, (os.path.realpath(path),), counts))
+            return dict(_members(path, name, cache, (os.path.realpath(path),), left_out))
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR) and not os.path.islink(path):
             return {name: MISSING}
@@ -137,19 +135,15 @@ def scan(path: str, name: str, cache: StatCache, left_out: str = "") -> Mapping[
     raise UsageError(name, "expected a file or a directory", got="a device, pipe or socket", advice="Replace it.")
 
 
-def _counts_all(member: str) -> bool:
-    return True
-
-
 def _members(
-    path: str, name: str, cache: StatCache, trail: tuple[str, ...], counts: Callable[[str], bool]
+    path: str, name: str, cache: StatCache, trail: tuple[str, ...], left_out: str
 ) -> Iterator[tuple[str, str]]:
     yield name + "/", "directory"
     with os.scandir(path) as entries:
         members = sorted((entry for entry in entries if not _is_ignored(entry.name)), key=lambda entry: entry.name)
     for entry in members:
         member = f"{name}/{entry.name}"
-        if not counts(member):
+        if member == left_out:
             continue
         try:
             status = entry.stat()
@@ -161,7 +155,7 @@ def _members(
                     inner = (*trail, os.path.realpath(entry.path))
                     if any(inner[-1] == outer or outer.startswith(inner[-1] + "/") for outer in trail):
                         raise OSError(errno.ELOOP, "the link leads back to a directory above it")
-                yield from _members(entry.path, member, cache, inner, counts)
+                yield from _members(entry.path, member, cache, inner, left_out)
             else:
                 raise OSError(errno.EINVAL, "it is a device, pipe or socket")
         except OSError as error:

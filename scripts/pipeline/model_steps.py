@@ -116,7 +116,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
             _model(f"mlflow_packager.py --out-dir {MODEL}"),
             dependencies=(*AUTHORED, *LOCKED, *rules),
             targets=(MODEL,),
-            left_out=package.leftovers(),
+            left_out="model_data/.downloads",
             told=True,
             params={"model_data.toml": package.sources_text()},
             after=("download-data",),

@@ -32,8 +32,7 @@ class Step:
     beside : str
         The earlier step beside which that command runs, where it runs.
     left_out : str
-        A regular expression: what lies in a directory dependency does not count where it matches its whole path,
-        relative to the root. Empty for none.
+        A path inside a directory dependency, relative to the root, that does not count. Empty for none.
     targets : sequence of str
         Files and directories that the step writes, relative to the root.
     params, versions : mapping of str to scalar
