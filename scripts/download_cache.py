@@ -10,8 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from downloads.cache import Cache, cache_directory
-from downloads.cache_report import cache_json, cache_lines
+from downloads.cache import Cache, cache_directory, cache_json, cache_lines
 from pipeline.errors import run_main
 
 DAY = 86400

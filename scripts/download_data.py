@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Fetch what model_data.toml declares into model_data/, once, and hold every byte to its sha256.
+"""Fetch what model_data.toml declares into model_data/, once, and check every byte against its sha256.
 
 Nothing is done, and nothing is said, where everything is there. Files that came from no source are never touched.
 """
@@ -15,22 +15,27 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from downloads.bring import Settings
 from downloads.cache import cache_directory
-from downloads.check import check
 from downloads.pins import fill_in
 from downloads.progress import progress_on
-from downloads.session import Outcome, Settings, run
-from pipeline.errors import INTERRUPTED, run_main
+from downloads.session import Outcome, check, run
+from pipeline.errors import INTERRUPTED, PipelineError, run_main
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     args = _parser().parse_args(argv)
     _quiet_libraries()
-    outcomes = check(args.package) if args.check else _download(args)
-    if args.json:
-        print(json.dumps([_as_json(outcome) for outcome in outcomes], indent=1))
+    try:
+        outcomes = check(args.package) if args.check else _download(args)
+    except PipelineError as fault:
+        if args.json:
+            _print_json(args.package, [], ok=False, error=str(fault))
+        raise
     errors = [outcome.error for outcome in outcomes if outcome.error]
+    if args.json:
+        _print_json(args.package, outcomes, ok=not errors)
     for error in errors:
         print(f"error: {error}", file=sys.stderr)
     return max((error.exit_code for error in errors), default=0)
@@ -54,6 +59,11 @@ def _quiet_libraries() -> None:
         warnings.simplefilter("ignore")
 
 
+def _print_json(package: Path, outcomes: Sequence[Outcome], *, ok: bool, **more: str) -> None:
+    document = {"package": package.resolve().name, "ok": ok, "sources": [_as_json(each) for each in outcomes], **more}
+    print(json.dumps(document, indent=1))
+
+
 def _as_json(outcome: Outcome) -> dict[str, object]:
     return {
         "paths": outcome.source.paths,
@@ -73,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--check", action="store_true", help="read every byte again and compare; bring nothing")
     parser.add_argument("--refresh", action="store_true", help="fetch mutable sources again")
     parser.add_argument("--offline", action="store_true", help="fail at once where a network would be needed")
-    parser.add_argument("--json", action="store_true", help="print one JSON list on stdout, an entry for each source")
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
     parser.add_argument("--jobs", type=_count, default=4, help="how many files at once (default: %(default)s)")
     return parser
 

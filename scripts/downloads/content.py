@@ -16,9 +16,9 @@ from pathlib import Path
 from model_side.file_entry import FileEntry
 from pipeline.fingerprint import StatCache
 
-from .declaration import DATA_DIRECTORY, RESERVED_SUFFIXES
+from .declaration import DATA_DIRECTORY
 
-Files = Mapping[str, "FileEntry"]
+Files = Mapping[str, FileEntry]
 # What `sha256sum` does to a name that would not fit on a line; a mark before the line says so.
 _MARK = "\\"
 _MEANT = {r"\\": "\\", r"\n": "\n", r"\r": "\r"}
@@ -103,5 +103,5 @@ def _members(directory: str, name: str) -> Iterator[tuple[str, str]]:
             member = f"{name}/{entry.name}" if name else entry.name
             if entry.is_dir():
                 yield from _members(entry.path, member)
-            elif not entry.name.endswith(RESERVED_SUFFIXES):
+            else:
                 yield member, entry.path

@@ -15,15 +15,15 @@ from typing import Any
 
 from model_side.redact import redact
 from pipeline.errors import UsageError
-from pipeline.packages import named_files
 
 from .address import address_problem, plain
 
 DATA_DIRECTORY = "model_data"
 DECLARATION = "model_data.toml"
+STATE_DIRECTORY = ".pipeline"
 # Names inside model_data/ that belong to the tool; `.gitignore` comes with the template.
-RESERVED_SUFFIXES = (".part", ".part.json", ".bad")
-RESERVED_NAMES = (".sources.json", ".gitignore")
+DESKS, FORMER_RECORD = ".downloads", ".sources.json"
+RESERVED_NAMES = (DESKS, FORMER_RECORD, ".gitignore")
 
 _KINDS = {
     "uri": {"uri", "path", "sha256", "unpack", "mutable"},
@@ -79,6 +79,11 @@ class Source:
         return redact(self.uri or self.command) or f"{self.package} {self.member}".rstrip()
 
     @property
+    def is_local(self) -> bool:
+        """Tell whether it is on this machine."""
+        return self.uri.startswith("file:")
+
+    @property
     def origin(self) -> str:
         """Return a digest of where it comes from: it changes when the declaration does, and gives no secret away."""
         facts = [self.uri, self.package, self.member, self.command, self.unpack, *self.paths]
@@ -100,9 +105,9 @@ def read_declaration(package: Path) -> tuple[Source, ...]:
     except FileNotFoundError:
         return ()
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(str(path), "not valid TOML", got=redact(str(error)), advice="Mend it.") from error
+        raise UsageError(str(path), "not valid TOML", got=redact(str(error)), advice="Fix it.") from error
     except OSError as error:
-        raise UsageError(str(path), "it cannot be read", got=error.strerror, advice="Mend its permissions.") from error
+        raise UsageError(str(path), "it cannot be read", got=error.strerror, advice="Fix its permissions.") from error
     tables, problems = _tables(document)
     sources = []
     for number, table in enumerate(tables, start=1):
@@ -113,7 +118,7 @@ def read_declaration(package: Path) -> tuple[Source, ...]:
     problems += _clashes(sources)
     if problems:
         fault = problems[0] if len(problems) == 1 else "".join(f"\n  - {problem}" for problem in problems)
-        raise UsageError(str(path), redact(fault), advice="Mend the file." if len(problems) > 1 else "")
+        raise UsageError(str(path), redact(fault), advice="Fix the file." if len(problems) > 1 else "")
     return tuple(sources)
 
 
@@ -196,7 +201,7 @@ def _path_problem(path: str) -> str | None:
     parts = PurePosixPath(path).parts
     if not parts or _outside(path):
         return f"expected a path inside {DATA_DIRECTORY}/, relative to it, got {path!r}"
-    if parts[-1].endswith(RESERVED_SUFFIXES) or parts[0] in RESERVED_NAMES:
+    if parts[0] in RESERVED_NAMES:
         return f"{path!r} is a name that the tool keeps for itself"
     return None
 
@@ -226,6 +231,13 @@ def _source(table: Mapping[str, Any], number: int, package: Path) -> Source:
         scripts=_scripts(table.get("command", ""), package),
         **given,
     )
+
+
+def named_files(command: str, root: Path) -> list[str]:
+    """Return the files inside `root` that a command names, such as a script of the author's, but no data."""
+    words = [word.strip("'\"") for word in command.split()]
+    inside = [word for word in words if PurePosixPath(word).parts[:1] not in ((), ("/",), (DATA_DIRECTORY,))]
+    return [word for word in inside if ".." not in PurePosixPath(word).parts and (root / word).is_file()]
 
 
 def _scripts(command: str, package: Path) -> str:

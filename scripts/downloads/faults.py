@@ -1,4 +1,4 @@
-"""Faults that several modules meet: wrong bytes, a file in the way, no network or library; what any may show."""
+"""Errors that several modules raise: a cut or changed file, wrong bytes, a file in the way, no network or library."""
 
 from __future__ import annotations
 
@@ -13,23 +13,38 @@ from .declaration import Source
 _EXTRAS = {"gcsfs": "gcs", "s3fs": "s3", "zstandard": "zstd"}
 
 
-class WrongBytesError(StepError):
-    """Bytes are not the declared ones, and were kept aside.
+class CutError(StepError):
+    """The network failed in a way that may pass.
 
     Parameters
     ----------
-    source : Source
-    got : str
-        Their digest.
-    bad : Path
-        What they are kept as, one for each path of the source.
+    subject, fault : str
+    wait : float
+        Seconds that the server asks to wait.
     """
 
-    def __init__(self, source: Source, got: str, *bad: Path) -> None:
-        kept = ", ".join(path.name for path in bad)
-        advice = f"It was not installed and is kept as {kept}. If the new content is right, correct the sha256."
-        super().__init__(source.name, f"wrong sha256 of {source.shown}", expected=source.sha256, got=got, advice=advice)
-        self.bad = bad
+    def __init__(self, subject: str, fault: str, wait: float = 0.0) -> None:
+        super().__init__(
+            subject, f"network: {fault}", advice="What has arrived is kept: run it again to go on from there."
+        )
+        self.wait = wait
+
+
+class ChangedError(StepError):
+    """The remote content is no longer what the bytes here came from, or cannot be had from the middle."""
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(
+            subject,
+            "it could not be continued: it changes, or its server sends only whole files",
+            advice="Try again later.",
+        )
+
+
+def wrong_bytes(source: Source, got: str, *bad: str) -> StepError:
+    """Return the error for bytes that are not the declared ones, and were kept aside as `bad`."""
+    advice = f"It was not installed and is kept as {', '.join(bad)}. If the new content is right, correct the sha256."
+    return StepError(source.name, f"wrong sha256 of {source.shown}", expected=source.sha256, got=got, advice=advice)
 
 
 def missing(*sources: Source) -> StepError:

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import email.utils
 import re
-import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection
 
 from model_side.redact import redact
 from pipeline.errors import StepError
 
-from .origins import ChangedError, CutError, Opened
+from .faults import ChangedError, CutError
+from .origins import Opened
 
 CHUNK = 1 << 20
-# The kernel makes a connection's receive buffer as large as the first of these asks for, and larger later; with the
-# small one that it begins with, a fast server waits for each 100 kB to be taken.
-_WIDE = [(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size) for size in (2 * CHUNK, 1)]
 _CONNECT_SECONDS, _SILENCE_SECONDS = 15, 60
 _MAY_PASS = (408, 425, 429, 500, 502, 503, 504)
 _LONGEST_WAIT = 120.0
@@ -42,14 +37,10 @@ class _MachineTrust(HTTPAdapter):
     """Trust the machine's certificate authorities (SSL_CERT_FILE included), not only the ones that requests ships."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs | self._options())
+        super().init_poolmanager(*args, **kwargs, ssl_context=ssl.create_default_context())
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        return super().proxy_manager_for(proxy, **kwargs | self._options())
-
-    def _options(self) -> dict[str, Any]:
-        options = [*HTTPConnection.default_socket_options, *_WIDE]
-        return {"ssl_context": ssl.create_default_context(), "socket_options": options}
+        return super().proxy_manager_for(proxy, **kwargs, ssl_context=ssl.create_default_context())
 
 
 class _Session(requests.Session):
@@ -131,8 +122,7 @@ class HttpFile:
             raise ChangedError(self.shown)  # the middle of what an encoding made tells nothing
         in_ranges = is_part or (response.headers.get("Accept-Ranges") == "bytes" and not encoded)
         chunks = _chunks(response, self.shown, decode=encoded)
-        size, interrupt = None if encoded else total, partial(_interrupt, response)
-        return Opened(first, size, _validator(response), in_ranges, chunks, response.close, interrupt)
+        return Opened(first, None if encoded else total, _validator(response), in_ranges, chunks, response.close)
 
 
 def get_json(url: str, headers: dict[str, str] | None = None) -> tuple[Any, str]:
@@ -226,12 +216,6 @@ def _is_encoded(response: requests.Response, shown: str) -> bool:
         raise StepError(shown, fault, got=", ".join(unknown), advice=advice)
     response.raw.headers["Content-Encoding"] = ", ".join(names)
     return bool(names)
-
-
-def _interrupt(response: requests.Response) -> None:
-    # ValueError: there is no connection any more.
-    with suppress(ValueError, OSError):
-        response.raw.shutdown()
 
 
 def _length(response: requests.Response) -> int | None:

@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -16,8 +17,9 @@ from urllib.parse import unquote_to_bytes
 from model_side.file_entry import FileEntry
 from pipeline.errors import StepError
 
-from .origins import ChangedError, Member, Opened
-from .patterns import matching
+from .faults import ChangedError
+from .origins import Found, Member, Opened, Tree, is_pattern, matching, top_of
+from .progress import Bar
 
 CHUNK = 1 << 20
 
@@ -66,57 +68,51 @@ def _state(status: os.stat_result) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def local_path(uri: str) -> Path:
-    """Return the path that a file:// address stands for.
-
-    A name that is no UTF-8 can be given percent-encoded.
-    """
-    return Path(os.fsdecode(unquote_to_bytes(uri.removeprefix("file://"))))
-
-
-def local_members(top: Path, pattern: str, shown: str) -> Iterator[Member]:
-    """Yield the files under `top` that the pattern of the address `shown` means.
+def locate_local(uri: str) -> Found:
+    """Return what a ``file://`` address stands for.
 
     Raises
     ------
-    UsageError
-        If it is no pattern.
     StepError
-        If something there cannot be read.
+        If it stands for nothing, or something there cannot be read.
+    UsageError
+        If it is not a pattern though it looks like one.
     """
+    path = _path(uri)
+    if path.is_dir():
+        return Tree(partial(_copy_tree, path))
+    if not path.exists() and is_pattern(uri):
+        # What is percent-encoded stands for itself.
+        top = top_of(uri)
+        members = tuple(_members(_path(top), uri[len(top) + 1 :], uri))
+        if members:
+            return members
+    if not path.is_file():
+        raise StepError(uri, "no such file or directory", advice="Check the uri.")
+    return LocalFile(path)
+
+
+def _path(uri: str) -> Path:
+    """Return the path that an address stands for; a name that is not UTF-8 can be given percent-encoded."""
+    return Path(os.fsdecode(unquote_to_bytes(uri.removeprefix("file://"))))
+
+
+def _members(top: Path, pattern: str, shown: str) -> Iterator[Member]:
+    """Yield the files under `top` that the pattern of the address `shown` means."""
     is_wanted = matching(os.fsdecode(unquote_to_bytes(pattern)), shown)
     deepest = None if "**" in pattern else pattern.count("/")
     try:
         for directory, name in _directories(str(top), deepest):
             for entry in directory:
-                member = f"{name}/{entry.name}" if name else entry.name
+                member = _within(name, entry.name)
                 if is_wanted(member) and entry.is_file():
                     yield Member(member, LocalFile(Path(entry.path)), entry.stat().st_size)
     except OSError as error:
         raise StepError(str(error.filename or top), "it cannot be read", got=error.strerror) from error
 
 
-def copy_tree(source: Path, target: Path, wrote: Callable[[int], None]) -> dict[str, FileEntry]:
-    """Copy all files under `source` to `target`, and return what they are, by name; tell `wrote` what is written.
-
-    Raises
-    ------
-    StepError
-        If something there cannot be read.
-    """
-    facts: dict[str, FileEntry] = {}
-    buffer = memoryview(bytearray(CHUNK))
-    try:
-        for directory, name in _directories(str(source)):
-            os.makedirs(os.path.join(target, name), exist_ok=True)
-            for entry in directory:
-                if not entry.is_file():  # to read a pipe would wait forever
-                    raise StepError(entry.path, "neither a file nor a directory", advice="Remove it there.")
-                member = f"{name}/{entry.name}" if name else entry.name
-                facts[member] = _copy_hashed(entry.path, os.path.join(target, member), buffer, wrote)
-    except OSError as error:
-        raise StepError(str(error.filename or source), "it cannot be copied", got=error.strerror) from error
-    return facts
+def _within(directory: str, name: str) -> str:
+    return f"{directory}/{name}" if directory else name
 
 
 def _directories(top: str, deepest: int | None = None) -> Iterator[tuple[list[os.DirEntry[str]], str]]:
@@ -129,7 +125,25 @@ def _directories(top: str, deepest: int | None = None) -> Iterator[tuple[list[os
         yield [entry for entry in found if not entry.is_dir()], name
         if deepest is not None and (name.count("/") + 1 if name else 0) >= deepest:
             continue
-        waiting += [f"{name}/{entry.name}" if name else entry.name for entry in found if entry.is_dir()]
+        waiting += [_within(name, entry.name) for entry in found if entry.is_dir()]
+
+
+def _copy_tree(source: Path, target: Path, bar: Bar) -> dict[str, FileEntry]:
+    """Copy all files to `target` and return what they are, by name."""
+    facts: dict[str, FileEntry] = {}
+    buffer = memoryview(bytearray(CHUNK))
+    try:
+        bar.expect(sum(entry.stat().st_size for files, _ in _directories(str(source)) for entry in files))
+        for files, name in _directories(str(source)):
+            os.makedirs(os.path.join(target, name), exist_ok=True)
+            for entry in files:
+                if not entry.is_file():  # to read a pipe would wait forever
+                    raise StepError(entry.path, "neither a file nor a directory", advice="Remove it there.")
+                member = _within(name, entry.name)
+                facts[member] = _copy_hashed(entry.path, os.path.join(target, member), buffer, bar.advance)
+    except OSError as error:
+        raise StepError(str(error.filename or source), "it cannot be copied", got=error.strerror) from error
+    return facts
 
 
 def _copy_hashed(source: str, target: str, buffer: memoryview, wrote: Callable[[int], None]) -> FileEntry:
@@ -156,17 +170,3 @@ def _copy_hashed(source: str, target: str, buffer: memoryview, wrote: Callable[[
 def _write(descriptor: int, view: memoryview) -> None:
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def size_of(top: Path) -> int:
-    """Return how many bytes the files under `top` hold.
-
-    Raises
-    ------
-    StepError
-        If something there cannot be read.
-    """
-    try:
-        return sum(entry.stat().st_size for directory, _ in _directories(str(top)) for entry in directory)
-    except OSError as error:
-        raise StepError(str(error.filename or top), "it cannot be read", got=error.strerror) from error

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from model_side.redact import redact
 from pipeline.errors import StepError, UsageError
 
-from .faults import not_installed
-from .origins import ChangedError, CutError, Member, Opened, Origin
-from .patterns import is_pattern, not_a_pattern, top_of
+from .faults import ChangedError, CutError, not_installed
+from .origins import Member, Opened, Origin, is_pattern, not_a_pattern, top_of
 
 T = TypeVar("T")
 
@@ -49,6 +50,11 @@ _FAULTS = (
 _NO_ACCESS = ("530", "532", "Forbidden")
 
 
+# s3fs asks again by itself, for a minute, where nothing answers; here a transfer does that.
+_S3_OPTIONS = {"config_kwargs": {"connect_timeout": 5, "read_timeout": 15, "retries": {"total_max_attempts": 1}}}
+_SILENCE_SECONDS = 10
+
+
 class Store:
     """A file system of fsspec; unless it is made for it, threads use it one by one, and it connects anew after a fault.
 
@@ -56,6 +62,11 @@ class Store:
     ----------
     uri : str
         Of something in it; `path` is what that is called there.
+
+    Attributes
+    ----------
+    is_anonymous : bool
+        Whether it is read without credentials, because there are none.
 
     Raises
     ------
@@ -69,7 +80,8 @@ class Store:
         self._uri, self._shown, self._turn = uri, redact(uri), threading.Lock()
         self._is_shared = _class_for(uri).async_impl
         self._files: Any = None
-        self.path = ""
+        self._has_answered = False
+        self.path, self.is_anonymous = "", False
         try:
             self.ask(lambda files: None, self._shown)
         except (ValueError, TypeError) as error:  # a library's, about what the address lacks
@@ -86,19 +98,31 @@ class Store:
         StepError
             If none will.
         """
+        started = time.monotonic()
         with nullcontext() if self._is_shared else self._turn:
             try:
-                return _asked(lambda: call(self._connected()), shown)
-            except CutError:
+                answer = _asked(lambda: call(self._connected()), shown)
+            except CutError as error:
                 self._files = self._files if self._is_shared else None
+                if not self._has_answered and time.monotonic() - started >= _SILENCE_SECONDS:
+                    raise StepError(
+                        shown, error.fault, advice="Check the address, your network and proxies."
+                    ) from error
                 raise
+            self._has_answered = self._has_answered or answer is not None
+            return answer
 
     def _connected(self) -> Any:
         if self._files is None:
             from fsspec.core import url_to_fs
 
             options = {"skip_instance_cache": not self._is_shared, **_credentials(self._uri)}
+            if self._uri.startswith(("s3:", "s3a:")):
+                self.is_anonymous = import_module("botocore.session").Session().get_credentials() is None
+                options |= {"anon": self.is_anonymous, **_S3_OPTIONS}
             self._files, self.path = url_to_fs(self._uri, **options)
+            if self._uri.startswith(("s3:", "s3a:")):
+                self._files.retries = 1
         return self._files
 
 
@@ -155,8 +179,10 @@ class RemoteFile:
         return facts
 
 
-def locate_remote(uri: str) -> Origin | tuple[Member, ...]:
+def locate_remote(uri: str, say: Callable[[str], None] = lambda line: None) -> Origin | tuple[Member, ...]:
     """Return what `uri` stands for: one file, or the files of a directory (it ends with a slash) or of a pattern.
+
+    `say` tells a person if it is read without credentials.
 
     Raises
     ------
@@ -172,6 +198,10 @@ def locate_remote(uri: str) -> Origin | tuple[Member, ...]:
     elif uri.endswith("/") or store.ask(lambda files: files.isdir(path), shown):
         top, place, found = path.rstrip("/"), uri.rstrip("/"), store.ask(lambda files: _found(files, path), shown)
     else:
+        top, found = "", None
+    if store.is_anonymous:
+        say(f"{shown}: no credentials are set up: it is read without any, as everybody may read a public bucket")
+    if found is None:
         return RemoteFile(store, path, uri)
     members = tuple(_members(store, top, place, found))
     if not members:

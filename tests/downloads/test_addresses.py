@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from downloads.declaration import read_declaration
-from downloads.hub import locate_on_hub
+from downloads.repositories import locate_on_hub
 from pipeline.errors import UsageError
 
 from .conftest import Model, sha256

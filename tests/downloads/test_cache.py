@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from downloads.cache import Cache, cache_directory
-from downloads.cache_report import cache_json, cache_lines
+from downloads.cache import Cache, cache_directory, cache_json, cache_lines
 
 from .conftest import Model, sha256
 from .server import Hostile

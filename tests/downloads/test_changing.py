@@ -12,9 +12,9 @@ import fsspec
 import pytest
 
 from downloads.local import LocalFile
-from downloads.locate import locate
-from downloads.origins import Origin
-from downloads.transfer import Watch, fetch
+from downloads.origins import Origin, locate
+from downloads.progress import Bar
+from downloads.transfer import fetch
 
 from .conftest import QUICK, Model, sha256
 
@@ -26,12 +26,13 @@ def changed_after_the_first_bytes(origin: Origin, part: Path, change: Callable[[
     """Fetch a file that changes as soon as some bytes of it are here; return the digest, and what is there."""
     changes = iter([change])
 
-    def arrived(count: int) -> None:
-        for pending in changes:
-            pending()
+    class Told(Bar):
+        def moved(self) -> None:
+            for pending in changes:
+                pending()
 
-    watch = Watch(arrived=arrived)
-    fact, _ = fetch(origin, part, QUICK, watch, pinned=False)
+    bar = Told("w")
+    fact, _ = fetch(origin, part, QUICK, bar, pinned=False)
     return fact.sha256, part.read_bytes()
 
 

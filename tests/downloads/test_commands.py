@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from downloads.cache import Cache
-from downloads.declaration import read_declaration
-from pipeline.packages import Package, named_files
+from downloads.declaration import named_files, read_declaration
+from pipeline.packages import Package
 
 from .conftest import SCRIPT, Model, sha256
 
@@ -47,7 +47,7 @@ def test_command_runs_in_the_model_environment_and_its_outputs_are_recorded(mode
     assert done.returncode == 0, done.stderr
     lines = (model.data / "out/w").read_text().splitlines()
     assert lines == ["--all", "two words", str(model.root), str(program), ""]
-    assert [path.name for path in model.data.iterdir() if path.name.endswith(".part")] == []
+    assert model.desk() == {}
 
 
 def test_words_of_a_command_show_no_credentials(model: Model, program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +126,11 @@ def test_authors_file_among_the_outputs_is_kept_aside_when_the_command_runs_agai
     (model.data / "out" / "mine").write_text("mine")
     model.declare(SOURCE.replace("--all", "--some"))
     assert model.actions() == ["ran"]
-    assert model.files() == {"out/w.bin": b"good", "out.bad/w.bin": b"good", "out.bad/mine": b"mine"}
+    assert model.files() == {"out/w.bin": b"good"}
+    assert {name.partition("/out/")[2]: text for name, text in model.desk().items()} == {
+        "w.bin": b"good",
+        "mine": b"mine",
+    }
 
 
 def test_nothing_is_left_when_the_command_fails(model: Model, program: Path) -> None:
@@ -148,7 +152,7 @@ def test_wrong_output_is_kept_aside_when_a_sha256_is_declared(model: Model, prog
     model.declare(f'command = "bring"\npath = "out/w.bin"\nsha256 = "{"a" * 64}"')
     error = model.error()
     assert f"expected {'a' * 64}, got {sha256(b'good')}" in error
-    assert model.files() == {"out/w.bin.bad": b"good"}
+    assert (model.files(), model.desk()) == ({}, {"bad/out/w.bin": b"good"})
 
 
 def test_lock_pins_the_outputs_of_a_command(model: Model, program: Path) -> None:

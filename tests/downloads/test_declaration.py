@@ -18,7 +18,7 @@ WRONG = {
     'uri = "https://x/y"\npath = "../a"': "expected a path inside model_data/",
     'uri = "https://x/y"\npath = "/a"': "expected a path inside model_data/",
     'uri = "https://x/y"\npath = ""': "expected a path inside model_data/",
-    'uri = "https://x/y"\npath = "a.part"': "a name that the tool keeps for itself",
+    'uri = "https://x/y"\npath = ".downloads/a"': "a name that the tool keeps for itself",
     'uri = "https://x/y"\npath = ".sources.json"': "a name that the tool keeps for itself",
     'uri = "/local/file"\npath = "a"': "A file of this machine is file:///absolute/path",
     'uri = "https://me:topsecret@x/y"\npath = "a"': "it carries credentials: 'https://x/y'",

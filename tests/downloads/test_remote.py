@@ -8,9 +8,10 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from downloads.locate import locate
+from downloads.origins import locate
+from downloads.progress import Bar
 from downloads.remote import RemoteFile, locate_remote
-from downloads.transfer import Watch, fetch
+from downloads.transfer import fetch
 from pipeline.errors import PipelineError, StepError, UsageError
 from tests.object_store import put
 
@@ -84,7 +85,7 @@ def test_transfer_starts_over_when_the_file_changed(memory: str, tmp_path: Path)
     before = origin.open(0, None, "").validator
     fsspec.filesystem("memory").pipe("/bucket/dir/a.bin", b"other")
     assert origin.open(3, None, before).start == 0
-    fact, resumed = fetch(origin, tmp_path / "part", QUICK, Watch(), pinned=True)
+    fact, resumed = fetch(origin, tmp_path / "part", QUICK, Bar("w"), pinned=True)
     assert (fact.sha256, resumed) == (sha256(b"other"), False)
 
 
@@ -128,6 +129,6 @@ def test_s3_library_says_nothing_itself(model: Model, bucket: str) -> None:
 def test_s3_says_what_is_wrong_when_a_key_or_the_bucket_is_missing(bucket: str, tmp_path: Path) -> None:
     for uri in (f"{bucket}/none", "s3://no-such-bucket-here/x"):
         with pytest.raises(PipelineError) as caught:
-            fetch(locate_remote(uri), tmp_path / "part", QUICK, Watch(), pinned=True)  # type: ignore[arg-type]
+            fetch(locate_remote(uri), tmp_path / "part", QUICK, Bar("w"), pinned=True)  # type: ignore[arg-type]
         assert isinstance(caught.value, StepError)
         assert "topsecret5" not in str(caught.value)

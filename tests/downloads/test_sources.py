@@ -119,8 +119,9 @@ def test_only_what_is_wrong_stays_aside_when_a_sha256_differs(
     }
     model.declare(f'{where[kind]}\npath = "in/w"\nsha256 = "{"a" * 64}"')
     for _ in range(2):
-        assert "is kept as w.bad" in model.error()
-        assert [str(path.relative_to(model.data)) for path in model.data.glob("*/*")] == ["in/w.bad"]
+        assert "is kept as model_data/.downloads/" in model.error()
+        assert model.files() == {}
+        assert [name for name in model.desk() if not name.startswith("bad/in/w")] == []
 
 
 def test_nothing_stays_when_the_copy_of_a_directory_fails(model: Model, tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_nothing_stays_when_the_copy_of_a_directory_fails(model: Model, tmp_path
     os.mkfifo(tmp_path / "tree" / "z-pipe")
     model.declare(f'uri = "{(tmp_path / "tree").as_uri()}"\npath = "t"\nmutable = true')
     assert "z-pipe: neither a file nor a directory" in model.error()
-    assert list(model.data.iterdir()) == []
+    assert (model.files(), model.desk()) == ({}, {})
 
 
 def test_hand_edits_are_all_kept_aside_when_there_are_several(model: Model, tmp_path: Path) -> None:
@@ -137,8 +138,8 @@ def test_hand_edits_are_all_kept_aside_when_there_are_several(model: Model, tmp_
         assert model.actions() == ["fetched"]
         (model.data / "w.bin").write_text(edit)
     assert model.actions() == ["fetched"]
-    aside = {"w.bin.bad": b"none", "w.bin.2.bad": b"one", "w.bin.3.bad": b"two"}
-    assert model.files() == {"w.bin": WEIGHTS, **aside}
+    assert model.files() == {"w.bin": WEIGHTS}
+    assert sorted(model.desk().values()) == [b"none", b"one", b"two"]
 
 
 def test_wheel_error_is_of_the_configuration_when_the_version_is_not_there(model: Model, wheels: Path) -> None:
@@ -185,7 +186,8 @@ def test_directory_is_brought_again_when_a_member_was_altered(model: Model, tmp_
     (model.data / "t/deep/er/b.txt").write_text("edited")
     assert model.actions() == ["fetched"]
     assert (model.data / "t/deep/er/b.txt").read_text() == "b"
-    assert (model.data / "t.bad/deep/er/b.txt").read_text() == "edited"
+    assert [text for name, text in model.desk().items() if name.endswith("t/deep/er/b.txt")] == [b"edited"]
+    assert "model_data/t: it was edited; the edit is kept as model_data/.downloads/" in model.said.getvalue()
 
 
 def test_authors_file_is_never_replaced_when_a_source_wants_its_place(model: Model, tmp_path: Path) -> None:
@@ -236,7 +238,8 @@ def test_hand_edit_is_kept_aside_when_the_file_is_fetched_again(model: Model, tm
     assert model.actions() == ["fetched"]
     (model.data / "w.bin").write_text("edited")
     assert model.actions() == ["fetched"]
-    assert model.files() == {"w.bin": WEIGHTS, "w.bin.bad": b"edited"}
+    assert model.files() == {"w.bin": WEIGHTS}
+    assert list(model.desk().values()) == [b"edited"]
 
 
 def test_last_good_file_stays_when_its_successor_is_wrong(model: Model, tmp_path: Path) -> None:
@@ -246,16 +249,6 @@ def test_last_good_file_stays_when_its_successor_is_wrong(model: Model, tmp_path
     declaration.write_text(declaration.read_text().replace(PIN, "c" * 64))
     assert "expected " + "c" * 64 in model.error()
     assert model.files()["w.bin"] == WEIGHTS
-
-
-def test_authors_files_stay_when_their_names_begin_like_an_unfinished_one(model: Model, tmp_path: Path) -> None:
-    model.declare(file_source(tmp_path))
-    model.data.mkdir()
-    for name in ("w.bin.part1", "w.bin.parts", "w.bin.part.txt", "w.bin.old"):
-        (model.data / name).write_text("mine")
-    (model.data / "w.bin.part.cached.part").write_text("left by a killed run")
-    assert model.actions() == ["fetched"]
-    assert sorted(model.files()) == ["w.bin", "w.bin.old", "w.bin.part.txt", "w.bin.part1", "w.bin.parts"]
 
 
 @pytest.mark.parametrize("scheme", ["nonsense", "htp"])
