@@ -51,8 +51,10 @@ _NO_ACCESS = ("530", "532", "Forbidden")
 
 
 # s3fs asks again by itself, for a minute, where nothing answers; here a transfer does that.
-_S3_OPTIONS = {"config_kwargs": {"connect_timeout": 5, "read_timeout": 15, "retries": {"total_max_attempts": 1}}}
-_SILENCE_SECONDS = 10
+S3_OPTIONS: dict[str, Any] = {
+    "config_kwargs": {"connect_timeout": 8, "read_timeout": 12, "retries": {"total_max_attempts": 1}}
+}
+SILENCE_SECONDS = 5
 
 
 class Store:
@@ -104,7 +106,7 @@ class Store:
                 answer = _asked(lambda: call(self._connected()), shown)
             except CutError as error:
                 self._files = self._files if self._is_shared else None
-                if not self._has_answered and time.monotonic() - started >= _SILENCE_SECONDS:
+                if not self._has_answered and time.monotonic() - started >= SILENCE_SECONDS:
                     raise StepError(
                         shown, error.fault, advice="Check the address, your network and proxies."
                     ) from error
@@ -119,7 +121,7 @@ class Store:
             options = {"skip_instance_cache": not self._is_shared, **_credentials(self._uri)}
             if self._uri.startswith(("s3:", "s3a:")):
                 self.is_anonymous = import_module("botocore.session").Session().get_credentials() is None
-                options |= {"anon": self.is_anonymous, **_S3_OPTIONS}
+                options |= {"anon": self.is_anonymous, **S3_OPTIONS}
             self._files, self.path = url_to_fs(self._uri, **options)
             if self._uri.startswith(("s3:", "s3a:")):
                 self._files.retries = 1

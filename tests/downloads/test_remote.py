@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
 import pytest
 
+from downloads import remote
 from downloads.origins import locate
 from downloads.progress import Bar
 from downloads.remote import RemoteFile, locate_remote
@@ -132,3 +135,38 @@ def test_s3_says_what_is_wrong_when_a_key_or_the_bucket_is_missing(bucket: str, 
             fetch(locate_remote(uri), tmp_path / "part", QUICK, Bar("w"), pinned=True)  # type: ignore[arg-type]
         assert isinstance(caught.value, StepError)
         assert "topsecret5" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["dir/a.bin", "dir/"])
+def test_s3_is_read_without_credentials_when_there_are_none(
+    model: Model, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    for name in FILES:
+        put(f"{os.environ['AWS_ENDPOINT_URL']}/weights/dir/{name}?acl", **{"x-amz-acl": "public-read"})
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    model.declare(f'uri = "{bucket}/{place}"\npath = "w"\nmutable = true')
+    done = model.command_line()
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(f"{bucket}/{place}: no credentials are set up: it is read without any") == 1
+    assert FILES["a.bin"] in model.files().values()
+
+
+def test_endpoint_of_s3_that_never_answers_is_asked_once(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("s3fs", reason="s3fs is not installed")
+    options = remote.S3_OPTIONS["config_kwargs"]
+    assert options["connect_timeout"] + options["read_timeout"] <= 20
+    monkeypatch.setitem(options, "read_timeout", 0.2)
+    monkeypatch.setattr(remote, "SILENCE_SECONDS", 0.1)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test-key-id")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        model.declare('uri = "s3://silent/w"\npath = "w"\nmutable = true')
+        assert "s3://silent/w: network: Read timeout" in model.error()
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
