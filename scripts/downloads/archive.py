@@ -29,6 +29,8 @@ _REGULAR = 8
 # RuntimeError and NotImplementedError are zipfile's: encrypted, or compressed in a way that it does not know.
 _BROKEN: tuple[type[Exception], ...] = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error)
 _BROKEN += (lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
+# KeyError is tarfile's: a hard link to what is not there.
+_REFUSED = (tarfile.FilterError, KeyError, FileExistsError, NotADirectoryError, IsADirectoryError)
 _OPENERS: dict[bytes, Callable[[Any], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _ZSTD = b"\x28\xb5\x2f\xfd"
 # The name of a member, its size in bytes, and what writes it into a directory.
@@ -83,7 +85,7 @@ def unpack(archive: Path, target: Path, name: str) -> Files:
         if not files:
             raise RefusedError("it holds no file")
         return files
-    except (RefusedError, tarfile.FilterError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+    except (RefusedError, *_REFUSED) as error:
         remove(target)
         advice = "Unpack it yourself if you trust it, and declare what is in it."
         raise StepError(name, "the archive is refused", got=_words(error), advice=advice) from error
@@ -133,7 +135,7 @@ def _members(stream: IO[bytes], name: str) -> Iterator[_Member]:
     if magic.startswith(_ZSTD):
         opener = partial(_zstandard(name).ZstdDecompressor().stream_reader, read_across_frames=True)
     try:
-        return _of_tar(tarfile.TarFile(fileobj=_Wary(opener(stream) if opener else stream)))  # type: ignore[arg-type]
+        return _of_tar(tarfile.TarFile(fileobj=_Wary(opener(stream) if opener else stream), errorlevel=2))  # type: ignore[arg-type]
     except tarfile.ReadError as error:
         known = "tar, tar.gz, tar.bz2, tar.xz, tar.zst or zip"
         raise StepError(name, "unpack = true, but it is no archive", expected=known) from error

@@ -14,9 +14,9 @@ from .archive import unpack
 from .cache import Cache, keep, kept, take
 from .content import Files, digest, look
 from .declaration import DATA_DIRECTORY, Source
-from .desk import Desk, check_inside, check_replaceable, desk_of, install, remove
+from .desk import BAD, EDITED, PART, check_inside, check_replaceable, desk_of, install, remove, set_aside, tidy
 from .faults import missing, wrong_bytes
-from .origins import Tree, locate
+from .origins import locate
 from .programs import fetch_member, run_command
 from .progress import Bar
 from .record import Entry, Verdict
@@ -112,21 +112,21 @@ class Bringer:
         source = verdict.source
         if source.command:
             return self._commanded(verdict, entry)
-        target, desk = check_inside(self._data, source.paths[0]), desk_of(self._data, source.paths)
-        desk.place.mkdir(parents=True, exist_ok=True)
-        staged, sha256, action = self._from_cache(source, desk), source.sha256, "from cache"
-        if staged is None:
-            staged, sha256 = self._checked(source, desk, bar)
-            action = "fetched"
-        if action == "fetched" and source.unpack:
-            keep(source, staged.files, {source.paths[0]: staged.path}, self._cache)
+        path, desk = source.paths[0], desk_of(self._data, source.paths)
+        target = check_inside(self._data, path)
+        desk.mkdir(parents=True, exist_ok=True)
+        cached = self._from_cache(source, desk)
+        staged = cached or self._checked(source, desk, bar)
+        sha256 = digest(staged.files, source.paths)
         if source.unpack:
-            unpacked = unpack(staged.path, desk.unpacked, source.name)
-            staged = _Staged(desk.unpacked, _named(unpacked, source.paths[0]))
+            if not cached:
+                keep(source, staged.files, {path: staged.path}, self._cache)
+            unpacked = unpack(staged.path, desk / "unpacked", source.name)
+            staged = _Staged(desk / "unpacked", _named(unpacked, path))
         self._install(staged, target, verdict, entry, found)
-        if action == "fetched" and not source.unpack:
+        if not (source.unpack or cached):
             keep(source, staged.files, {name: self._data / name for name in staged.files}, self._cache)
-        return Brought(action, staged.files, sha256)
+        return Brought("from cache" if cached else "fetched", staged.files, sha256)
 
     def _commanded(self, verdict: Verdict, entry: Entry | None) -> Brought:
         """Let a command bring it, or the cache; keep what is pinned, but no link: that leads to another's file."""
@@ -139,13 +139,13 @@ class Bringer:
             keep(source, brought.files, places, self._cache)
         return brought
 
-    def _from_cache(self, source: Source, desk: Desk) -> _Staged | None:
-        remove(desk.cached)
+    def _from_cache(self, source: Source, desk: Path) -> _Staged | None:
+        remove(desk / "cached")
         top = source.paths[0]
-        files = take(source, self._cache, lambda name: desk.cached / PurePosixPath(name).relative_to(top))
-        return _Staged(desk.cached, files) if files else None
+        files = take(source, self._cache, lambda name: desk / "cached" / PurePosixPath(name).relative_to(top))
+        return _Staged(desk / "cached", files) if files else None
 
-    def _checked(self, source: Source, desk: Desk, bar: Bar) -> tuple[_Staged, str]:
+    def _checked(self, source: Source, desk: Path, bar: Bar) -> _Staged:
         """Bring what a source names to its desk, and check its sha256."""
         if self._settings.offline and not source.is_local:  # what the cache had was not sound
             raise missing(source)
@@ -153,34 +153,34 @@ class Bringer:
         got = digest(staged.files, source.paths)
         if source.sha256 and got != source.sha256 and staged.resumed:
             # After a power cut the disk may lack what the note says: the bytes of the earlier run get one more chance.
-            desk.tidy()
-            desk.place.mkdir(exist_ok=True)
+            tidy(desk)
+            desk.mkdir(exist_ok=True)
             staged = self._staged(source, desk, bar)
             got = digest(staged.files, source.paths)
         if source.sha256 and got != source.sha256:
-            bad = desk.keep_bad(staged.path, source.paths[0])
-            desk.tidy()
+            bad = set_aside(staged.path, desk, BAD, source.paths[0])
+            tidy(desk)
             raise wrong_bytes(source, got, bad)
-        return staged, got
+        return staged
 
-    def _staged(self, source: Source, desk: Desk, bar: Bar) -> _Staged:
+    def _staged(self, source: Source, desk: Path, bar: Bar) -> _Staged:
         tuning, path, pinned = self._settings.tuning, source.paths[0], bool(source.sha256)
         if source.package:
-            member = fetch_member(source, self._package, desk.part)
+            member = fetch_member(source, self._package, desk / PART)
             if member.is_file():
                 return _Staged(member, {path: file_entry(member)})
             return _Staged(member, _named(look(member, [""], StatCache()), path))
         found = retrying(tuning, time.sleep)(locate, source.uri, self._say)
-        if isinstance(found, Tree):
-            remove(desk.part)
-            return _Staged(desk.part, _named(found.copy(desk.part, bar), path))
+        if callable(found):
+            remove(desk / PART)
+            return _Staged(desk / PART, _named(found(desk / PART, bar), path))
         if isinstance(found, tuple):
-            files, resumed = fetch_tree(found, desk.place, self._settings.jobs, tuning, bar, pinned=pinned)
-            return _Staged(desk.part, _named(files, path), resumed)
-        if desk.part.is_dir():
-            remove(desk.part)
-        fact, resumed = fetch(found, desk.part, tuning, bar, pinned=pinned)
-        return _Staged(desk.part, {path: fact}, resumed)
+            files, resumed = fetch_tree(found, desk, self._settings.jobs, tuning, bar, pinned=pinned)
+            return _Staged(desk / PART, _named(files, path), resumed)
+        if (desk / PART).is_dir():
+            remove(desk / PART)
+        fact, resumed = fetch(found, desk / PART, tuning, bar, pinned=pinned)
+        return _Staged(desk / PART, {path: fact}, resumed)
 
     def _install(self, staged: _Staged, target: Path, verdict: Verdict, entry: Entry | None, found: Files) -> None:
         """Put what was brought in its place; an author's edit of it goes to the desk."""
@@ -191,10 +191,10 @@ class Bringer:
         check_replaceable(target, owned=verdict.owned, known=known)
         if verdict.altered:
             desk = desk_of(self._data, source.paths)
-            aside = desk.keep_edited(target, path, digest(found, source.paths))
+            aside = set_aside(target, desk, EDITED, digest(found, source.paths)[:12], path)
             self._say(f"{source.name}: it was edited; the edit is kept as {aside}")
         install(staged.path, target)
 
 
 def _named(files: Files, top: str) -> Files:
-    return {f"{top}/{name}": fact for name, fact in files.items()}
+    return {f"{top}/{name}" if name else top: fact for name, fact in files.items()}

@@ -10,7 +10,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 
 from model_side.publish import publish_directory
@@ -20,74 +19,9 @@ from .declaration import DATA_DIRECTORY, DESKS, STATE_DIRECTORY
 from .faults import foreign
 
 BAD, EDITED = "bad", "edited"
-
-
-@dataclass(frozen=True)
-class Desk:
-    """The desk of one source.
-
-    Parameters
-    ----------
-    place : Path
-        Its directory, which is made when it is first needed.
-    """
-
-    place: Path
-
-    @property
-    def part(self) -> Path:
-        """Return where bytes arrive: a file or a directory."""
-        return self.place / "part"
-
-    @property
-    def cached(self) -> Path:
-        """Return where files of the cache are put together."""
-        return self.place / "cached"
-
-    @property
-    def unpacked(self) -> Path:
-        """Return where an archive is unpacked."""
-        return self.place / "unpacked"
-
-    @property
-    def old(self) -> Path:
-        """Return where the last outputs of a command wait for the new ones."""
-        return self.place / "old"
-
-    @property
-    def marker(self) -> Path:
-        """Return what says that a command has begun and is not in the record yet."""
-        return self.place / "command"
-
-    @property
-    def is_resumable(self) -> bool:
-        """Tell whether a later run can go on with what is unfinished here."""
-        return (self.place / "part.note").exists() or (self.place / "listing").exists()
-
-    def shown(self, path: Path) -> str:
-        """Return what a path on the desk is called in messages."""
-        return f"{DATA_DIRECTORY}/{path.relative_to(self.place.parents[1])}"
-
-    def keep_bad(self, path: Path, name: str) -> str:
-        """Keep wrong bytes that were meant for `name`, instead of earlier ones; return where, for people."""
-        return self._keep(path, self.place / BAD / name)
-
-    def keep_edited(self, path: Path, name: str, sha256: str) -> str:
-        """Keep what an author had edited at `name`, beside other edits of it; return where, for people."""
-        return self._keep(path, self.place / EDITED / sha256[:12] / name)
-
-    def _keep(self, path: Path, aside: Path) -> str:
-        remove(aside)
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(aside)
-        return self.shown(aside)
-
-    def tidy(self) -> None:
-        """Remove whatever is unfinished, also what killed runs have left."""
-        for path in unfinished(self.place):
-            remove(path)
-        if self.place.is_dir() and not any(self.place.iterdir()):
-            self.place.rmdir()
+PART, NOTE, LISTING = "part", "part.note", "listing"
+# The first says that a command has begun and is not in the record yet, the second holds what was there before it.
+MARKER, OLD = "command", "old"
 
 
 def desk_name(paths: Collection[str]) -> str:
@@ -95,14 +29,35 @@ def desk_name(paths: Collection[str]) -> str:
     return hashlib.sha256("\0".join(paths).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def desk_of(data: Path, paths: Collection[str]) -> Desk:
-    """Return the desk of a source with these paths."""
-    return Desk(data / DESKS / desk_name(paths))
+def desk_of(data: Path, paths: Collection[str]) -> Path:
+    """Return the desk of a source with these paths; it is made when it is first needed."""
+    return data / DESKS / desk_name(paths)
 
 
-def unfinished(desk: Path) -> list[Path]:
-    """Return what is unfinished on a desk."""
-    return [path for path in sorted(desk.iterdir()) if path.name not in (BAD, EDITED)] if desk.is_dir() else []
+def is_resumable(desk: Path) -> bool:
+    """Tell whether a later run can go on with what is unfinished there, or must bring it back."""
+    return any((desk / name).exists() for name in (NOTE, LISTING, MARKER))
+
+
+def set_aside(path: Path, desk: Path, *place: str) -> str:
+    """Move something to a place on the desk, instead of what was there; return where, for people.
+
+    `place` is BAD and the name that it was meant for, or EDITED, a digest and the name.
+    """
+    aside = desk.joinpath(*place)
+    remove(aside)
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    path.replace(aside)
+    return f"{DATA_DIRECTORY}/{aside.relative_to(desk.parents[1])}"
+
+
+def tidy(desk: Path) -> None:
+    """Remove whatever is unfinished on a desk, also what killed runs have left."""
+    for path in desk.iterdir() if desk.is_dir() else ():
+        if path.name not in (BAD, EDITED):
+            remove(path)
+    if desk.is_dir() and not any(desk.iterdir()):
+        desk.rmdir()
 
 
 def tidy_former(package: Path) -> None:
@@ -154,12 +109,9 @@ def check_replaceable(target: Path, *, owned: bool, known: Collection[str] = ())
     if target.is_dir() and not target.is_symlink():
         own = sorted(_members(target) - set(known))
         if own:
-            raise StepError(
-                str(target),
-                "it holds files that came from no source",
-                got=", ".join(own[:5]) + (" ..." if len(own) > 5 else ""),
-                advice="Move them away; a source never replaces an author's files.",
-            )
+            got = ", ".join(own[:5]) + (" ..." if len(own) > 5 else "")
+            advice = "Move them away; a source never replaces an author's files."
+            raise StepError(str(target), "it holds files that came from no source", got=got, advice=advice)
     elif target.exists() and not owned:
         raise foreign(target)
 

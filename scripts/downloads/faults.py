@@ -49,12 +49,8 @@ def wrong_bytes(source: Source, got: str, *bad: str) -> StepError:
 
 def missing(*sources: Source) -> StepError:
     """Return the error for sources that only a network, or a command, could bring."""
-    return StepError(
-        ", ".join(source.name for source in sources),
-        "missing, and --offline",
-        got="neither in model_data/ nor in the cache",
-        advice="Run it once with a network.",
-    )
+    names, got = ", ".join(source.name for source in sources), "neither in model_data/ nor in the cache"
+    return StepError(names, "missing, and --offline", got=got, advice="Run it once with a network.")
 
 
 def not_installed(subject: str, what: str, library: str, words: str = "") -> UsageError:
@@ -67,13 +63,9 @@ def not_installed(subject: str, what: str, library: str, words: str = "") -> Usa
 
 def foreign(target: Path, expected: str | None = None, got: str | None = None) -> StepError:
     """Return the error for a file of the author's where a source's file should be."""
-    return StepError(
-        str(target),
-        "a file that came from no source is in the place of one",
-        expected=expected,
-        got=got,
-        advice="Move it away, or give the source another path; an author's file is never replaced.",
-    )
+    fault = "a file that came from no source is in the place of one"
+    advice = "Move it away, or give the source another path; an author's file is never replaced."
+    return StepError(str(target), fault, expected=expected, got=got, advice=advice)
 
 
 def redacted(error: PipelineError) -> PipelineError:

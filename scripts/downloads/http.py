@@ -7,20 +7,20 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Iterator, Mapping
+from functools import cache, partial
 from typing import Any
 
 import requests
 import urllib3
+from requests import exceptions
 from requests.adapters import HTTPAdapter
 
 from model_side.redact import redact
 from pipeline.errors import StepError
 
 from .faults import ChangedError, CutError
-from .origins import Opened
+from .origins import Opened, Origin
 
 CHUNK = 1 << 20
 _CONNECT_SECONDS, _SILENCE_SECONDS = 15, 60
@@ -71,58 +71,40 @@ def _session() -> requests.Session:
     return made
 
 
-@dataclass(frozen=True)
-class HttpFile:
-    """One file behind an http(s) address.
+def http_file(url: str, headers: Mapping[str, str] | None = None) -> Origin:
+    """Return the file behind an http(s) address; further headers may carry a token, and go to its host only."""
+    return Origin(url, partial(_open, url, headers or {}))
 
-    Parameters
-    ----------
-    url : str
-    headers : dict of str to str
-        Further headers; they may carry a token, and go to this host only.
-    """
 
-    url: str
-    headers: dict[str, str] = field(default_factory=dict, repr=False)
+def _open(url: str, headers: Mapping[str, str], start: int, end: int | None, validator: str) -> Opened:
+    sent, shown = dict(headers), redact(url)
+    if start or end is not None:
+        sent["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+        if validator.startswith('"') or validator[-4:] == " GMT":
+            sent["If-Range"] = validator
+    response = _get(url, sent, shown)
+    try:
+        return _opened(response, shown, start, ranged="Range" in sent)
+    except BaseException:
+        response.close()
+        raise
 
-    @property
-    def shown(self) -> str:
-        """Return its address, without credentials."""
-        return redact(self.url)
 
-    @property
-    def key(self) -> str:
-        """Return what tells it from other files."""
-        return self.url
-
-    def open(self, start: int, end: int | None, validator: str) -> Opened:
-        """Ask for the bytes from `start` to before `end`."""
-        headers = dict(self.headers)
-        if start or end is not None:
-            headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
-            if validator.startswith('"') or validator[-4:] == " GMT":
-                headers["If-Range"] = validator
-        response = _get(self.url, headers, self.shown)
-        try:
-            return self._opened(response, start, "Range" in headers)
-        except BaseException:
-            response.close()
-            raise
-
-    def _opened(self, response: requests.Response, start: int, ranged: bool) -> Opened:
-        _check_status(response, self.shown, ranged)
-        total, first, is_part = _length(response), 0, response.status_code == 206
-        if is_part:
-            found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-            if not found or int(found[1]) != start:
-                raise StepError(self.shown, "the server sent another range than it was asked for")
-            first, total = start, None if found[3] == "*" else int(found[3])
-        encoded = _is_encoded(response, self.shown)
-        if encoded and is_part:
-            raise ChangedError(self.shown)  # the middle of what an encoding made tells nothing
-        in_ranges = is_part or (response.headers.get("Accept-Ranges") == "bytes" and not encoded)
-        chunks = _chunks(response, self.shown, decode=encoded)
-        return Opened(first, None if encoded else total, _validator(response), in_ranges, chunks, response.close)
+def _opened(response: requests.Response, shown: str, start: int, *, ranged: bool) -> Opened:
+    _check_status(response, shown, ranged)
+    total, first, is_part = _length(response), 0, response.status_code == 206
+    if is_part:
+        found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if not found or int(found[1]) != start:
+            raise StepError(shown, "the server sent another range than it was asked for")
+        first, total = start, None if found[3] == "*" else int(found[3])
+    encoded = _is_encoded(response, shown)
+    if encoded and is_part:
+        raise ChangedError(shown)  # the middle of what an encoding made tells nothing
+    in_ranges = is_part or (response.headers.get("Accept-Ranges") == "bytes" and not encoded)
+    validator = response.headers.get("ETag", "") or response.headers.get("Last-Modified", "")
+    chunks = _chunks(response, shown, decode=encoded)
+    return Opened(first, None if encoded else total, validator, in_ranges, chunks, response.close)
 
 
 def get_json(url: str, headers: dict[str, str] | None = None) -> tuple[Any, str]:
@@ -141,9 +123,8 @@ def get_json(url: str, headers: dict[str, str] | None = None) -> tuple[Any, str]
         try:
             return response.json(), response.links.get("next", {}).get("url", "")
         except requests.RequestException as error:
-            raise StepError(
-                shown, "expected a JSON answer", got=response.headers.get("Content-Type", "none")
-            ) from error
+            got = response.headers.get("Content-Type", "none")
+            raise StepError(shown, "expected a JSON answer", got=got) from error
 
 
 def _get(url: str, headers: dict[str, str], shown: str) -> requests.Response:
@@ -152,18 +133,14 @@ def _get(url: str, headers: dict[str, str], shown: str) -> requests.Response:
     auth = _as_it_is if "Authorization" in headers else None
     try:
         return session().get(url, headers=headers, auth=auth, stream=True, timeout=timeout)
-    except (
-        requests.exceptions.InvalidURL,
-        requests.exceptions.InvalidSchema,
-        requests.exceptions.MissingSchema,
-    ) as error:
+    except (exceptions.InvalidURL, exceptions.InvalidSchema, exceptions.MissingSchema) as error:
         raise StepError(shown, "it is not an address that can be asked", got=redact(str(error))) from error
-    except requests.exceptions.TooManyRedirects as error:
+    except exceptions.TooManyRedirects as error:
         raise StepError(shown, "it redirects in circles") from error
-    except requests.exceptions.SSLError as error:
+    except exceptions.SSLError as error:
         advice = "If you trust who signed it, such as your proxy, name a file of its certificate in SSL_CERT_FILE."
         raise StepError(shown, "network: its certificate is not trusted", got=_cause(error), advice=advice) from error
-    except requests.exceptions.ProxyError as error:
+    except exceptions.ProxyError as error:
         raise CutError(shown, f"the proxy did not answer ({_cause(error)})") from error
     except requests.RequestException as error:
         raise CutError(shown, _cause(error)) from error
@@ -221,11 +198,6 @@ def _is_encoded(response: requests.Response, shown: str) -> bool:
 def _length(response: requests.Response) -> int | None:
     length = response.headers.get("Content-Length", "")
     return int(length) if length.isdecimal() else None
-
-
-def _validator(response: requests.Response) -> str:
-    etag = response.headers.get("ETag", "")
-    return etag or response.headers.get("Last-Modified", "")
 
 
 def _retry_after(response: requests.Response) -> float:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from model_side.file_entry import FileEntry
+from model_side.redact import redact
 from pipeline.errors import UsageError
 
 from .progress import Bar
@@ -42,30 +42,29 @@ class Opened:
     validator: str
     in_ranges: bool
     chunks: Iterator[bytes]
-    close: Callable[[], object]
+    close: Callable[[], object] = lambda: None
 
 
-class Origin(Protocol):
-    """One remote file."""
+@dataclass(frozen=True)
+class Origin:
+    """One remote file.
+
+    Parameters
+    ----------
+    uri : str
+        It tells the file from others, and may hold credentials.
+    open : callable of int, int or None, str
+        Asks for the bytes from a first to before an end, of the content that a validator stands for. It raises CutError
+        if a later attempt may succeed, StepError if none will.
+    """
+
+    uri: str
+    open: Callable[[int, int | None, str], Opened] = field(repr=False)
 
     @property
     def shown(self) -> str:
         """Return its address, without credentials."""
-
-    @property
-    def key(self) -> str:
-        """Return what tells it from other files; never shown, only digested."""
-
-    def open(self, start: int, end: int | None, validator: str) -> Opened:
-        """Ask for the bytes from `start` to before `end`, of the content that `validator` stands for.
-
-        Raises
-        ------
-        CutError
-            If a later attempt may succeed.
-        StepError
-            If none will.
-        """
+        return redact(self.uri)
 
 
 @dataclass(frozen=True)
@@ -89,23 +88,11 @@ class Member:
     mark: str = ""
 
 
-@dataclass(frozen=True)
-class Tree:
-    """A directory that is copied as a whole.
-
-    Parameters
-    ----------
-    copy : callable of Path and Bar
-        Copies it to a path and returns its files by name.
-    """
-
-    copy: Callable[[Path, Bar], dict[str, FileEntry]]
+# Copies a file, or the files of a directory, of this machine, and returns what they are by name; '' is the file itself.
+Copy = Callable[[Path, Bar], dict[str, FileEntry]]
 
 
-Found = Origin | Tree | tuple[Member, ...]
-
-
-def locate(uri: str, say: Callable[[str], None] = lambda line: None) -> Found:
+def locate(uri: str, say: Callable[[str], None] = lambda line: None) -> Origin | tuple[Member, ...] | Copy:
     """Return what `uri` stands for; asks the network where it must, and loads libraries where it needs them.
 
     Parameters
@@ -127,9 +114,9 @@ def locate(uri: str, say: Callable[[str], None] = lambda line: None) -> Found:
 
         return locate_local(uri)
     if scheme in ("http", "https"):
-        from .http import HttpFile
+        from .http import http_file
 
-        return HttpFile(uri)
+        return http_file(uri)
     if scheme == "hf":
         from .repositories import locate_on_hub
 

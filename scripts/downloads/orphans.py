@@ -11,7 +11,7 @@ from pipeline.fingerprint import StatCache
 
 from .content import look
 from .declaration import DATA_DIRECTORY, DESKS, read_declaration
-from .desk import EDITED, desk_name, remove
+from .desk import EDITED, OLD, desk_name, remove
 from .record import Entry, read_record, write_record
 from .session import alone
 
@@ -19,7 +19,7 @@ from .session import alone
 def orphans(package: Path, *, every: bool = False) -> list[str]:
     """Return what is in model_data/, by name relative to it, that came from a source which is no longer declared.
 
-    What an author had edited is never one.
+    What an author had edited is never one, nor what a killed command has replaced.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def _on_desks(package: Path, *, every: bool) -> Iterator[str]:
     """Yield what is unfinished or wrong."""
     declared = {desk_name(source.paths) for source in read_declaration(package)}
     for path in (package / DATA_DIRECTORY / DESKS).glob("*/*"):
-        if path.name != EDITED and (every or path.parent.name not in declared):
+        if path.name not in (EDITED, OLD) and (every or path.parent.name not in declared):
             yield f"{DESKS}/{path.parent.name}/{path.name}"
 
 

@@ -19,7 +19,7 @@ from pipeline.fingerprint import StatCache
 from .cache import Cache, take
 from .content import Files, digest, look
 from .declaration import DATA_DIRECTORY, Source
-from .desk import Desk, check_inside, desk_of, remove
+from .desk import BAD, EDITED, MARKER, OLD, check_inside, desk_of, remove, set_aside
 from .faults import foreign, missing, wrong_bytes
 from .record import Entry, Verdict, is_edited
 
@@ -48,7 +48,7 @@ def run_command(
     source, data = verdict.source, package / DATA_DIRECTORY
     targets = {path: check_inside(data, path) for path in source.paths}
     desk = desk_of(data, source.paths)
-    if desk.marker.exists():
+    if (desk / MARKER).exists():
         _bring_back(desk, targets)
     elif not verdict.owned:
         for target in targets.values():
@@ -56,26 +56,26 @@ def run_command(
                 raise foreign(target)
     there = look(data, source.paths, StatCache())
     edited = entry is not None and (is_edited(there, entry) or not there.keys() <= entry.files.keys())
-    desk.old.mkdir(parents=True, exist_ok=True)
-    desk.marker.touch()
+    (desk / OLD).mkdir(parents=True, exist_ok=True)
+    (desk / MARKER).touch()
     try:
         for path, target in targets.items():
             target.parent.mkdir(parents=True, exist_ok=True)
             if os.path.lexists(target):
-                _move(target, desk.old / path)
+                _move(target, desk / OLD / path)
         made = _made(source, package, cache, desk, offline=offline)
     except BaseException:
         _bring_back(desk, targets)
-        desk.marker.unlink()
+        (desk / MARKER).unlink()
         raise
     for path in source.paths:
-        if edited and os.path.lexists(desk.old / path):
-            kept = desk.keep_edited(desk.old / path, path, digest(there, source.paths))
+        if edited and os.path.lexists(desk / OLD / path):
+            kept = set_aside(desk / OLD / path, desk, EDITED, digest(there, source.paths)[:12], path)
             say(f"{DATA_DIRECTORY}/{path}: it was edited; the edit is kept as {kept}")
     return made
 
 
-def _made(source: Source, package: Path, cache: Cache, desk: Desk, *, offline: bool) -> tuple[str, Files, str]:
+def _made(source: Source, package: Path, cache: Cache, desk: Path, *, offline: bool) -> tuple[str, Files, str]:
     data = package / DATA_DIRECTORY
     if files := take(source, cache, data.joinpath):
         return "from cache", files, source.sha256
@@ -87,16 +87,16 @@ def _made(source: Source, package: Path, cache: Cache, desk: Desk, *, offline: b
     files = _outputs(source, data)
     got = digest(files, source.paths)
     if source.sha256 and got != source.sha256:
-        raise wrong_bytes(source, got, *(desk.keep_bad(data / path, path) for path in source.paths))
+        raise wrong_bytes(source, got, *(set_aside(data / path, desk, BAD, path) for path in source.paths))
     return "ran", files, got
 
 
-def _bring_back(desk: Desk, targets: dict[str, Path]) -> None:
+def _bring_back(desk: Path, targets: dict[str, Path]) -> None:
     """Remove what a command has half done, and put back what was there before it."""
     for path, target in targets.items():
         remove(target)
-        if os.path.lexists(desk.old / path):
-            (desk.old / path).replace(target)
+        if os.path.lexists(desk / OLD / path):
+            (desk / OLD / path).replace(target)
 
 
 def _move(source: Path, target: Path) -> None:
@@ -107,21 +107,16 @@ def _move(source: Path, target: Path) -> None:
 def _prepared(source: Source, package: Path) -> tuple[list[str], dict[str, str]]:
     programs = package.absolute() / ".venv" / "bin"
     if not programs.is_dir():
-        raise UsageError(
-            source.name, "its command needs the model environment, .venv", advice="Run `invoke sync-env` first."
-        )
+        advice = "Run `invoke sync-env` first."
+        raise UsageError(source.name, "its command needs the model environment, .venv", advice=advice)
     environment = {name: value for name, value in os.environ.items() if name not in _TOOL_VARIABLES}
     others = [part for part in environment.get("PATH", "").split(os.pathsep) if part != str(Path(sys.prefix, "bin"))]
     environment["PATH"] = os.pathsep.join([str(programs), *others])
     argv = shlex.split(source.command)
     program = shutil.which(argv[0], path=environment["PATH"])
     if program is None:
-        raise UsageError(
-            source.name,
-            "its command starts with no known program",
-            got=argv[0],
-            advice="Add the package that brings it to requirements.in.",
-        )
+        advice = "Add the package that brings it to requirements.in."
+        raise UsageError(source.name, "its command starts with no known program", got=argv[0], advice=advice)
     return [program, *argv[1:]], environment
 
 
@@ -141,9 +136,8 @@ def _run(source: Source, package: Path) -> None:
             raise
     if code:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        raise StepError(
-            source.name, f"its command failed: {redact(source.command)}", got=how, advice="Its own words are above."
-        )
+        fault = f"its command failed: {redact(source.command)}"
+        raise StepError(source.name, fault, got=how, advice="Its own words are above.")
 
 
 def _relay(process: subprocess.Popen[bytes], descriptor: int) -> None:
@@ -168,12 +162,10 @@ def _outputs(source: Source, data: Path) -> Files:
     files = look(data, source.paths, StatCache())
     missing = [path for path in source.paths if not any(f"{name}/".startswith(f"{path}/") for name in files)]
     if missing:
-        raise StepError(
-            source.name,
-            f"its command ended well but wrote no {', '.join(f'{DATA_DIRECTORY}/{path}' for path in missing)}",
-            got=", ".join(sorted(path.name for path in data.iterdir() if not path.name.startswith("."))) or "nothing",
-            advice="Correct the outputs or the command; it runs in the package's directory.",
-        )
+        fault = f"its command ended well but wrote no {', '.join(f'{DATA_DIRECTORY}/{path}' for path in missing)}"
+        got = ", ".join(sorted(path.name for path in data.iterdir() if not path.name.startswith("."))) or "nothing"
+        advice = "Correct the outputs or the command; it runs in the package's directory."
+        raise StepError(source.name, fault, got=got, advice=advice)
     return files
 
 
@@ -214,13 +206,8 @@ def _member(source: Source, staged: Path) -> Path:
 
 
 def _nearby(top: Path, member: str) -> str:
-    """Say what there is: files of the same name elsewhere, else what its deepest existing directory holds."""
+    """Say what there is: files of the same name elsewhere, else what the wheel holds."""
     same = sorted(str(path.relative_to(top)) for path in top.rglob(Path(member).name))
     if same:
         return f"There is {', '.join(same[:3])}."
-    directory = top / member
-    while not directory.is_dir():
-        directory = directory.parent
-    place = directory.relative_to(top)
-    names = sorted(path.name for path in directory.iterdir())
-    return f"{'The wheel' if place == Path() else place} holds {', '.join(names[:12])}."
+    return f"The wheel holds {', '.join(sorted(path.name for path in top.iterdir())[:12])}."

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote, urlsplit
 from pipeline.errors import StepError, UsageError
 
 from .address import HUB, HUB_FORM
-from .http import HttpFile, get_json
+from .http import get_json, http_file
 from .origins import Member, Origin, is_pattern, matching, top_of
 
 ZENODO, FIGSHARE = "https://zenodo.org/api", "https://api.figshare.com/v2"
@@ -33,10 +33,10 @@ class _Repository:
     name: str
     headers: dict[str, str] = field(repr=False)
 
-    def file(self, path: str, revision: str) -> HttpFile:
+    def file(self, path: str, revision: str) -> Origin:
         kind = "" if self.kind == "models/" else self.kind
         url = f"{self.endpoint}/{kind}{self.name}/resolve/{quote(revision, safe='')}/{quote(path)}"
-        return HttpFile(url, self.headers)
+        return http_file(url, self.headers)
 
     def commit(self, revision: str) -> str:
         return str(self._ask(f"revision/{quote(revision, safe='')}")[0]["sha"])
@@ -142,10 +142,10 @@ def _of_zenodo(record: Any) -> Iterator[Member]:
     for file in record["files"]:
         name = str(file["key"])
         url = file.get("links", {}).get("self") or f"{record['links']['self']}/files/{quote(name)}/content"
-        yield Member(name, HttpFile(str(url)), int(file["size"]), str(file.get("checksum", "")))
+        yield Member(name, http_file(str(url)), int(file["size"]), str(file.get("checksum", "")))
 
 
 def _of_figshare(article: Any) -> Iterator[Member]:
     for file in article["files"]:
         mark = str(file.get("computed_md5", ""))
-        yield Member(str(file["name"]), HttpFile(str(file["download_url"])), int(file["size"]), mark)
+        yield Member(str(file["name"]), http_file(str(file["download_url"])), int(file["size"]), mark)

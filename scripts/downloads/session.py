@@ -17,7 +17,7 @@ from .bring import Bringer, Brought, Settings, is_at_hand
 from .cache import Cache
 from .content import Files, digest, look, remember
 from .declaration import DATA_DIRECTORY, DECLARATION, STATE_DIRECTORY, Source, read_declaration
-from .desk import desk_of, tidy_former
+from .desk import MARKER, desk_of, is_resumable, tidy, tidy_former
 from .faults import foreign, missing, redacted
 from .progress import Progress, amount
 from .record import Entry, Verdict, Why, decide, entry_of, read_record, write_record
@@ -167,7 +167,7 @@ def _read_scene(package: Path, *, every_byte: bool = False) -> _Scene:
     try:
         # What a killed command has left in the place of its outputs does not count.
         found = {
-            source.paths: {} if desk_of(data, source.paths).marker.exists() else look(data, source.paths, stats)
+            source.paths: {} if (desk_of(data, source.paths) / MARKER).exists() else look(data, source.paths, stats)
             for source in sources
         }
     except OSError as error:
@@ -178,12 +178,10 @@ def _read_scene(package: Path, *, every_byte: bool = False) -> _Scene:
 def _check_pins(scene: _Scene, settings: Settings) -> None:
     bare = [source for source in scene.sources if not (source.sha256 or source.mutable or source.command)]
     if bare and not settings.lock:
-        raise UsageError(
-            str(scene.package / DECLARATION),
-            f"no sha256 for {', '.join(source.name for source in bare)}",
-            advice="Run `invoke download-data --lock` once to fill it in from what is fetched, "
-            "or accept any content with `mutable = true`.",
-        )
+        fault = f"no sha256 for {', '.join(source.name for source in bare)}"
+        lock = "Run `invoke download-data --lock` once to fill it in from what is fetched"
+        advice = f"{lock}, or accept any content with `mutable = true`."
+        raise UsageError(str(scene.package / DECLARATION), fault, advice=advice)
 
 
 def _present(verdict: Verdict, scene: _Scene) -> Outcome:
@@ -279,12 +277,12 @@ def _settle(verdict: Verdict, brought: Brought | PipelineError, scene: _Scene) -
     """Record a success at once: a later kill must not cost it."""
     source, desk = verdict.source, desk_of(scene.data, verdict.source.paths)
     if isinstance(brought, PipelineError):
-        if not desk.is_resumable:
-            desk.tidy()
+        if not is_resumable(desk):
+            tidy(desk)
         return Outcome(source, "failed", verdict.why, error=brought)
     scene.entries[source.paths] = entry_of(source, brought.files, brought.sha256)
     scene.write_record()
-    desk.tidy()
+    tidy(desk)
     remember(scene.data, brought.files, scene.stats)
     return Outcome(source, brought.action, verdict.why, brought.sha256, _size(brought.files))
 

@@ -71,7 +71,7 @@ def fetch(origin: Origin, part: Path, tuning: Tuning, bar: Bar, *, pinned: bool)
     StepError
         If the file cannot be had.
     """
-    with Part(part, origin.key, tuning.block, pinned=pinned) as here:
+    with Part(part, origin.uri, tuning.block, pinned=pinned) as here:
         resumed = bool(here.whole)
         for connections in (tuning.connections, *[1] * (tuning.attempts - 1)):
             try:
@@ -190,7 +190,8 @@ class _Transfer:
         self._part.begin(opened.total, opened.validator)
         self._is_described = True
         if opened.total is not None:
-            runs = self._part.runs(self._connections if opened.in_ranges else 1)
+            is_guarded = opened.in_ranges and opened.validator  # else nothing tells that the parts are of one content
+            runs = self._part.runs(self._connections if is_guarded else 1)
             run.end = runs.pop(0).end if runs else opened.total
             self._runs.extend(runs)
             self._connect(min(self._connections - 1, len(runs)))

@@ -13,13 +13,13 @@ from pathlib import Path, PurePosixPath
 from model_side.file_entry import FileEntry, file_entry
 from pipeline.errors import StepError
 
-from .desk import remove
+from .desk import LISTING, PART, remove
 from .faults import CutError
 from .origins import Member
 from .progress import Bar
 from .transfer import Tuning, fetch
 
-TREE, _COMING, _LISTING = "part", "coming", "listing"
+_COMING = "coming"
 
 
 def fetch_tree(
@@ -57,7 +57,7 @@ def fetch_tree(
     bar.expect(None if None in sizes else sum(size or 0 for size in sizes), done)
     with ThreadPoolExecutor(jobs) as pool:
         futures = {
-            member.name: pool.submit(file_entry, desk / TREE / member.name)
+            member.name: pool.submit(file_entry, desk / PART / member.name)
             if member.name in here
             else pool.submit(_fetch_member, member, number, desk, tuning, bar, pinned)
             for number, member in enumerate(members)
@@ -70,7 +70,7 @@ def fetch_tree(
 
 
 def _fetch_member(member: Member, number: int, desk: Path, tuning: Tuning, bar: Bar, pinned: bool) -> FileEntry:
-    target, coming, each = desk / TREE / member.name, desk / _COMING / str(number), bar.file(member.name)
+    target, coming, each = desk / PART / member.name, desk / _COMING / str(number), bar.file(member.name)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         fact, _ = fetch(member.origin, coming, tuning, each, pinned=pinned)
@@ -84,19 +84,19 @@ def _fetch_member(member: Member, number: int, desk: Path, tuning: Tuning, bar: 
 
 def _is_complete(member: Member, desk: Path) -> bool:
     """Tell whether an earlier run has completed a file."""
-    target = desk / TREE / member.name
+    target = desk / PART / member.name
     return target.is_file() and target.stat().st_size == member.size
 
 
 def _keep_or_clear(members: Sequence[Member], desk: Path) -> bool:
     """Keep what an earlier run has left, if it can be gone on with; tell whether it can."""
-    listing = "\n".join(f"{member.name}\0{member.origin.key}\0{member.size}\0{member.mark}" for member in members)
-    value, note = hashlib.sha256(os.fsencode(listing)).hexdigest(), desk / _LISTING
+    listing = "\n".join(f"{member.name}\0{member.origin.uri}\0{member.size}\0{member.mark}" for member in members)
+    value, note = hashlib.sha256(os.fsencode(listing)).hexdigest(), desk / LISTING
     if note.is_file() and note.read_text(encoding="ascii", errors="replace") == value:
         return True
-    for name in (_LISTING, TREE, _COMING):
+    for name in (LISTING, PART, _COMING):
         remove(desk / name)
-    for name in (TREE, _COMING):
+    for name in (PART, _COMING):
         (desk / name).mkdir(parents=True)
     note.write_text(value, encoding="ascii")
     return False

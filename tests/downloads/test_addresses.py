@@ -125,4 +125,4 @@ def test_http_address_is_asked_percent_encoded(model: Model, hostile: Hostile, p
 def test_hub_address_names_kind_revision_and_file(uri: str, path: str) -> None:
     found = locate_on_hub(uri, {"HF_ENDPOINT": "https://hub", "HF_HOME": "/none"})
     assert not isinstance(found, tuple)
-    assert found.key == f"https://hub/{path}"
+    assert found.uri == f"https://hub/{path}"

@@ -80,6 +80,10 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "a tar link goes out": (lambda: tar_of([(header("l", tarfile.SYMTYPE, "../../evil"), b"")]), "outside"),
     "a tar link is absolute": (lambda: tar_of([(header("l", tarfile.SYMTYPE, "/etc/passwd"), b"")]), "absolute"),
     "a tar hard link goes out": (lambda: tar_of([(header("l", tarfile.LNKTYPE, "../evil"), b"")]), "outside"),
+    "a tar hard link leads nowhere": (
+        lambda: tar_of([(header("l", tarfile.LNKTYPE, "none"), b"")]),
+        "none",
+    ),
     "a tar link leads nowhere": (lambda: tar_of([(header("l", tarfile.SYMTYPE, "none"), b"")]), "no file of"),
     "a member is written through a link": (
         lambda: tar_of([(header("d", tarfile.SYMTYPE, "/elsewhere"), b""), ("d/evil", b"x")]),

@@ -95,22 +95,6 @@ def test_json_has_one_entry_for_each_source(model: Model, tmp_path: Path) -> Non
     assert model.files() == {"w.bin": WEIGHTS}
 
 
-def test_offline_fails_at_once_when_something_is_missing(model: Model, hostile: Hostile) -> None:
-    model.declare(f'uri = "{hostile.put("/w", WEIGHTS)}"\npath = "w.bin"\nsha256 = "{PIN}"')
-    done = model.command_line("--offline")
-    assert done.returncode == 1
-    assert "model_data/w.bin: missing, and --offline" in done.stderr
-    assert hostile.asked == []
-
-
-def test_offline_takes_the_file_from_the_cache_when_it_is_there(model: Model, hostile: Hostile) -> None:
-    model.declare(f'uri = "{hostile.put("/w", WEIGHTS)}"\npath = "w.bin"\nsha256 = "{PIN}"')
-    assert model.command_line().returncode == 0
-    (model.data / "w.bin").unlink()
-    assert "from cache" in model.command_line("--offline").stderr
-    assert model.files() == {"w.bin": WEIGHTS}
-
-
 def test_check_finds_the_byte_that_stat_does_not_show(model: Model, tmp_path: Path) -> None:
     model.declare(f'{local(tmp_path)}\nsha256 = "{PIN}"')
     assert model.command_line().returncode == 0

@@ -12,6 +12,7 @@ import pytest
 
 from downloads.cache import Cache
 from downloads.declaration import named_files, read_declaration
+from downloads.orphans import orphans
 from pipeline.packages import Package
 
 from .conftest import SCRIPT, Model, sha256
@@ -265,6 +266,24 @@ def test_last_good_outputs_come_back_when_a_second_run_was_killed(model: Model, 
     script(program, "exit 3")
     assert "exit code 3" in model.error()
     assert model.files() == {"out/w.bin": b"good"}
+
+
+def test_last_good_outputs_stay_aside_when_a_killed_run_cannot_be_tidied_up(model: Model, program: Path) -> None:
+    source = 'command = "bring {}"\npath = "in/out"'
+    script(program, "mkdir -p model_data/in; printf good > model_data/in/out")
+    model.declare(source.format("--all"))
+    assert model.actions() == ["ran"]
+    model.declare(source.format("--some"))
+    die_in_the_middle(model, program, "echo half > model_data/in/out")
+    (model.data / "in").rename(model.root / "in")
+    (model.data / "in").symlink_to(model.root / "in")
+    assert "leads out of model_data/" in model.error()
+    assert not [name for name in orphans(model.root, every=True) if name.endswith("/old")]
+    (model.data / "in").unlink()
+    (model.root / "in").rename(model.data / "in")
+    script(program, "exit 3")
+    assert "exit code 3" in model.error()
+    assert model.files() == {"in/out": b"good"}
 
 
 def test_nothing_unfinished_stays_when_a_second_run_was_killed_at_its_end(model: Model, program: Path) -> None:

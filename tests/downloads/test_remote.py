@@ -11,9 +11,9 @@ import fsspec
 import pytest
 
 from downloads import remote
-from downloads.origins import locate
+from downloads.origins import Origin, locate
 from downloads.progress import Bar
-from downloads.remote import RemoteFile, locate_remote
+from downloads.remote import locate_remote
 from downloads.transfer import fetch
 from pipeline.errors import PipelineError, StepError, UsageError
 from tests.object_store import put
@@ -46,21 +46,6 @@ def test_directory_is_brought(model: Model, memory: str, slash: str) -> None:
     assert model.files() == {f"d/{name}": content for name, content in FILES.items()}
 
 
-@pytest.mark.parametrize(("pattern", "names"), [("*.bin", ["a.bin"]), ("**/*.bin", ["a.bin", "deep/b.bin"])])
-def test_pattern_brings_what_it_matches(model: Model, memory: str, pattern: str, names: list[str]) -> None:
-    model.declare(f'uri = "{memory}/{pattern}"\npath = "d"\nmutable = true')
-    assert model.actions() == ["fetched"]
-    assert model.files() == {f"d/{name}": FILES[name] for name in names}
-
-
-def test_pattern_works_on_this_machine(model: Model, tmp_path: Path) -> None:
-    for name in ("one.bin", "two.bin", "no.txt"):
-        (tmp_path / name).write_text(name)
-    model.declare(f'uri = "{tmp_path.as_uri()}/*.bin"\npath = "d"\nmutable = true')
-    assert model.actions() == ["fetched"]
-    assert model.files() == {"d/one.bin": b"one.bin", "d/two.bin": b"two.bin"}
-
-
 @pytest.mark.parametrize("uri", ["memory://none/x", "memory://none/", "memory://none/*.bin"])
 def test_error_says_that_nothing_is_there(model: Model, memory: str, uri: str) -> None:
     model.declare(f'uri = "{uri}"\npath = "d"\nsha256 = "{"a" * 64}"')
@@ -84,7 +69,7 @@ def test_known_protocols_are_named_when_one_is_unknown() -> None:
 
 def test_transfer_starts_over_when_the_file_changed(memory: str, tmp_path: Path) -> None:
     origin = locate_remote(f"{memory}/a.bin")
-    assert isinstance(origin, RemoteFile)
+    assert isinstance(origin, Origin)
     before = origin.open(0, None, "").validator
     fsspec.filesystem("memory").pipe("/bucket/dir/a.bin", b"other")
     assert origin.open(3, None, before).start == 0
@@ -156,7 +141,7 @@ def test_s3_is_read_without_credentials_when_there_are_none(
 
 def test_endpoint_of_s3_that_never_answers_is_asked_once(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("s3fs", reason="s3fs is not installed")
-    options = remote.S3_OPTIONS["config_kwargs"]
+    options = remote.S3_LIMITS
     assert options["connect_timeout"] + options["read_timeout"] <= 20
     monkeypatch.setitem(options, "read_timeout", 0.2)
     monkeypatch.setattr(remote, "SILENCE_SECONDS", 0.1)

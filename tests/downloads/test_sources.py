@@ -165,12 +165,6 @@ def test_token_of_an_index_is_not_shown_when_it_cannot_be_reached(
     assert model.files() == {}
 
 
-def test_file_uri_brings_a_file_when_its_name_is_strange(model: Model, tmp_path: Path) -> None:
-    model.declare(file_source(tmp_path))
-    assert model.actions() == ["fetched"]
-    assert model.files() == {"w.bin": WEIGHTS}
-
-
 def test_file_uri_brings_a_directory(model: Model, tmp_path: Path) -> None:
     pin = tree(tmp_path / "tree")
     model.declare(f'uri = "{(tmp_path / "tree").as_uri()}"\npath = "t"\nsha256 = "{pin}"')
@@ -190,16 +184,12 @@ def test_directory_is_brought_again_when_a_member_was_altered(model: Model, tmp_
     assert "model_data/t: it was edited; the edit is kept as model_data/.downloads/" in model.said.getvalue()
 
 
-def test_authors_file_is_never_replaced_when_a_source_wants_its_place(model: Model, tmp_path: Path) -> None:
-    model.declare(file_source(tmp_path))
-    model.data.mkdir()
-    (model.data / "w.bin").write_text("mine")
-    assert "a file that came from no source" in model.error()
-    assert model.files() == {"w.bin": b"mine"}
-
-
-def test_authors_file_is_never_replaced_when_the_sha256_is_not_known(model: Model, tmp_path: Path) -> None:
-    model.declare(f"{file_source(tmp_path).rpartition('sha256')[0]}mutable = true")
+@pytest.mark.parametrize("pinned", [True, False])
+def test_authors_file_is_never_replaced_when_a_source_wants_its_place(
+    model: Model, tmp_path: Path, pinned: bool
+) -> None:
+    source = file_source(tmp_path)
+    model.declare(source if pinned else f"{source.rpartition('sha256')[0]}mutable = true")
     model.data.mkdir()
     (model.data / "w.bin").write_text("mine")
     assert "a file that came from no source" in model.error()
@@ -231,15 +221,6 @@ def test_source_is_refused_when_a_link_leads_out_of_model_data(model: Model, tmp
     (model.data / "out").symlink_to(tmp_path / "elsewhere")
     assert "leads out of model_data/" in model.error()
     assert list((tmp_path / "elsewhere").iterdir()) == []
-
-
-def test_hand_edit_is_kept_aside_when_the_file_is_fetched_again(model: Model, tmp_path: Path) -> None:
-    model.declare(file_source(tmp_path))
-    assert model.actions() == ["fetched"]
-    (model.data / "w.bin").write_text("edited")
-    assert model.actions() == ["fetched"]
-    assert model.files() == {"w.bin": WEIGHTS}
-    assert list(model.desk().values()) == [b"edited"]
 
 
 def test_last_good_file_stays_when_its_successor_is_wrong(model: Model, tmp_path: Path) -> None:

@@ -224,29 +224,6 @@ def test_empty_file_is_brought(model: Model, hostile: Hostile) -> None:
     assert model.files() == {"w.bin": b""}
 
 
-def test_credentials_are_nowhere_when_a_download_works_or_fails(model: Model, hostile: Hostile, tmp_path: Path) -> None:
-    good, bad = hostile.put("/good", b"good"), hostile.put("/bad", b"bad", code(403))
-    model.declare(
-        f'uri = "{good}?sig=topsecret1"\npath = "good"\nsha256 = "{sha256(b"good")}"',
-        f'uri = "{bad}?X-Amz-Signature=topsecret2"\npath = "bad"\nsha256 = "{sha256(b"bad")}"',
-    )
-    done = model.command_line("--json")
-    assert done.returncode == 1
-    model.declare('uri = "http://127.0.0.1:9/x?token=topsecret3"\npath = "gone"\nmutable = true')
-    error = model.error()
-    assert "network" in error
-    written = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "model_data.toml"]
-    assert written
-    texts = [
-        done.stdout,
-        done.stderr,
-        error,
-        model.said.getvalue(),
-        *(path.read_bytes().decode("latin-1") for path in written),
-    ]
-    assert not [text for text in texts if "topsecret" in text]
-
-
 def test_user_and_password_come_from_netrc(
     model: Model, hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
