@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path, PurePosixPath
@@ -29,6 +29,12 @@ _KINDS = {
     "uri": {"uri", "path", "sha256", "unpack", "mutable"},
     "package": {"package", "member", "path", "sha256", "unpack", "mutable"},
     "command": {"command", "outputs", "path", "sha256", "mutable"},
+}
+_PLACE = {"path": "say where in model_data/ the file goes"}
+_REQUIRED: Mapping[str, Mapping[str, str]] = {
+    "uri": _PLACE,
+    "package": {"member": "say which file or directory of the wheel is wanted", **_PLACE},
+    "command": {},
 }
 KEYS = sorted(set().union(*_KINDS.values()))
 _TYPES: Mapping[str, type] = {"unpack": bool, "mutable": bool, "outputs": list}
@@ -143,35 +149,25 @@ def _table_problems(table: Mapping[str, Any]) -> Iterator[str]:
     foreign = [key for key in table if key in KEYS and key not in _KINDS[kinds[0]]]
     yield from (f"{key}: it does not go with {kinds[0]}" for key in foreign)
     if not wrong:
-        yield from _CHECKS[kinds[0]](table)
-        yield from _common_problems(table)
+        yield from _value_problems(table, kinds[0])
 
 
-def _common_problems(table: Mapping[str, Any]) -> Iterator[str]:
+def _value_problems(table: Mapping[str, Any], kind: str) -> Iterator[str]:
+    yield from (f"{key}: missing: {what}" for key, what in _REQUIRED[kind].items() if key not in table)
+    if kind == "uri" and (problem := address_problem(table["uri"])):
+        yield f"uri: {problem}"
+    if kind == "package" and not _PINNED.fullmatch(table["package"].replace(" ", "")):
+        yield f"package: expected name==version, got {table['package']!r}"
+    if _outside(table.get("member", "")):
+        yield f"member: expected a path inside the wheel, got {table['member']!r}"
+    if kind == "command":
+        yield from _command_problems(table)
     sha256 = table.get("sha256", "")
     if sha256 and not re.fullmatch(r"(sha256:)?[0-9a-fA-F]{64}", sha256):
         yield f"sha256: expected 64 hexadecimal digits, got {sha256!r}"
     for path in _paths(table):
         if problem := _path_problem(path):
             yield f"{'outputs' if 'outputs' in table else 'path'}: {problem}"
-
-
-def _uri_problems(table: Mapping[str, Any]) -> Iterator[str]:
-    if problem := address_problem(table["uri"]):
-        yield f"uri: {problem}"
-    if "path" not in table:
-        yield "path: missing: say where in model_data/ the file goes"
-
-
-def _package_problems(table: Mapping[str, Any]) -> Iterator[str]:
-    if not _PINNED.fullmatch(table["package"].replace(" ", "")):
-        yield f"package: expected name==version, got {table['package']!r}"
-    if "member" not in table:
-        yield "member: missing: say which file or directory of the wheel is wanted"
-    elif _outside(table["member"]):
-        yield f"member: expected a path inside the wheel, got {table['member']!r}"
-    if "path" not in table:
-        yield "path: missing: say where in model_data/ the file goes"
 
 
 def _command_problems(table: Mapping[str, Any]) -> Iterator[str]:
@@ -182,13 +178,6 @@ def _command_problems(table: Mapping[str, Any]) -> Iterator[str]:
     outputs = table.get("outputs", [""])
     if not outputs or not all(isinstance(output, str) for output in outputs):
         yield f"outputs: expected a list of paths, got {outputs!r}"
-
-
-_CHECKS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
-    "uri": _uri_problems,
-    "package": _package_problems,
-    "command": _command_problems,
-}
 
 
 def _paths(table: Mapping[str, Any]) -> list[str]:

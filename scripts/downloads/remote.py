@@ -138,10 +138,9 @@ def _chunks(store: Store, path: str, shown: str, offsets: range, state: tuple[in
 
 
 def _state(store: Store, path: str, shown: str) -> tuple[int | None, str]:
-    def info(files: Any) -> Mapping[str, Any]:
+    def info(files: Any) -> dict[str, Any]:
         files.invalidate_cache()
-        facts: Mapping[str, Any] = files.info(path)
-        return facts
+        return dict(files.info(path))
 
     facts = store.ask(info, shown)
     return facts.get("size"), _mark(facts)
@@ -161,12 +160,15 @@ def locate_remote(uri: str, say: Callable[[str], None] = lambda line: None) -> O
     """
     shown, store = redact(uri), Store(uri)
     path = store.path
+    top, place, found = path.rstrip("/"), uri.rstrip("/"), None
     if is_pattern(path):
-        top, place, found = top_of(path), top_of(uri), _matching(store, path, shown)
+        top, place = top_of(path), top_of(uri)
+        try:
+            found = store.ask(lambda files: dict(files.glob(path, detail=True)), shown)
+        except ValueError as error:
+            raise not_a_pattern(shown, error) from error
     elif uri.endswith("/") or store.ask(lambda files: _is_directory(files, path), shown):
-        top, place, found = path.rstrip("/"), uri.rstrip("/"), store.ask(lambda files: _found(files, path), shown)
-    else:
-        top, place, found = path, uri, None
+        found = store.ask(lambda files: dict(files.find(path, detail=True)), shown)
     if store.is_anonymous:
         say(f"{shown}: no credentials are set up: it is read without any, as everybody may read a public bucket")
     if found is None:
@@ -182,19 +184,6 @@ def _is_directory(files: Any, path: str) -> bool:
         return bool(files.isdir(path))
     except PermissionError:  # who may not list a bucket may still read a file of it
         return False
-
-
-def _found(files: Any, path: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = files.find(path, detail=True)
-    return found
-
-
-def _matching(store: Store, pattern: str, shown: str) -> Mapping[str, Any]:
-    try:
-        found: Mapping[str, Any] = store.ask(lambda files: files.glob(pattern, detail=True), shown)
-    except ValueError as error:
-        raise not_a_pattern(shown, error) from error
-    return found
 
 
 def _class_for(uri: str) -> Any:

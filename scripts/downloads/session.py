@@ -185,9 +185,13 @@ def _check_pins(scene: _Scene, settings: Settings) -> None:
 
 
 def _present(verdict: Verdict, scene: _Scene) -> Outcome:
-    files, entry = scene.found[verdict.source.paths], scene.entries.get(verdict.source.paths)
-    sha256 = entry.sha256 if entry else digest(files, verdict.source.paths)
-    return Outcome(verdict.source, "present", verdict.why, sha256, _size(files))
+    source = verdict.source
+    files, entry = scene.found[source.paths], scene.entries.get(source.paths)
+    sha256 = entry.sha256 if entry else digest(files, source.paths)
+    if verdict.why is Why.FOREIGN:
+        error = foreign(scene.data / source.paths[0], source.sha256, sha256)
+        return Outcome(source, "failed", verdict.why, error=error)
+    return Outcome(source, "present", verdict.why, sha256, _size(files))
 
 
 def _difference(verdict: Verdict, scene: _Scene) -> StepError:
@@ -213,9 +217,7 @@ def _fetch_all(scene: _Scene, settings: Settings, progress: Progress) -> list[Ou
     scene.data.mkdir(parents=True, exist_ok=True)
     tidy_former(scene.package)
     outcomes: dict[tuple[str, ...], Outcome] = {
-        verdict.source.paths: _refused(verdict, scene) if verdict.why is Why.FOREIGN else _present(verdict, scene)
-        for verdict in verdicts
-        if not verdict.fetches
+        verdict.source.paths: _present(verdict, scene) for verdict in verdicts if not verdict.fetches
     }
     with progress.shown():
         for verdict, brought in _bring_each(wanted, scene, settings, progress):
@@ -285,13 +287,6 @@ def _settle(verdict: Verdict, brought: Brought | PipelineError, scene: _Scene) -
     tidy(desk)
     remember(scene.data, brought.files, scene.stats)
     return Outcome(source, brought.action, verdict.why, brought.sha256, _size(brought.files))
-
-
-def _refused(verdict: Verdict, scene: _Scene) -> Outcome:
-    source = verdict.source
-    got = digest(scene.found[source.paths], source.paths)
-    error = foreign(scene.data / source.paths[0], source.sha256, got)
-    return Outcome(source, "failed", verdict.why, error=error)
 
 
 def _size(files: Files) -> int:

@@ -164,18 +164,6 @@ def test_log_says_once_what_an_earlier_run_has_completed(model: Model, directory
     assert said.count("going on from") == said.count("model_data/d: going on from") == 1
 
 
-def test_total_starts_again_when_the_whole_directory_does() -> None:
-    stream = Terminal()
-    progress = progress_on(stream)
-    with progress.shown() as bars:
-        bar = progress.bar("model_data/d")
-        for _ in range(2):
-            bar.expect(3_000_000)
-            bar.advance(1_500_000)
-        bars.refresh()  # type: ignore[attr-defined]
-    assert "1.5/3.0 MB" in stream.getvalue()
-
-
 @pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (2e15, "2000.0 TB")])
 def test_amount_is_for_people(count: float, text: str) -> None:
     assert amount(count) == text

@@ -63,15 +63,7 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "wheels"
 
 
-def test_wheel_member_is_installed_when_it_is_a_file(model: Model, wheels: Path) -> None:
-    model.declare(
-        f'package = "tiny-weights==1.2"\nmember = "tiny_weights/data/w.bin"\npath = "w.bin"\nsha256 = "{PIN}"'
-    )
-    assert model.command_line().returncode == 0
-    assert model.files() == {"w.bin": WEIGHTS}
-
-
-def test_wheel_member_is_installed_when_the_package_directory_is_relative(
+def test_wheel_member_is_installed_when_it_is_a_file(
     model: Model, wheels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model.declare(

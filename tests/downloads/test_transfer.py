@@ -98,13 +98,6 @@ def test_transfer_gives_up_when_the_file_changes_at_every_answer(model: Model, h
     assert "w.bin" not in model.files()
 
 
-def test_redirect_is_followed(model: Model, hostile: Hostile) -> None:
-    hostile.put("/real", WEIGHTS, cut(MB))
-    want(model, hostile, *[redirect("/real")] * 2)
-    assert model.actions() == ["fetched"]
-    assert model.files() == {"w.bin": WEIGHTS}
-
-
 def test_redirect_is_an_error_when_it_leads_in_circles(model: Model, hostile: Hostile) -> None:
     want(model, hostile, *[redirect("/w.bin")] * 40)
     assert "redirects in circles" in model.error()
