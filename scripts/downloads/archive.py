@@ -121,7 +121,9 @@ def _resolve(link: Path, target: Path) -> None:
     """Write the file of the archive that a link leads to in place of the link."""
     file = link.resolve()
     if not (file.is_file() and file.is_relative_to(target.resolve())):
-        raise RefusedError(f"{link.relative_to(target)}: a link to {link.readlink()}, which is no file of the archive")
+        raise RefusedError(
+            f"{link.relative_to(target)}: a link to {link.readlink()}, which is not a file of the archive"
+        )
     link.unlink()
     shutil.copyfile(file, link)
 
@@ -138,7 +140,7 @@ def _members(stream: IO[bytes], name: str) -> Iterator[_Member]:
         return _of_tar(tarfile.TarFile(fileobj=_Wary(opener(stream) if opener else stream), errorlevel=2))  # type: ignore[arg-type]
     except tarfile.ReadError as error:
         known = "tar, tar.gz, tar.bz2, tar.xz, tar.zst or zip"
-        raise StepError(name, "unpack = true, but it is no archive", expected=known) from error
+        raise StepError(name, "unpack = true, but it is not an archive", expected=known) from error
 
 
 def _zstandard(name: str) -> Any:

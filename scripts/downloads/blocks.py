@@ -120,7 +120,17 @@ class Part:
         return runs
 
     def write(self, run: Run, chunk: bytes) -> int:
-        """Write the next bytes of a run, no further than its end; return how many were taken."""
+        """Write the next bytes of a run, no further than its end; return how many were taken.
+
+        Parameters
+        ----------
+        run : Run
+        chunk : bytes
+
+        Returns
+        -------
+        int
+        """
         view = memoryview(chunk)[: None if run.end is None else run.end - run.have]
         first, count = run.have // self._block, len(view)
         while view:

@@ -81,7 +81,15 @@ class Cache:
     def take(self, sha256: str, target: Path) -> FileEntry | None:
         """Put the object's bytes at `target`; return None where there is no sound object.
 
-        `target` must not exist; it appears only with the right bytes.
+        Parameters
+        ----------
+        sha256 : str
+        target : Path
+            It must not exist; it appears only with the right bytes.
+
+        Returns
+        -------
+        FileEntry or None
 
         Raises
         ------
@@ -108,7 +116,16 @@ class Cache:
         return fact
 
     def put(self, source: Path, fact: FileEntry, name: str, shown: str) -> None:
-        """Keep a file whose sha256 has just been seen; a cache that cannot be written costs only a later download."""
+        """Keep a file whose sha256 has just been seen; a cache that cannot be written costs only a later download.
+
+        Parameters
+        ----------
+        source : Path
+        fact : FileEntry
+            What the file is.
+        name, shown : str
+            What it is called in model_data/, and where it came from, without credentials.
+        """
         place = self._place(fact.sha256)
         if place.exists():
             return
@@ -148,7 +165,16 @@ class Cache:
         return sorted(self._contents(), key=lambda cached: (cached.used, cached.sha256))
 
     def prune(self, older_than_seconds: float) -> list[Cached]:
-        """Remove the objects that were not used for this long, and what cut-off runs left; return what was removed."""
+        """Remove the objects that were not used for this long, and what cut-off runs left; return what was removed.
+
+        Parameters
+        ----------
+        older_than_seconds : float
+
+        Returns
+        -------
+        list of Cached
+        """
         now = time.time()
         old = [cached for cached in self.contents() if now - cached.used >= older_than_seconds]
         for cached in old:
@@ -192,6 +218,17 @@ def kept(source: Source, cache: Cache) -> list[tuple[str, str]]:
 def take(source: Source, cache: Cache, place: Callable[[str], Path]) -> Files | None:
     """Put each file of a source where `place` says; return what they are, None where the cache has not all, or unsound.
 
+    Parameters
+    ----------
+    source : Source
+    cache : Cache
+    place : callable of str
+        Says where a file goes, by its name relative to model_data/.
+
+    Returns
+    -------
+    mapping of str to FileEntry, or None
+
     Raises
     ------
     OSError
@@ -209,7 +246,17 @@ def take(source: Source, cache: Cache, place: Callable[[str], Path]) -> Files | 
 
 
 def keep(source: Source, files: Files, places: Mapping[str, Path], cache: Cache) -> None:
-    """Put proven bytes, from `places`, into the cache; what is on this machine anyway, or may change, is not kept."""
+    """Put proven bytes, from `places`, into the cache; what is on this machine anyway, or may change, is not kept.
+
+    Parameters
+    ----------
+    source : Source
+    files : mapping of str to FileEntry
+        By name relative to model_data/.
+    places : mapping of str to Path
+        Where their bytes are now.
+    cache : Cache
+    """
     if source.mutable or source.is_local:
         return
     for name, place in places.items():

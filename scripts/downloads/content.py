@@ -29,6 +29,17 @@ _ESCAPED = re.compile(r"\\[\\nr]")
 def look(data: Path, paths: Iterable[str], stats: StatCache) -> dict[str, FileEntry]:
     """Return every file at or under `paths`, by its name relative to `data`; nothing for a path that is missing.
 
+    Parameters
+    ----------
+    data : Path
+    paths : iterable of str
+        Relative to `data`.
+    stats : StatCache
+
+    Returns
+    -------
+    dict of str to FileEntry
+
     Raises
     ------
     OSError
@@ -44,7 +55,15 @@ def look(data: Path, paths: Iterable[str], stats: StatCache) -> dict[str, FileEn
 
 
 def remember(data: Path, files: Files, stats: StatCache) -> None:
-    """Tell the stat cache about files whose sha256 is known from writing them."""
+    """Tell the stat cache about files whose sha256 is known from writing them.
+
+    Parameters
+    ----------
+    data : Path
+    files : mapping of str to FileEntry
+        By name relative to `data`.
+    stats : StatCache
+    """
     for name, fact in files.items():
         status = (data / name).stat()
         if status.st_size == fact.size:

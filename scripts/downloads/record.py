@@ -59,7 +59,17 @@ def entry_of(source: Source, files: Files, sha256: str = "") -> Entry:
 
 
 def read_record(data: Path) -> dict[tuple[str, ...], Entry]:
-    """Return the entries by their paths; none where the record is missing or cannot be understood."""
+    """Return the entries by their paths; none where the record is missing or cannot be understood.
+
+    Parameters
+    ----------
+    data : Path
+        model_data/.
+
+    Returns
+    -------
+    dict of tuple of str to Entry
+    """
     path = data / RECORD
     try:
         document = json.loads((path if path.exists() else data / FORMER_RECORD).read_bytes())
@@ -72,7 +82,14 @@ def read_record(data: Path) -> dict[tuple[str, ...], Entry]:
 
 
 def write_record(data: Path, entries: Iterable[Entry]) -> None:
-    """Replace the record whole, if it differs."""
+    """Replace the record whole, if it differs.
+
+    Parameters
+    ----------
+    data : Path
+        model_data/.
+    entries : iterable of Entry
+    """
     ordered = sorted(entries, key=lambda entry: entry.paths)
     text = json.dumps({"schema": SCHEMA, "sources": list(map(_item, ordered))}, indent=1, sort_keys=True) + "\n"
     path = data / RECORD

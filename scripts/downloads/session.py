@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,8 +15,8 @@ from pipeline.ledger import load_stat_cache, save_stat_cache
 from .bring import Bringer, Brought, Settings, is_at_hand
 from .cache import Cache
 from .content import Files, digest, look, remember
-from .declaration import DATA_DIRECTORY, DECLARATION, STATE_DIRECTORY, Source, read_declaration
-from .desk import MARKER, desk_of, is_resumable, tidy, tidy_former
+from .declaration import DATA_DIRECTORY, DECLARATION, Source, read_declaration
+from .desk import MARKER, alone, desk_of, is_resumable, tidy, tidy_former
 from .faults import foreign, missing, redacted
 from .progress import Progress, amount
 from .record import Entry, Verdict, Why, decide, entry_of, read_record, write_record
@@ -114,6 +113,10 @@ def run(package: Path, settings: Settings, progress: Progress) -> list[Outcome]:
 def check(package: Path) -> list[Outcome]:
     """Read every byte again and compare it with what is declared and recorded; nothing is repaired.
 
+    Parameters
+    ----------
+    package : Path
+
     Returns
     -------
     list of Outcome
@@ -132,28 +135,6 @@ def check(package: Path) -> list[Outcome]:
         else Outcome(verdict.source, "failed", verdict.why, error=_difference(verdict, scene))
         for verdict in scene.verdicts()
     ]
-
-
-@contextmanager
-def alone(package: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold the package's download lock; the operating system ends it with its holder.
-
-    It is not the pipeline's lock, which is held already when the pipeline runs a download.
-    """
-    from filelock import FileLock, Timeout
-
-    state = package / STATE_DIRECTORY
-    state.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(state / "download.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say(f"{package.name}: waiting for another download of it")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _read_scene(package: Path, *, every_byte: bool = False) -> _Scene:

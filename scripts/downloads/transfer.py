@@ -83,7 +83,18 @@ def fetch(origin: Origin, part: Path, tuning: Tuning, bar: Bar, *, pinned: bool)
 
 
 def retrying(tuning: Tuning, sleep: Callable[[float], None]) -> Retrying:
-    """Return what calls a function again, later and later, while it raises CutError."""
+    """Return what calls a function again, later and later, while it raises CutError.
+
+    Parameters
+    ----------
+    tuning : Tuning
+    sleep : callable of float
+        Waits for so many seconds.
+
+    Returns
+    -------
+    Retrying
+    """
     backoff = wait_random_exponential(tuning.first_wait, tuning.longest_wait)
 
     def wait(state: RetryCallState) -> float:
