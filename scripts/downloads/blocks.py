@@ -77,10 +77,8 @@ class Part:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._file)
-        is_of_use = self.whole and self._note.exists()
-        if kind is None or not is_of_use:
+        if kind is not None and not (self.whole and self._note.exists()):
             self._note.unlink(missing_ok=True)
-        if kind is not None and not is_of_use:
             self._path.unlink(missing_ok=True)
 
     @property
@@ -183,7 +181,9 @@ class Part:
     def _write_note(self) -> None:
         facts = {"of": self._key, "block": self._block, "total": self.total, "validator": self.validator}
         lines = [json.dumps({"schema": _SCHEMA, **facts}), *map(str, sorted(self.whole)), ""]
-        self._note.write_text("\n".join(lines), encoding="ascii")
+        aside = self._note.with_name(f"{self._note.name}.new")
+        aside.write_text("\n".join(lines), encoding="ascii")
+        aside.replace(self._note)
 
     def _follow_note(self) -> None:
         """Go on with the blocks of an earlier run, where the note can be understood."""

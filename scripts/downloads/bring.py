@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from model_side.file_entry import file_entry
+from pipeline.errors import PipelineError
 from pipeline.fingerprint import StatCache
 
 from .archive import unpack
@@ -118,12 +119,16 @@ class Bringer:
         cached = self._from_cache(source, desk)
         staged = cached or self._checked(source, desk, bar)
         sha256 = digest(staged.files, source.paths)
-        if source.unpack:
-            if not cached:
-                keep(source, staged.files, {path: staged.path}, self._cache)
-            unpacked = unpack(staged.path, desk / "unpacked", source.name)
-            staged = _Staged(desk / "unpacked", _named(unpacked, path))
-        self._install(staged, target, verdict, entry, found)
+        try:
+            if source.unpack:
+                if not cached:
+                    keep(source, staged.files, {path: staged.path}, self._cache)
+                unpacked = unpack(staged.path, desk / "unpacked", source.name)
+                staged = _Staged(desk / "unpacked", _named(unpacked, path))
+            self._install(staged, target, verdict, entry, found)
+        except PipelineError:  # a later run could not go on with it
+            tidy(desk)
+            raise
         if not (source.unpack or cached):
             keep(source, staged.files, {name: self._data / name for name in staged.files}, self._cache)
         return Brought("from cache" if cached else "fetched", staged.files, sha256)

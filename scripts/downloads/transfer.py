@@ -52,7 +52,7 @@ def fetch(origin: Origin, part: Path, tuning: Tuning, bar: Bar, *, pinned: bool)
     ----------
     origin : Origin
     part : Path
-        Its directory must exist. A note is kept beside it until all bytes are there.
+        Its directory must exist. A note is kept beside it; the caller removes it when the file is in its place.
     tuning : Tuning
     bar : Bar
         What shows the progress.

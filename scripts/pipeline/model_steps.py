@@ -22,6 +22,7 @@ REST, REPORT = "rest_output.json", "serve_report.json"
 # What the packager reads, as far as names alone tell; what else it reads, it reports.
 AUTHORED = ("model_spec.py", "model_code", "model_data", "mlflow_packager.py", "model_side")
 CALLED = ("model_spec.py", "model_code", "model_data")  # the author's code, where no MLflow is around it
+DOWNLOADS = "model_data/.downloads"  # what downloads leave unfinished, and their record
 LOCKED = ("requirements.txt", ".python-version", ".venv")
 TOOLS_OWN = ("mlflow_packager.py", "model_side")
 SERVING = ("scripts/environments", "scripts/model_side", "scripts/serving")
@@ -116,7 +117,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
             _model(f"mlflow_packager.py --out-dir {MODEL}"),
             dependencies=(*AUTHORED, *LOCKED, *rules),
             targets=(MODEL,),
-            left_out="model_data/.downloads",
+            left_out=DOWNLOADS,
             told=True,
             params={"model_data.toml": package.sources_text()},
             after=("download-data",),
@@ -161,6 +162,7 @@ def steps_for(package: Package) -> tuple[Step, ...]:
             "verify",
             _model(f"{{scripts}}/verify.py {COMPARE} --package . --again --output-path {VERIFIED}"),
             dependencies=(MODEL, PAYLOAD, PREDICTED, SERVED, REST, REPORT, ".venv", *CALLED),
+            left_out=DOWNLOADS,
             targets=(VERIFIED,),
             told=True,
             evidence=("verification.failed.json", "verification.failed"),

@@ -18,17 +18,12 @@ def local(tmp_path: Path, content: bytes = WEIGHTS) -> str:
     return f'uri = "{path.as_uri()}"\npath = "w.bin"'
 
 
-def test_download_brings_the_file_when_it_is_missing(model: Model, hostile: Hostile) -> None:
+def test_download_brings_what_is_missing_and_is_silent_when_all_is_there(model: Model, hostile: Hostile) -> None:
     model.declare(f'uri = "{hostile.put("/w", WEIGHTS)}"\npath = "deep/w.bin"\nsha256 = "{PIN}"')
     done = model.command_line()
     assert (done.returncode, done.stdout) == (0, "")
     assert "model_data/deep/w.bin: fetched, 7.0 kB" in done.stderr
     assert model.files() == {"deep/w.bin": WEIGHTS}
-
-
-def test_download_says_and_asks_nothing_when_all_is_there(model: Model, hostile: Hostile) -> None:
-    model.declare(f'uri = "{hostile.put("/w", WEIGHTS)}"\npath = "w.bin"\nsha256 = "{PIN}"')
-    assert model.command_line().returncode == 0
     before = {path: path.stat().st_mtime_ns for path in model.root.rglob("*")}
     done = model.command_line()
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -8,6 +8,8 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from downloads.desk import desk_name
 from downloads.orphans import orphans, remove_orphans
 from pipeline.fingerprint import StatCache, see
@@ -148,9 +150,10 @@ def test_record_and_leftovers_of_the_former_version_are_understood(model: Model,
     assert record.is_file()
 
 
-def test_desks_are_no_dependency_of_the_package_step(tmp_path: Path) -> None:
+@pytest.mark.parametrize("reader", ["package", "verify"])
+def test_desks_are_not_a_dependency_of_a_step(tmp_path: Path, reader: str) -> None:
     package = write_package(tmp_path)
-    (step,) = [step for step in steps_for(package) if step.name == "package"]
+    (step,) = [step for step in steps_for(package) if step.name == reader]
     data = package.root / "model_data"
 
     def dependencies() -> set[str]:

@@ -12,6 +12,9 @@ import pytest
 
 from downloads.blocks import Part
 from downloads.declaration import read_declaration
+from downloads.http import http_file
+from downloads.progress import Bar
+from downloads.transfer import fetch
 
 from .conftest import QUICK, Model, sha256
 from .server import Hostile, code, cut
@@ -47,13 +50,20 @@ def append(text: str) -> Callable[[Path], None]:
     return edit
 
 
-CHANGES: dict[str, tuple[Callable[[Path], None], set[int]]] = {
+def damage(content: bytes) -> Callable[[Path], object]:
+    return lambda part: part.with_name("part.note").write_bytes(content)
+
+
+CHANGES: dict[str, tuple[Callable[[Path], object], set[int]]] = {
     # what has happened since, and which blocks are taken over
     "nothing": (lambda part: None, set(range(6))),
     "the last line of the note was cut short": (append("8"), set(range(6))),
     "the file was cut short": (lambda part: os.truncate(part, 4 * MB + 1), set(range(4))),
     "the note counts a block that cannot be": (append("99\n-1\n"), set(range(6))),
     "the note holds no number": (append("x\n"), set()),
+    "the note is empty": (damage(b""), set()),
+    "the note is not JSON": (damage(b"\xff{"), set()),
+    "the note is not an object": (damage(b"[]\n"), set()),
     "the note is of another schema": (edit_note(schema=2), set()),
     "the note is of blocks of another size": (edit_note(block=4 * MB), set()),
     "the note is of something else": (edit_note(of="0"), set()),
@@ -96,6 +106,14 @@ def test_blocks_that_were_missing_in_the_middle_are_fetched(model: Model, hostil
     assert model.actions() == ["fetched"]
     assert hostile.ranges("/w.bin")[-2:] == [f"bytes={MB}-{3 * MB - 1}", f"bytes={5 * MB}-"]
     assert model.files() == {"w.bin": WEIGHTS}
+
+
+def test_file_that_was_whole_when_its_run_was_killed_is_not_fetched_again(hostile: Hostile, tmp_path: Path) -> None:
+    origin = http_file(hostile.put("/w.bin", WEIGHTS))
+    for resumed in (False, True):
+        fact, was_resumed = fetch(origin, tmp_path / "part", QUICK, Bar("w"), pinned=True)
+        assert (fact.sha256, was_resumed) == (sha256(WEIGHTS), resumed)
+    assert len(hostile.asked) == 1
 
 
 def test_nothing_is_left_when_there_is_nothing_to_go_on_with(model: Model, hostile: Hostile) -> None:

@@ -147,16 +147,6 @@ def place_on_desk(model: Model, name: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"schema": 1}', b"\xff\xfe"])
-def test_next_run_starts_over_when_the_note_is_damaged(model: Model, hostile: Hostile, damage: bytes) -> None:
-    want(model, hostile, cut(6 * MB), *[code(503)] * 4)
-    assert "network" in model.error()
-    place_on_desk(model, "part.note").write_bytes(damage)
-    assert model.actions() == ["fetched"]
-    assert hostile.ranges("/w.bin")[-1] == ""
-    assert model.files() == {"w.bin": WEIGHTS}
-
-
 def test_network_is_named_when_nobody_listens(model: Model, hostile: Hostile) -> None:
     model.declare(f'uri = "http://127.0.0.1:9/w"\npath = "w.bin"\nsha256 = "{"a" * 64}"')
     assert "network: " in model.error()
