@@ -120,6 +120,7 @@ class _Transfer:
         self._runs = deque(part.runs(connections))
         self._work: list[Future[None]] = []
         self._over, self._failed = threading.Event(), False
+        self._fault: CutError | None = None
 
     def run(self) -> FileEntry:
         if self._is_described:
@@ -132,6 +133,8 @@ class _Transfer:
                 self._over.set()
         for future in self._work:
             future.result()
+        if self._fault and self._runs:
+            raise self._fault
         return FileEntry(self._part.total or 0, sha256)
 
     def _connect(self, count: int) -> None:
@@ -169,8 +172,13 @@ class _Transfer:
                 run = self._runs.popleft()
             except IndexError:  # another connection was quicker
                 return
-            while not (run.is_whole or self._over.is_set()):
-                retrying(self._tuning, self._pause)(self._continue, run)
+            try:
+                while not (run.is_whole or self._over.is_set()):
+                    retrying(self._tuning, self._pause)(self._continue, run)
+            except CutError as error:  # its server may allow fewer connections: the others bring the rest
+                self._fault = error
+                self._runs.appendleft(run)
+                return
 
     def _continue(self, run: Run) -> None:
         """Go on with a run. A cut after progress is no failure: the caller asks again at once."""

@@ -145,7 +145,7 @@ def test_command_is_at_fault_when_an_output_is_missing(model: Model, program: Pa
     script(program, "mkdir model_data/other; echo x > model_data/other/w")
     model.declare(SOURCE)
     error = model.error()
-    assert "wrote no model_data/out" in error
+    assert "did not write model_data/out" in error
     assert "other" in error
 
 

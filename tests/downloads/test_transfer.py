@@ -179,6 +179,23 @@ def test_ranges_are_right_when_each_of_them_is_cut(model: Model, hostile: Hostil
     assert model.files() == {"w.bin": WEIGHTS}
 
 
+def test_file_comes_over_one_connection_when_its_server_allows_no_more(model: Model, hostile: Hostile) -> None:
+    first, refused = threading.Event(), []
+
+    def wait_for_the_others(answer: Answer) -> None:
+        answer.serve(sent=MB // 2, then=lambda: first.wait(20))
+
+    def refuse(answer: Answer) -> None:
+        refused.append(answer)
+        answer.refuse(503)
+        if len(refused) == 3 * QUICK.attempts:
+            first.set()
+
+    want(model, hostile, wait_for_the_others, *[refuse] * 3 * QUICK.attempts)
+    assert model.actions(tuning=replace(QUICK, connections=4)) == ["fetched"]
+    assert model.files() == {"w.bin": WEIGHTS}
+
+
 def test_several_files_are_fetched_at_once(model: Model, hostile: Hostile) -> None:
     together = threading.Barrier(3)
 
