@@ -7,7 +7,7 @@ from .packages import Package
 
 def orphans(package: Package, *, every: bool = False) -> list[str]:
     """Return what is in model_data/ that came from a source which is no longer declared, or `every` unfinished file."""
-    if not any((package.root / name).is_file() for name in ("model_data/.sources.json", ".pipeline/leftovers.json")):
+    if not any((package.root / "model_data" / name).exists() for name in (".downloads", ".sources.json")):
         return []
     from downloads.orphans import orphans
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -18,8 +17,6 @@ from model_side.model.declared_data import named_files
 
 SUFFIX = "_mlflow_pkg"
 REPOSITORY = Path(__file__).resolve().parents[2]
-# What a download calls what it keeps beside its target for a while: the unfinished, and the bad.
-LEFTOVER = r"(?:\.part(?:\.json|\..+\.part)?|(?:\.[0-9]+)?\.bad)"
 
 
 class Package(NamedTuple):
@@ -97,11 +94,6 @@ class Package(NamedTuple):
                     got=repr(name),
                 )
         return tuple(dict.fromkeys(str(PurePosixPath("model_data", name)) for name in names))
-
-    def leftovers(self) -> str:
-        """Return a regular expression of what downloads may leave in model_data/ beside what is declared."""
-        names = [re.escape(name) for name in self.data()]
-        return f"(?:{'|'.join([*names, 'model_data/[.]sources[.]json'])}){LEFTOVER}" if names else ""
 
     def sources_text(self) -> str:
         """Return the declared sources as one text that comments and layout do not change, without credentials."""

@@ -19,6 +19,7 @@ PREDICTED, SERVED, VERIFIED = "predict_output.json", "test_output.json", "verifi
 REST, REPORT = "rest_output.json", "serve_report.json"
 # What the packager reads, as far as names alone tell; what else it reads, it reports.
 AUTHORED = ("model_spec.py", "model_code", "model_data", "mlflow_packager.py")
+DOWNLOADS = "model_data/.downloads"  # what downloads leave unfinished, and their record
 CALLED = ("model_spec.py", "model_code", "model_data")  # the author's code, where no MLflow is around it
 LOCKED = ("requirements.txt", ".python-version", ".venv")
 # What scaffold keeps up to date: files, whose edits are the author's, and a copy of the tool's code that nobody edits.
@@ -113,7 +114,7 @@ class _Uv(NamedTuple):
 def steps_for(package: Package) -> tuple[Step, ...]:
     """Return the steps of a package, in the order in which a person thinks of them."""
     commands, uv = _Commands.of(package), _Uv.of(package)
-    return (*_inputs(package, commands, uv), *_model(package, commands, uv))
+    return (*_inputs(package, commands, uv), *_model(package, commands, uv), *_proof(package, commands, uv))
 
 
 def _inputs(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
@@ -166,14 +167,14 @@ def _inputs(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
 
 
 def _model(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
-    """Return the steps that make the MLflow Model, and those that prove it."""
-    strict = f" --strict --env-manager {package.env_manager}" if package.strict else ""
+    """Return the steps that make the MLflow Model, and predict with it in-process."""
     write_payload, model_side = "scripts/generate_mlflow_test_payload.py", "scripts/model_side"
     return (
         Step(
             "package",
             commands.model(f"mlflow_packager.py --out-dir {MODEL}", Says.AFTERWARDS),
             dependencies=(*AUTHORED, *LOCKED, *uv.rules),
+            ignored=(DOWNLOADS,),
             targets=(MODEL,),
             tools=_own(model_side),
             params={"model_data.toml": package.sources_text()},
@@ -199,6 +200,14 @@ def _model(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
             tools=_own("scripts/predict_func.py", model_side),
             atomic=True,
         ),
+    )
+
+
+def _proof(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
+    """Return the steps that prove the MLflow Model."""
+    strict = f" --strict --env-manager {package.env_manager}" if package.strict else ""
+    model_side = "scripts/model_side"
+    return (
         Step(
             "serve-predict",
             commands.tool(
@@ -223,6 +232,7 @@ def _model(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
                 f"{{scripts}}/verify.py {COMPARE} --package . --again --output-path {VERIFIED}", Says.AFTERWARDS
             ),
             dependencies=(MODEL, PAYLOAD, PREDICTED, SERVED, REST, REPORT, ".venv", *CALLED),
+            ignored=(DOWNLOADS,),
             targets=(VERIFIED,),
             evidence=("verification.failed.json", "verification.failed"),
             tools=_own("scripts/verify.py", model_side),

@@ -1,19 +1,14 @@
-"""What model_data.toml declares; and what downloads may leave beside it in model_data/, which no artifact holds."""
+"""What model_data.toml declares."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..base.errors import UsageError
 from ..base.redact import redact
-
-# What a download calls what it keeps beside its target for a while: the unfinished, and the bad.
-LEFTOVER = r"(?:\.part(?:\.json|\..+\.part)?|(?:\.[0-9]+)?\.bad)"
-
 
 DECLARATION = "model_data.toml"
 
@@ -41,7 +36,7 @@ def declared_sources(path: Path) -> list[dict[str, Any]]:
 
 @lru_cache
 def _parsed(content: bytes) -> dict[str, Any]:
-    import tomllib  # 2 ms: a package without downloads does not need it
+    import tomllib  # a package without downloads does not need it
 
     return tomllib.loads(content.decode("utf-8"))
 
@@ -50,28 +45,6 @@ def declared_paths(source: Mapping[str, Any]) -> list[str]:
     """Return what a ``[[source]]`` table brings, as paths relative to model_data/."""
     paths = source["outputs"] if isinstance(source.get("outputs"), list) else [source.get("path")]
     return [path for path in paths if isinstance(path, str)]
-
-
-def leftovers(package: Path) -> frozenset[Path]:
-    """Return what downloads have left in model_data/ beside their targets, as absolute paths."""
-    return frozenset(path for source in declared_sources(package / DECLARATION) for target in _targets(source, package)
-                     for path in _beside(target))  # fmt: skip
-
-
-def within(artifacts: Collection[Path], left: Collection[Path]) -> list[Path]:
-    """Return those leftovers that lie in an artifact."""
-    return sorted(path for path in left if any(artifact in path.parents for artifact in artifacts))
-
-
-def _targets(source: dict[str, Any], package: Path) -> list[Path]:
-    paths = source.get("outputs") or [source.get("path")]
-    return [package / "model_data" / path for path in paths if path and isinstance(path, str)]
-
-
-def _beside(target: Path) -> Iterator[Path]:
-    name = re.compile(re.escape(target.name) + LEFTOVER)
-    if target.parent.is_dir():
-        yield from (path for path in target.parent.iterdir() if name.fullmatch(path.name))
 
 
 def named_files(command: str, root: Path) -> list[str]:

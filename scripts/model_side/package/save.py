@@ -64,7 +64,7 @@ def check_package(package: Path, flags: Flags, work: Path) -> tuple[Spec, type[m
     require_outside(spec.artifacts, work)
     model_class = load_model_class(spec.model_class, package)
     check_example(spec, one_row=spec.metadata(model_class)["one_row"])
-    require_space(spec.artifacts.values(), work, spec.left_behind)
+    require_space(spec.artifacts.values(), work)
     return spec, model_class, requirements
 
 
@@ -109,8 +109,6 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> dict[st
     # Old releases of MLflow load the model while they save it: in vain, and the artifacts are not there yet. The class
     # is pickled by its name, and this process ends with the save.
     model_class.load_context = _load_nothing
-    for path in sorted(spec.left_behind):
-        print(f"note: {path.relative_to(package)} stays behind: a download has set it aside", file=sys.stderr)
     tempfile.tempdir = str(work)
     _save(
         staged,
@@ -127,7 +125,7 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> dict[st
     _make_relative(staged / "MLmodel", work)
     nulls_for_nan(staged)
     _refuse_paths_of(package, staged)
-    placed = place_artifacts(staged, spec.artifacts, package, link=spec.link_artifacts, without=spec.left_behind)
+    placed = place_artifacts(staged, spec.artifacts, package, link=spec.link_artifacts)
     if settings := uv_toml(package):
         (staged / UV_TOML).write_text(settings, encoding="utf-8")
     return placed

@@ -18,7 +18,6 @@ from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
 from ..base.errors import UsageError, listed
 from ..base.tracebacks import author_traceback, said
-from ..model.declared_data import leftovers, within
 from ..model.settings import VERIFICATION, settings_faults
 from .example import Example, carry, has_uris, read_example
 from .flags import Flags
@@ -65,8 +64,6 @@ class Spec:
         Whether artifacts may be hard links to model_data/, where the file system cannot share their bytes otherwise.
     checks : callable or None
         ``checks(example, params, output)`` raises where the example's output is wrong.
-    left_behind : frozenset of Path
-        What downloads have left in the artifacts: it does not travel.
     """
 
     package: Path
@@ -86,7 +83,6 @@ class Spec:
     serialization: str = "pickle"
     link_artifacts: bool = False
     checks: Callable[..., object] | None = None
-    left_behind: frozenset[Path] = frozenset()
 
     def metadata(self, model_class: type) -> dict[str, Any]:
         """Return what MLmodel's metadata says of the contract, and of the class's own part in it."""
@@ -128,8 +124,8 @@ def read_spec(package: Path, flags: Flags) -> Spec:
     stored = example
     if example and has_uris(example):
         stored, artifacts = carry(example, artifacts, package, flags, problems)
-    there, left = {name: path for name, path in artifacts.items() if path.exists()}, leftovers(package)
-    problems += artifact_faults(there, collide=artifacts_collide(), without=left)
+    there = {name: path for name, path in artifacts.items() if path.exists()}
+    problems += artifact_faults(there, collide=artifacts_collide())
     problems += [*tolerance_faults(entries["TOLERANCE"]), *settings_faults(entries["VERIFICATION"])]
     _stop_at(problems)
     if signature is None or example is None or stored is None:
@@ -152,7 +148,6 @@ def read_spec(package: Path, flags: Flags) -> Spec:
         serialization=flags.serialization or entries["SERIALIZATION"],
         link_artifacts=flags.link_artifacts or entries["LINK_ARTIFACTS"],
         checks=entries["CHECKS"],
-        left_behind=frozenset(within(artifacts.values(), left)),
     )
 
 

@@ -6,7 +6,7 @@ import importlib.machinery
 import os
 import shutil
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -23,7 +23,7 @@ _OURS = ("mlflow_packager", "model_spec", "model_code", "model_side")
 _MARGIN = 64 * 2**20  # bytes beside the artifacts: code, environment files, the example's output
 
 
-def artifact_faults(artifacts: Mapping[str, Path], *, collide: bool, without: Collection[Path] = ()) -> Iterator[str]:
+def artifact_faults(artifacts: Mapping[str, Path], *, collide: bool) -> Iterator[str]:
     """Yield what is wrong with files and directories that are to travel as artifacts.
 
     Parameters
@@ -32,14 +32,10 @@ def artifact_faults(artifacts: Mapping[str, Path], *, collide: bool, without: Co
         Those that exist.
     collide : bool
         Whether this MLflow puts artifacts with the same base name into one place.
-    without : collection of Path
-        What downloads have left: it does not travel.
     """
     names: dict[str, str] = {}
     for name, path in artifacts.items():
-        if not {path, *path.parents}.isdisjoint(without):
-            yield f'artifact "{name}": {path.name}: its name is what a download gives to what it sets aside: rename it'
-        for file in tree(path, without=without):
+        for file in tree(path):
             yield from (f'artifact "{name}": {fault}' for fault in _file_faults(file, path.parent))
         other = names.setdefault(path.name, name)
         if collide and other != name:
@@ -118,22 +114,20 @@ def require_outside(artifacts: Mapping[str, Path], work: Path) -> None:
             raise UsageError(f'artifact "{name}"', f"the MLflow Model would lie in it: {path}", advice=advice)
 
 
-def require_space(artifacts: Iterable[Path], directory: Path, without: Collection[Path] = ()) -> None:
+def require_space(artifacts: Iterable[Path], directory: Path) -> None:
     """Check that the artifacts fit onto the file system of a directory.
 
     Parameters
     ----------
     artifacts : iterable of Path
     directory : Path
-    without : collection of Path
-        What of them does not travel.
 
     Raises
     ------
     UsageError
         If they do not.
     """
-    need = sum(path.stat().st_size for top in artifacts for path in tree(top, without=without)) + _MARGIN
+    need = sum(path.stat().st_size for top in artifacts for path in tree(top)) + _MARGIN
     free = shutil.disk_usage(directory).free
     if need > free:
         expected, got = f"{need / 2**30:.1f} GiB for the artifacts", f"{free / 2**30:.1f} GiB free"
@@ -142,7 +136,17 @@ def require_space(artifacts: Iterable[Path], directory: Path, without: Collectio
         )
 
 
-def tree(top: Path, skipped: Iterable[str] = (), without: Collection[Path] = ()) -> Iterator[Path]:
+def is_of_downloads(path: Path) -> bool:
+    """Tell whether a directory is where downloads keep what is unfinished, and their record: it does not travel.
+
+    Parameters
+    ----------
+    path : Path
+    """
+    return path.parts[-2:] == ("model_data", ".downloads")
+
+
+def tree(top: Path, skipped: Iterable[str] = ()) -> Iterator[Path]:
     """Yield the files under a path, or itself; links are followed. A directory that cannot travel is given itself.
 
     Parameters
@@ -150,8 +154,6 @@ def tree(top: Path, skipped: Iterable[str] = (), without: Collection[Path] = ())
     top : Path
     skipped : iterable of str
         Patterns of names that are left out.
-    without : collection of Path
-        Paths that are left out.
     """
     if not top.is_dir() or not _is_readable(top):
         yield top
@@ -159,12 +161,11 @@ def tree(top: Path, skipped: Iterable[str] = (), without: Collection[Path] = ())
     patterns = tuple(skipped)
     for directory, directories, files in os.walk(top, followlinks=True):
         kept = [name for name in sorted(directories) if not _matches(name, patterns)]
-        kept = [name for name in kept if Path(directory, name) not in without]
+        kept = [name for name in kept if not is_of_downloads(Path(directory, name))]
         ends = [name for name in kept if _matches(name, _SECRET) or not _is_open(Path(directory, name))]
         yield from (Path(directory, name) for name in ends)
         directories[:] = [name for name in kept if name not in ends]
-        found = (Path(directory, name) for name in sorted(files) if not _matches(name, patterns))
-        yield from (path for path in found if path not in without)
+        yield from (Path(directory, name) for name in sorted(files) if not _matches(name, patterns))
 
 
 def _file_faults(path: Path, root: Path) -> Iterator[str]:
