@@ -87,12 +87,14 @@ def test_requirements_are_refused_when_no_resolver_wrote_them(tmp_path: Path, te
 
 
 def test_every_line_that_cannot_travel_is_named_and_no_credential_is(tmp_path: Path) -> None:
-    (tmp_path / "requirements.txt").write_text("-e .\n\nmine @ https://u:hunter2@example.org/x?token=hunter2&a=1\n")
+    text = "-e .\n\nmine @ https://u:hunter2@example.org/x?token=hunter2&a=1\n# uv pip compile -i https://u:hunter2@x.org\n"
+    (tmp_path / "requirements.txt").write_text(text)
     with pytest.raises(UsageError) as caught:
         read_requirements(tmp_path)
     said = str(caught.value)
     assert "line 1: it names what is on this machine only: got -e ." in said
     assert "line 3: it holds a credential" in said
+    assert "line 4: it holds a credential" in said
     assert "https://***@example.org/x?token=***&a=1" in said
     assert "hunter2" not in said
 

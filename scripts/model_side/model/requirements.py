@@ -27,14 +27,11 @@ _PINNED = re.compile(r"(?P<name>[\w.-]+)\s*(\[[^]]*\])?\s*(==\s*[^\s,;*]+|@\s*\S
 _LOCAL = re.compile(r"^(-e\b|--editable\b|\.{0,2}/|~|file:)|@\s*(file:|\.{0,2}/)|^[^#@;\s]+\.(whl|zip|tar\.gz)(\s|$)")
 _FILES = re.compile(r"^(-r\b|--requirements?\b|-c\b|--constraints?\b)")
 _LINKS = re.compile(r"^(-f|--find-links|-i|--index-url|--extra-index-url)[\s=]+(?!https?://)")
-_NOT_PORTABLE = (
-    (
-        _LOCAL,
-        "it names what is on this machine only: got {}: publish it to an index, or move the code into model_code/",
-    ),
-    (_FILES, "it names another file: got {}: write the requirements themselves"),
-    (_LINKS, "it names a place on this machine: expected http(s)://, got {}"),
-)
+_NOT_PORTABLE = {
+    _LOCAL: "it names what is on this machine only: got {}: publish it to an index, or move the code into model_code/",
+    _FILES: "it names another file: got {}: write the requirements themselves",
+    _LINKS: "it names a place on this machine: expected http(s)://, got {}",
+}
 
 
 def read_requirements(package: Path) -> list[str]:
@@ -58,11 +55,10 @@ def read_requirements(package: Path) -> list[str]:
     if not path.is_file():
         advice = "Run `uv pip compile requirements.in -o requirements.txt`, or `invoke compile-reqs`."
         raise UsageError(str(path), "no such file", advice=advice)
-    lines = [(number, line.strip()) for number, line in enumerate(_text(path).splitlines(), 1)]
-    lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
-    faults = [fault for number, line in lines for fault in line_faults(line, f"line {number}")]
+    lines = [line.strip() for line in _text(path).splitlines()]
+    faults = [fault for number, line in enumerate(lines, 1) for fault in line_faults(line, f"line {number}")]
     _require_portable(REQUIREMENTS, faults or _pin_faults(lines))
-    return [line for _, line in lines]
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _require_portable(subject: str, faults: Iterable[str], advice: str = "") -> None:
@@ -95,11 +91,11 @@ def _normal(pin: str) -> str:
     return f"{re.sub(r'[-_.]+', '-', name.partition('[')[0]).lower().strip()}=={version.strip()}"
 
 
-def _pin_faults(lines: Iterable[tuple[int, str]]) -> Iterator[str]:
+def _pin_faults(lines: Iterable[str]) -> Iterator[str]:
     """Yield what no resolver wrote: another version tomorrow would be another model."""
     names = set()
-    for number, line in lines:
-        if line.startswith("-"):
+    for number, line in enumerate(lines, 1):
+        if not line or line.startswith(("#", "-")):
             continue
         pinned = _PINNED.match(line)
         if pinned is None:
@@ -113,7 +109,7 @@ def _pin_faults(lines: Iterable[tuple[int, str]]) -> Iterator[str]:
 def line_faults(line: str, where: str) -> Iterator[str]:
     """Yield why a line, or another setting of an installer, cannot travel to a receiver; credentials are left out."""
     shown = _SECRET.sub(r"\1=***", _USER.sub("***", line))
-    faults = (fault for pattern, fault in _NOT_PORTABLE if pattern.search(line))
+    faults = (fault for pattern, fault in _NOT_PORTABLE.items() if pattern.search(line))
     yield from (f"{where}: {fault.format(shown)}" for fault in islice(faults, 1))
     if any(user.group() != "git" for user in _USER.finditer(line)) or _SECRET.search(line):
         advice = "keep it in .netrc, a keyring or the index settings of uv"
@@ -180,10 +176,11 @@ def read_uv_toml(text: str) -> Settings:
         If it is not what uv reads.
     """
     settings = _parsed(text)
-    rules = {name: settings[key] for key, name in RULES.items() if settings.get(key)}
+    rules = {name: settings[key] for key, name in RULES.items() if key in settings}
     if not all(isinstance(lines, list) and all(isinstance(line, str) for line in lines) for lines in rules.values()):
         raise UsageError(UV_TOML, f"{' or '.join(RULES)} is not a list of texts", advice="Fix it.")
-    return Settings({name: tuple(lines) for name, lines in rules.items()}, bool(settings.keys() - RULES.keys()))
+    given = {name: tuple(lines) for name, lines in rules.items() if lines}
+    return Settings(given, more=bool(settings.keys() - RULES.keys()))
 
 
 def _parsed(text: str) -> dict[str, Any]:
