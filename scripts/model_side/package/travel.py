@@ -163,8 +163,8 @@ def tree(top: Path, skipped: Iterable[str] = (), without: Collection[Path] = ())
         ends = [name for name in kept if _matches(name, _SECRET) or not _is_open(Path(directory, name))]
         yield from (Path(directory, name) for name in ends)
         directories[:] = [name for name in kept if name not in ends]
-        found = (Path(directory, name) for name in sorted(files) if not _matches(name, patterns))
-        yield from (path for path in found if path not in without)
+        paths = (Path(directory, name) for name in sorted(files) if not _matches(name, patterns))
+        yield from (path for path in paths if path not in without)
 
 
 def _file_faults(path: Path, root: Path) -> Iterator[str]:
@@ -206,5 +206,5 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
 def _is_installed(name: str, package: Path) -> bool:
     """Tell whether a module of that name is found anywhere but in the package's directory."""
     elsewhere = [entry for entry in sys.path if Path(entry or ".").resolve() != package]
-    found = importlib.machinery.PathFinder.find_spec(name, elsewhere)
-    return found is not None and found.origin is not None
+    spec = importlib.machinery.PathFinder.find_spec(name, elsewhere)
+    return spec is not None and spec.origin is not None
