@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import pytest
@@ -203,3 +204,24 @@ def test_table_is_breached_by(path: str, source: str) -> None:
 )
 def test_table_is_kept_by(path: str, source: str) -> None:
     assert breaches(source, path) == []
+
+
+def functions(path: str) -> Iterator[tuple[str, int]]:
+    """Yield the name and the number of lines of each function in a file."""
+    for node in ast.walk(ast.parse((REPOSITORY / path).read_text(encoding="utf-8"))):
+        if isinstance(node, FUNCTIONS):
+            yield f"{path}: {node.name}", (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def test_modules_and_functions_are_small() -> None:
+    paths = sources()
+    lengths = {path: len((REPOSITORY / path).read_text(encoding="utf-8").splitlines()) for path in paths}
+    assert {path: length for path, length in lengths.items() if length > 300} == {}
+    found = [each for path in paths for each in functions(path)]
+    assert [each for each in found if each[1] > 60] == []
+    assert median(length for _, length in found) <= 6
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "scripts").glob("*.py")), ids=lambda path: path.name)
+def test_command_line_is_thin(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 60

@@ -111,6 +111,13 @@ class Package(NamedTuple):
         """Tell whether a source is a command, which runs in the model environment."""
         return any("command" in source for source in self.sources())
 
+    def unfinished(self) -> str:
+        """Return what its author has still to write before there is a model; nothing where that is done."""
+        from model_side.package.unfinished import unfinished  # not on the way to a no-op
+
+        lines = unfinished(self.file("model_spec.py").parent)
+        return "".join(["it is not finished:", *(f"\n  {line}" for line in lines)]) if lines else ""
+
     def unproven(self) -> tuple[str, ...]:
         """Return the declared files that any content is accepted for, as their author declares."""
         bare = [source for source in self.sources() if source.get("mutable") is True and not source.get("sha256")]

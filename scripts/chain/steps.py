@@ -179,6 +179,7 @@ def _model(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
             params={"model_data.toml": package.sources_text()},
             after=("download-data",),
             atomic=True,
+            refusal=package.unfinished,
         ),
         Step(
             "payload",

@@ -56,9 +56,9 @@ esac
 AUTHORED = {
     "requirements.in": "# pins\nmlflow\n",
     ".python-version": "3.11\n",
-    "model_spec.py": "SPEC = 1\n",
+    "model_spec.py": "MODEL_CLASS = 'model_code.cheap_mlflow_model:CheapMLflowModel'\nINPUT_EXAMPLE = 1\n",
     "model_code/__init__.py": "",
-    "model_code/cheap_mlflow_model.py": "class Cheap: ...\n",
+    "model_code/cheap_mlflow_model.py": "class CheapMLflowModel: ...\n",
     "model_data.toml": '[[source]]\npath = "weights.bin"\nurl = "https://example.org/weights.bin"\n',
 }
 

@@ -66,7 +66,7 @@ def root(models: Path) -> Path:
     return models / "cheap_mlflow_pkg"
 
 
-def edit(root: Path, text: str = "SPEC = 2\n") -> None:
+def edit(root: Path, text: str = "INPUT_EXAMPLE = 2\n") -> None:
     (root / "model_spec.py").write_text(text)
 
 
@@ -194,6 +194,29 @@ def test_status_exits_2_when_an_input_is_missing(models: Path, root: Path) -> No
     done = invoke(models, "status", "--model", "cheap")
     assert done.returncode == 2
     assert "cheap_mlflow_pkg/model_spec.py: it is missing" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("model_spec.py", "INPUT_EXAMPLE = None\n", "model_spec.py:1: INPUT_EXAMPLE is not given"),
+        ("model_spec.py", "INPUT_EXAMPLE = 1\nA = (\n", "model_spec.py:2: not valid Python"),
+        (
+            "model_code/cheap_mlflow_model.py",
+            "class CheapMLflowModel:\n    def _forward(self):\n        raise NotImplementedError\n",
+            "model_code/cheap_mlflow_model.py:2: _forward is still to be written",
+        ),
+    ],
+)
+def test_build_fails_before_any_work_when_the_author_has_not_finished(
+    name: str, text: str, said: str, models: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "requirements.in").write_text("mlflow\npandas\n")
+    (root / name).write_text(text)
+    before = (root / "requirements.txt").read_text()
+    assert verbs.build(request(models), "verify") == 2
+    assert said in capsys.readouterr().err
+    assert (root / "requirements.txt").read_text() == before
 
 
 def test_build_fails_before_any_work_when_a_later_step_lacks_its_input(models: Path, root: Path) -> None:
