@@ -18,7 +18,7 @@ import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120
 # The tool's own code: a build names the repository's. No file beside this one, or beside that code, may hide a module.
-TOOL = os.environ.get("MODEL_SIDE") or os.path.join(HERE, ".pipeline")  # noqa: PTH118
+TOOL = os.path.abspath(os.environ.get("MODEL_SIDE") or os.path.join(HERE, ".pipeline"))  # noqa: PTH100, PTH118
 sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) != HERE]
 if not os.path.isdir(os.path.join(TOOL, "model_side")):  # noqa: PTH112, PTH118
     print(f"error: {TOOL}/model_side: no such directory. `invoke scaffold` puts it there.", file=sys.stderr)

@@ -111,10 +111,10 @@ def refresh_tool_code(root: Path) -> bool:
     code, place = dict(files_in(SCRIPTS / TOOL_CODE.name)), root / TOOL_CODE
     if code == dict(files_in(place)):
         return False
-    made = place.with_name(f"{place.name}.new")
-    shutil.rmtree(made, ignore_errors=True)
-    _write_all(made, code)
-    publish_directory(made, place)
+    new = place.with_name(f"{place.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    _write_all(new, code)
+    publish_directory(new, place)
     return True
 
 

@@ -101,7 +101,7 @@ def test_scaffold_refuses_and_writes_nothing_when_the_name_is(
         (["--update"], ["no such package"]),
     ],
 )
-def test_scaffold_names_the_flag_and_leaves_nothing_when_it_cannot_be_met(
+def test_scaffold_names_the_flag_and_leaves_nothing_when_the_request_is_invalid(
     flags: list[str], words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("--model-name", "foo", "--target", tmp_path, *flags) == 2

@@ -33,7 +33,7 @@ def stand_ins(artifacts: Mapping[str, Path], directory: Path) -> dict[str, str]:
     dict of str to str
         Their paths by the artifacts' names, as MLflow takes them.
     """
-    made = {}
+    paths = {}
     for name, path in artifacts.items():
         stand_in = directory / name / path.name
         stand_in.parent.mkdir(parents=True)
@@ -41,8 +41,8 @@ def stand_ins(artifacts: Mapping[str, Path], directory: Path) -> dict[str, str]:
             stand_in.mkdir()
         else:
             stand_in.touch()
-        made[name] = str(stand_in)
-    return made
+        paths[name] = str(stand_in)
+    return paths
 
 
 def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *, link: bool) -> dict[str, Identity]:

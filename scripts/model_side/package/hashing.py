@@ -38,8 +38,8 @@ def identity(path: Path) -> Identity:
     path : Path
         A link is followed.
     """
-    found = path.stat()
-    return Identity(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    status = path.stat()
+    return Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 class Hashing:
@@ -53,7 +53,7 @@ class Hashing:
 
     def __init__(self, tops: Sequence[Path]) -> None:
         context = multiprocessing.get_context("fork")
-        self._found, theirs = context.Pipe(duplex=False)
+        self._results, theirs = context.Pipe(duplex=False)
         self._process = context.Process(target=_hash, args=(tuple(tops), theirs), daemon=True)
         self._process.start()
         theirs.close()
@@ -64,7 +64,7 @@ class Hashing:
         known: dict[Identity, FileEntry] = {}
         with suppress(EOFError):
             while large - known.keys():
-                each, entry = self._found.recv()
+                each, entry = self._results.recv()
                 known[each] = entry
         return {name: known[each] for name, each in files.items() if each in known}
 
@@ -74,7 +74,7 @@ class Hashing:
         self._process.join()
 
 
-def _hash(tops: Iterable[Path], found: Connection) -> None:
+def _hash(tops: Iterable[Path], results: Connection) -> None:
     with suppress(BrokenPipeError):
         for path in dict.fromkeys(file for top in tops if top.exists() for file in tree(top)):
             with suppress(OSError):  # copying it says why it cannot be read
@@ -82,4 +82,4 @@ def _hash(tops: Iterable[Path], found: Connection) -> None:
                 if before.size >= LARGE and path.is_file():
                     entry = file_entry(path)
                     if identity(path) == before:
-                        found.send((before, entry))
+                        results.send((before, entry))

@@ -42,19 +42,21 @@ def load_model_class(name: str, package: Path) -> type[mlflow.pyfunc.PythonModel
         expected = "module:Class, such as model_code.mine:Mine"
         raise UsageError("--model-class", "wrong form", expected=expected, got=repr(name))
     module = _import(module_name, package)
-    found = getattr(module, class_name, None)
-    if found is None:
+    model_class = getattr(module, class_name, None)
+    if model_class is None:
         classes = [key for key, value in vars(module).items() if inspect.isclass(value)]
         advice = near(class_name, classes) or "Write it there, or give --model-class."
         raise UsageError(f"{module_name}:{class_name}", "no such class in that module", advice=advice)
-    if not (inspect.isclass(found) and issubclass(found, mlflow.pyfunc.PythonModel)):
-        raise UsageError(name, "not a model", expected="a subclass of mlflow.pyfunc.PythonModel", got=describe(found))
-    _refuse_left_behind(found, package)
-    _refuse_unwritten(found, package)
-    _refuse_unloadable(found, package)
-    _refuse_unmakable(found)
-    _refuse_overriding_hint(found)
-    return found
+    if not (inspect.isclass(model_class) and issubclass(model_class, mlflow.pyfunc.PythonModel)):
+        raise UsageError(
+            name, "not a model", expected="a subclass of mlflow.pyfunc.PythonModel", got=describe(model_class)
+        )
+    _refuse_left_behind(model_class, package)
+    _refuse_unwritten(model_class, package)
+    _refuse_unloadable(model_class, package)
+    _refuse_unmakable(model_class)
+    _refuse_overriding_hint(model_class)
+    return model_class
 
 
 def _import(name: str, package: Path) -> ModuleType:

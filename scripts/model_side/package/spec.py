@@ -88,8 +88,8 @@ class Spec:
         """Return what MLmodel's metadata says of the contract, and of the class's own part in it."""
         names = ("archetype", "allow_nan", "rows_match", "output_files")
         mappings = ("tags", "tolerance", "verification")
-        made = {name: getattr(self, name) for name in names} | {name: dict(getattr(self, name)) for name in mappings}
-        return {**made, "one_row": bool(getattr(model_class, "ONE_ROW", False))}
+        values = {name: getattr(self, name) for name in names} | {name: dict(getattr(self, name)) for name in mappings}
+        return {**values, "one_row": bool(getattr(model_class, "ONE_ROW", False))}
 
 
 def read_spec(package: Path, flags: Flags) -> Spec:
@@ -154,12 +154,12 @@ def read_spec(package: Path, flags: Flags) -> Spec:
 def _run(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UsageError(str(path), "no such file", advice="`invoke scaffold` makes one.")
-    found = importlib.util.spec_from_file_location(path.stem, path)
-    if found is None or found.loader is None:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
         raise UsageError(str(path), "cannot be imported")
-    module = importlib.util.module_from_spec(found)
+    module = importlib.util.module_from_spec(spec)
     try:
-        found.loader.exec_module(module)
+        spec.loader.exec_module(module)
     except Exception as error:  # the author's code may raise anything
         shown = author_traceback(error, [path])
         raise UsageError(SPEC, f"it raised {said(error)}", author_traceback=shown) from error

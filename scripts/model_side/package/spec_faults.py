@@ -55,11 +55,11 @@ def name_faults(entries: Mapping[str, Any]) -> Iterator[str]:
 def config_faults(config: Mapping[str, Any], where: str) -> Iterator[str]:
     """Yield that JSON cannot hold a model_config: MLflow would give the model something else."""
     try:
-        kept = json.loads(json.dumps(config, allow_nan=False)) == config
+        survives = json.loads(json.dumps(config, allow_nan=False)) == config
     except (TypeError, ValueError, RecursionError) as error:
         yield f"{where}: expected what JSON can hold: {error}"
     else:
-        if not kept:
+        if not survives:
             yield f"{where}: expected what JSON can hold: names as texts, lists, no tuples"
 
 

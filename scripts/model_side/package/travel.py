@@ -207,5 +207,5 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
 def _is_installed(name: str, package: Path) -> bool:
     """Tell whether a module of that name is found anywhere but in the package's directory."""
     elsewhere = [entry for entry in sys.path if Path(entry or ".").resolve() != package]
-    found = importlib.machinery.PathFinder.find_spec(name, elsewhere)
-    return found is not None and found.origin is not None
+    spec = importlib.machinery.PathFinder.find_spec(name, elsewhere)
+    return spec is not None and spec.origin is not None

@@ -96,15 +96,15 @@ def _unwritten(code: ast.Module | None, name: str) -> list[Function]:
     nodes = list(ast.walk(code)) if code else []
     bound = {node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
     classes = {node.name: node for node in nodes if isinstance(node, ast.ClassDef)}
-    found: list[Function] = []
+    methods: list[Function] = []
     while name in classes:
         owner = classes.pop(name)
         members = _members(owner)
         own = [member for member in members.values() if member and member.name not in bound]
-        found += [member for member in own if not member.decorator_list and is_unwritten(member)]
+        methods += [member for member in own if not member.decorator_list and is_unwritten(member)]
         bound |= members.keys()
         name = next((base.id for base in owner.bases[:1] if isinstance(base, ast.Name)), "")
-    return found
+    return methods
 
 
 def _members(owner: ast.ClassDef) -> dict[str, Function | None]:
