@@ -3,226 +3,194 @@
 `invoke package --model foo` first brings everything upstream of `package` up to date, and runs only what is stale.
 """
 
-import gc
+import inspect
 import os
 import sys
 from pathlib import Path
 
 from invoke import Exit, task
 
-# Invoke turns bytecode off, and then every no-op compiles the pipeline anew: 15 ms.
+# Invoke turns bytecode off, and then every no-op compiles the tool anew.
 sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
-# What Invoke and the pipeline make while they start stays: looking for waste in it is 3 ms of a no-op.
-gc.set_threshold(100_000)
 sys.path.insert(0, str(Path(__file__).parent / "scripts"))
 
 from chain import verbs  # noqa: E402
+from chain.request import Request  # noqa: E402
 
-HELP = {
-    "model": "a model's name; repeat it for several (default: the one in invoke.yaml)",
-    "all": "every model in the models directory",
-    "models_dir": "where the <name>_mlflow_pkg directories live",
-    "jobs": "how many commands may run at once",
-    "dry_run": "say what would happen, write nothing",
-    "force": "run the task's own step whatever is seen",
-    "force_step": "run this step whatever is seen",
-    "json": "print one JSON document on stdout instead",
+# Flags by name: what each is where it is not given, and what it means.
+GIVEN = inspect.Parameter.empty
+MODEL = {"model": (GIVEN, "a model's name; repeat it for several (default: the one in invoke.yaml)")}
+PLACE = {"models_dir": ("", "where the <name>_mlflow_pkg directories live")}
+ALL = {"all": (False, "every model in the models directory")}
+DRY = {"dry_run": (False, "say what would happen, write nothing")}
+JSON = {"json": (False, "print one JSON document on stdout instead")}
+JOBS = {"jobs": (0, "how many commands may run at once")}
+FORCE = {
+    "force": (False, "run the task's own step even where it is up to date"),
+    "force_step": ("", "run this step even where it is up to date"),
 }
+BUILD = {**MODEL, **ALL, **PLACE, **JOBS, **DRY, **FORCE, **JSON}
 
 
-def verb(**flags):
-    """Make a task of a function; `flags` explains those that are its own."""
+def verb(*groups, **own):
+    """Make a task of ``body(context, flags)``; `own` are flags that no other task has."""
+    flags = {**own, **{name: flag for group in groups for name, flag in group.items()}}
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [inspect.Parameter(name, keyword, default=default) for name, (default, _) in flags.items()]
+    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
     def make(body):
-        names = body.__code__.co_varnames[: body.__code__.co_argcount]
-        known = {name: text for name, text in {**HELP, **flags}.items() if name in names}
-        return task(body, iterable=["model"], help=known)
+        def run(context, **given):
+            code = verbs.run(lambda: body(context, given), as_json=bool(given.get("json")))
+            if code:
+                raise Exit(code=code)
+
+        run.__name__, run.__doc__ = body.__name__, body.__doc__
+        run.__signature__ = inspect.Signature([context, *parameters])  # type: ignore[attr-defined]
+        return task(run, iterable=["model"], help={name: text for name, (_, text) in flags.items()})
 
     return make
 
 
-def _do(call, context, flags, *arguments, **options):
-    _run(lambda: call(verbs.Request.of(context.config.chain, flags), *arguments, **options), flags.get("json"))
-
-
-def _run(call, as_json=False):
-    code = verbs.run(call, as_json=bool(as_json))
-    if code:
-        raise Exit(code=code)
+def request(context, flags):
+    """Return what is asked for, by the settings of invoke.yaml and a task's flags."""
+    return Request.of(context.config.chain, flags)
 
 
 @verb(
-    archetype="the input-to-output shape of a new model (default: file_uri_to_tensor)",
-    update="merge what the template has become into the files that you edited",
-    diff="show what --update would do",
+    MODEL,
+    ALL,
+    PLACE,
+    DRY,
+    JSON,
+    archetype=("", "the input-to-output shape of a new model (default: file_uri_to_tensor)"),
+    update=(False, "merge what the template has become into the files that you edited"),
+    diff=(False, "show what --update would do"),
 )
-def scaffold(
-    context, model, archetype="", update=False, diff=False, all=False, models_dir="", dry_run=False, json=False
-):
+def scaffold(context, flags):
     """Make a new model's package, or refresh the tool's own files in it."""
-    _do(verbs.scaffold, context, locals(), archetype, update=update, diff=diff)
+    return verbs.scaffold(request(context, flags), flags["archetype"], update=flags["update"], diff=flags["diff"])
 
 
-@task
-def archetypes(context):
+@verb(JSON)
+def archetypes(context, flags):
     """List the input-to-output shapes that a new model can have, with what each takes and gives."""
-    _run(verbs.archetypes)
+    return verbs.archetypes(as_json=flags["json"])
 
 
-@verb(upgrade="move the pins to the newest releases that fit")
-def compile_reqs(
-    context,
-    model,
-    upgrade=False,
-    all=False,
-    models_dir="",
-    jobs=0,
-    dry_run=False,
-    force=False,
-    force_step="",
-    json=False,
-):
+@verb(BUILD, upgrade=(False, "move the pins to the newest releases that fit"))
+def compile_reqs(context, flags):
     """Pin requirements.in, with mlflow in the set, to requirements.txt."""
-    _do(verbs.build, context, locals(), "compile-reqs", ["--upgrade"] * upgrade)
+    return verbs.build(request(context, flags), "compile-reqs", ["--upgrade"] * flags["upgrade"])
 
 
-@verb()
-def sync_env(context, model, all=False, models_dir="", jobs=0, dry_run=False, force=False, force_step="", json=False):
+@verb(BUILD)
+def sync_env(context, flags):
     """Build the model environment, .venv, from requirements.txt."""
-    _do(verbs.build, context, locals(), "sync-env")
+    return verbs.build(request(context, flags), "sync-env")
 
 
 @verb(
-    lock="fill in missing sha256 in model_data.toml after a first download",
-    check="read every byte again and compare",
-    offline="fail at once with what is missing",
+    BUILD,
+    lock=(False, "fill in missing sha256 in model_data.toml after a first download"),
+    check=(False, "read every byte again and compare"),
+    offline=(False, "fail at once with what is missing"),
 )
-def download_data(
-    context,
-    model,
-    lock=False,
-    check=False,
-    offline=False,
-    all=False,
-    models_dir="",
-    jobs=0,
-    dry_run=False,
-    force=False,
-    force_step="",
-    json=False,
-):
+def download_data(context, flags):
     """Bring the files that model_data.toml declares, verified, to model_data/."""
-    _do(verbs.download, context, locals(), lock=lock, check=check, offline=offline)
+    own = {name: flags[name] for name in ("lock", "check", "offline")}
+    return verbs.download(request(context, flags), **own)
 
 
-@verb()
-def package(context, model, all=False, models_dir="", jobs=0, dry_run=False, force=False, force_step="", json=False):
+@verb(BUILD)
+def package(context, flags):
     """Save the MLflow Model, proven by a forward pass in a fresh process."""
-    _do(verbs.build, context, locals(), "package")
+    return verbs.build(request(context, flags), "package")
 
 
 @verb(
-    format="write it in this request format, too: dataframe_split, dataframe_records, inputs, instances or csv",
-    negative="write a directory of payloads that must be refused, too",
+    BUILD,
+    format=("", "write it in this request format, too: dataframe_split, dataframe_records, inputs, instances or csv"),
+    negative=(False, "write a directory of payloads that must be refused, too"),
 )
-def payload(
-    context,
-    model,
-    format="",
-    negative=False,
-    all=False,
-    models_dir="",
-    jobs=0,
-    dry_run=False,
-    force=False,
-    force_step="",
-    json=False,
-):
+def payload(context, flags):
     """Write a test payload from the model's signature; an edited one is kept."""
-    _do(verbs.payload, context, locals(), format, negative=negative)
+    return verbs.payload(request(context, flags), flags["format"], negative=flags["negative"])
 
 
-@verb()
-def predict(context, model, all=False, models_dir="", jobs=0, dry_run=False, force=False, force_step="", json=False):
+@verb(BUILD)
+def predict(context, flags):
     """Predict in-process, in the model environment."""
-    _do(verbs.build, context, locals(), "predict")
+    return verbs.build(request(context, flags), "predict")
 
 
 @verb(
-    strict="take test_output.json from the manual way's command, unaltered: MLflow makes an environment of its own",
-    env_manager="who makes that one: uv, virtualenv, conda or local; implies --strict",
+    BUILD,
+    strict=(
+        False,
+        "take test_output.json from the manual way's command, unaltered, in an environment that MLflow makes",
+    ),
+    env_manager=("", "the environment manager: uv, virtualenv, conda or local; implies --strict"),
 )
-def serve_predict(
-    context,
-    model,
-    strict=False,
-    env_manager="",
-    all=False,
-    models_dir="",
-    jobs=0,
-    dry_run=False,
-    force=False,
-    force_step="",
-    json=False,
-):
+def serve_predict(context, flags):
     """Predict in an environment rebuilt from the model alone, by mlflow models predict and over REST."""
-    _do(verbs.build, context, locals(), "serve-predict")
+    return verbs.build(request(context, flags), "serve-predict")
 
 
-@verb(port="on 127.0.0.1 (default: one that is free)")
-def serve(context, model, port=0, models_dir=""):
+@verb(MODEL, PLACE, port=(0, "on 127.0.0.1 (default: one that is free)"))
+def serve(context, flags):
     """Keep the model's server up until Ctrl-C, and print a curl line that asks it."""
-    _do(verbs.serve, context, locals(), port)
+    return verbs.serve(request(context, flags), flags["port"])
 
 
-@verb()
-def verify(context, model, all=False, models_dir="", jobs=0, dry_run=False, force=False, force_step="", json=False):
+@verb(BUILD)
+def verify(context, flags):
     """Prove that all ways of running the model agree."""
-    _do(verbs.build, context, locals(), "verify")
+    return verbs.build(request(context, flags), "verify")
 
 
-@verb()
-def watch(context, model, models_dir="", jobs=0):
+@verb(MODEL, PLACE, JOBS)
+def watch(context, flags):
     """Follow your edits: after each, call your code at once, then bring package and prediction up to date."""
-    _do(verbs.watch, context, locals())
+    return verbs.watch(request(context, flags))
 
 
-@verb(quiet="print nothing; the exit code tells")
-def status(context, model, all=False, models_dir="", quiet=False, json=False):
+@verb(MODEL, ALL, PLACE, JSON, quiet=(False, "print nothing; the exit code tells"))
+def status(context, flags):
     """Say which steps are up to date, stale or pending, and why; exit 1 if any is not up to date."""
-    _do(verbs.status, context, locals(), quiet=quiet)
+    return verbs.status(request(context, flags), quiet=flags["quiet"])
 
 
-@verb(step="the step to explain")
-def explain(context, model, step="", models_dir="", json=False):
+@verb(MODEL, PLACE, JSON, step=("", "the step to explain"))
+def explain(context, flags):
     """Show every dependency of a step: what the record says, what is there now."""
-    _do(verbs.explain, context, locals(), step)
+    return verbs.explain(request(context, flags), flags["step"])
 
 
-@verb(svg="where to write the picture (default: .pipeline/graph.svg of the package)")
-def graph(context, model, svg="", models_dir=""):
-    """Print the chain with its files and states as Mermaid text, and draw it as SVG."""
-    _do(verbs.graph, context, locals(), svg)
+@verb(MODEL, PLACE)
+def graph(context, flags):
+    """Print the chain with its files and states as Mermaid text."""
+    return verbs.graph(request(context, flags))
 
 
-@task(
-    help={
-        "model_uri": "the MLflow Model: a local path or any URI that MLflow resolves",
-        "manifest_only": "check the files, run nothing of the model",
-    }
+@verb(
+    JSON,
+    model_uri=(GIVEN, "the MLflow Model: a local path or any URI that MLflow resolves"),
+    manifest_only=(False, "check the files, run nothing of the model"),
 )
-def check(context, model_uri, manifest_only=False):
+def check(context, flags):
     """Check a model received from someone else: its files, then its example."""
-    _run(lambda: verbs.check(model_uri, manifest_only=manifest_only))
+    return verbs.check(flags["model_uri"], manifest_only=flags["manifest_only"], as_json=flags["json"])
 
 
-@task(help={"prune": "remove what was not used for so many days; 0 for all", "json": HELP["json"]})
-def cache(context, prune="", json=False):
+@verb(JSON, prune=("", "remove what was not used for so many days; 0 for all"))
+def cache(context, flags):
     """Show or prune the cache of downloads that all models share."""
-    _run(lambda: verbs.cache(prune, as_json=json))
+    return verbs.cache(flags["prune"], as_json=flags["json"])
 
 
-@verb(env="the model environment, too", all="everything that steps made")
-def clean(context, model, env=False, all=False, models_dir="", dry_run=False):
+@verb(MODEL, PLACE, DRY, JSON, env=(False, "the model environment, too"), all=(False, "everything that steps made"))
+def clean(context, flags):
     """Remove what steps made, never a file of the author's; what it would lose it lists."""
-    _do(verbs.clean, context, {**locals(), "all": False}, environment=env, everything=all)
+    every = {**flags, "all": False}
+    return verbs.clean(request(context, every), environment=flags["env"], everything=flags["all"])

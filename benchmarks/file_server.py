@@ -1,7 +1,7 @@
 """Serve one file over HTTP/1.1 on loopback with sendfile, so that the server is a bottleneck for none of its clients.
 
-python file_server.py FILE      prints its port. Ranges are served. What is asked for under /cut/NAME is cut off at 90 %
-the first time, refused the second time, and served after that.
+python file_server.py FILE      prints its port. Ranges are served. Under /cut/NAME, what is beyond 90 % of the file is
+cut off or refused, until /heal/NAME has been asked for.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import re
 import socket
 import sys
 import threading
-from collections import Counter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,7 +23,7 @@ class Server:
 
     def __init__(self, path: Path) -> None:
         self._path, self._size = path, path.stat().st_size
-        self._asked: Counter[str] = Counter()
+        self._healed: set[str] = set()
 
     def serve(self, listening: socket.socket) -> None:
         """Answer whoever connects, each in a thread of its own."""
@@ -50,15 +49,16 @@ class Server:
             request += received
         found = _REQUEST.match(request)
         name = found[1].decode() if found else ""
-        self._asked[name] += 1
-        if name.startswith("/cut/") and self._asked[name] == 2:
+        if name.startswith("/heal/"):
+            self._healed.add(name.replace("/heal/", "/cut/"))
+        first, end, head = self._head(_RANGE.search(request))
+        last = int(self._size * CUT_AT) if name.startswith("/cut/") and name not in self._healed else self._size
+        if first >= last or name.startswith("/heal/"):
             connection.sendall(b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n")
             return True
-        first, end, head = self._head(_RANGE.search(request))
         connection.sendall(head)
-        is_cut = name.startswith("/cut/") and self._asked[name] == 1
-        connection.sendfile(file, first, (int(end * CUT_AT) if is_cut else end) - first)
-        return not is_cut
+        connection.sendfile(file, first, min(end, last) - first)
+        return end <= last
 
     def _head(self, wanted: re.Match[bytes] | None) -> tuple[int, int, bytes]:
         first = int(wanted[1]) if wanted else 0

@@ -63,7 +63,7 @@ def measure(place: Path, rounds: int) -> list[Figure]:
     environment = {name: value for name, value in os.environ.items() if name not in LEFT_OUT}
     environment["MODEL_ENVIRONMENT_CACHE"] = str(place / "environments")
     run([INVOKE, "verify"], place, environment)
-    shutil.copytree(package, hand, ignore=shutil.ignore_patterns(".venv", ".pipeline", "mlflow_model_artifacts"))
+    shutil.copytree(package, hand, ignore=shutil.ignore_patterns(".venv", "mlflow_model_artifacts"))
     (hand / ".venv").symlink_to(package / ".venv")
     runs: dict[str, list[Run]] = {}
     for number in range(min(rounds, ROUNDS) + 1):

@@ -10,9 +10,9 @@ import sys
 import time
 from collections.abc import Sequence
 
-from downloads.cache import Cache, cache_directory
-from downloads.cache_report import cache_json, cache_lines
+from downloads.cache import Cache, cache_directory, cache_json, cache_lines
 from model_side.base.errors import run_main
+from model_side.base.files import report_found
 
 DAY = 86400
 
@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         removed = cache.prune(args.prune * DAY)
         print(f"{directory}: removed {len(removed)} files", file=sys.stderr)
     contents = cache.contents()
+    report_found({"cache": str(directory), "files": cache_json(contents)})
     print(json.dumps(cache_json(contents), indent=1) if args.json else "\n".join(cache_lines(contents, time.time())))
     return 0
 

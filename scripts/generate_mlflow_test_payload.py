@@ -14,7 +14,7 @@ from pathlib import Path
 
 from model_side.base.command_line import parser
 from model_side.base.errors import run_main
-from model_side.payload.payload import FORMS
+from model_side.payload.carried import FORMS
 from model_side.payload.writing import bring_payload
 
 

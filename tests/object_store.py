@@ -28,8 +28,7 @@ def object_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.stop()
 
 
-def put(url: str, content: bytes = b"") -> None:
+def put(url: str, content: bytes = b"", **headers: str) -> None:
     """Store an object, or make a bucket; moto asks who it is, and believes it."""
-    session().put(
-        url, data=content, headers={"Authorization": "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request"}
-    )
+    who = "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request"
+    session().put(url, data=content, headers={"Authorization": who, **headers}).raise_for_status()

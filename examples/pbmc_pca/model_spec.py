@@ -14,7 +14,7 @@ MODEL_SIGNATURE = ModelSignature(
     params=ParamSchema([ParamSpec("fill_missing", "boolean", False)]),
 )
 
-# The reference's own cells: their place in the space is published, so that the output can be held to it.
+# The reference's own cells: their place in the space is published, so that the output can be compared with it.
 INPUT_EXAMPLE = pd.DataFrame({"input_uri": ["model_data/pbmc68k_reduced.h5ad"]})
 
 ARTIFACTS = {"reference": "model_data/pbmc68k_reduced.h5ad"}
@@ -25,7 +25,7 @@ TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 
 
 def CHECKS(example, params, output):  # noqa: N802
-    """Hold the projection to the published embedding, obsm["X_pca"] of the reference.
+    """Compare the projection with the published embedding, obsm["X_pca"] of the reference.
 
     Both differ by one constant per component, the projection of the gene means. The later components carry little
     variance and were published with less precision, so the first five are compared.

@@ -41,7 +41,7 @@ TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 
 
 def CHECKS(example, params, output):  # noqa: N802
-    """Hold the embeddings to those of the program that comes with the model, `transcriptformer inference`.
+    """Compare the embeddings with those of the program that comes with the model, `transcriptformer inference`.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def CHECKS(example, params, output):  # noqa: N802
     import anndata
 
     if output.shape[1] != WIDTHS[VARIANT]:
-        return  # a flag has packaged another checkpoint; the signature has held its shape
+        return  # a flag has packaged another checkpoint; the signature has checked its shape
     with tempfile.TemporaryDirectory() as scratch:
         _run_inference(Path(example["input_uri"][0]).resolve(), params, Path(scratch))
         expected = anndata.read_h5ad(Path(scratch, "embeddings.h5ad")).obsm["embeddings"]

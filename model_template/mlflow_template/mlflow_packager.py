@@ -2,13 +2,13 @@
 """Package the model in this directory as an MLflow Model, and prove it before it takes the place of the last one.
 
 Everything comes from model_spec.py; a flag overrides its entry. In a fresh process with an empty working directory, the
-saved model is loaded, predicts its input example twice, and its output is held to the declared signature. Only then is
-the directory put in place; until then the last good one stands.
+saved model is loaded, predicts its input example twice, and its output is checked against the declared
+signature. Only then does it replace the last good one.
 
   python mlflow_packager.py
   python mlflow_packager.py --checkpoint model_data/tf_sapiens --output-shape '[-1,2048]' --output-dtype float32
 
-Exit codes: 0 packaged, 1 the model failed, 2 the request or the package is not as it should be, 130 interrupted
+Exit codes: 0 packaged, 1 the model failed, 2 an invalid request or package, 130 interrupted
 """
 
 from __future__ import annotations
@@ -16,149 +16,18 @@ from __future__ import annotations
 import os
 import sys
 
-# Last: a file beside this one must not hide a standard module. With PYTHONSAFEPATH this directory is not there at all.
-sys.path.append(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
-sys.path.sort(key=sys.path[-1].__eq__)
+HERE = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120
+# The tool's own code: a build names the repository's. No file beside this one, or beside that code, may hide a module.
+TOOL = os.path.abspath(os.environ.get("MODEL_SIDE") or os.path.join(HERE, ".pipeline"))  # noqa: PTH100, PTH118
+sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) != HERE]
+if not os.path.isdir(os.path.join(TOOL, "model_side")):  # noqa: PTH112, PTH118
+    print(f"error: {TOOL}/model_side: no such directory. `invoke scaffold` puts it there.", file=sys.stderr)
+    raise SystemExit(2)
+sys.path.append(TOOL)
 
-import argparse
-import json
-import logging
-import shutil
-import signal
-import tempfile
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from model_side.command_line import main  # noqa: E402
 
-from model_side.base.errors import ReportedError, UsageError, run_main
-from model_side.base.files import make_work_directory, require_file
-from model_side.model.model import disable_tracing, quiet_mlflow
-from model_side.package.flags import DTYPES, PARAM_TYPES, SERIALIZATIONS, read_flags
-from model_side.package.hashing import Hashing
-
-PACKAGE = Path(__file__).resolve().parent
-_LAST_EPOCH = 253402300799  # the end of year 9999
-_LONGEST = 1e6  # seconds
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    args = _parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever asks it to end gets a tidy end
-    flags = read_flags(args)
-    _require_epoch()
-    target: Path = args.out_dir.resolve()  # where a link leads: the link itself stays
-    _refuse_other_content(target)
-    if args.json_payload_filepath:
-        require_file(args.json_payload_filepath, "--json-payload-filepath")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    hashing = Hashing(() if args.dry_run else (PACKAGE / "model_data", *flags.artifacts.values()))
-    work = make_work_directory(target)
-    try:
-        facts = _package(flags, args, work, target, hashing)
-    except ReportedError as error:
-        # The author's own files, not the copies that are gone in a moment.
-        copies, own = f'File "{work / target.name / "code"}/', f'File "{PACKAGE}/'
-        error.author_traceback = error.author_traceback.replace(copies, own)
-        raise
-    finally:
-        hashing.end()
-        shutil.rmtree(work, ignore_errors=True)
-    if args.json:
-        print(json.dumps({"ok": True, "dry_run": args.dry_run, **facts}, indent=1))
-    return 0
-
-
-def _package(flags: Any, args: argparse.Namespace, work: Path, target: Path, hashing: Hashing) -> dict[str, str]:
-    """Save, prove and publish: each in a process of its own, so that the author's code meets a fresh one each time."""
-    quiet_mlflow()
-    disable_tracing()
-    from model_side.base.files import publish_directory
-    from model_side.model.manifest import seal
-    from model_side.package.save import dry_run, save_model
-    from model_side.run.child import run_in_child
-    from model_side.verify.proof import prove, prove_payload, run_checks
-
-    logging.getLogger("mlflow").setLevel(logging.ERROR)  # what it warns of is decided here
-    staged, empty, here = work / target.name, work / "empty", Path.cwd()
-    empty.mkdir()
-    code = (PACKAGE / "model_code", PACKAGE / "model_spec.py", staged / "code")
-    common: dict[str, Any] = {"code": code, "seconds": args.time_limit}
-    if args.dry_run:
-        run_in_child(dry_run, PACKAGE, flags, work, subject="dry run", directory=PACKAGE, **common)
-        return {"model": target.name}
-    artifacts = run_in_child(save_model, PACKAGE, flags, work, staged, subject="save", directory=PACKAGE, **common)
-    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != PACKAGE]
-    with tempfile.TemporaryDirectory() as scratch:  # for what the model leaves behind, its result files too
-        os.environ["TMPDIR"] = tempfile.tempdir = scratch
-        output = run_in_child(prove, staged, subject="forward pass", directory=empty, must_end=True, **common)
-        if args.json_payload_filepath:
-            payload = args.json_payload_filepath.absolute()
-            output = run_in_child(prove_payload, staged, payload, subject="forward pass", directory=here, **common)
-        run_in_child(run_checks, PACKAGE, flags, staged, subject="CHECKS", directory=PACKAGE, **common)
-    digest = seal(staged, PACKAGE, hashing.entries(artifacts))
-    publish_directory(staged, target)
-    said = sys.stderr if args.json else sys.stdout
-    print(f"{target.name}: packaged; the forward pass gives {output}; {digest}", file=said)
-    return {"model": target.name, "digest": digest, "output": output}
-
-
-def _refuse_other_content(target: Path) -> None:
-    """Never replace a directory that holds anything but an MLflow Model."""
-    if target.is_dir() and (not any(target.iterdir()) or (target / "MLmodel").is_file()):
-        return
-    if target.exists():
-        advice = "Give another --out-dir, or move it away."
-        raise UsageError(str(target), "it is there and is no MLflow Model", advice=advice)
-
-
-def _require_epoch() -> None:
-    """Check SOURCE_DATE_EPOCH before numpy stumbles over it."""
-    text = os.environ.get("SOURCE_DATE_EPOCH", "")
-    if text and not (text.isdecimal() and int(text) <= _LAST_EPOCH):
-        expected = f"seconds since 1970, from 0 to {_LAST_EPOCH}"
-        raise UsageError("SOURCE_DATE_EPOCH", "not a time", expected=expected, got=repr(text))
-
-
-def _seconds(text: str) -> float:
-    if not 0 < float(text) <= _LONGEST:
-        raise argparse.ArgumentTypeError(f"expected seconds above 0, at most {_LONGEST:g}, got {text}")
-    return float(text)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--model-class", metavar="MODULE:CLASS", help="the PythonModel (MODEL_CLASS)")
-    add("--checkpoint", type=Path, metavar="PATH", help='the artifact "checkpoint": a file or directory (ARTIFACTS)')
-    add("--artifact", action="append", default=[], metavar="NAME=PATH", help="an artifact; repeatable (ARTIFACTS)")
-    add("--model-config-json", metavar="JSON", help="context.model_config, as JSON or a file of it (MODEL_CONFIG)")
-    add("--model-tag", action="append", default=[], metavar="NAME=VALUE", help="a tag; repeatable (TAGS)")
-    add("--example-uri", metavar="URI", help="the input example's file (INPUT_EXAMPLE)")
-    add("--output-shape", metavar="JSON", help="such as [-1,2048]; -1 varies (MODEL_SIGNATURE)")
-    add("--output-dtype", metavar="DTYPE", help=f"one of {', '.join(DTYPES)} (MODEL_SIGNATURE)")
-    add(
-        "--extra-params-spec-json",
-        metavar="JSON",
-        help='params of predict by name: a type, or {"type": ..., "default": ...} (MODEL_SIGNATURE); '
-        f"types: {', '.join(PARAM_TYPES)}",
-    )
-    add("--serialization", choices=SERIALIZATIONS, help="code: a model that loads without any pickle (SERIALIZATION)")
-    add("--link-artifacts", action="store_true", help="hard links to model_data/, not copies (LINK_ARTIFACTS)")
-    add("--json-payload-filepath", type=Path, metavar="PATH", help="predict this payload, too, before publishing")
-    add(
-        "--out-dir",
-        type=Path,
-        default=PACKAGE / "mlflow_model_artifacts",
-        help="where the MLflow Model goes (default: mlflow_model_artifacts beside this file)",
-    )
-    add(
-        "--time-limit", type=_seconds, default=3600.0, metavar="SECONDS", help="for each process (default: %(default)g)"
-    )
-    add("--dry-run", action="store_true", help="check all that can be checked before saving, and save nothing")
-    add("--json", action="store_true", help="print one JSON document on stdout")
-    return parser
-
+sys.path.remove(TOOL)
 
 if __name__ == "__main__":
-    raise SystemExit(run_main(main))
+    raise SystemExit(main(HERE, __doc__))

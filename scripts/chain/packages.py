@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -18,8 +17,6 @@ from model_side.model.declared_data import named_files
 
 SUFFIX = "_mlflow_pkg"
 REPOSITORY = Path(__file__).resolve().parents[2]
-# What a download calls what it keeps beside its target for a while: the unfinished, and the bad.
-LEFTOVER = r"(?:\.part(?:\.json|\..+\.part)?|(?:\.[0-9]+)?\.bad)"
 
 
 class Package(NamedTuple):
@@ -81,7 +78,7 @@ class Package(NamedTuple):
             found = _parsed(path.read_bytes()).get("source", [])
         except ValueError as error:  # of TOML, and of the bytes of a text
             raise UsageError(
-                f"{self.root.name}/{path.name}", "not valid TOML", got=str(error), advice="Mend it."
+                f"{self.root.name}/{path.name}", "not valid TOML", got=str(error), advice="Fix it."
             ) from error
         return [source for source in found if isinstance(source, dict)] if isinstance(found, list) else []
 
@@ -98,11 +95,6 @@ class Package(NamedTuple):
                 )
         return tuple(dict.fromkeys(str(PurePosixPath("model_data", name)) for name in names))
 
-    def leftovers(self) -> str:
-        """Return a regular expression of what downloads may leave in model_data/ beside what is declared."""
-        names = [re.escape(name) for name in self.data()]
-        return f"(?:{'|'.join([*names, 'model_data/[.]sources[.]json'])}){LEFTOVER}" if names else ""
-
     def sources_text(self) -> str:
         """Return the declared sources as one text that comments and layout do not change, without credentials."""
         return json.dumps([redacted(source) for source in self.sources()], sort_keys=True, default=str)
@@ -111,8 +103,15 @@ class Package(NamedTuple):
         """Tell whether a source is a command, which runs in the model environment."""
         return any("command" in source for source in self.sources())
 
+    def unfinished(self) -> str:
+        """Return what its author has still to write before there is a model; nothing where that is done."""
+        from model_side.package.unfinished import unfinished  # not on the way to a no-op
+
+        lines = unfinished(self.file("model_spec.py").parent)
+        return "".join(["it is not finished:", *(f"\n  {line}" for line in lines)]) if lines else ""
+
     def unproven(self) -> tuple[str, ...]:
-        """Return the declared files whose bytes nothing is held against, as their author wants it."""
+        """Return the declared files that any content is accepted for, as their author declares."""
         bare = [source for source in self.sources() if source.get("mutable") is True and not source.get("sha256")]
         return tuple(f"model_data/{name}" for source in bare for name in _paths(source))
 
@@ -124,7 +123,13 @@ class Package(NamedTuple):
 
 
 def names(models_dir: Path) -> list[str]:
-    """Return the names of the models that have a package in `models_dir`, sorted."""
+    """Return the names of the models that have a package in `models_dir`, sorted.
+
+    Parameters
+    ----------
+    models_dir : Path
+        The directory that holds the packages.
+    """
     return sorted(path.name[: -len(SUFFIX)] for path in models_dir.glob(f"*{SUFFIX}") if path.is_dir())
 
 

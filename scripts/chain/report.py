@@ -6,15 +6,15 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from engine.walk import Outcome, Result
+from engine.walk import Action, Outcome, Result
 
-WORDS = {"up-to-date": "up to date", "would-run": "would run"}
+_TIMED = (Action.RAN, Action.FAILED)
 
 
 def line(outcome: Outcome, model: str = "") -> str:
     """Return the line of one step: what happened, why, how long; below it what the step has for a person."""
-    parts = [model, f"{outcome.step:<13}", f"{WORDS.get(outcome.action, outcome.action):<10}", _why(outcome)]
-    parts += [f"{outcome.seconds:.1f} s"] if outcome.action in ("ran", "failed") else []
+    parts = [model, f"{outcome.step:<13}", f"{_word(outcome.action):<10}", _why(outcome)]
+    parts += [f"{outcome.seconds:.1f} s"] if outcome.action in _TIMED else []
     line = "  ".join(part for part in parts if part).rstrip()
     return "\n".join([line, *(f"  {each}".rstrip() for each in outcome.told.splitlines())])
 
@@ -23,7 +23,7 @@ def table(results: Sequence[Result]) -> str:
     """Return the closing table: a row per step, and a sentence per model."""
     several = len(results) > 1
     rows = [
-        (result.name if several else "", outcome.step, WORDS.get(outcome.action, outcome.action), _seconds(outcome))
+        (result.name if several else "", outcome.step, _word(outcome.action), _seconds(outcome))
         for result in results
         for outcome in result.outcomes
     ]
@@ -45,15 +45,21 @@ def status_text(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def document(results: Sequence[Result]) -> str:
-    """Return one JSON document: an object for one model, ``{"ok": ..., "models": [...]}`` for several."""
-    objects = [_object(result) for result in results]
-    one = objects[0] if len(objects) == 1 else {"ok": all(item["ok"] for item in objects), "models": objects}
-    return json.dumps(one, indent=2, ensure_ascii=False)
+def document(results: Sequence[Result], **more: object) -> str:
+    """Return one JSON document, the same for all verbs: whether all went well, the models, and in each its steps.
 
-
-def _object(result: Result) -> dict[str, Any]:
-    return {"model": result.name, "ok": result.ok, "steps": [_step(outcome) for outcome in result.outcomes]}
+    Parameters
+    ----------
+    results : sequence of Result
+    **more : object
+        ``ok``, ``found`` or ``error`` of a verb that is about no model.
+    """
+    models = [
+        {"model": result.name, "ok": result.ok, "steps": [_step(outcome) for outcome in result.outcomes]}
+        for result in results
+    ]
+    ok = all(result.ok for result in results)
+    return json.dumps({"ok": ok, "models": models, **more}, indent=2, ensure_ascii=False)
 
 
 def _step(outcome: Outcome) -> dict[str, Any]:
@@ -67,6 +73,7 @@ def _step(outcome: Outcome) -> dict[str, Any]:
             for reason in outcome.reasons
         ],
         "seconds": round(outcome.seconds, 3),
+        "found": dict(outcome.found),
     }
     if outcome.error or outcome.note:
         facts["error"] = str(outcome.error or outcome.note)
@@ -81,22 +88,14 @@ def _why(outcome: Outcome) -> str:
 
 
 def _seconds(outcome: Outcome) -> str:
-    return f"{outcome.seconds:.1f}" if outcome.action in ("ran", "failed") else ""
+    return f"{outcome.seconds:.1f}" if outcome.action in _TIMED else ""
 
 
 def sentence(result: Result) -> str:
     """Return what became of a pipeline: how many steps ran, were up to date or failed, and how long it took."""
-    counts = {
-        word: sum(outcome.action == action for outcome in result.outcomes)
-        for action, word in (
-            ("ran", "ran"),
-            ("would-run", "would run"),
-            ("up-to-date", "up to date"),
-            ("failed", "failed"),
-            ("skipped", "skipped"),
-        )
-    }
-    told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    order = (Action.RAN, Action.WOULD_RUN, Action.UP_TO_DATE, Action.FAILED, Action.SKIPPED)
+    counts = {action: sum(outcome.action is action for outcome in result.outcomes) for action in order}
+    told = ", ".join(f"{count} {_word(action)}" for action, count in counts.items() if count)
     seconds = sum(outcome.seconds for outcome in result.outcomes)
     return f"{result.name or 'pipeline'}: {'ok' if result.ok else 'failed'}: {told}, {seconds:.1f} s"
 
@@ -106,3 +105,7 @@ def _columns(rows: Sequence[Sequence[str]]) -> Iterable[str]:
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True) if width)
         yield "  ".join(cells).rstrip()
+
+
+def _word(action: Action) -> str:
+    return action.replace("-", " ")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from engine.errors import UsageError
 from engine.graph import order
 from engine.staleness import Reason, decide
 from engine.step import Scalar
-from engine.walk import Pipeline, Walk
+from engine.walk import Action, Outcome, Pipeline, Result, Walk
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Facts:
     model: str
     step: str
     command: str
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     facts: tuple[Fact, ...]
 
 
@@ -55,13 +54,13 @@ def facts(pipeline: Pipeline, name: str) -> Facts:
         for kind in ("dependencies", "targets", "tools", "params", "versions")
         for key, old, new in _pairs(getattr(then, kind, {}), getattr(seen, kind))
     ]
-    reasons = tuple(reason.detail() for reason in decide(step, seen, record).reasons)
-    return Facts(pipeline.name, step.name, step.command_text().replace("\n", " "), reasons, tuple(rows))
+    reasons = decide(step, seen, record).reasons
+    return Facts(pipeline.name, step.name, step.runs.text().replace("\n", " "), reasons, tuple(rows))
 
 
 def as_text(facts: Facts) -> str:
     """Return a block of text: the verdict, then a line per fact, with a mark where record and present differ."""
-    verdict = "; ".join(facts.reasons) or "up to date"
+    verdict = "; ".join(reason.detail() for reason in facts.reasons) or "up to date"
     lines = [f"{facts.step}: {verdict}", f"  command: {facts.command}"]
     for fact in facts.facts:
         mark = " " if fact.recorded == fact.now else "≠"
@@ -70,10 +69,11 @@ def as_text(facts: Facts) -> str:
     return "\n".join(lines)
 
 
-def as_json(several: Sequence[Facts]) -> str:
-    """Return the facts as one JSON document."""
-    documents = [asdict(facts) for facts in several]
-    return json.dumps(documents[0] if len(documents) == 1 else documents, indent=2, ensure_ascii=False)
+def as_result(facts: Facts) -> Result:
+    """Return the facts as what a step found, for a JSON document."""
+    found = {"command": facts.command, "facts": [asdict(fact) for fact in facts.facts]}
+    action = Action.WOULD_RUN if facts.reasons else Action.UP_TO_DATE
+    return Result(facts.model, (Outcome(facts.step, action, facts.reasons, found=found),))
 
 
 def _pairs(then: Mapping[str, Scalar], now: Mapping[str, Scalar]) -> Iterator[tuple[str, Scalar, Scalar]]:

@@ -1,36 +1,33 @@
-"""The chain from weights and an inference function to a verified MLflow Model, as data."""
+"""The chain from weights and an inference function to a verified MLflow Model, as data; so are the other commands."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from typing import NamedTuple
 
-from engine.step import Step
+from engine.step import Command, Preparation, Says, Step
 from engine.walk import Pipeline
 from environments.settings import uv_anchored, uv_files, uv_settings, uv_tables, uv_version
 
 from .packages import REPOSITORY, Package
 
-SCAFFOLD = "generate_model_pkg_dir_structure"
-DOWNLOAD = "download_data"
-WRITE_PAYLOAD = "generate_mlflow_test_payload"
 MODEL, PAYLOAD = "mlflow_model_artifacts", "test_input_payload.json"
 PREDICTED, SERVED, VERIFIED = "predict_output.json", "test_output.json", "verification.json"
 REST, REPORT = "rest_output.json", "serve_report.json"
 # What the packager reads, as far as names alone tell; what else it reads, it reports.
-AUTHORED = ("model_spec.py", "model_code", "model_data", "mlflow_packager.py", "model_side")
+AUTHORED = ("model_spec.py", "model_code", "model_data", "mlflow_packager.py")
+DOWNLOADS = "model_data/.downloads"  # what downloads leave unfinished, and their record
 CALLED = ("model_spec.py", "model_code", "model_data")  # the author's code, where no MLflow is around it
 LOCKED = ("requirements.txt", ".python-version", ".venv")
-TOOLS_OWN = ("mlflow_packager.py", "model_side")
-SERVING = ("scripts/environments", "scripts/model_side", "scripts/serving")
-ASKED = ("--model-uri", MODEL, "--json-payload-file", PAYLOAD)
-ASK = " ".join(ASKED)
+# What scaffold keeps up to date: files, whose edits are the author's, and a copy of the tool's code that nobody edits.
+TOOLS_FILES, TOOLS_CODE = ("mlflow_packager.py", "model_code/__init__.py"), ".pipeline/model_side"
+ASK = f"--model-uri {MODEL} --json-payload-file {PAYLOAD}"
 COMPARE = f"{ASK} --predict-output {PREDICTED} --test-output {SERVED} --rest-output {REST} --serve-report {REPORT}"
 # Imports mlflow once for all the steps that run in the model environment.
-WARM = (".venv/bin/python", "{scripts}/model_side/worker.py", "mlflow.pyfunc", "mlflow.tracing.processor.otel")
+WARM = (".venv/bin/python", "{scripts}/model_side/run/worker.py", "mlflow.pyfunc", "mlflow.tracing.processor.otel")
 # What `invoke clean` removes: what is quickly made again; the environment; what takes an index or a download.
 CHEAP = ("package", "payload", "predict", "serve-predict", "verify")
 ENVIRONMENT = ("sync-env",)
@@ -41,152 +38,209 @@ QUIET = {"MLFLOW_UV_AUTO_DETECT": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "
 
 def pipeline_for(package: Package, extra: Mapping[str, Sequence[str]] | None = None) -> Pipeline:
     """Return the chain of a package, ready to build; `extra` gives steps arguments for this run alone."""
-    once = extra or {}
-    steps = steps_for(package)
-    steps = tuple(replace(step, once=tuple(once[step.name])) if step.name in once else step for step in steps)
+    once = {name: tuple(words) for name, words in (extra or {}).items()}
+    steps = tuple(
+        replace(step, command=replace(step.runs, once=once[step.name])) if once.get(step.name) else step
+        for step in steps_for(package)
+    )
     return Pipeline(package.root, steps, package.name)
+
+
+def command_of(package: Package, name: str) -> Command:
+    """Return the command of one of the chain's steps."""
+    return next(step.runs for step in steps_for(package) if step.name == name)
 
 
 def trial(package: Package) -> Step:
     """Return the step that calls an author's code on the payload, and saves nothing."""
-    return _step(package)(
-        "try", _model(f"{{scripts}}/try_model.py --json-payload-file {PAYLOAD}"), host=WARM, told=True
-    )
+    line = f"{{scripts}}/try_model.py --json-payload-file {PAYLOAD}"
+    return Step("try", _Commands.of(package).model(line, Says.AFTERWARDS))
 
 
-def _step(package: Package) -> Callable[..., Step]:
-    """Return what makes a step of the package's chain."""
-    places = {"python": sys.executable, "models": str(package.models_dir)}
-    places |= {"repository": str(REPOSITORY), "scripts": str(REPOSITORY / "scripts")}
-    return partial(Step, places=places, env={**QUIET, **uv_anchored(os.environ)})
+def serving(package: Package) -> Command:
+    """Return the command that keeps the server of a package's model up."""
+    return _Commands.of(package).tool(f"serve_model {ASK}")
+
+
+def tool_command(line: str) -> Command:
+    """Return the command of one of the tool's own scripts that no package's chain has."""
+    return _Commands({"python": sys.executable, "scripts": str(REPOSITORY / "scripts")}).tool(line)
+
+
+class _Commands(NamedTuple):
+    """What makes the commands of one package; no word of a line holds a space."""
+
+    places: Mapping[str, str]
+
+    @classmethod
+    def of(cls, package: Package) -> _Commands:
+        places = {"python": sys.executable, "models": str(package.models_dir)}
+        return cls({**places, "repository": str(REPOSITORY), "scripts": str(REPOSITORY / "scripts")})
+
+    def tool(self, line: str, says: Says = Says.LOG) -> Command:
+        """Return the command of a script that runs in the tool's environment."""
+        script, *arguments = line.split()
+        return Command(("{python}", f"{{scripts}}/{script}.py", *arguments), self.places, self._environment(), says)
+
+    def model(self, line: str, says: Says = Says.LOG, *, light: bool = False) -> Command:
+        """Return the command of a script that runs in the model environment, in its warm interpreter."""
+        words = (".venv/bin/python", *line.split())
+        # mlflow_packager.py takes the tool's own code from there, as the other scripts do, not from the package's copy.
+        environment = {**self._environment(), "MODEL_SIDE": "{scripts}"}
+        return Command(words, self.places, environment, says, host=WARM, light=light)
+
+    def _environment(self) -> dict[str, str]:
+        return {**QUIET, **uv_anchored(os.environ)}
+
+
+class _Uv(NamedTuple):
+    """What of uv, its settings and the package's own rules for it can change an environment."""
+
+    files: Mapping[str, str]
+    settings: Mapping[str, str]
+    versions: Mapping[str, str]
+    rules: tuple[str, ...]
+
+    @classmethod
+    def of(cls, package: Package) -> _Uv:
+        own = str(package.root.absolute() / "uv.toml")  # a dependency by its name
+        files = {label: path for label, path in uv_files(os.environ, package.root) if path != own}
+        settings = {**uv_settings(os.environ), **uv_tables(os.environ, package.root)}
+        here = ("uv.toml",) if package.file("uv.toml").is_file() else ()
+        rules = (*package.requirement_files("constraints.txt", "overrides.txt"), *here)
+        return cls(files, settings, {"uv": uv_version()}, rules)
 
 
 def steps_for(package: Package) -> tuple[Step, ...]:
     """Return the steps of a package, in the order in which a person thinks of them."""
-    step = _step(package)
-    uv, own = {"uv": uv_version()}, str(package.root.absolute() / "uv.toml")  # a dependency by its name
-    files = {label: path for label, path in uv_files(os.environ, package.root) if path != own}
-    settings = {**uv_settings(os.environ), **uv_tables(os.environ, package.root)}
-    rules = (*package.requirement_files("constraints.txt", "overrides.txt"), *_there(package, "uv.toml"))
-    asked = {*package.requirement_files("requirements.in"), *rules} - {"requirements.in", "requirements.txt"}
+    commands, uv = _Commands.of(package), _Uv.of(package)
+    return (*_inputs(package, commands, uv), *_model(package, commands, uv), *_proof(package, commands, uv))
+
+
+def _inputs(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
+    """Return the steps that bring all that a model is packaged from."""
+    named = {*package.requirement_files("requirements.in"), *uv.rules} - {"requirements.in", "requirements.txt"}
     example = [f"examples/{package.name}"] if package.example else []
     overlay = "".join(f" --overlay {{repository}}/{path}" for path in example)
-    strict = f" --strict --env-manager {package.env_manager}" if package.strict else ""
-    hashes = " --generate-hashes" if package.generate_hashes else ""
+    scaffold, hashes = "generate_model_pkg_dir_structure", " --generate-hashes" if package.generate_hashes else ""
     return (
-        step(
+        Step(
             "scaffold",
-            _tool(f"{SCAFFOLD} --model-name {package.name} --target {{models}} --refresh{overlay}"),
-            targets=TOOLS_OWN,
-            tools=_own(f"scripts/{SCAFFOLD}.py", "scripts/model_side", "model_template", *example),
-            editable=TOOLS_OWN,
+            commands.tool(f"{scaffold} --model-name {package.name} --target {{models}} --refresh{overlay}"),
+            targets=(*TOOLS_FILES, TOOLS_CODE),
+            tools=_own(
+                f"scripts/{scaffold}.py", "scripts/scaffolding", "scripts/model_side", "model_template", *example
+            ),
+            editable=TOOLS_FILES,
             atomic=True,
         ),
-        step(
+        Step(
             "compile-reqs",
-            _tool(f"compile_requirements{hashes}"),
-            dependencies=("requirements.in", ".python-version", *sorted(asked)),
+            commands.tool(f"compile_requirements{hashes}"),
+            dependencies=("requirements.in", ".python-version", *sorted(named)),
             targets=("requirements.txt",),
-            tools={**_own("scripts/compile_requirements.py", "scripts/environments"), **files},
-            params=settings,
-            versions=uv,
+            tools={**_own("scripts/compile_requirements.py", "scripts/environments"), **uv.files},
+            params=uv.settings,
+            versions=uv.versions,
             after=("scaffold",),
             atomic=True,
         ),
-        step(
+        Step(
             "sync-env",
-            _tool("sync_environment"),
-            dependencies=("requirements.txt", ".python-version", *rules),
+            commands.tool("sync_environment"),
+            dependencies=("requirements.txt", ".python-version", *uv.rules),
             targets=(".venv",),
-            tools={**_own("scripts/sync_environment.py", "scripts/environments"), **files},
-            params={**settings, "location": str(package.root)},
-            versions=uv,
+            tools={**_own("scripts/sync_environment.py", "scripts/environments"), **uv.files},
+            params={**uv.settings, "location": str(package.root)},
+            versions=uv.versions,
         ),
-        step(
+        Step(
             "download-data",
-            _tool(DOWNLOAD),
+            commands.tool("download_data", Says.LIVE),
             dependencies=("model_data.toml", *([".venv"] if package.runs_commands() else []), *package.scripts()),
             targets=package.data(),
             tools=_own("scripts/download_data.py", "scripts/downloads"),
             after=("scaffold",),
             atomic=True,
-            live=True,
-        ),
-        step(
-            "package",
-            _model(f"mlflow_packager.py --out-dir {MODEL}"),
-            dependencies=(*AUTHORED, *LOCKED, *rules),
-            targets=(MODEL,),
-            left_out=package.leftovers(),
-            told=True,
-            params={"model_data.toml": package.sources_text()},
-            after=("download-data",),
-            atomic=True,
-            host=WARM,
-        ),
-        step(
-            "payload",
-            _model(f"{{scripts}}/{WRITE_PAYLOAD}.py --model-uri {MODEL} --json-payload-filepath {PAYLOAD}"),
-            dependencies=(MODEL, ".venv"),
-            targets=(PAYLOAD,),
-            tools=_own(f"scripts/{WRITE_PAYLOAD}.py", "scripts/model_side"),
-            editable=(PAYLOAD,),
-            host=WARM,
-            light=True,
-        ),
-        step(
-            "predict",
-            _model(f"{{scripts}}/predict_func.py {ASK} --output-path {PREDICTED}"),
-            dependencies=(MODEL, PAYLOAD, ".venv"),
-            targets=(PREDICTED,),
-            told=True,
-            tools=_own("scripts/predict_func.py", "scripts/model_side"),
-            atomic=True,
-            host=WARM,
-        ),
-        step(
-            "serve-predict",
-            _tool(f"serve_predict {ASK} --output-path {SERVED} --rest-output {REST} --report {REPORT}{strict}"),
-            dependencies=(MODEL, PAYLOAD, *([".venv"] if strict else [])),
-            targets=(SERVED, REST, REPORT),
-            told=True,
-            evidence=("rest_output.failed",),
-            tools={**_own("scripts/serve_predict.py", *SERVING), **files},
-            params=settings,
-            versions=uv,
-            atomic=True,
-            ahead=() if strict else _tool("prepare_environment"),
-            beside="package",
-        ),
-        step(
-            "verify",
-            _model(f"{{scripts}}/verify.py {COMPARE} --package . --again --output-path {VERIFIED}"),
-            dependencies=(MODEL, PAYLOAD, PREDICTED, SERVED, REST, REPORT, ".venv", *CALLED),
-            targets=(VERIFIED,),
-            told=True,
-            evidence=("verification.failed.json", "verification.failed"),
-            tools=_own("scripts/verify.py", "scripts/model_side"),
-            atomic=True,
-            host=WARM,
         ),
     )
 
 
-def _tool(line: str) -> tuple[str, ...]:
-    """Return the command of a script that runs in the tool's environment; no word of it holds a space."""
-    script, *arguments = line.split()
-    return ("{python}", f"{{scripts}}/{script}.py", *arguments)
+def _model(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
+    """Return the steps that make the MLflow Model, and predict with it in-process."""
+    write_payload, model_side = "scripts/generate_mlflow_test_payload.py", "scripts/model_side"
+    return (
+        Step(
+            "package",
+            commands.model(f"mlflow_packager.py --out-dir {MODEL}", Says.AFTERWARDS),
+            dependencies=(*AUTHORED, *LOCKED, *uv.rules),
+            ignored=(DOWNLOADS,),
+            targets=(MODEL,),
+            tools=_own(model_side),
+            params={"model_data.toml": package.sources_text()},
+            after=("download-data",),
+            atomic=True,
+            refusal=package.unfinished,
+        ),
+        Step(
+            "payload",
+            commands.model(
+                f"{{repository}}/{write_payload} --model-uri {MODEL} --json-payload-filepath {PAYLOAD}", light=True
+            ),
+            dependencies=(MODEL, ".venv"),
+            targets=(PAYLOAD,),
+            tools=_own(write_payload, model_side),
+            editable=(PAYLOAD,),
+        ),
+        Step(
+            "predict",
+            commands.model(f"{{scripts}}/predict_func.py {ASK} --output-path {PREDICTED}", Says.AFTERWARDS),
+            dependencies=(MODEL, PAYLOAD, ".venv"),
+            targets=(PREDICTED,),
+            tools=_own("scripts/predict_func.py", model_side),
+            atomic=True,
+        ),
+    )
 
 
-def _model(line: str) -> tuple[str, ...]:
-    """Return the command of a script that runs in the model environment."""
-    return (".venv/bin/python", *line.split())
+def _proof(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
+    """Return the steps that prove the MLflow Model."""
+    strict = f" --strict --env-manager {package.env_manager}" if package.strict else ""
+    model_side = "scripts/model_side"
+    return (
+        Step(
+            "serve-predict",
+            commands.tool(
+                f"serve_predict {ASK} --output-path {SERVED} --rest-output {REST} --report {REPORT}{strict}",
+                Says.AFTERWARDS,
+            ),
+            dependencies=(MODEL, PAYLOAD, *([".venv"] if strict else [])),
+            targets=(SERVED, REST, REPORT),
+            evidence=("rest_output.failed",),
+            tools={
+                **_own("scripts/serve_predict.py", "scripts/environments", model_side, "scripts/serving"),
+                **uv.files,
+            },
+            params=uv.settings,
+            versions=uv.versions,
+            atomic=True,
+            preparation=None if strict else Preparation(commands.tool("prepare_environment"), beside="package"),
+        ),
+        Step(
+            "verify",
+            commands.model(
+                f"{{scripts}}/verify.py {COMPARE} --package . --again --output-path {VERIFIED}", Says.AFTERWARDS
+            ),
+            dependencies=(MODEL, PAYLOAD, PREDICTED, SERVED, REST, REPORT, ".venv", *CALLED),
+            ignored=(DOWNLOADS,),
+            targets=(VERIFIED,),
+            evidence=("verification.failed.json", "verification.failed"),
+            tools=_own("scripts/verify.py", model_side),
+            atomic=True,
+        ),
+    )
 
 
 def _own(*names: str) -> dict[str, str]:
     """Return a step's own implementation: each part of the repository by its name in it."""
     return {name: str(REPOSITORY / name) for name in names}
-
-
-def _there(package: Package, *names: str) -> tuple[str, ...]:
-    return tuple(name for name in names if package.file(name).is_file())

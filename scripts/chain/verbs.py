@@ -2,107 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, TextIO
+from typing import NoReturn, TextIO
 
 from engine.errors import PipelineError, UsageError
 from engine.runner import Builder
-from engine.step import STATE_DIRECTORY
-from engine.walk import Outcome, Pipeline
+from engine.walk import Action, Outcome, Pipeline, Result
 from model_side.base.errors import run_main
 from model_side.base.processes import clean_environment
 
 from . import report
-from .packages import REPOSITORY, Package, names, require
-from .scripts import become_script, run_script
-from .steps import ASKED, CHEAP, COSTLY, DOWNLOAD, ENVIRONMENT, MODEL, PAYLOAD, SCAFFOLD, WRITE_PAYLOAD, pipeline_for
-
-
-class Request(NamedTuple):
-    """One call: which models, with which settings and flags.
-
-    Parameters
-    ----------
-    models : tuple of str
-        Names; the default model of the settings where none is named.
-    every : bool
-        All models that have a package.
-    models_dir : Path
-    common : mapping
-        Fields of each Package.
-    jobs : int
-    dry_run, as_json : bool
-    force : bool
-        Whether the task's own step runs whatever is seen.
-    force_step : str
-        Another step that runs whatever is seen.
-    """
-
-    models: tuple[str, ...]
-    every: bool
-    models_dir: Path
-    common: Mapping[str, Any]
-    jobs: int = 1
-    dry_run: bool = False
-    as_json: bool = False
-    force: bool = False
-    force_step: str = ""
-
-    @classmethod
-    def of(cls, settings: Mapping[str, Any], flags: Mapping[str, Any]) -> Request:
-        """Make a request of invoke.yaml's ``chain`` section and a task's flags."""
-        own, jobs = flags.get("models_dir"), int(flags.get("jobs") or settings["jobs"])
-        manager = flags.get("env_manager") or settings["env_manager"]
-        strict = bool(flags.get("strict") or flags.get("env_manager") or settings["strict"])
-        if jobs < 1:
-            raise UsageError("--jobs", "out of range", expected="at least 1", got=str(jobs))
-        return cls(
-            models=tuple(dict.fromkeys(flags.get("model") or [settings["model"]])),
-            every=bool(flags.get("all")),
-            models_dir=Path(own).absolute() if own else (REPOSITORY / settings["models_dir"]).resolve(),
-            common={
-                "strict": strict,
-                "env_manager": manager,
-                "generate_hashes": bool(settings["generate_hashes"]),
-            },
-            jobs=jobs,
-            dry_run=bool(flags.get("dry_run")),
-            as_json=bool(flags.get("json")),
-            force=bool(flags.get("force")),
-            force_step=flags.get("force_step") or "",
-        )
-
-    def packages(self) -> list[Package]:
-        """Return the packages that are meant, whether they exist or not."""
-        wanted = names(self.models_dir) if self.every else self.models
-        return [Package(name, self.models_dir, **self.common) for name in wanted]
-
-    def pipelines(self, extra: Mapping[str, Sequence[str]] | None = None) -> list[Pipeline]:
-        """Return the chains of the packages that are meant; what one package declares wrongly is its own fault alone.
-
-        Raises
-        ------
-        UsageError
-            If a model does not exist, with the nearest name that does.
-        """
-        return [_declared(package, extra or {}) for package in [require(package) for package in self.packages()]]
-
-
-def _declared(package: Package, extra: Mapping[str, Sequence[str]]) -> Pipeline:
-    try:
-        return pipeline_for(package, extra)
-    except PipelineError as fault:
-        return Pipeline(package.root, (), package.name, fault)
+from .orphans import adopted, orphans, remove_orphans
+from .packages import Package, require
+from .request import Request, declared
+from .steps import CHEAP, COSTLY, ENVIRONMENT, PAYLOAD, command_of, serving, tool_command
 
 
 def build(request: Request, goal: str, extra: Sequence[str] = ()) -> int:
     """Bring `goal` of each model up to date; `extra` arguments make its command run, for this once."""
     forced = [goal] * (request.force or bool(extra)) + [request.force_step] * bool(request.force_step)
-    return _build(request, request.pipelines({goal: extra}), goal, tuple(forced))
+    results = _build(request, request.pipelines({goal: extra}), goal, tuple(forced))
+    return _close(request, results)
 
 
 def download(request: Request, *, lock: bool, check: bool, offline: bool) -> int:
@@ -113,56 +36,55 @@ def download(request: Request, *, lock: bool, check: bool, offline: bool) -> int
     """
     if request.dry_run or not (lock or check or offline):
         return build(request, "download-data", ["--offline"] * offline)
-    flags = ["--lock"] * lock + ["--check"] * check + ["--offline"] * offline + ["--json"] * request.as_json
+    words = ["--lock"] * lock + ["--check"] * check + ["--offline"] * offline
     packages = [require(package) for package in request.packages()]
-    if not check:
-        # A package must be there, and a source that is a command runs in the model environment.
-        runs = not offline and any(package.runs_commands() for package in packages)
-        goal = "sync-env" if runs else "scaffold"
-        code = _build(request._replace(as_json=False), request.pipelines(), goal, ())
-        if code:
-            return code
-    return max(run_script(DOWNLOAD, "--package", str(package.root), *flags) for package in packages)
+    if check:
+        return _in_foreground(request, packages, "download-data", [words])
+    # A package must be there, and a source that is a command runs in the model environment.
+    runs = not offline and any(package.runs_commands() for package in packages)
+    results = _build(request, request.pipelines(), "sync-env" if runs else "scaffold", ())
+    return _then(request, results, packages, "download-data", [words])
 
 
 def payload(request: Request, form: str, *, negative: bool) -> int:
     """Bring the payload up to date; write it in another request format beside it, and payloads that must be refused."""
-    if not (form or negative):
+    if request.dry_run or not (form or negative):
         return build(request, "payload")
-    again, request = request.force, request._replace(force=False)  # of what is asked for beside the payload
-    code = build(request, "payload")
-    if code or request.dry_run:
-        return code
-    return max(_beside_payload(package, form, negative=negative, again=again) for package in request.packages())
-
-
-def _beside_payload(package: Package, form: str, *, negative: bool, again: bool) -> int:
-    model, path = ("--model-uri", str(package.file(MODEL))), package.file(PAYLOAD)
-    calls = []
+    # --force is about what is asked for beside the payload.
+    results = _build(request, request.pipelines(), "payload", (request.force_step,) * bool(request.force_step))
+    path, calls, force = Path(PAYLOAD), [], ["--force"] * request.force
     if form:
         other = path.with_suffix(".csv" if form == "csv" else f".{form}.json")
-        calls.append(["--format", form, "--json-payload-filepath", str(other)])
+        calls.append(["--format", form, "--json-payload-filepath", str(other), *force])
     if negative:
-        calls.append(["--negative", str(path.with_suffix(".negative")), "--json-payload-filepath", str(path)])
-    return max(run_script(WRITE_PAYLOAD, *model, *words, *["--force"] * again) for words in calls)
+        calls.append(["--negative", str(path.with_suffix(".negative")), *force])
+    return _then(request, results, request.packages(), "payload", calls)
 
 
-def check(model_uri: str, *, manifest_only: bool) -> int:
+def check(model_uri: str, *, manifest_only: bool, as_json: bool) -> int:
     """Check an MLflow Model that somebody else packaged."""
-    return run_script("check_model", "--model-uri", model_uri, *["--manifest-only"] * manifest_only)
+    words = ["--model-uri", model_uri, *["--manifest-only"] * manifest_only]
+    return _alone("check_model", words, as_json=as_json)
 
 
 def cache(prune: str, *, as_json: bool) -> int:
     """Show or prune the cache of downloads."""
-    return run_script("download_cache", *(["--prune", prune] if prune else []), *["--json"] * as_json)
+    return _alone("download_cache", ["--prune", prune] if prune else [], as_json=as_json)
+
+
+def archetypes(*, as_json: bool) -> int:
+    """List the archetypes with their contracts."""
+    return _alone("generate_model_pkg_dir_structure", ["--list-archetypes"], as_json=as_json)
 
 
 def serve(request: Request, port: int) -> int:
     """Bring a model and its payload up to date, and become its server."""
+    from .foreground import become
+
     package = _one(request, "a server has one")
-    code = _build(request, request.pipelines(), "payload", ())
+    code = _close(request, _build(request, request.pipelines(), "payload", ()))
     if not code:
-        become_script("serve_model", *ASKED, "--port", str(port), directory=package.root)
+        become(serving(package), package.root, "--port", str(port))
     return code
 
 
@@ -178,32 +100,20 @@ def watch(request: Request) -> NoReturn:
     from .watch import watch as watch_package
 
     package = _one(request, "it follows one package")
-    watch_package(package, lambda: _declared(require(package), {}), request.jobs, _say)
+    watch_package(package, lambda: declared(require(package), {}), request.jobs, _say)
 
 
 def scaffold(request: Request, archetype: str, *, update: bool, diff: bool) -> int:
     """Make packages that do not exist, and refresh the tool's files in those that do."""
     if update or diff:
-        flags = ["--diff"] if diff or request.dry_run else ["--update"]
-        return max(
-            run_script(SCAFFOLD, "--target", str(each.models_dir), "--model-name", each.name, *flags)
-            for each in request.packages()
-        )
+        words = ["--diff"] if diff or request.dry_run else ["--update"]
+        return _in_foreground(request, request.packages(), "scaffold", [words])
     extra = {"scaffold": ["--model-archetype", archetype] if archetype else []}
-    return _build(
-        request,
-        [_declared(package, extra) for package in request.packages()],
-        "scaffold",
-        ("scaffold",) * bool(archetype),
-    )
+    pipelines = [declared(package, extra) for package in request.packages()]
+    return _close(request, _build(request, pipelines, "scaffold", ("scaffold",) * bool(archetype)))
 
 
-def archetypes() -> int:
-    """List the archetypes with their contracts."""
-    return run_script(SCAFFOLD, "--list-archetypes")
-
-
-def _build(request: Request, pipelines: Sequence[Pipeline], goal: str, force: tuple[str, ...]) -> int:
+def _build(request: Request, pipelines: Sequence[Pipeline], goal: str, force: tuple[str, ...]) -> list[Result]:
     packages = {package.name: package for package in request.packages()}
 
     def tell(pipeline: Pipeline, outcome: Outcome) -> None:
@@ -211,15 +121,65 @@ def _build(request: Request, pipelines: Sequence[Pipeline], goal: str, force: tu
             _write(sys.stdout, report.line(outcome, pipeline.name if len(pipelines) > 1 else ""))
         if outcome.error:
             _say(f"error: {outcome.error}")
-        if outcome.step == "download-data" and outcome.action == "up-to-date":  # where it runs, it warns itself
+        if outcome.step == "download-data" and outcome.action is Action.UP_TO_DATE:  # where it runs, it warns itself
             for name in packages[pipeline.name].unproven():
                 _say(f"warning: {name}: mutable, without sha256: any content of its source is accepted")
 
     environment = clean_environment(os.environ, {})
     builder = Builder(request.jobs, request.dry_run, force, f"invoke {goal}", tell, _say, environment=environment)
-    results = builder.build_all(pipelines, goal)
+    return builder.build_all(pipelines, goal)
+
+
+def _close(request: Request, results: Sequence[Result]) -> int:
+    """Print the closing table or the JSON document of a build, and return its exit code."""
     print(report.document(results) if request.as_json else f"\n{report.table(results)}")
     return max((result.exit_code for result in results), default=0)
+
+
+def _then(
+    request: Request,
+    results: Sequence[Result],
+    packages: Sequence[Package],
+    step: str,
+    calls: Sequence[Sequence[str]],
+) -> int:
+    """Close a build, and go on with commands of a step where it went well."""
+    if not all(result.ok for result in results):
+        return _close(request, results)
+    if not request.as_json:
+        _close(request, results)
+    return _in_foreground(request, packages, step, calls, results)
+
+
+def _in_foreground(
+    request: Request,
+    packages: Sequence[Package],
+    step: str,
+    calls: Sequence[Sequence[str]],
+    before: Sequence[Result] = (),
+) -> int:
+    """Run a step's own command with more words, once for each of `calls`, and say what it found."""
+    from .foreground import run_in_foreground
+
+    earlier = {result.name: result.outcomes for result in before}
+    results = []
+    for package in packages:
+        command = command_of(package, step)
+        ran = (run_in_foreground(step, command, package.root, words, as_json=request.as_json) for words in calls)
+        results.append(Result(package.name, (*earlier.get(package.name, ()), *ran)))
+    if request.as_json:
+        print(report.document(results))
+    return max((result.exit_code for result in results), default=0)
+
+
+def _alone(script: str, words: Sequence[str], *, as_json: bool) -> int:
+    """Run a command of no package in the foreground, and say what it found."""
+    from .foreground import run_in_foreground
+
+    outcome = run_in_foreground(script, tool_command(script), Path.cwd(), words, as_json=as_json)
+    if as_json:
+        print(report.document([], ok=not outcome.error, found=dict(outcome.found)))
+    return outcome.error.exit_code if outcome.error else 0
 
 
 def status(request: Request, *, quiet: bool = False) -> int:
@@ -230,37 +190,11 @@ def status(request: Request, *, quiet: bool = False) -> int:
     elif not quiet:
         print(report.status_text(results))
         for package in request.packages():
-            for name in _orphans(package):
+            for name in orphans(package):
                 print(
                     f"{package.name}: model_data/{name} is an orphan: no source declares it; `invoke clean` removes it"
                 )
     return max((result.exit_code or int(not result.up_to_date) for result in results), default=0)
-
-
-def _orphans(package: Package, *, every: bool = False) -> list[str]:
-    """Return what is in model_data/ that came from a source which is no longer declared, or `every` unfinished file."""
-    if not any((package.root / name).is_file() for name in ("model_data/.sources.json", ".pipeline/leftovers.json")):
-        return []
-    from downloads.orphans import orphans
-
-    return orphans(package.root, every=every)
-
-
-def _adopted(package: Package) -> list[str]:
-    """Return the targets in model_data/ that are what an author has put there."""
-    from downloads.orphans import adopted
-
-    return [f"model_data/{path}" for path in adopted(package.root)]
-
-
-def _remove_orphans(package: Package, *, every: bool) -> list[str]:
-    """Remove the orphans, and return a line for each: removed, or kept because it was edited."""
-    from downloads.orphans import remove_orphans
-
-    removed, kept = remove_orphans(package.root, every=every)
-    why = "" if every else ": no source declares it"
-    lines = [f"{package.name}: removed model_data/{name}{why}" for name in removed]
-    return [*lines, *(f"{package.name}: kept model_data/{name}: it was edited, so it may be yours" for name in kept)]
 
 
 def clean(request: Request, *, environment: bool = False, everything: bool = False) -> int:
@@ -268,16 +202,24 @@ def clean(request: Request, *, environment: bool = False, everything: bool = Fal
     from engine.clean import clean as clean_pipeline
 
     steps = {*CHEAP, *(COSTLY if everything else ()), *(ENVIRONMENT if environment or everything else ())}
+    lines: dict[str, list[str]] = {package.name: [] for package in request.packages()}
     for package in request.packages():  # first: what tells an orphan goes with the state
-        names = _orphans(package, every=everything)
-        lines = [f"{package.name}: would remove model_data/{name}" for name in names]
+        names = orphans(package, every=everything)
         if names and not request.dry_run:
-            lines = _remove_orphans(package, every=everything)
-        print("".join(f"{line}\n" for line in lines), end="")
+            lines[package.name] += remove_orphans(package, every=everything)
+        else:
+            lines[package.name] += [f"{package.name}: would remove model_data/{name}" for name in names]
     for pipeline, package in zip(_usable(request), request.packages(), strict=True):
-        authors = _adopted(package)
-        for text in clean_pipeline(pipeline, steps, authors=authors, state=everything, dry_run=request.dry_run):
-            print(text)
+        authors = adopted(package)
+        lines[package.name] += clean_pipeline(
+            pipeline, steps, authors=authors, state=everything, dry_run=request.dry_run
+        )
+    if request.as_json:
+        action = Action.WOULD_RUN if request.dry_run else Action.RAN
+        cleaned = [Result(name, (Outcome("clean", action, found={"lines": each}),)) for name, each in lines.items()]
+        print(report.document(cleaned))
+    else:
+        print("".join(f"{line}\n" for each in lines.values() for line in each), end="")
     return 0
 
 
@@ -286,25 +228,19 @@ def explain(request: Request, step: str) -> int:
     from . import show
 
     facts = [show.facts(pipeline, step) for pipeline in _usable(request)]
-    print(show.as_json(facts) if request.as_json else "\n\n".join(show.as_text(each) for each in facts))
+    if request.as_json:
+        print(report.document([show.as_result(each) for each in facts]))
+    else:
+        print("\n\n".join(show.as_text(each) for each in facts))
     return 0
 
 
-def graph(request: Request, svg: str) -> int:
-    """Print the chain as Mermaid text and draw it as SVG, unless there is no package yet to keep the picture in."""
+def graph(request: Request) -> int:
+    """Print the chain as Mermaid text."""
     from . import picture
 
-    pipelines = _usable(request)
-    if svg and len(pipelines) > 1:
-        raise UsageError("--svg", "one file for several models", advice="Name one --model, or leave --svg out.")
-    for pipeline in pipelines:
-        result = Builder(dry_run=True).build(pipeline)
-        print(picture.mermaid(pipeline, result))
-        if svg or pipeline.root.is_dir():
-            target = Path(svg) if svg else pipeline.root / STATE_DIRECTORY / "graph.svg"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(picture.svg(pipeline, result), encoding="utf-8")
-            _say(f"drawn: {target}")
+    for pipeline in _usable(request):
+        print(picture.mermaid(pipeline, Builder(dry_run=True).build(pipeline)))
     return 0
 
 
@@ -327,7 +263,7 @@ def run(verb: Callable[[], int], *, as_json: bool = False) -> int:
             return 0
         except PipelineError as error:
             if as_json:
-                print(json.dumps({"ok": False, "error": str(error)}, indent=2, ensure_ascii=False))
+                print(report.document([], ok=False, error=str(error)))
             raise
 
     return run_main(call, PipelineError)

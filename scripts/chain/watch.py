@@ -22,7 +22,7 @@ from watchdog.observers.api import ObservedWatch
 from engine.errors import PipelineError
 from engine.processes import terminable
 from engine.runner import Builder
-from engine.walk import Outcome, Pipeline
+from engine.walk import Action, Outcome, Pipeline
 from model_side.base.processes import clean_environment
 
 from . import report
@@ -80,7 +80,7 @@ def _try(package: Package, builder: Builder, changed: Collection[str]) -> bool:
     if not called or not package.file(PAYLOAD).is_file():
         return True
     try:
-        told = builder.run_command(package.root, trial(package), os.urandom(8).hex())
+        told = builder.run_command(package.root, trial(package), os.urandom(8).hex()).told
     except PipelineError as error:
         builder.say(f"error: {error}")
         print("the MLflow Model stays as it is", flush=True)
@@ -96,7 +96,7 @@ def _build(builder: Builder, declare: Callable[[], Pipeline]) -> None:
 
 
 def _tell(pipeline: Pipeline, outcome: Outcome) -> None:
-    if outcome.action != "up-to-date":
+    if outcome.action is not Action.UP_TO_DATE:
         print(report.line(outcome), flush=True)
     if outcome.error:
         print(f"error: {outcome.error}", file=sys.stderr, flush=True)

@@ -1,50 +1,95 @@
-"""Unpack archives that may be hostile: only files and directories come out, and only inside the target.
-
-What is written is counted, since a size that an archive claims proves nothing.
-"""
+"""Unpack archives that may be hostile: only files and directories come out, and only inside the target."""
 
 from __future__ import annotations
 
-import hashlib
+import bz2
+import gzip
+import importlib
+import lzma
 import shutil
-from collections.abc import Iterator
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
+from engine.fingerprint import StatCache
 from model_side.base.errors import StepError
-from model_side.base.files import FileEntry
 
-from .archive_members import BROKEN, Link, Member, RefusedError, opened
-from .content import Files
-from .place import remove
-from .space import Reservation, Space
+from .content import Files, look
+from .desk import remove
+from .faults import not_installed
 
-_CHUNK = 1 << 20
 # Weights hardly shrink: ten times is much. What unpacks to far more, and to much in all, is made to fill disks.
 MOST_TIMES, ALWAYS_BYTES, MOST_MEMBERS = 200, 1 << 30, 200_000
+_LONGEST_READ = 16 << 20
+_REGULAR = 8
+# RuntimeError and NotImplementedError are zipfile's: encrypted, or compressed in a way that it does not know.
+_BROKEN: tuple[type[Exception], ...] = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error)
+_BROKEN += (lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
+# KeyError is tarfile's: a hard link to what is not there.
+_REFUSED = (tarfile.FilterError, KeyError, FileExistsError, NotADirectoryError, IsADirectoryError)
+_OPENERS: dict[bytes, Callable[[Any], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+_ZSTD = b"\x28\xb5\x2f\xfd"
+# The name of a member, its size in bytes, and what writes it into a directory.
+_Member = tuple[str, int, Callable[[Path], object]]
 
 
-def unpack(archive: Path, target: Path, name: str, space: Space) -> Files:
-    """Unpack `archive` into the directory `target`, which is made anew, and return its files by their names in it.
+class RefusedError(Exception):
+    """The archive is made to harm, or holds something other than files and directories."""
+
+
+class _Wary:
+    """A stream that no header can make to be read into memory at once."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self.seek, self.tell = stream, stream.seek, stream.tell
+
+    def read(self, size: int) -> bytes:
+        if size > _LONGEST_READ:
+            raise RefusedError("it is a bomb: a header of many megabytes")
+        content: bytes = self._stream.read(size)
+        return content
+
+
+def unpack(archive: Path, target: Path, name: str) -> Files:
+    """Unpack an archive, by what it is and not by what it is called, and return its files by their names in it.
+
+    Parameters
+    ----------
+    archive : Path
+    target : Path
+        The directory for its files, which is made anew.
+    name : str
+        What messages call the archive.
+
+    Returns
+    -------
+    mapping of str to FileEntry
 
     Raises
     ------
     StepError
-        If it is no archive, is damaged, is made to harm, or does not fit on the disk; then there is no `target`.
+        If it is not an archive, is damaged, or is made to harm; then there is no `target`.
     UsageError
         If a library for its compression is not installed.
     """
     remove(target)
-    most = max(ALWAYS_BYTES, MOST_TIMES * archive.stat().st_size)
+    target.mkdir(parents=True)
     try:
-        with space.reserve(name) as reservation, opened(archive, name) as members:
-            budget = _Budget(most, reservation)
-            return _write_all(members, target, budget)
-    except RefusedError as error:
+        with archive.open("rb") as stream:
+            _write_all(_members(stream, name), target, max(ALWAYS_BYTES, MOST_TIMES * archive.stat().st_size))
+        files = look(target, [""], StatCache())
+        if not files:
+            raise RefusedError("it holds no file")
+        return files
+    except (RefusedError, *_REFUSED) as error:
         remove(target)
         advice = "Unpack it yourself if you trust it, and declare what is in it."
-        raise StepError(name, "the archive is refused", got=str(error), advice=advice) from error
-    except BROKEN as error:
+        raise StepError(name, "the archive is refused", got=_words(error), advice=advice) from error
+    except _BROKEN as error:
         remove(target)
         raise StepError(name, "the archive is damaged", got=str(error) or type(error).__name__) from error
     except BaseException:
@@ -52,80 +97,78 @@ def unpack(archive: Path, target: Path, name: str, space: Space) -> Files:
         raise
 
 
-class _Budget:
-    """How much an archive may still unpack to."""
+def _words(error: Exception) -> str:
+    return f"{Path(error.filename).name}: it is a file and a directory" if isinstance(error, OSError) else str(error)
 
-    def __init__(self, most: int, reservation: Reservation) -> None:
-        self._left, self._reservation, self._members = most, reservation, 0
 
-    def count_member(self) -> None:
-        self._members += 1
-        if self._members > MOST_MEMBERS:
+def _write_all(members: Iterator[_Member], target: Path, most: int) -> None:
+    names: set[str] = set()
+    for name, size, write in members:
+        if name in names:
+            raise RefusedError(f"{name}: it is there twice")
+        names.add(name)
+        most -= size
+        if len(names) > MOST_MEMBERS:
             raise RefusedError(f"it is a bomb: more than {MOST_MEMBERS} members")
-
-    def take(self, count: int) -> None:
-        self._left -= count
-        if self._left < 0:
+        if most < 0:
             raise RefusedError(f"it is a bomb: it unpacks to more than {MOST_TIMES} times its size")
-        self._reservation.take(count)
-
-    def wrote(self, count: int) -> None:
-        self._reservation.wrote(count)
-
-
-def _write_all(members: Iterator[Member | Link], target: Path, budget: _Budget) -> Files:
-    target.mkdir(parents=True)
-    files: dict[str, FileEntry] = {}
-    links: list[Link] = []
-    for member in members:
-        budget.count_member()
-        if isinstance(member, Link):
-            links.append(member)
-            continue
-        with member.open() as source, _new(target, member.name) as written:
-            files[member.name] = _copy(source, written, budget)
-    for link in links:
-        files[link.name] = _follow(link, files, target, budget)
-    if not files:
-        raise RefusedError("it holds no file")
-    return files
+        write(target)
+    for path in [path for path in target.rglob("*") if path.is_symlink()]:
+        _resolve(path, target)
 
 
-def _new(target: Path, name: str) -> IO[bytes]:
-    place = target / name
+def _resolve(link: Path, target: Path) -> None:
+    """Write the file of the archive that a link leads to in place of the link."""
+    file = link.resolve()
+    if not (file.is_file() and file.is_relative_to(target.resolve())):
+        raise RefusedError(
+            f"{link.relative_to(target)}: a link to {link.readlink()}, which is not a file of the archive"
+        )
+    link.unlink()
+    shutil.copyfile(file, link)
+
+
+def _members(stream: IO[bytes], name: str) -> Iterator[_Member]:
+    magic = stream.read(6)
+    stream.seek(0)
+    if magic.startswith(b"PK"):
+        return _of_zip(zipfile.ZipFile(stream))
+    opener = next((opener for start, opener in _OPENERS.items() if magic.startswith(start)), None)
+    if magic.startswith(_ZSTD):
+        opener = partial(_zstandard(name).ZstdDecompressor().stream_reader, read_across_frames=True)
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        return place.open("xb")
-    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        raise RefusedError(f"{name}: it is there twice, or as a file and as a directory") from error
+        return _of_tar(tarfile.TarFile(fileobj=_Wary(opener(stream) if opener else stream), errorlevel=2))  # type: ignore[arg-type]
+    except tarfile.ReadError as error:
+        known = "tar, tar.gz, tar.bz2, tar.xz, tar.zst or zip"
+        raise StepError(name, "unpack = true, but it is not an archive", expected=known) from error
 
 
-def _copy(source: IO[bytes], written: IO[bytes], budget: _Budget) -> FileEntry:
-    digest, size = hashlib.sha256(), 0
-    while chunk := source.read(_CHUNK):
-        budget.take(len(chunk))
-        digest.update(chunk)
-        written.write(chunk)
-        budget.wrote(len(chunk))
-        size += len(chunk)
-    return FileEntry(size, digest.hexdigest())
+def _zstandard(name: str) -> Any:
+    try:
+        return importlib.import_module("zstandard")
+    except ImportError as error:
+        raise not_installed(name, "a tar.zst", "zstandard") from error
 
 
-def _follow(link: Link, files: Files, target: Path, budget: _Budget) -> FileEntry:
-    """Write the file that a link inside the archive leads to: no link comes out."""
-    parts: list[str] = []
-    for part in PurePosixPath(link.to).parts:
-        if part != "..":
-            parts.append(part)
-        elif parts:
-            parts.pop()
-        else:
-            raise RefusedError(f"{link.name}: a link out of the archive, to {link.to}")
-    fact = files.get("/".join(parts))
-    if link.to.startswith("/") or fact is None:
-        raise RefusedError(f"{link.name}: a link to {link.to}, which is no file of the archive")
-    budget.take(fact.size)
-    with (target / "/".join(parts)).open("rb") as source, _new(target, link.name) as written:
-        shutil.copyfileobj(source, written, _CHUNK)
-    budget.wrote(fact.size)
-    return fact
+def _of_tar(ball: tarfile.TarFile) -> Iterator[_Member]:
+    for entry in ball:
+        name = _checked(entry.name)
+        if not entry.isdir():
+            yield name, entry.size, partial(ball.extract, entry, filter="data")
+
+
+def _of_zip(bundle: zipfile.ZipFile) -> Iterator[_Member]:
+    for entry in bundle.infolist():
+        name = _checked(entry.filename)
+        # Archives made elsewhere than on Unix say nothing of the kind.
+        if entry.external_attr >> 28 not in (0, _REGULAR) and not entry.is_dir():
+            raise RefusedError(f"{name}: a link or a device in a zip")
+        if not entry.is_dir():
+            yield name, entry.file_size, partial(bundle.extract, entry)
+
+
+def _checked(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or name[1:2] == ":":
+        raise RefusedError(f"{name!r}: a member outside the archive's own directory")
+    return str(path)

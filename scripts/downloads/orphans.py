@@ -10,15 +10,15 @@ from pathlib import Path
 from engine.fingerprint import StatCache
 
 from .content import look
-from .declaration import DATA_DIRECTORY, read_declaration
-from .exclusive import alone
-from .leftovers import is_still, read_leftovers, settle, unfinished
-from .place import remove
+from .declaration import DATA_DIRECTORY, DESKS, read_declaration
+from .desk import EDITED, OLD, alone, desk_name, remove
 from .record import Entry, read_record, write_record
 
 
 def orphans(package: Path, *, every: bool = False) -> list[str]:
     """Return what is in model_data/, by name relative to it, that came from a source which is no longer declared.
+
+    What an author had edited is never one, nor what a killed command has replaced.
 
     Parameters
     ----------
@@ -34,11 +34,21 @@ def orphans(package: Path, *, every: bool = False) -> list[str]:
     data = package / DATA_DIRECTORY
     undeclared = (entry for entry in _undeclared(package) if not entry.adopted)
     brought = [name for entry in undeclared for name in entry.files if (data / name).exists()]
-    return sorted([*brought, *_unfinished(package, every=every), *_bad(package, every=every)])
+    return sorted([*brought, *_on_desks(package, every=every)])
 
 
 def remove_orphans(package: Path, *, every: bool = False) -> tuple[list[str], list[str]]:
     """Remove the orphans; return what was removed, and what stays because it was edited since.
+
+    Parameters
+    ----------
+    package : Path
+    every : bool
+        As of `orphans`.
+
+    Returns
+    -------
+    list of str, list of str
 
     Raises
     ------
@@ -47,21 +57,28 @@ def remove_orphans(package: Path, *, every: bool = False) -> tuple[list[str], li
     """
     with alone(package, partial(print, file=sys.stderr)):
         names, data = orphans(package, every=every), package / DATA_DIRECTORY
-        kept = {*_edited(package), *_edited_bad(package, every=every)} & set(names)
+        undeclared, entries = {entry.paths for entry in _undeclared(package)}, read_record(data)
+        kept = set(_edited(package)) & set(names)
         removed = sorted(set(names) - kept)
         for name in removed:
             remove(data / name)
         _remove_empty(data, names)
-        undeclared = {entry.paths for entry in _undeclared(package)}
-        entries = read_record(data)
         if undeclared:
             write_record(data, [entry for paths, entry in entries.items() if paths not in undeclared])
-        settle(package, {})
     return removed, sorted(kept)
 
 
 def adopted(package: Path) -> list[str]:
-    """Return the declared paths, by name relative to model_data/, at which lies what an author has put there."""
+    """Return the declared paths, by name relative to model_data/, at which lies what an author has put there.
+
+    Parameters
+    ----------
+    package : Path
+
+    Returns
+    -------
+    list of str
+    """
     return sorted(
         path for entry in read_record(package / DATA_DIRECTORY).values() if entry.adopted for path in entry.paths
     )
@@ -69,36 +86,25 @@ def adopted(package: Path) -> list[str]:
 
 def _undeclared(package: Path) -> list[Entry]:
     """Return the recorded sources none of whose files is another source's now."""
-    is_free = _Free(package)
-    return [entry for entry in read_record(package / DATA_DIRECTORY).values() if all(map(is_free, entry.paths))]
-
-
-class _Free:
-    """Tell whether no source declares a path, or what is in or above it."""
-
-    def __init__(self, package: Path) -> None:
-        self._declared = [path for source in read_declaration(package) for path in source.paths]
-
-    def __call__(self, path: str) -> bool:
-        return not any(_touch(path, other) for other in self._declared)
+    declared = [path for source in read_declaration(package) for path in source.paths]
+    return [
+        entry
+        for entry in read_record(package / DATA_DIRECTORY).values()
+        if not any(_touch(path, other) for path in entry.paths for other in declared)
+    ]
 
 
 def _touch(one: str, other: str) -> bool:
+    """Tell whether two paths are the same, or one lies in the other."""
     return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 
-def _unfinished(package: Path, *, every: bool) -> Iterator[str]:
-    is_free, data = _Free(package), package / DATA_DIRECTORY
-    for path in read_leftovers(package).begun:
-        if every or is_free(path):
-            yield from unfinished(data, path)
-
-
-def _bad(package: Path, *, every: bool) -> Iterator[str]:
-    is_free, data = _Free(package), package / DATA_DIRECTORY
-    for name, (path, _) in read_leftovers(package).bad.items():
-        if (every or is_free(path)) and (data / name).exists():
-            yield name
+def _on_desks(package: Path, *, every: bool) -> Iterator[str]:
+    """Yield what is unfinished or wrong."""
+    declared = {desk_name(source.paths) for source in read_declaration(package)}
+    for path in (package / DATA_DIRECTORY / DESKS).glob("*/*"):
+        if path.name not in (EDITED, OLD) and (every or path.parent.name not in declared):
+            yield f"{DESKS}/{path.parent.name}/{path.name}"
 
 
 def _edited(package: Path) -> Iterator[str]:
@@ -106,11 +112,6 @@ def _edited(package: Path) -> Iterator[str]:
     for entry in _undeclared(package):
         found = look(data, entry.files, StatCache())
         yield from (name for name, fact in found.items() if fact != entry.files.get(name))
-
-
-def _edited_bad(package: Path, *, every: bool) -> Iterator[str]:
-    data, known = package / DATA_DIRECTORY, read_leftovers(package).bad
-    yield from (name for name in _bad(package, every=every) if not is_still(data, name, known[name][1]))
 
 
 def _remove_empty(data: Path, names: Iterable[str]) -> None:

@@ -15,6 +15,16 @@ def fill_in(package: Path, fetched: Iterable[tuple[Source, str]]) -> list[str]:
     """Give each fetched source that declares no sha256 the one that was seen, and return their names.
 
     The file is read again: a source that its author changed meanwhile is left alone, and so is a mutable one.
+
+    Parameters
+    ----------
+    package : Path
+    fetched : iterable of (Source, str)
+        Sources and their digests, empty for those that failed.
+
+    Returns
+    -------
+    list of str
     """
     seen = {source.origin: sha256 for source, sha256 in fetched if sha256}
     bare = [source for source in read_declaration(package) if not (source.sha256 or source.mutable)]

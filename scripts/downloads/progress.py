@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from contextlib import AbstractContextManager, nullcontext
@@ -12,20 +11,45 @@ from typing import Any, Protocol, TextIO
 _PLAIN_EVERY = 30.0
 
 
-class Bar(Protocol):
-    """The progress of one source."""
+class Bar:
+    """How far one source, or one file of a directory, has come; this one shows nothing.
 
-    def expect_all(self, total: int) -> None:
-        """Take note of all bytes of a directory, none here yet; what is expected of its files does not add to them."""
+    Parameters
+    ----------
+    name : str
+    above : Bar, optional
+        That of the directory, which counts what its files count.
+    """
+
+    def __init__(self, name: str, above: Bar | None = None) -> None:
+        self.name, self.total, self.have, self.arrived = name, 0, 0, 0
+        self._above, self._lock = above, threading.Lock()
+
+    def expect(self, total: int | None, have: int = 0) -> None:
+        """Take note of the bytes in all, and of those that are here; what was counted before is forgotten."""
+        with self._lock:
+            before, self.have, self.total = self.have, have, total or 0
+            self.begun()
+        if self._above:
+            self._above.advance(have - before)
+
+    def advance(self, count: int) -> None:
+        """Take note of bytes that arrived; a negative number takes back."""
+        with self._lock:
+            self.have, self.arrived = self.have + count, self.arrived + max(count, 0)
+            self.moved()
+        if self._above:
+            self._above.advance(count)
 
     def file(self, name: str) -> Bar:
         """Return a new bar of one file of a directory, which goes when it is done."""
+        return Bar(f"{self.name}/{name}", self)
 
-    def expect(self, total: int, have: int) -> None:
-        """Take note of so many bytes to come in all, of which `have` are here; negative ones take back."""
+    def begun(self) -> None:
+        """Show what is expected."""
 
-    def advance(self, count: int) -> None:
-        """Take note of bytes that arrived."""
+    def moved(self) -> None:
+        """Show what is here."""
 
     def done(self, what: str) -> None:
         """Say how it ended."""
@@ -50,7 +74,17 @@ def progress_on(stream: TextIO) -> Progress:
 
 
 def amount(count: float) -> str:
-    """Return a number of bytes for people, in powers of 1000."""
+    """Return a number of bytes for people, in powers of 1000.
+
+    Parameters
+    ----------
+    count : float
+        Bytes.
+
+    Returns
+    -------
+    str
+    """
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -58,30 +92,10 @@ def amount(count: float) -> str:
     return f"{count:.1f} TB"
 
 
-class SilentBar:
-    """The progress of what nobody watches."""
-
-    def expect_all(self, total: int) -> None:
-        """Do nothing."""
-
-    def expect(self, total: int, have: int) -> None:
-        """Do nothing."""
-
-    def advance(self, count: int) -> None:
-        """Do nothing."""
-
-    def file(self, name: str) -> Bar:
-        """Return another one."""
-        return self
-
-    def done(self, what: str) -> None:
-        """Do nothing."""
-
-
 class PlainProgress:
     """A line for what begins to take long, and one for each end."""
 
-    def __init__(self, stream: TextIO = sys.stderr) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._stream, self._lock = stream, threading.Lock()
 
     def bar(self, name: str) -> Bar:
@@ -98,41 +112,28 @@ class PlainProgress:
         return nullcontext()
 
 
-class _PlainBar:
+class _PlainBar(Bar):
     def __init__(self, progress: PlainProgress, name: str) -> None:
-        self._progress, self._name = progress, name
-        self._total = self._have = self._arrived = 0
-        self._is_fixed = False
-        self._started = self._said = time.monotonic()
+        super().__init__(name)
+        self._progress, self._started = progress, time.monotonic()
+        self._said = self._started
 
-    def expect_all(self, total: int) -> None:
-        self._total, self._have, self._is_fixed = total, 0, True
+    def begun(self) -> None:
+        if self.have:
+            self._progress.say(f"{self.name}: going on from {amount(self.have)}")
 
-    def expect(self, total: int, have: int) -> None:
-        self._total, self._have = self._total + total * (not self._is_fixed), self._have + have
-        if have > 0:
-            self._progress.say(f"{self._name}: going on from {amount(self._have)}")
-
-    def advance(self, count: int) -> None:
-        self._have, self._arrived = self._have + count, self._arrived + max(count, 0)
+    def moved(self) -> None:
         now = time.monotonic()
         if now - self._said >= _PLAIN_EVERY:
-            self._said = now
-            self._progress.say(f"{self._name}: {self._state(now)}")
-
-    def file(self, name: str) -> Bar:
-        return SilentBar()
+            self._said, rate = now, self.arrived / (now - self._started)
+            here = f"{amount(self.have)} of {amount(self.total)}" if self.total else amount(self.have)
+            left = f", {(self.total - self.have) / rate:.0f} s left" if self.total and rate else ""
+            self._progress.say(f"{self.name}: {here}, {amount(rate)}/s{left}")
 
     def done(self, what: str) -> None:
         seconds = time.monotonic() - self._started
-        rate = f", {amount(self._arrived / seconds)}/s" if self._arrived > 1e6 and seconds > 0 else ""
-        self._progress.say(f"{self._name}: {what}, {seconds:.1f} s{rate}")
-
-    def _state(self, now: float) -> str:
-        rate = self._arrived / (now - self._started)
-        here = f"{amount(self._have)} of {amount(self._total)}" if self._total else amount(self._have)
-        left = f", {(self._total - self._have) / rate:.0f} s left" if self._total and rate else ""
-        return f"{here}, {amount(rate)}/s{left}"
+        rate = f", {amount(self.arrived / seconds)}/s" if self.arrived > 1e6 and seconds > 0 else ""
+        self._progress.say(f"{self.name}: {what}, {seconds:.1f} s{rate}")
 
 
 class RichProgress:
@@ -165,30 +166,23 @@ class RichProgress:
         return bars
 
 
-class _RichBar:
-    def __init__(self, bars: Any, name: str) -> None:
-        self._bars, self._name, self._total, self._is_fixed = bars, name, 0, False
-        self._task = bars.add_task(name, total=None)
+class _RichBar(Bar):
+    def __init__(self, bars: Any, name: str, above: Bar | None = None) -> None:
+        super().__init__(name, above)
+        self._bars, self._task = bars, bars.add_task(name, total=None)
 
-    def expect_all(self, total: int) -> None:
-        self._total, self._is_fixed = total, True
-        self._bars.update(self._task, total=total or None, completed=0)
+    def begun(self) -> None:
+        self.moved()
 
-    def expect(self, total: int, have: int) -> None:
-        self._total += total * (not self._is_fixed)
-        self._bars.update(self._task, total=self._total or None, advance=have)
-
-    def advance(self, count: int) -> None:
-        self._bars.update(self._task, advance=count)
+    def moved(self) -> None:
+        self._bars.update(self._task, total=self.total or None, completed=self.have)
 
     def file(self, name: str) -> Bar:
-        return _FileBar(self._bars, f"{self._name}/{name}")
+        return _RichBar(self._bars, f"{self.name}/{name}", self)
 
     def done(self, what: str) -> None:
-        self._bars.update(self._task, visible=False)
-        self._bars.console.print(f"{self._name}: {what}", markup=False, highlight=False)
-
-
-class _FileBar(_RichBar):
-    def done(self, what: str) -> None:
-        self._bars.remove_task(self._task)
+        if self._above:
+            self._bars.remove_task(self._task)
+        else:
+            self._bars.update(self._task, visible=False)
+            self._bars.console.print(f"{self.name}: {what}", markup=False, highlight=False)

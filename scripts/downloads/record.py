@@ -1,19 +1,23 @@
-"""model_data/.sources.json: what each source has brought. The same content gives the same bytes."""
+"""What each source has brought, as model_data/.downloads/record.json says, and what to do about each source now.
+
+The same content gives the same bytes. What to do is decided from values alone: no disk, no network.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from model_side.base.files import FileEntry
 
 from .content import Files, digest
-from .declaration import Source
+from .declaration import DESKS, FORMER_RECORD, Source
 
-RECORD = ".sources.json"
+RECORD = f"{DESKS}/record.json"
 SCHEMA = 1
 
 
@@ -30,7 +34,7 @@ class Entry:
     shown : str
         Where it came from, for people, without credentials.
     sha256 : str
-        The digest that was held to: of the file, the directory, or the archive that was unpacked.
+        The digest that was checked: of the file, the directory, or the archive that was unpacked.
     files : mapping of str to FileEntry
         By name relative to model_data/.
     adopted : bool
@@ -55,9 +59,20 @@ def entry_of(source: Source, files: Files, sha256: str = "") -> Entry:
 
 
 def read_record(data: Path) -> dict[tuple[str, ...], Entry]:
-    """Return the entries by their paths; none where the record is missing or cannot be understood."""
+    """Return the entries by their paths; none where the record is missing or cannot be understood.
+
+    Parameters
+    ----------
+    data : Path
+        model_data/.
+
+    Returns
+    -------
+    dict of tuple of str to Entry
+    """
+    path = data / RECORD
     try:
-        document = json.loads((data / RECORD).read_bytes())
+        document = json.loads((path if path.exists() else data / FORMER_RECORD).read_bytes())
         if document["schema"] != SCHEMA:
             return {}
         entries = [_entry(item) for item in document["sources"]]
@@ -67,15 +82,24 @@ def read_record(data: Path) -> dict[tuple[str, ...], Entry]:
 
 
 def write_record(data: Path, entries: Iterable[Entry]) -> None:
-    """Replace the record whole, if it differs."""
+    """Replace the record whole, if it differs.
+
+    Parameters
+    ----------
+    data : Path
+        model_data/.
+    entries : iterable of Entry
+    """
     ordered = sorted(entries, key=lambda entry: entry.paths)
-    text = json.dumps({"schema": SCHEMA, "sources": list(map(_item, ordered))}, indent=1, sort_keys=True)
+    text = json.dumps({"schema": SCHEMA, "sources": list(map(_item, ordered))}, indent=1, sort_keys=True) + "\n"
     path = data / RECORD
-    if path.is_file() and path.read_text(encoding="utf-8") == text + "\n":
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
         return
-    aside = data / f"{RECORD}.part"
-    aside.write_text(text + "\n", encoding="utf-8")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.name}.part")
+    aside.write_text(text, encoding="utf-8")
     aside.replace(path)
+    (data / FORMER_RECORD).unlink(missing_ok=True)
 
 
 def _item(entry: Entry) -> dict[str, Any]:
@@ -86,3 +110,87 @@ def _entry(item: Mapping[str, Any]) -> Entry:
     files = {str(name): FileEntry(int(fact["size"]), str(fact["sha256"])) for name, fact in item["files"].items()}
     known = (tuple(item["paths"]), str(item["origin"]), str(item["shown"]), str(item["sha256"]), files)
     return Entry(*known, adopted=bool(item.get("adopted")))
+
+
+class Why(StrEnum):
+    """Why a source is or is not fetched: the closed list that reports and tests share."""
+
+    PRESENT = "present"
+    ADOPTED = "present already, with the declared sha256"
+    MISSING = "missing"
+    ALTERED = "altered since it was fetched"
+    REDECLARED = "declared differently since it was fetched"
+    REFRESHED = "fetched again on demand"
+    UNRECORDED = "not known to come from this source"
+    FOREIGN = "another file is in its place"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to do about one source.
+
+    Parameters
+    ----------
+    source : Source
+    why : Why
+    owned : bool
+        Whether what is in its place came from a source, so that it may be replaced.
+    altered : bool
+        Whether what is in its place was changed by hand and should be kept aside.
+    """
+
+    source: Source
+    why: Why
+    owned: bool = False
+    altered: bool = False
+
+    @property
+    def fetches(self) -> bool:
+        """Tell whether something must be fetched."""
+        return self.why not in (Why.PRESENT, Why.ADOPTED, Why.FOREIGN)
+
+
+def decide(source: Source, found: Files, entry: Entry | None, *, refresh: bool = False) -> Verdict:
+    """Return what to do about a source.
+
+    Parameters
+    ----------
+    source : Source
+    found : mapping of str to FileEntry
+        What is in its place now; empty if nothing is.
+    entry : Entry or None
+        What the record says that was last brought there.
+    refresh : bool
+        Whether a mutable source is fetched again.
+    """
+    if not found:
+        return Verdict(source, Why.MISSING, owned=entry is not None)
+    if entry is None:
+        return _without_entry(source, found)
+    altered = is_edited(found, entry)
+    if refresh and source.mutable:
+        return Verdict(source, Why.REFRESHED, owned=True, altered=altered)
+    if source.sha256 and source.sha256 != entry.sha256:
+        if not source.unpack and digest(found, source.paths) == source.sha256:
+            return Verdict(source, Why.ADOPTED)
+        return Verdict(source, Why.REDECLARED, owned=True, altered=altered)
+    if altered or not entry.files.keys() <= found.keys():
+        return Verdict(source, Why.ALTERED, owned=True, altered=altered)
+    # The same bytes from elsewhere are the same bytes; without a declared sha256 nothing says that they are.
+    if not entry.is_of(source):
+        return Verdict(source, Why.ADOPTED if source.sha256 and not source.unpack else Why.REDECLARED, owned=True)
+    return Verdict(source, Why.PRESENT, owned=True)
+
+
+def is_edited(found: Files, entry: Entry) -> bool:
+    """Tell whether a file that is there is not what was brought; one that is missing is no loss."""
+    return any(found.get(name, fact) != fact for name, fact in entry.files.items())
+
+
+def _without_entry(source: Source, found: Files) -> Verdict:
+    if source.unpack or not source.sha256:
+        return Verdict(source, Why.UNRECORDED)
+    if digest(found, source.paths) == source.sha256:
+        return Verdict(source, Why.ADOPTED)
+    # A killed command leaves half-done outputs in their place; everything else arrives whole, by a rename.
+    return Verdict(source, Why.UNRECORDED if source.command else Why.FOREIGN)

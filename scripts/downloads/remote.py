@@ -4,35 +4,26 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from model_side.base.errors import StepError, UsageError
 from model_side.base.redact import redact
 
-from .faults import not_installed
-from .origins import ChangedError, CutError, Member, Opened, Origin
-from .patterns import is_pattern, not_a_pattern, top_of
+from .faults import ChangedError, CutError, not_installed
+from .origins import Member, Opened, Origin, is_pattern, not_a_pattern, top_of
 
 T = TypeVar("T")
 
 CHUNK = 8 << 20
 # What tells two contents of a file apart, as the protocols call it.
-_MARKS = (
-    "ETag",
-    "etag",
-    "VersionId",
-    "version_id",
-    "generation",
-    "md5Hash",
-    "LastModified",
-    "updated",
-    "mtime",
-    "created",
-)
+_MARKS: tuple[str, ...] = ("ETag", "etag", "VersionId", "version_id", "generation", "md5Hash")
+_MARKS += ("LastModified", "updated", "mtime", "created")
 # The bases of what the protocols' libraries raise beside OSError; only those that are loaded can have been raised.
 _FAULTS = (
     ("botocore.exceptions", "BotoCoreError"),
@@ -47,6 +38,9 @@ _FAULTS = (
 )
 # What an FTP server answers to a wrong password, and how gcsfs begins.
 _NO_ACCESS = ("530", "532", "Forbidden")
+# s3fs asks again by itself, for a minute, where nothing answers; here a transfer does that.
+S3_LIMITS: dict[str, Any] = {"connect_timeout": 8, "read_timeout": 12, "retries": {"total_max_attempts": 1}}
+SILENCE_SECONDS = 5
 
 
 class Store:
@@ -56,6 +50,11 @@ class Store:
     ----------
     uri : str
         Of something in it; `path` is what that is called there.
+
+    Attributes
+    ----------
+    is_anonymous : bool
+        Whether it is read without credentials, because there are none.
 
     Raises
     ------
@@ -69,7 +68,8 @@ class Store:
         self._uri, self._shown, self._turn = uri, redact(uri), threading.Lock()
         self._is_shared = _class_for(uri).async_impl
         self._files: Any = None
-        self.path = ""
+        self._has_answered = False
+        self.path, self.is_anonymous = "", False
         try:
             self.ask(lambda files: None, self._shown)
         except (ValueError, TypeError) as error:  # a library's, about what the address lacks
@@ -86,77 +86,70 @@ class Store:
         StepError
             If none will.
         """
+        started = time.monotonic()
         with nullcontext() if self._is_shared else self._turn:
             try:
-                return _asked(lambda: call(self._connected()), shown)
-            except CutError:
+                answer = _asked(lambda: call(self._connected()), shown)
+            except CutError as error:
                 self._files = self._files if self._is_shared else None
+                if not self._has_answered and time.monotonic() - started >= SILENCE_SECONDS:
+                    advice = "Check the address, your network and proxies."
+                    raise StepError(shown, error.fault, advice=advice) from error
                 raise
+            self._has_answered = self._has_answered or answer is not None
+            return answer
 
     def _connected(self) -> Any:
         if self._files is None:
             from fsspec.core import url_to_fs
 
             options = {"skip_instance_cache": not self._is_shared, **_credentials(self._uri)}
+            is_s3 = self._uri.startswith(("s3:", "s3a:"))
+            if is_s3:
+                self.is_anonymous = import_module("botocore.session").Session().get_credentials() is None
+                options |= {"anon": self.is_anonymous, "config_kwargs": S3_LIMITS}
             self._files, self.path = url_to_fs(self._uri, **options)
+            if is_s3:
+                self._files.retries = 1
         return self._files
 
 
-@dataclass(frozen=True)
-class RemoteFile:
-    """One file of a file system of fsspec.
+def remote_file(store: Store, path: str, uri: str) -> Origin:
+    """Return the file that is called `path` in a file system, and `uri` elsewhere."""
+    return Origin(uri, partial(_open, store, path, redact(uri)))
 
-    Parameters
-    ----------
-    store : Store
-    path : str
-        In that file system.
-    uri : str
-        Its address, for people.
-    """
 
-    store: Store
-    path: str
-    uri: str
+def _open(store: Store, path: str, shown: str, start: int, end: int | None, validator: str) -> Opened:
+    """Read from `start` on, or from the beginning where the file is not the one that `validator` stands for."""
+    size, mark = _state(store, path, shown)
+    if size is None:
+        raise StepError(shown, "its size is unknown", advice="It can only be had by a `command` source.")
+    first = start if validator in ("", mark) else 0
+    return Opened(first, size, mark, True, _chunks(store, path, shown, range(first, end or size), (size, mark)))
 
-    @property
-    def shown(self) -> str:
-        """Return its address, without credentials."""
-        return redact(self.uri)
 
-    @property
-    def key(self) -> str:
-        """Return what tells it from other files."""
-        return self.uri
+def _chunks(store: Store, path: str, shown: str, offsets: range, state: tuple[int, str]) -> Iterator[bytes]:
+    for start in offsets[::CHUNK]:
+        stop = min(start + CHUNK, offsets.stop)
+        chunk = store.ask(lambda files: files.cat_file(path, start=start, end=stop), shown)  # noqa: B023
+        if stop == offsets.stop and _state(store, path, shown) != state:  # nobody asks for more after the last bytes
+            raise ChangedError(shown)
+        yield chunk
 
-    def open(self, start: int, end: int | None, validator: str) -> Opened:
-        """Read from `start` on, or from the beginning where the file is not the one that `validator` stands for."""
-        size, mark = self._state()
-        first = start if validator in ("", mark) else 0
-        if size is None:
-            raise StepError(self.shown, "its size is unknown", advice="It can only be had by a `command` source.")
-        return Opened(first, size, mark, True, self._chunks(first, end or size, (size, mark)), lambda: None)
 
-    def _chunks(self, first: int, end: int, state: tuple[int, str]) -> Iterator[bytes]:
-        for start in range(first, end, CHUNK):
-            stop = min(start + CHUNK, end)
-            chunk = self.store.ask(lambda files: files.cat_file(self.path, start=start, end=stop), self.shown)  # noqa: B023
-            if stop == end and self._state() != state:  # before the last bytes: nobody asks for more after them
-                raise ChangedError(self.shown)
-            yield chunk
-
-    def _state(self) -> tuple[int | None, str]:
-        facts = self.store.ask(self._info, self.shown)
-        return facts.get("size"), _mark(facts)
-
-    def _info(self, files: Any) -> Mapping[str, Any]:
+def _state(store: Store, path: str, shown: str) -> tuple[int | None, str]:
+    def info(files: Any) -> dict[str, Any]:
         files.invalidate_cache()
-        facts: Mapping[str, Any] = files.info(self.path)
-        return facts
+        return dict(files.info(path))
+
+    facts = store.ask(info, shown)
+    return facts.get("size"), _mark(facts)
 
 
-def locate_remote(uri: str) -> Origin | tuple[Member, ...]:
+def locate_remote(uri: str, say: Callable[[str], None] = lambda line: None) -> Origin | tuple[Member, ...]:
     """Return what `uri` stands for: one file, or the files of a directory (it ends with a slash) or of a pattern.
+
+    `say` tells a person if it is read without credentials.
 
     Raises
     ------
@@ -167,29 +160,30 @@ def locate_remote(uri: str) -> Origin | tuple[Member, ...]:
     """
     shown, store = redact(uri), Store(uri)
     path = store.path
+    top, place, found = path.rstrip("/"), uri.rstrip("/"), None
     if is_pattern(path):
-        top, place, found = top_of(path), top_of(uri), _matching(store, path, shown)
-    elif uri.endswith("/") or store.ask(lambda files: files.isdir(path), shown):
-        top, place, found = path.rstrip("/"), uri.rstrip("/"), store.ask(lambda files: _found(files, path), shown)
-    else:
-        return RemoteFile(store, path, uri)
+        top, place = top_of(path), top_of(uri)
+        try:
+            found = store.ask(lambda files: dict(files.glob(path, detail=True)), shown)
+        except ValueError as error:
+            raise not_a_pattern(shown, error) from error
+    elif uri.endswith("/") or store.ask(lambda files: _is_directory(files, path), shown):
+        found = store.ask(lambda files: dict(files.find(path, detail=True)), shown)
+    if store.is_anonymous:
+        say(f"{shown}: no credentials are set up: it is read without any, as everybody may read a public bucket")
+    if found is None:
+        return remote_file(store, path, uri)
     members = tuple(_members(store, top, place, found))
     if not members:
         raise StepError(shown, "no file is there", advice="Check the uri.")
     return members
 
 
-def _found(files: Any, path: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = files.find(path, detail=True)
-    return found
-
-
-def _matching(store: Store, pattern: str, shown: str) -> Mapping[str, Any]:
+def _is_directory(files: Any, path: str) -> bool:
     try:
-        found: Mapping[str, Any] = store.ask(lambda files: files.glob(pattern, detail=True), shown)
-    except ValueError as error:
-        raise not_a_pattern(shown, error) from error
-    return found
+        return bool(files.isdir(path))
+    except PermissionError:  # who may not list a bucket may still read a file of it
+        return False
 
 
 def _class_for(uri: str) -> Any:
@@ -223,7 +217,7 @@ def _members(store: Store, top: str, place: str, found: Mapping[str, Any]) -> It
         # Object stores keep empty objects as names of directories.
         if facts.get("type") == "file" and not path.endswith("/"):
             name = path[len(top) :].lstrip("/")
-            yield Member(name, RemoteFile(store, path, f"{place}/{name}"), facts.get("size"), _mark(facts))
+            yield Member(name, remote_file(store, path, f"{place}/{name}"), facts.get("size"), _mark(facts))
 
 
 def _mark(facts: Mapping[str, Any]) -> str:
@@ -246,9 +240,7 @@ def _asked(call: Callable[[], T], shown: str) -> T:
 
 
 def _refused(shown: str, error: BaseException) -> StepError:
-    advice = (
-        "Give credentials in the environment or in the protocol's own file, such as ~/.netrc or ~/.aws/credentials."
-    )
+    advice = "Give credentials in the environment or in the protocol's own file, as ~/.netrc or ~/.aws/credentials."
     return StepError(shown, "access is refused", got=_words(error), advice=advice)
 
 

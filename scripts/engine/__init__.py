@@ -4,6 +4,6 @@
 """
 
 from .runner import build, status
-from .step import Step
+from .step import Command, Preparation, Says, Step
 
-__all__ = ["Step", "build", "status"]
+__all__ = ["Command", "Preparation", "Says", "Step", "build", "status"]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 
 from .fingerprint import StatCache, scan
-from .ledger import Ledger, load_ledger, load_stat_cache, locked
+from .ledger import Ledger, load_ledger, load_stat_cache
+from .lock import locked
 from .staleness import MISSING, Reason
-from .step import STATE_DIRECTORY, Step
+from .step import STATE_DIRECTORY, STATE_NAMES, Step
 from .transaction import recover, remove
 from .walk import Pipeline
 
@@ -48,7 +50,10 @@ def clean(
         recover(pipeline.root, load_ledger(pipeline.root))
         lines = list(_lines(pipeline, steps, authors, state=state, act=True))
     if state:
-        remove(pipeline.root / STATE_DIRECTORY)
+        for name in STATE_NAMES:
+            remove(pipeline.root / STATE_DIRECTORY / name)
+        with suppress(OSError):  # what others keep there stays
+            (pipeline.root / STATE_DIRECTORY).rmdir()
     return lines
 
 
@@ -67,7 +72,7 @@ def _lines(
                 remove(pipeline.root / target)
             yield f"{pipeline.name}: kept {target}: {keep}" if keep else f"{pipeline.name}: {verb} {target}"
     if state:
-        yield f"{pipeline.name}: {verb} {STATE_DIRECTORY}"
+        yield f"{pipeline.name}: {verb} the records in {STATE_DIRECTORY}"
 
 
 def _why_kept(pipeline: Pipeline, step: Step, target: str, ledger: Ledger, cache: StatCache) -> str | None:

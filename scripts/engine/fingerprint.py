@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from .errors import UsageError
 from .staleness import MISSING, Seen
@@ -30,6 +29,7 @@ _COARSE_NS = 2_000_000_000
 
 Entry = tuple[int, int, int, int, str]
 Lines = Callable[[bytes], bool]
+Memo = dict[tuple[str, tuple[str, ...]], Mapping[str, str]]
 
 
 class StatCache:
@@ -76,7 +76,7 @@ def fingerprint_file(path: str) -> str:
     return _hash(path)[0]
 
 
-def see(step: Step, root: str, cache: StatCache, memo: dict[tuple[str, str], Mapping[str, str]] | None = None) -> Seen:
+def see(step: Step, root: str, cache: StatCache, memo: Memo | None = None) -> Seen:
     """Look at all that `step` depends on and has made.
 
     Raises
@@ -87,28 +87,28 @@ def see(step: Step, root: str, cache: StatCache, memo: dict[tuple[str, str], Map
     """
     memo = {} if memo is None else memo
 
-    def several(paths: Iterator[tuple[str, str]], left_out: str = "") -> dict[str, str]:
+    def several(paths: Iterator[tuple[str, str]], ignored: tuple[str, ...] = ()) -> dict[str, str]:
         files: dict[str, str] = {}
         for name, path in paths:
-            if (name, left_out) not in memo:
-                memo[name, left_out] = scan(path, name, cache, left_out)
-            files.update(memo[name, left_out])
+            if (name, ignored) not in memo:
+                memo[name, ignored] = scan(path, name, cache, ignored)
+            files.update(memo[name, ignored])
         return files
 
     def inside(names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         return ((name, os.path.join(root, name)) for name in names)
 
     return Seen(
-        dependencies=several(inside(step.dependencies), step.left_out),
+        dependencies=several(inside(step.dependencies), step.ignored),
         targets=several(inside(step.targets)),
         tools=several(iter(step.tools.items())),
         params=dict(step.params),
         versions=dict(step.versions),
-        command=step.command_text(),
+        command=step.runs.text(),
     )
 
 
-def scan(path: str, name: str, cache: StatCache, left_out: str = "") -> Mapping[str, str]:
+def scan(path: str, name: str, cache: StatCache, ignored: Collection[str] = ()) -> Mapping[str, str]:
     """Return the fingerprints of a file, or of all members of a directory, by their names.
 
     Parameters
@@ -118,8 +118,8 @@ def scan(path: str, name: str, cache: StatCache, left_out: str = "") -> Mapping[
     name : str
         What it is called in the result; members are called ``name/member``.
     cache : StatCache
-    left_out : str
-        A regular expression; members whose whole name it matches do not count.
+    ignored : collection of str
+        Names of members that do not count.
     """
     try:
         status = os.stat(path)
@@ -128,8 +128,7 @@ def scan(path: str, name: str, cache: StatCache, left_out: str = "") -> Mapping[
         if stat.S_ISDIR(status.st_mode):
             if os.path.lexists(os.path.join(path, "pyvenv.cfg")):
                 return dict(_environment(path, name, cache))
-            counts = _counts_all if not left_out else lambda member: not re.fullmatch(left_out, member)
-            return dict(_members(path, name, cache, (os.path.realpath(path),), counts))
+            return dict(_members(path, name, cache, (os.path.realpath(path),), ignored))
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR) and not os.path.islink(path):
             return {name: MISSING}
@@ -137,19 +136,15 @@ def scan(path: str, name: str, cache: StatCache, left_out: str = "") -> Mapping[
     raise UsageError(name, "expected a file or a directory", got="a device, pipe or socket", advice="Replace it.")
 
 
-def _counts_all(member: str) -> bool:
-    return True
-
-
 def _members(
-    path: str, name: str, cache: StatCache, trail: tuple[str, ...], counts: Callable[[str], bool]
+    path: str, name: str, cache: StatCache, trail: tuple[str, ...], ignored: Collection[str]
 ) -> Iterator[tuple[str, str]]:
     yield name + "/", "directory"
     with os.scandir(path) as entries:
         members = sorted((entry for entry in entries if not _is_ignored(entry.name)), key=lambda entry: entry.name)
     for entry in members:
         member = f"{name}/{entry.name}"
-        if not counts(member):
+        if member in ignored:
             continue
         try:
             status = entry.stat()
@@ -161,7 +156,7 @@ def _members(
                     inner = (*trail, os.path.realpath(entry.path))
                     if any(inner[-1] == outer or outer.startswith(inner[-1] + "/") for outer in trail):
                         raise OSError(errno.ELOOP, "the link leads back to a directory above it")
-                yield from _members(entry.path, member, cache, inner, counts)
+                yield from _members(entry.path, member, cache, inner, ignored)
             else:
                 raise OSError(errno.EINVAL, "it is a device, pipe or socket")
         except OSError as error:
@@ -224,7 +219,7 @@ def _stays_in_place(line: bytes) -> bool:
 
 def _hash(path: str, counts: Lines | None = None) -> tuple[str, tuple[int, int, int, int] | None]:
     """Hash a file; also return the stat that the hash holds for, or None where a later edit might not show in it."""
-    import hashlib  # 3 ms: not on the way to a no-op
+    import hashlib  # not on the way to a no-op
 
     with open(path, "rb") as stream:
         before = stamp(stream.fileno())
@@ -263,5 +258,5 @@ def _unreadable(path: str, name: str, error: OSError) -> UsageError:
     if error.errno == errno.ELOOP:
         return UsageError(name, "its link leads back to itself", advice="Repoint or remove the link.")
     return UsageError(
-        name, "it cannot be read", got=error.strerror or str(error), advice="Mend its permissions or remove it."
+        name, "it cannot be read", got=error.strerror or str(error), advice="Fix its permissions or remove it."
     )

@@ -6,17 +6,16 @@ absent, with one line that says so.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import PipelineError, StepError
+from .errors import PipelineError
 from .fingerprint import StatCache, scan
 from .staleness import MISSING, Reason, Seen, Why
 from .step import STATE_DIRECTORY, Step
@@ -36,6 +35,8 @@ class Ledger:
     records : dict of str to Seen
     runs : dict of str to str
         The run that wrote each record.
+    found : dict of str to mapping
+        What each step found when it succeeded last, for a program.
     evidence : dict of str to mapping
         What each step left when it failed last: a fingerprint for each path.
     trouble : str
@@ -45,6 +46,7 @@ class Ledger:
     path: Path
     records: dict[str, Seen] = field(default_factory=dict)
     runs: dict[str, str] = field(default_factory=dict)
+    found: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     evidence: dict[str, Mapping[str, str]] = field(default_factory=dict)
     trouble: str = ""
     _guard: threading.Lock = field(default_factory=threading.Lock)
@@ -55,47 +57,64 @@ class Ledger:
             return self.records[name]
         return Reason(Why.UNREADABLE_RECORD, self.trouble) if self.trouble else Reason(Why.NO_RECORD)
 
-    def write(self, name: str, seen: Seen, run: str) -> None:
+    def write(self, name: str, seen: Seen, run: str, found: Mapping[str, Any]) -> None:
         """Record a success of step `name`; on failure the old record stands, on disk and in memory."""
         with self._guard:  # steps that run at once record at once
-            records, runs = {**self.records, name: seen}, {**self.runs, name: run}
-            self._replace(records, runs, self.evidence)
-            self.records, self.runs = records, runs
+            records, runs, found_by = (
+                {**self.records, name: seen},
+                {**self.runs, name: run},
+                {**self.found, name: found},
+            )
+            self._replace(records=records, runs=runs, found=found_by)
 
     def write_evidence(self, name: str, left: Mapping[str, str]) -> None:
         """Record what step `name` left when it failed; its record stands."""
         with self._guard:
-            evidence = {**self.evidence, name: left}
-            self._replace(self.records, self.runs, evidence)
-            self.evidence = evidence
+            self._replace(evidence={**self.evidence, name: left})
 
-    def _replace(
-        self, records: Mapping[str, Seen], runs: Mapping[str, str], evidence: Mapping[str, Mapping[str, str]]
-    ) -> None:
-        steps = {step: {"run": runs[step], **_plain(record)} for step, record in records.items()}
-        kept = {"evidence": {step: dict(left) for step, left in evidence.items()}} if evidence else {}
-        replace_json(self.path, {"schema": SCHEMA, "steps": steps, **kept})
+    def _replace(self, **changed: Any) -> None:
+        new = {name: changed.get(name, getattr(self, name)) for name in ("records", "runs", "found", "evidence")}
+        steps = {
+            step: {"run": new["runs"][step], "found": dict(new["found"].get(step, {})), **_plain(record)}
+            for step, record in new["records"].items()
+        }
+        evidence = {step: dict(left) for step, left in new["evidence"].items()}
+        replace_json(self.path, {"schema": SCHEMA, "steps": steps, "evidence": evidence})
+        vars(self).update(new)
 
 
 def load_ledger(root: Path) -> Ledger:
-    """Read the ledger of the package at `root`; never an error."""
+    """Read the ledger of the package at `root`; never an error.
+
+    Parameters
+    ----------
+    root : Path
+        The pipeline's directory.
+    """
     path = root / STATE_DIRECTORY / "ledger.json"
     ledger = Ledger(path)
-    document, ledger.trouble = _load_json(path)
+    document, ledger.trouble = load_json(path)
     if not ledger.trouble and document is not None:
         try:
             ledger.records = {name: _seen(record) for name, record in document["steps"].items()}
             ledger.runs = {name: str(record["run"]) for name, record in document["steps"].items()}
+            ledger.found = {name: dict(record.get("found", {})) for name, record in document["steps"].items()}
             ledger.evidence = {name: dict(left) for name, left in document.get("evidence", {}).items()}
         except (KeyError, TypeError, ValueError, AttributeError):
-            ledger.records, ledger.runs, ledger.evidence = {}, {}, {}
+            ledger.records, ledger.runs, ledger.found, ledger.evidence = {}, {}, {}, {}
             ledger.trouble = f"{path.name} is damaged"
     return ledger
 
 
 def load_stat_cache(root: Path) -> StatCache:
-    """Read the stat cache of the package at `root`; one that cannot be understood is empty."""
-    document, trouble = _load_json(root / STATE_DIRECTORY / "stat.json")
+    """Read the stat cache of the package at `root`; one that cannot be understood is empty.
+
+    Parameters
+    ----------
+    root : Path
+        The pipeline's directory.
+    """
+    document, trouble = load_json(root / STATE_DIRECTORY / "stat.json")
     entries = document.get("files") if document and not trouble else None
     if not isinstance(entries, dict) or not all(_is_entry(entry) for entry in entries.values()):
         return StatCache()
@@ -103,7 +122,15 @@ def load_stat_cache(root: Path) -> StatCache:
 
 
 def save_stat_cache(root: Path, cache: StatCache) -> None:
-    """Keep the stat cache; one that cannot be written is no fault, it only costs hashing."""
+    """Keep the stat cache; one that cannot be written is no fault, it only costs hashing.
+
+    Parameters
+    ----------
+    root : Path
+        The pipeline's directory.
+    cache : StatCache
+        What to keep.
+    """
     if cache.changed and (root / STATE_DIRECTORY).is_dir():
         known = cache.kept().items()
         files = {n: entry for n, entry in known if n in cache.entries or ": " in n or (root / n).exists()}
@@ -114,7 +141,14 @@ def save_stat_cache(root: Path, cache: StatCache) -> None:
 
 
 def replace_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a JSON file whole: beside it first, then one rename."""
+    """Write a JSON file whole: beside it first, then one rename.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced whole, by one rename.
+    document : mapping of str to Any
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
@@ -125,67 +159,14 @@ def replace_json(path: Path, document: Mapping[str, Any]) -> None:
         raise
 
 
-@contextmanager
-def locked(
-    root: Path, task: str, say: Callable[[str], None], stopped: Callable[[], bool] = lambda: False
-) -> Iterator[None]:
-    """Hold the package's lock; while another process holds it, say who and wait.
+def load_json(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """Return the document of this schema, or None and why it cannot be used; no reason where there is no file.
 
-    The operating system releases the lock when its holder ends, however that happens.
+    Parameters
+    ----------
+    path : Path
+        Of a JSON file.
     """
-    from filelock import FileLock, Timeout  # 60 ms: not on the way to a no-op
-
-    state = root / STATE_DIRECTORY
-    state.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(state / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say(f"{root.name}: waiting for {holder(root) or 'another build of it'}")
-        while not lock.is_locked:
-            if stopped():
-                raise StepError(root.name, "interrupted while it waited") from None
-            with suppress(Timeout):
-                lock.acquire(timeout=0.5)
-    try:
-        replace_json(_holder(root), {"pid": os.getpid(), "task": task})
-        yield
-    finally:
-        _holder(root).unlink(missing_ok=True)
-        lock.release()
-
-
-@contextmanager
-def making(directory: Path) -> Iterator[None]:
-    """Hold the right to make a package in `directory`, which is made if need be; nothing of the lock stays in it."""
-    directory.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def is_held(root: Path) -> bool:
-    """Tell whether some build of the package at `root` is at work, or was killed at work."""
-    return _holder(root).exists()
-
-
-def holder(root: Path) -> str:
-    """Return what is at work on the package at `root` now, by its task and process; empty where nothing is known."""
-    document = _load_json(_holder(root))[0] or {}
-    if document.get("pid") == os.getpid() or not Path(f"/proc/{document.get('pid')}").exists():
-        return ""
-    return f"{document.get('task')} (process {document.get('pid')})"
-
-
-def _holder(root: Path) -> Path:
-    return root / STATE_DIRECTORY / "holder.json"
-
-
-def _load_json(path: Path) -> tuple[dict[str, Any] | None, str]:
-    """Return the document of this schema, or None and why it cannot be used; no reason where there is no file."""
     try:
         document = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -220,7 +201,14 @@ def _is_entry(entry: object) -> bool:
 
 
 def evidence_of(root: Path, step: Step) -> dict[str, str]:
-    """Return the fingerprints of a step's evidence, as far as it is there and can be read."""
+    """Return the fingerprints of a step's evidence, as far as it is there and can be read.
+
+    Parameters
+    ----------
+    root : Path
+        The pipeline's directory.
+    step : Step
+    """
     found: dict[str, str] = {}
     for path in step.evidence:
         with suppress(PipelineError):
@@ -229,7 +217,17 @@ def evidence_of(root: Path, step: Step) -> dict[str, str]:
 
 
 def note_evidence(ledger: Ledger, root: Path, step: Step, before: Mapping[str, str]) -> None:
-    """Record what a failed step left: what differs from `before` it ran, and what was its own then."""
+    """Record what a failed step left: what differs from `before` it ran, and what was its own then.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    root : Path
+        The pipeline's directory.
+    step : Step
+    before : mapping of str to str
+        What of it was there before the step ran.
+    """
     own = ledger.evidence.get(step.name, {})
     now = evidence_of(root, step)
     left = {path: what for path, what in now.items() if before.get(path) != what or own.get(path) == what}

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import StepError
-from .step import Step, overlaps
+from .logs import FOUND_VARIABLE, found_of, told_of
+from .step import Preparation, Says, Step, overlaps
 from .transaction import NAME_LENGTH, RUN_VARIABLE, kill_run
 
 if TYPE_CHECKING:
@@ -44,16 +45,26 @@ class Processes:
         """Run a step's command to its end and return its exit code; nothing that it started outlives it.
 
         A step with a host runs in that; where the host does not take it on, in a new one, and then without one.
+
+        Parameters
+        ----------
+        step : Step
+        root : Path
+            The pipeline's directory.
+        run : str
+            The run's own name, by which its processes are known.
+        log : Path, optional
+            The step's log.
         """
         with self._slots:
             try:
-                for _ in range(2 if step.host else 0):
+                for _ in range(2 if step.runs.host else 0):
                     if job := self._ask_host(step, root, run, log):
                         with closing(job):
                             code = self._finish(job)
                         if job.started:
                             return code
-                    self._drop(root, step.host[0])
+                    self._drop(root, step.runs.host[0])
                 return self._finish(self._start(step, root, run, log))
             finally:
                 kill_run(run)
@@ -61,28 +72,47 @@ class Processes:
                     self._drop(root, target)
 
     def warm(self, steps: Sequence[Step], root: Path) -> None:
-        """Start the hosts of steps that are about to run, but for those whose program one of them makes."""
+        """Start the hosts of steps that are about to run, but for those whose program one of them makes.
+
+        Parameters
+        ----------
+        steps : sequence of Step
+            Those that are about to run.
+        root : Path
+            The pipeline's directory.
+        """
         targets = [target for step in steps for target in step.targets]
         for step in steps:
-            if step.host and not any(overlaps(target, step.host[0]) for target in targets):
+            if step.runs.host and not any(overlaps(target, step.runs.host[0]) for target in targets):
                 self._warm(step, root)
 
     def _warm(self, step: Step, root: Path) -> None:
         with self._guard:
-            if step.light or self.stopped or (root, step.host) in self._hosts:
+            if step.runs.light or self.stopped or (root, step.runs.host) in self._hosts:
                 return
-            from .hosts import Host  # 4 ms: not on the way to a no-op
+            from .hosts import Host  # not on the way to a no-op
 
             with suppress(OSError):  # the step says so
-                environment = {**self.environment, **step.env}
-                self._hosts[root, step.host] = Host(step.placed(step.host), root, environment)
+                environment = {**self.environment, **step.runs.environment()}
+                words = step.runs.placed(step.runs.host)
+                self._hosts[root, step.runs.host] = Host(words, root, environment)
 
-    def prepare(self, step: Step, root: Path, log: Path) -> None:
-        """Start what prepares something for a later step, beside the commands; with one job there is no beside."""
+    def prepare(self, step: Step, preparation: Preparation, root: Path, log: Path) -> None:
+        """Start what prepares something for `step`, beside the commands; with one job there is no beside.
+
+        Parameters
+        ----------
+        step : Step
+        preparation : Preparation
+        root : Path
+            The pipeline's directory.
+        log : Path
+            The step's log.
+        """
         if self.jobs > 1:
             run = os.urandom(8).hex()
             with suppress(StepError):  # the step itself does it then
-                self._ahead[run] = self._start(replace(step, command=step.ahead, host=(), once=()), root, run, log)
+                self._ahead[run] = self._start(replace(step, command=preparation.command), root, run, log)
 
     def close(self) -> None:
         """End the hosts, and what still prepares something."""
@@ -106,11 +136,16 @@ class Processes:
     def _ask_host(self, step: Step, root: Path, run: str, log: Path | None) -> Job | None:
         self._warm(step, root)
         with self._guard, _outputs(step, log) as (output, errors):
-            host = self._hosts.get((root, step.host))
+            host = self._hosts.get((root, step.runs.host))
             if self.stopped or host is None:
                 return None
-            environment = {**self.environment, **step.env, RUN_VARIABLE: run}
-            request = {"argv": step.argv()[1:], "env": environment, "directory": str(root), "name": run[:NAME_LENGTH]}
+            environment = self._environment(step, run, log)
+            request = {
+                "argv": step.runs.argv()[1:],
+                "env": environment,
+                "directory": str(root),
+                "name": run[:NAME_LENGTH],
+            }
             job = host.start(request, output, errors)
             self._running.add(job)
             return job
@@ -130,10 +165,14 @@ class Processes:
             if self.stopped:
                 raise StepError(step.name, "interrupted before it started")
             with _outputs(step, log) as (output, errors):
-                environment = {**self.environment, **step.env, RUN_VARIABLE: run}
+                environment = self._environment(step, run, log)
                 process = _popen(step, root, environment, output, errors)
             self._running.add(process)
             return process
+
+    def _environment(self, step: Step, run: str, log: Path | None) -> dict[str, str]:
+        found = {FOUND_VARIABLE: str(found_of(log))} if log else {}
+        return {**self.environment, **step.runs.environment(), **found, RUN_VARIABLE: run}
 
     def interrupt(self) -> None:
         """Ask every running command to end, from a signal handler: without a lock and without waiting."""
@@ -177,22 +216,19 @@ def terminable(processes: Processes) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def told_of(log: Path) -> Path:
-    """Return where a command writes what it has for a person, beside the log of all else that it says."""
-    return log.with_suffix(".told")
-
-
 @contextmanager
 def _outputs(step: Step, log: Path | None) -> Iterator[tuple[int, int]]:
     """Give the descriptors of a command's stdout and stderr."""
     with ExitStack() as files:
         said = files.enter_context(log.open("wb")).fileno() if log else _TERMINAL
-        told = files.enter_context(told_of(log).open("wb")).fileno() if log and step.told else said
-        yield told, _TERMINAL if step.live else said
+        told = (
+            files.enter_context(told_of(log).open("wb")).fileno() if log and step.runs.says is Says.AFTERWARDS else said
+        )
+        yield told, _TERMINAL if step.runs.says is Says.LIVE else said
 
 
 def _popen(step: Step, root: Path, environment: Mapping[str, str], output: int, errors: int) -> subprocess.Popen[bytes]:
-    words = step.argv()
+    words = step.runs.argv()
     try:
         return subprocess.Popen(
             words,

@@ -8,15 +8,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import PipelineError, StepError, UsageError
+from .errors import PipelineError
+from .faults import failure, refuse_unfinished, unwritable
 from .fingerprint import StatCache
 from .graph import order, unknown_step
-from .ledger import evidence_of, is_held, load_ledger, locked, making, note_evidence, save_stat_cache
-from .processes import Processes, terminable, told_of
-from .staleness import MISSING, Reason, Seen, Why, as_made, edited
-from .step import STATE_DIRECTORY, Step
+from .ledger import evidence_of, load_ledger, note_evidence, save_stat_cache
+from .lock import is_held, locked, making
+from .logs import Said, log_of, read_said, tail
+from .processes import Processes, terminable
+from .staleness import Reason, Seen, Why, as_made, edited
+from .step import Step
 from .transaction import Transaction, keep_copy, recover
-from .walk import Outcome, Pipeline, Result, Walk, would_run
+from .walk import Action, Outcome, Pipeline, Result, Walk, would_run
 
 
 def build(
@@ -60,7 +63,16 @@ def build(
 
 
 def status(steps: Sequence[Step], target: str | None = None, root: str | Path = ".") -> Result:
-    """Return what a build would act on: the same walk, and nothing is written."""
+    """Return what a build would act on: the same walk, and nothing is written.
+
+    Parameters
+    ----------
+    steps : sequence of Step
+    target : str, optional
+        A step's name, or a path that a step writes; everything by default.
+    root : str or Path
+        The pipeline's directory.
+    """
     return build(steps, target, root, dry_run=True)
 
 
@@ -112,7 +124,7 @@ class Builder:
         if self.dry_run or len(pipelines) == 1 or self.jobs == 1:
             with terminable(self.processes):
                 return [self.build(pipeline, target) for pipeline in pipelines]
-        from concurrent.futures import ThreadPoolExecutor  # 1 ms: not on the way to a no-op
+        from concurrent.futures import ThreadPoolExecutor  # not on the way to a no-op
 
         with terminable(self.processes), ThreadPoolExecutor(self.jobs) as pool:
             try:
@@ -132,10 +144,10 @@ class Builder:
         try:
             return self._build(pipeline, target)
         except OSError as fault:
-            return self._failed(pipeline, target, _unwritable(fault, pipeline.root))
+            return self._failed(pipeline, target, unwritable(fault, pipeline.root))
 
     def _failed(self, pipeline: Pipeline, target: str | None, error: PipelineError) -> Result:
-        outcome = Outcome(target or "declaration", "failed", error=error)
+        outcome = Outcome(target or "declaration", Action.FAILED, error=error)
         self.tell(pipeline, outcome)
         return Result(pipeline.name, (outcome,))
 
@@ -148,9 +160,9 @@ class Builder:
         walk = Walk(pipeline, steps, self.force, told.append)
         outcomes = walk.go(would_run)
         if walk.ledger.trouble:
-            self.say(f"{pipeline.name}: {walk.ledger.trouble}; nothing is taken as built")
-        settled = all(outcome.action == "up-to-date" for outcome in outcomes) and not walk.interrupted
-        unusable = any(outcome.action == "failed" for outcome in outcomes) and not is_held(pipeline.root)
+            self.say(f"{pipeline.name}: {walk.ledger.trouble}; every step counts as never built")
+        settled = all(outcome.action is Action.UP_TO_DATE for outcome in outcomes) and not walk.interrupted
+        unusable = any(outcome.action is Action.FAILED for outcome in outcomes) and not is_held(pipeline.root)
         if self.dry_run or unusable or settled:
             for outcome in told:
                 self.tell(pipeline, outcome)
@@ -164,7 +176,7 @@ class Builder:
     ) -> Result:
         made = None if pipeline.root.is_dir() else self._make_root(pipeline, steps[0])
         if made and made.error:
-            skipped = (Outcome(step.name, "skipped", note=f"{made.step} failed") for step in steps[1:])
+            skipped = (Outcome(step.name, Action.SKIPPED, note=f"{made.step} failed") for step in steps[1:])
             outcomes = (made, *skipped)
             for outcome in outcomes:
                 self.tell(pipeline, outcome)
@@ -184,7 +196,7 @@ class Builder:
     def _recover(self, pipeline: Pipeline) -> tuple[str, ...]:
         undone = recover(pipeline.root, load_ledger(pipeline.root))
         for name in undone:
-            self.say(f"{pipeline.name}: {name} was cut off last time; what it left is undone")
+            self.say(f"{pipeline.name}: {name} was cut off last time; its partial output was rolled back")
         return undone
 
     def _make_root(self, pipeline: Pipeline, step: Step) -> Outcome | None:
@@ -197,28 +209,28 @@ class Builder:
             if pipeline.root.is_dir():
                 return None
             code = self.processes.run(step, pipeline.root, os.urandom(8).hex(), None)
-        error = _failure(step, code, "above") if code else None
+        error = failure(step, code, "above") if code else None
         reasons = (Reason(Why.TARGET_MISSING, pipeline.root.name),)
-        return Outcome(step.name, "failed" if error else "ran", reasons, time.monotonic() - started, error)
+        return Outcome(step.name, Action.FAILED if error else Action.RAN, reasons, time.monotonic() - started, error)
 
     def _act(self, walk: Walk, made: Outcome | None, step: Step, seen: Seen, reasons: tuple[Reason, ...]) -> Outcome:
         """Act of a build: run a stale step; whatever goes wrong, its old targets and its old record stand."""
         if made and step.name == made.step:
-            walk.ledger.write(step.name, walk.look(step, fresh=True), "")
+            walk.ledger.write(step.name, walk.look(step, fresh=True), "", made.found)
             return made
         started = time.monotonic()
         error: PipelineError | None = None
-        told = ""
+        said = Said()
         try:
-            told = self._transact(walk, step, seen)
+            said = self._transact(walk, step, seen)
         except PipelineError as fault:
             error = fault
         except OSError as fault:
-            error = _unwritable(fault, walk.pipeline.root)
-        action = "failed" if error else "ran"
-        return Outcome(step.name, action, reasons, time.monotonic() - started, error, told=told)
+            error = unwritable(fault, walk.pipeline.root)
+        action = Action.FAILED if error else Action.RAN
+        return Outcome(step.name, action, reasons, time.monotonic() - started, error, told=said.told, found=said.found)
 
-    def _transact(self, walk: Walk, step: Step, seen: Seen) -> str:
+    def _transact(self, walk: Walk, step: Step, seen: Seen) -> Said:
         record = walk.record(step)
         kept = edited(step, seen, record)
         if step.name in self.force and not step.atomic:
@@ -231,28 +243,32 @@ class Builder:
         try:
             transaction.begin()
             for later in walk.steps:
-                if later.ahead and later.beside == step.name:
-                    self.processes.prepare(later, walk.pipeline.root, log_of(walk.pipeline.root, f"{later.name}-ahead"))
-            told = self.run_command(walk.pipeline.root, step, transaction.run)
+                if later.preparation and later.preparation.beside == step.name:
+                    log = log_of(walk.pipeline.root, f"{later.name}-ahead")
+                    self.processes.prepare(later, later.preparation, walk.pipeline.root, log)
+            said = self.run_command(walk.pipeline.root, step, transaction.run)
             after = walk.look(step, fresh=True)
-            _refuse_unfinished(step, seen, after)
+            refuse_unfinished(step, seen, after)
             transaction.release()
-            walk.ledger.write(step.name, as_made(kept, after, record), transaction.run)
+            walk.ledger.write(step.name, as_made(kept, after, record), transaction.run, said.found)
         except BaseException:
             transaction.roll_back()
             walk.look(step, fresh=True)
             note_evidence(walk.ledger, walk.pipeline.root, step, there)
             raise
         transaction.commit()
-        return told
+        return said
 
-    def run_command(self, root: Path, step: Step, run: str) -> str:
+    def run_command(self, root: Path, step: Step, run: str) -> Said:
         """Run a step's command, keep what it says in its log, whose end is shown where it fails.
 
-        Returns
-        -------
-        str
-            What the command has for a person.
+        Parameters
+        ----------
+        root : Path
+            The pipeline's directory.
+        step : Step
+        run : str
+            The run's own name, by which its processes are known.
 
         Raises
         ------
@@ -261,11 +277,11 @@ class Builder:
         """
         log = log_of(root, step.name)
         code = self.processes.run(step, root, run, log)
-        told = _taken(told_of(log), log) if step.told else ""
+        said = read_said(log)
         if code:
-            self.say(_tail(log))
-            raise _failure(step, code, f"above and in {root.name}/{log.relative_to(root)}")
-        return told
+            self.say(tail(log))
+            raise failure(step, code, f"above and in {root.name}/{log.relative_to(root)}")
+        return said
 
 
 def goal_of(steps: Sequence[Step], target: str | None) -> str | None:
@@ -274,47 +290,3 @@ def goal_of(steps: Sequence[Step], target: str | None) -> str | None:
         if target is not None and target != step.name and target.rstrip("/") in step.targets:
             return step.name
     return target
-
-
-def _failure(step: Step, code: int, where: str) -> PipelineError:
-    kind = UsageError if code == 2 else StepError
-    fault = f"ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
-    return kind(step.name, fault, advice=f"What it said is {where}.")
-
-
-def _unwritable(fault: OSError, root: Path) -> StepError:
-    place = str(fault.filename or root)
-    return StepError(place, "cannot be written", got=fault.strerror, advice="Mend it and build again.")
-
-
-def _refuse_unfinished(step: Step, before: Seen, after: Seen) -> None:
-    """Refuse to record a step that did not write a target, or whose inputs moved while it ran."""
-    missing = [target for target in step.targets if after.targets.get(target) == MISSING]
-    if missing:
-        raise StepError(step.name, "it did not write a target", expected=missing[0], advice="Mend its command.")
-    for then, now in ((before.dependencies, after.dependencies), (before.tools, after.tools)):
-        moved = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
-        if moved:
-            raise StepError(step.name, f"{moved[0]} changed while it ran", advice="Nothing is recorded: build again.")
-
-
-def log_of(root: Path, name: str) -> Path:
-    """Return where what a step says is kept, in a directory that is there."""
-    log = root / STATE_DIRECTORY / "logs" / f"{name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    return log
-
-
-def _taken(told: Path, log: Path) -> str:
-    """Return what a command has told, which then ends its log."""
-    text = told.read_text(encoding="utf-8", errors="replace")
-    with log.open("a", encoding="utf-8") as stream:
-        stream.write(text)
-    told.unlink()
-    return text
-
-
-def _tail(log: Path, lines: int = 200) -> str:
-    text = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
-    cut = [f"… {len(text) - lines} lines before"] if len(text) > lines else []
-    return "\n".join([*cut, *text[-lines:]])

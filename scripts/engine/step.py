@@ -4,14 +4,94 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 from .errors import UsageError
 
 Scalar = str | int | float | bool | None
 STATE_DIRECTORY = ".pipeline"
+# What the engine itself keeps there.
+STATE_NAMES = ("aside", "holder.json", "ledger.json", "lock", "logs", "running", "stat.json")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+class Says(StrEnum):
+    """Where the output of a command goes."""
+
+    LOG = "log"  # to the log, which is shown where the command fails
+    AFTERWARDS = "afterwards"  # stdout is shown when the command has ended, and ends the log
+    LIVE = "live"  # stderr is the terminal's, for progress bars
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a step runs, and how.
+
+    Parameters
+    ----------
+    words : str or sequence of str
+        A shell line, or an argument vector that no shell sees.
+    places : mapping of str to str
+        What ``{key}`` stands for in the words and in `env`: absolute paths, which are not recorded.
+    env : mapping of str to str
+        Environment variables; not recorded either.
+    says : Says
+        Where its output goes.
+    once : sequence of str
+        Arguments for this run alone, not recorded.
+    host : sequence of str
+        The argument vector of an interpreter that imports what the command needs, and then runs the command in a fork
+        of itself: the same result sooner. It serves all steps of a build that name it. Its first word is the command's.
+    light : bool
+        The command alone is quicker than the start of its host: it uses a host that runs already, and starts none.
+    """
+
+    words: str | tuple[str, ...]
+    places: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    says: Says = Says.LOG
+    once: tuple[str, ...] = ()
+    host: tuple[str, ...] = ()
+    light: bool = False
+
+    def argv(self) -> list[str]:
+        """Return the argument vector with its placeholders replaced."""
+        words = ("/bin/sh", "-c", self.words) if isinstance(self.words, str) else self.words
+        return [*self.placed(words), *self.once]
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables with their placeholders replaced."""
+        return dict(zip(self.env, self.placed(self.env.values()), strict=True))
+
+    def placed(self, words: Iterable[str]) -> list[str]:
+        """Return words with their placeholders replaced."""
+        return [self._place(word) for word in words]
+
+    def _place(self, word: str) -> str:
+        for key, value in self.places.items():
+            word = word.replace("{" + key + "}", value)
+        return word
+
+    def text(self) -> str:
+        """Return the command as it is recorded: placeholders kept, one line per word."""
+        return self.words if isinstance(self.words, str) else "\n".join(self.words)
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What prepares something for a step while an earlier one runs. Its failure is ignored.
+
+    Parameters
+    ----------
+    command : Command
+    beside : str
+        The earlier step that it runs beside.
+    """
+
+    command: Command
+    beside: str
 
 
 @dataclass(frozen=True)
@@ -22,18 +102,11 @@ class Step:
     ----------
     name : str
         Unique in the pipeline.
-    command : str or sequence of str
-        A shell line, or an argument vector. ``{key}`` is replaced by ``places[key]`` just before it runs, so that what
-        is recorded holds no absolute path.
+    command : str, sequence of str or Command
+        A shell line, an argument vector, or either with how it runs. ``{key}`` in it is replaced by the parameter or
+        the place of that name just before it runs.
     dependencies : sequence of str
         Files and directories that the step reads, relative to the pipeline's root.
-    ahead : sequence of str
-        The argument vector of a command that prepares something for this one. Its failure is of no account.
-    beside : str
-        The earlier step beside which that command runs, where it runs.
-    left_out : str
-        A regular expression: what lies in a directory dependency does not count where it matches its whole path,
-        relative to the root. Empty for none.
     targets : sequence of str
         Files and directories that the step writes, relative to the root.
     params, versions : mapping of str to scalar
@@ -42,30 +115,20 @@ class Step:
         The step's own implementation: a portable label for each file or directory outside the root.
     after : sequence of str
         Steps that come before this one though no file says so.
-    evidence : sequence of str
-        Files and directories that the step leaves where it fails, for a person to look at. They are no targets: nothing
-        depends on them, and `clean` removes what is as the step left it.
     editable : sequence of str
         Those targets that an author may edit: an edit is kept and counts as new content for later steps.
+    evidence : sequence of str
+        Files and directories that the step leaves where it fails, for a person to look at. They are not targets:
+        nothing depends on them, and `clean` removes what is as the step left it.
+    ignored : sequence of str
+        Paths inside directory dependencies that do not count, relative to the root.
     atomic : bool
         The command replaces its targets whole, by itself: the last good ones stay in place while it runs. Otherwise the
         runner moves them aside first and brings them back on failure.
-    live : bool
-        The command talks to the person while it runs: its stderr is the terminal's, not the log's.
-    told : bool
-        What the command writes to stdout is for the person, who is told it once the command has ended. The log ends
-        with it.
-    env : mapping of str to str
-        Environment variables for the command.
-    places : mapping of str to str
-        Absolute paths for the command's placeholders.
-    once : sequence of str
-        Arguments for this run alone: they are given to the command and not recorded.
-    host : sequence of str
-        The argument vector of an interpreter that imports what the command needs, and then runs the command in a fork
-        of itself: the same result sooner. It serves all steps of a build that name it. Its first word is the command's.
-    light : bool
-        The command by itself is quicker than the start of its host: it runs in one that is there, and starts none.
+    preparation : Preparation, optional
+    refusal : callable, optional
+        Returns why the step cannot run as things are, nothing where it can. It is asked where the step is stale, before
+        any step runs.
 
     Raises
     ------
@@ -74,81 +137,56 @@ class Step:
     """
 
     name: str
-    command: str | tuple[str, ...]
+    command: str | Sequence[str] | Command
     dependencies: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
-    evidence: tuple[str, ...] = ()
     params: Mapping[str, Scalar] = field(default_factory=dict)
     versions: Mapping[str, Scalar] = field(default_factory=dict)
     tools: Mapping[str, str] = field(default_factory=dict)
     after: tuple[str, ...] = ()
     editable: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     atomic: bool = False
-    live: bool = False
-    told: bool = False
-    env: Mapping[str, str] = field(default_factory=dict)
-    places: Mapping[str, str] = field(default_factory=dict)
-    once: tuple[str, ...] = ()
-    host: tuple[str, ...] = ()
-    light: bool = False
-    left_out: str = ""
-    ahead: tuple[str, ...] = ()
-    beside: str = ""
+    preparation: Preparation | None = None
+    refusal: Callable[[], str] | None = None
+    runs: Command = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.command, str):
-            object.__setattr__(self, "command", tuple(self.command))
+        for name in ("dependencies", "targets", "evidence", "editable", "ignored"):
+            object.__setattr__(self, name, tuple(posixpath.normpath(path) for path in _several(getattr(self, name))))
         object.__setattr__(self, "after", _several(self.after))
-        for name in ("dependencies", "targets", "evidence", "editable"):
-            object.__setattr__(self, name, tuple(_normal(path) for path in _several(getattr(self, name))))
+        command = self.command if isinstance(self.command, Command) else Command(_words(self.command))
+        values = {key: str(value) for key, value in self.params.items()}
+        object.__setattr__(self, "runs", replace(command, places={**values, **command.places}))
         problems = [problem for problem in self._problems() if problem]
         if problems:
-            raise UsageError(f"step {self.name!r}", "; ".join(problems), advice="Mend the step's declaration.")
+            raise UsageError(f"step {self.name!r}", "; ".join(problems), advice="Fix the step's declaration.")
 
     def _problems(self) -> Iterable[str]:
         if not _NAME.fullmatch(self.name):
             yield "expected a name of letters, digits, '-', '_' and '.'"
-        if not self.command:
+        if not self.runs.words:
             yield "it has no command"
-        for kind, path in (
-            *(("target", each) for each in self.targets),
-            *(("evidence", each) for each in self.evidence),
-        ):
-            if path == "." or path.startswith(("/", "../")) or path == "..":
-                yield f"{kind} {path!r} is not inside the root"
-            if path == STATE_DIRECTORY or path.startswith(STATE_DIRECTORY + "/"):
-                yield f"{kind} {path!r} is inside {STATE_DIRECTORY}/, which is the pipeline's own"
+        for kind, paths in (("target", self.targets), ("evidence", self.evidence)):
+            for path in paths:
+                if path == "." or path.startswith(("/", "../")) or path == "..":
+                    yield f"{kind} {path!r} is not inside the root"
+                if path == STATE_DIRECTORY or any(overlaps(path, f"{STATE_DIRECTORY}/{name}") for name in STATE_NAMES):
+                    yield f"{kind} {path!r} is the pipeline's own"
         for path in self.evidence:
             for target in self.targets:
                 if overlaps(path, target):
                     yield f"evidence {path!r} is the target {target!r}, or one lies inside the other"
         for target in sorted({t for t in self.targets if self.targets.count(t) > 1}):
             yield f"target {target!r} is declared twice"
-        if self.host and self.host[0] != self.command[0]:
-            yield f"host {self.host[0]!r} is not the command's own interpreter"
+        if self.runs.host and self.runs.host[0] != self.runs.words[0]:
+            yield f"host {self.runs.host[0]!r} is not the command's own interpreter"
         for target in set(self.editable) - set(self.targets):
             yield f"editable {target!r} is not one of its targets"
         for key, value in (*self.params.items(), *self.versions.items()):
             if not isinstance(value, str | int | float | bool | None):
                 yield f"value {key!r} is a {type(value).__name__}, expected a string, a number, a boolean or None"
-
-    def argv(self) -> list[str]:
-        """Return the argument vector with its placeholders replaced."""
-        words = ("/bin/sh", "-c", self.command) if isinstance(self.command, str) else self.command
-        return [*self.placed(words), *self.once]
-
-    def placed(self, words: Iterable[str]) -> list[str]:
-        """Return the words of a command with their placeholders replaced."""
-        return [self._place(word) for word in words]
-
-    def _place(self, word: str) -> str:
-        for key, value in self.places.items():
-            word = word.replace("{" + key + "}", value)
-        return word
-
-    def command_text(self) -> str:
-        """Return the command as it is recorded: placeholders kept, one line per word."""
-        return self.command if isinstance(self.command, str) else "\n".join(self.command)
 
 
 def overlaps(one: str, other: str) -> bool:
@@ -156,11 +194,11 @@ def overlaps(one: str, other: str) -> bool:
     return one == other or one.startswith(other + "/") or other.startswith(one + "/")
 
 
+def _words(command: str | Sequence[str]) -> str | tuple[str, ...]:
+    return command if isinstance(command, str) else tuple(command)
+
+
 def _several(value: Iterable[str]) -> tuple[str, ...]:
     if isinstance(value, str):
         raise UsageError(repr(value), "expected a list of paths or names", got="one string")
     return tuple(str(item) for item in value)
-
-
-def _normal(path: str) -> str:
-    return posixpath.normpath(path)

@@ -87,7 +87,13 @@ class Transaction:
 
 
 def interrupted(root: Path) -> tuple[str, ...]:
-    """Return the steps whose run was cut off and not yet tidied."""
+    """Return the steps whose run was cut off and not yet tidied.
+
+    Parameters
+    ----------
+    root : Path
+        The pipeline's directory.
+    """
     with suppress(FileNotFoundError, NotADirectoryError):
         return tuple(sorted(path.stem for path in _journals(root).iterdir() if path.suffix == ".json"))
     return ()
@@ -97,6 +103,12 @@ def recover(root: Path, ledger: Ledger) -> tuple[str, ...]:
     """Tidy up after runs that were cut off, and return the steps whose work was undone.
 
     Call it with the lock held: then whoever wrote a journal is gone. The old records stand, as the old targets do.
+
+    Parameters
+    ----------
+    root : Path
+        The pipeline's directory.
+    ledger : Ledger
     """
     undone = []
     for name in interrupted(root):
@@ -124,7 +136,13 @@ def kill_run(run: str) -> None:
 
 
 def keep_copy(path: Path) -> Path:
-    """Copy an author's edit of a target to a new name beside it, and return that."""
+    """Copy an author's edit of a target to a new name beside it, and return that.
+
+    Parameters
+    ----------
+    path : Path
+        The edited target.
+    """
     taken = [path.with_name(f"{path.name}.edited")]
     while os.path.lexists(taken[-1]):
         taken.append(path.with_name(f"{path.name}.{len(taken) + 1}.edited"))
@@ -133,7 +151,12 @@ def keep_copy(path: Path) -> Path:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link or a directory; nothing where there is nothing."""
+    """Remove a file, a link or a directory; nothing where there is nothing.
+
+    Parameters
+    ----------
+    path : Path
+    """
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

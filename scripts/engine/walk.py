@@ -10,13 +10,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from .errors import PipelineError, UsageError
-from .fingerprint import StatCache, see
+from .fingerprint import Memo, StatCache, see
 from .graph import check
-from .ledger import Ledger, holder, load_ledger, load_stat_cache
+from .ledger import Ledger, load_ledger, load_stat_cache
+from .lock import holder
 from .staleness import MISSING, Reason, Seen, Why, decide
 from .step import Step, overlaps
 from .transaction import interrupted
@@ -24,19 +27,30 @@ from .transaction import interrupted
 _LOOK_SECONDS = 1.0  # how often a walk that waits for commands asks whether it was interrupted
 
 
+class Action(StrEnum):
+    """What was done about a step: the closed list."""
+
+    RAN = "ran"
+    UP_TO_DATE = "up-to-date"
+    WOULD_RUN = "would-run"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
 class Outcome(NamedTuple):
     """What became of one step.
 
-    ``action`` is one of ran, up-to-date, failed, skipped, would-run; ``told`` what the step has for a person.
+    ``told`` is what the step has for a person, ``found`` what it has for a program.
     """
 
     step: str
-    action: str
+    action: Action
     reasons: tuple[Reason, ...] = ()
     seconds: float = 0.0
     error: PipelineError | None = None
     note: str = ""
     told: str = ""
+    found: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def state(self) -> str:
@@ -44,8 +58,11 @@ class Outcome(NamedTuple):
         if self.error is not None:
             return "broken"
         if not self.reasons:
-            return "up to date" if self.action == "up-to-date" else "pending"
+            return "up to date" if self.action is Action.UP_TO_DATE else "pending"
         return "pending" if all(reason.code is Why.UPSTREAM for reason in self.reasons) else "stale"
+
+
+STOPPED = (Action.FAILED, Action.SKIPPED)
 
 
 class Result(NamedTuple):
@@ -57,16 +74,16 @@ class Result(NamedTuple):
     @property
     def ok(self) -> bool:
         """Tell whether nothing failed."""
-        return not any(outcome.action in ("failed", "skipped") for outcome in self.outcomes)
+        return not any(outcome.action in STOPPED for outcome in self.outcomes)
 
     @property
     def up_to_date(self) -> bool:
         """Tell whether nothing had to run, or would have to."""
-        return all(outcome.action == "up-to-date" for outcome in self.outcomes)
+        return all(outcome.action is Action.UP_TO_DATE for outcome in self.outcomes)
 
     @property
     def exit_code(self) -> int:
-        """Return 0, or the code of the first failure: 1 for failed work, 2 for something that cannot be done as put."""
+        """Return 0, or the code of the first failure: 1 for failed work, 2 for an invalid request."""
         return next((outcome.error.exit_code for outcome in self.outcomes if outcome.error), 0 if self.ok else 1)
 
 
@@ -127,7 +144,7 @@ class Walk:
         self.cache = load_stat_cache(self.pipeline.root)
         self.interrupted = self.interrupted or interrupted(self.pipeline.root)
         self._before = self.pipeline.before
-        self._memo: dict[tuple[str, str], Mapping[str, str]] = {}
+        self._memo: Memo = {}
         self._guard = threading.Lock()
 
     def look(self, step: Step, *, fresh: bool = False) -> Seen:
@@ -145,12 +162,15 @@ class Walk:
     def judge(self, step: Step, earlier: Mapping[str, Outcome]) -> tuple[Seen, tuple[Reason, ...]]:
         """Read and decide; no reasons means up to date."""
         seen, record = self.look(step), self.record(step)
-        coming = [name for name, outcome in earlier.items() if outcome.action == "would-run"]
+        coming = [name for name, outcome in earlier.items() if outcome.action is Action.WOULD_RUN]
         _refuse_unusable(step, seen, record, self.pipeline.root, self._made_by(coming))
         known = self._cut_off() if step.name in self.interrupted else decide(step, seen, record).reasons
         forced = (Reason(Why.FORCED),) if step.name in self.force else ()
         ahead = (Reason(Why.UPSTREAM, name) for name in coming if name in self._before[step.name])
-        return seen, (*forced, *known, *ahead)
+        reasons = (*forced, *known, *ahead)
+        if reasons and step.refusal and (why_not := step.refusal()):
+            raise UsageError(f"{self.pipeline.root.name}", why_not)
+        return seen, reasons
 
     def _cut_off(self) -> tuple[Reason]:
         at_work = holder(self.pipeline.root)
@@ -195,30 +215,33 @@ class Walk:
                 raise
         return tuple(done[step.name] for step in self.steps)
 
+    def _up_to_date(self, step: Step) -> Outcome:
+        return Outcome(step.name, Action.UP_TO_DATE, found=self.ledger.found.get(step.name, {}))
+
     def _settle(self, step: Step, done: Mapping[str, Outcome]) -> Outcome | tuple[Seen, tuple[Reason, ...]]:
         """Return the outcome of a step that need not run, or what is needed to run it."""
-        failed = sorted(name for name in self._before[step.name] if done[name].action in ("failed", "skipped"))
+        failed = sorted(name for name in self._before[step.name] if done[name].action in STOPPED)
         if failed:
-            return Outcome(step.name, "skipped", (), note=f"{failed[0]} {done[failed[0]].action}")
+            return Outcome(step.name, Action.SKIPPED, note=f"{failed[0]} {done[failed[0]].action}")
         try:
             seen, reasons = self.judge(step, done)
         except PipelineError as error:
-            return Outcome(step.name, "failed", error=error)
-        return (seen, reasons) if reasons else Outcome(step.name, "up-to-date")
+            return Outcome(step.name, Action.FAILED, error=error)
+        return (seen, reasons) if reasons else self._up_to_date(step)
 
 
 def _threads(jobs: int) -> AbstractContextManager[Any]:
     """Return a pool of threads, or nothing where there is no need of one."""
     if jobs == 1:
         return nullcontext()
-    from concurrent.futures import ThreadPoolExecutor  # 1 ms: not on the way to a no-op
+    from concurrent.futures import ThreadPoolExecutor  # not on the way to a no-op
 
     return ThreadPoolExecutor(jobs)
 
 
 def would_run(step: Step, seen: Seen, reasons: tuple[Reason, ...]) -> Outcome:
     """Act of a status and of a dry run: nothing happens."""
-    return Outcome(step.name, "would-run", reasons)
+    return Outcome(step.name, Action.WOULD_RUN, reasons)
 
 
 def _refuse_unusable(step: Step, seen: Seen, record: Seen | Reason, root: Path, coming: Collection[str]) -> None:

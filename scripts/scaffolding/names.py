@@ -19,7 +19,7 @@ def check_model_name(name: str) -> None:
     Raises
     ------
     UsageError
-        If it is no identifier, a keyword, or the name of a standard or installed module.
+        If it is not an identifier, or a keyword, or the name of a standard or installed module.
     """
     fault = _fault(name)
     if fault:

@@ -2,11 +2,14 @@
 
 Beside the package's own state lies a copy of each file as it was scaffolded. A file that still equals its copy was not
 edited, and follows the template. An edited one is kept; `merge` joins both with the copy as their common base.
+
+The tool's own code, which mlflow_packager.py runs by hand, is hidden there, too. Nobody edits it: it is just replaced.
 """
 
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
 import os
 import shutil
@@ -15,15 +18,35 @@ import tempfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.step import STATE_DIRECTORY
 from model_side.base.errors import StepError
+from model_side.base.files import publish_directory
 
-from .render import Choice, Files
+from .render import SCRIPTS, Choice, Files, files_in
 
 BASE = Path(STATE_DIRECTORY, "scaffold")
-CHOICE = Path(STATE_DIRECTORY, "scaffold.json")
-TOOLS_OWN = ("mlflow_packager.py", "model_side/")
+MADE = Path(STATE_DIRECTORY, "scaffold.json")
+TOOL_CODE = Path(STATE_DIRECTORY, "model_side")
+OLD_TOOL_CODE = "model_side/"  # where it lay before it was hidden
+PACKAGER = "mlflow_packager.py"
+TOOLS_OWN = (PACKAGER, "model_code/__init__.py")  # they come back where they were removed
+
+
+class Made(NamedTuple):
+    """What a package was made from; empty, or None, where that is not known.
+
+    Parameters
+    ----------
+    template, archetype : str
+    overlay : bool or None
+        Whether an overlay's files replaced the template's.
+    """
+
+    template: str = ""
+    archetype: str = ""
+    overlay: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +58,8 @@ class Change:
     path : str
         Relative to the package.
     action : str
-        "write", "remove", "keep" (edited, and the template moved on) or "merge".
+        "write", "remove", "keep" (edited, and the template moved on), "let go" (edited, and the template no longer has
+        it) or "merge".
     content : bytes
         What is written, for "write" and "merge".
     conflicts : int
@@ -51,6 +75,14 @@ class Change:
 def create(root: Path, files: Files, choice: Choice) -> None:
     """Make a new package at `root`, whole or not at all.
 
+    Parameters
+    ----------
+    root : Path
+        It must not exist; its parent must.
+    files : mapping of str to bytes
+        By their paths in the package.
+    choice : Choice
+
     Raises
     ------
     OSError
@@ -58,9 +90,9 @@ def create(root: Path, files: Files, choice: Choice) -> None:
     """
     part = Path(tempfile.mkdtemp(prefix=f".{root.name}.part-", dir=root.parent))
     try:
-        for path, content in files.items():
-            _write(part / path, content)
+        _write_all(part, files)
         remember(part, files, choice)
+        refresh_tool_code(part)
         part.chmod(0o755)
         part.rename(root)
     except BaseException:
@@ -68,39 +100,77 @@ def create(root: Path, files: Files, choice: Choice) -> None:
         raise
 
 
+def refresh_tool_code(root: Path) -> bool:
+    """Let a package's copy of the tool's own code be what the tool has now; tell whether it was not.
+
+    Parameters
+    ----------
+    root : Path
+        The package.
+    """
+    code, place = dict(files_in(SCRIPTS / TOOL_CODE.name)), root / TOOL_CODE
+    if code == dict(files_in(place)):
+        return False
+    new = place.with_name(f"{place.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    _write_all(new, code)
+    publish_directory(new, place)
+    return True
+
+
 def remember(root: Path, files: Files, choice: Choice, kept: Collection[str] = ()) -> None:
-    """Keep the files as they were scaffolded, and what they were made from; those in `kept` stay as remembered."""
-    base = _base(root)
-    files = {**files, **{path: base[path] for path in kept if path in base}}
+    """Keep the files as they were scaffolded, and what they were made from.
+
+    Parameters
+    ----------
+    root : Path
+        The package.
+    files : mapping of str to bytes
+        By their paths in the package.
+    choice : Choice
+    kept : collection of str
+        Those that stay as they are remembered.
+    """
+    base = dict(files_in(root / BASE))
     shutil.rmtree(root / BASE, ignore_errors=True)
-    for path, content in files.items():
-        _write(root / BASE / path, content)
-    document = {"template": choice.template, "archetype": choice.archetype, "overlay": choice.overlay is not None}
-    _write(root / CHOICE, json.dumps(document).encode())
+    _write_all(root / BASE, {**files, **{path: base[path] for path in kept if path in base}})
+    made = Made(choice.template, choice.archetype, choice.overlay is not None)
+    _write(root / MADE, json.dumps(made._asdict()).encode())
 
 
-def remembered_choice(root: Path) -> Choice | None:
-    """Return what the package was made from; None where that is not known."""
+def remembered(root: Path) -> Made:
+    """Return what the package at `root` was made from.
+
+    Parameters
+    ----------
+    root : Path
+        Nothing is known where there is no package.
+    """
     try:
-        document = json.loads((root / CHOICE).read_bytes())
-        return Choice(document["template"], document["archetype"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def takes_overlay(root: Path) -> bool:
-    """Tell whether an overlay's files may stand in for the template's: not in a package that was made without one."""
-    try:
-        return bool(json.loads((root / CHOICE).read_bytes()).get("overlay", True))
-    except (OSError, ValueError, AttributeError):
-        return True
+        document = json.loads((root / MADE).read_bytes())
+        return Made(document["template"], document["archetype"], document.get("overlay"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Made()
 
 
 def plan(root: Path, files: Files, *, merge: bool) -> list[Change]:
-    """Decide what becomes of each file; nothing is written."""
-    base = _base(root)
+    """Decide what becomes of each file; nothing is written.
+
+    Parameters
+    ----------
+    root : Path
+        The package.
+    files : mapping of str to bytes
+        As the template has them now, by their paths in the package.
+    merge : bool
+        Whether edited files take the template's changes, too.
+    """
+    base = dict(files_in(root / BASE))
     names = sorted({*files, *base})
-    return [change for name in names for change in _plan_file(root / name, name, base, files, merge=merge)]
+    changes = [change for name in names for change in _plan_file(root / name, name, base, files, merge=merge)]
+    if Change(PACKAGER, "keep") in changes:  # an older one, edited: it runs the tool's code beside it
+        return [change for change in changes if not change.path.startswith(OLD_TOOL_CODE)]
+    return changes
 
 
 def _plan_file(path: Path, name: str, base: Files, files: Files, *, merge: bool) -> Iterator[Change]:
@@ -110,8 +180,7 @@ def _plan_file(path: Path, name: str, base: Files, files: Files, *, merge: bool)
     if now is None and then is not None and not name.startswith(TOOLS_OWN):
         return  # the author removed it
     if new is None:
-        if now == then:
-            yield Change(name, "remove")
+        yield Change(name, "remove" if now == then else "let go")
     elif now is None or now == then:
         yield Change(name, "write", new)
     elif merge and then is not None:
@@ -122,26 +191,47 @@ def _plan_file(path: Path, name: str, base: Files, files: Files, *, merge: bool)
 
 
 def apply(root: Path, changes: list[Change]) -> None:
-    """Carry out a plan; before a file with conflicts is written, the author's own is kept as ``.orig``."""
+    """Carry out a plan; before a file with conflicts is written, the author's own is kept as ``.orig``.
+
+    Parameters
+    ----------
+    root : Path
+        The package.
+    changes : list of Change
+    """
     for change in changes:
         path = root / change.path
         if change.action == "remove":
-            path.unlink()
+            _remove(path, root)
         elif change.action in ("write", "merge"):
             if change.conflicts:
-                shutil.copy2(path, path.with_name(f"{path.name}.orig"))
+                shutil.copy2(path, _free(path))
             _write(path, change.content)
 
 
 def difference(root: Path, changes: list[Change]) -> str:
-    """Return a plan as a unified diff."""
+    """Return a plan as a unified diff.
+
+    Parameters
+    ----------
+    root : Path
+        The package.
+    changes : list of Change
+    """
     parts: list[str] = []
     for change in changes:
-        if change.action != "keep":
+        if change.action not in ("keep", "let go"):
             now = (_read(root / change.path) or b"").decode(errors="replace").splitlines(keepends=True)
             new = change.content.decode(errors="replace").splitlines(keepends=True)
             parts += difflib.unified_diff(now, new, f"a/{change.path}", f"b/{change.path}")
     return "".join(parts)
+
+
+def _free(path: Path) -> Path:
+    """Return the first name for a copy of a file that nothing has."""
+    names = (f"{path.name}.{number}.orig" for number in itertools.count(2))
+    paths = map(path.with_name, itertools.chain([f"{path.name}.orig"], names))
+    return next(each for each in paths if not os.path.lexists(each))
 
 
 def _merge(now: bytes, then: bytes, new: bytes) -> tuple[bytes, int]:
@@ -156,14 +246,22 @@ def _merge(now: bytes, then: bytes, new: bytes) -> tuple[bytes, int]:
     return done.stdout, done.returncode
 
 
-def _base(root: Path) -> Files:
-    top = root / BASE
-    paths = sorted(path for path in top.rglob("*") if path.is_file()) if top.is_dir() else []
-    return {path.relative_to(top).as_posix(): path.read_bytes() for path in paths}
-
-
 def _read(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
+
+
+def _remove(path: Path, root: Path) -> None:
+    """Remove a file, and each directory of the package that then holds nothing but bytecode."""
+    path.unlink()
+    for directory in path.relative_to(root).parents[:-1]:
+        if any(each.name != "__pycache__" for each in (root / directory).iterdir()):
+            return
+        shutil.rmtree(root / directory)
+
+
+def _write_all(directory: Path, files: Files) -> None:
+    for path, content in files.items():
+        _write(directory / path, content)
 
 
 def _write(path: Path, content: bytes) -> None:

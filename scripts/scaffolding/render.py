@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_side.base.errors import UsageError
+from model_side.base.errors import UsageError, near
 
 from .names import class_name
 
 SCRIPTS = Path(__file__).resolve().parents[1]
 TEMPLATES = SCRIPTS.parent / "model_template"
+EXAMPLES = SCRIPTS.parent / "examples"
 ARCHETYPES = "archetypes"
 PARTS = "parts"  # text that templates of archetypes include
 CONTRACT = "README.md"  # of an archetype: for who chooses one; what it says is in the package's own files, too
@@ -42,6 +42,13 @@ class Choice:
 def archetypes(template: str) -> list[str]:
     """Return the names of a template's archetypes, sorted."""
     return _directories(TEMPLATES / template / ARCHETYPES)
+
+
+def archetype_lines() -> list[str]:
+    """Return a line for each archetype of the usual template: its name, and what it takes and gives."""
+    template = Choice().template
+    names = archetypes(template)
+    return [f"{name:<{max(map(len, names))}}  {contract(template, name)}" for name in names]
 
 
 def contract(template: str, archetype: str) -> str:
@@ -74,16 +81,15 @@ def render(model_name: str, choice: Choice) -> Files:
     check_choice(choice)
     template = TEMPLATES / choice.template
     values = {"model_name": model_name, "class_name": class_name(model_name)}
-    files = {path: text for path, text in _read(template) if not path.startswith((f"{ARCHETYPES}/", f"{PARTS}/"))}
-    files |= {f"model_side/{path}": text for path, text in _read(SCRIPTS / "model_side")}
+    files = {path: text for path, text in files_in(template) if not path.startswith((f"{ARCHETYPES}/", f"{PARTS}/"))}
     files[".python-version"] = f"{sys.version_info.major}.{sys.version_info.minor}\n".encode()
-    for path, text in _read(template / ARCHETYPES / choice.archetype):
+    for path, text in files_in(template / ARCHETYPES / choice.archetype):
         if path == CONTRACT:
             continue
         name = f"model_code/{model_name}_mlflow_model.py" if path == "model.py.jinja" else path
         files[name.removesuffix(".jinja")] = _fill(text, values, template) if path.endswith(".jinja") else text
     if choice.overlay is not None:
-        files |= dict(_read(choice.overlay))
+        files |= dict(files_in(choice.overlay))
     return dict(sorted(files.items()))
 
 
@@ -100,7 +106,14 @@ def _fill(text: bytes, values: Mapping[str, str], template: Path) -> bytes:
     return environment.from_string(text.decode()).render(values).encode()
 
 
-def _read(directory: Path) -> Iterator[tuple[str, bytes]]:
+def files_in(directory: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield the relative path and the content of each file under a directory, bytecode apart.
+
+    Parameters
+    ----------
+    directory : Path
+        Nothing comes of one that is not there.
+    """
     for path in sorted(directory.rglob("*")):
         if path.is_file() and not any(part in _JUNK for part in path.parts):
             yield path.relative_to(directory).as_posix(), path.read_bytes()
@@ -112,6 +125,5 @@ def _directories(parent: Path) -> list[str]:
 
 def _require(flag: str, name: str, known: list[str]) -> None:
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        advice = f"Did you mean {near[0]!r}?" if near else ""
-        raise UsageError(flag, "unknown", expected=f"one of {', '.join(known)}", got=repr(name), advice=advice)
+        expected = f"one of {', '.join(known)}"
+        raise UsageError(flag, "unknown", expected=expected, got=repr(name), advice=near(name, known))

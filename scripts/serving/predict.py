@@ -16,9 +16,9 @@ from typing import IO, NamedTuple
 from environments.settings import uv_anchored
 from environments.uv import uv_executable
 from model_side.base.errors import StepError, UsageError
-from model_side.base.processes import QUIET, Figures, clean_environment, environment_settings
+from model_side.base.processes import QUIET, Figures, clean_environment, pyvenv
 from model_side.model.model import local_directory
-from model_side.payload.payload import predictions_from_json
+from model_side.payload.text import predictions_from_json
 
 from .rebuilt import Rebuilt
 from .sandbox.audit import watched
@@ -166,7 +166,7 @@ def _variables(environment: Mapping[str, str], programs: Path, manager: str) -> 
     kept = clean_environment(environment, {**uv_anchored(environment), **QUIET})
     if manager == "uv":
         (programs / "uv").symlink_to(uv_executable())
-    homes = filter(None, [environment_settings(Path(".venv")).get("home")])
+    homes = filter(None, [pyvenv(Path(".venv")).get("home")])
     return {**kept, "PATH": os.pathsep.join([str(programs), kept["PATH"], *homes])}
 
 

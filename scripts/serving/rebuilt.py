@@ -24,7 +24,7 @@ from environments.installed import Snapshot, altered_files, changes, installed, 
 from environments.settings import user_cache
 from environments.uv import interpreter, own_configuration, own_settings, run_uv
 from model_side.base.errors import StepError, UsageError
-from model_side.base.processes import QUIET, clean_environment, environment_settings
+from model_side.base.processes import QUIET, clean_environment, pyvenv
 from model_side.model.requirements import REQUIREMENTS
 
 from .recipe import GIVEN, PYTHON_ENV, Recipe, digest, read_recipe, recipe_ahead
@@ -66,7 +66,7 @@ class Rebuilt:
 
     def places(self) -> list[Path]:
         """Return the directories that its programs need, beside the system's: its own, and that of its Python."""
-        home = Path(environment_settings(self.path).get("home", "/bin")).parent
+        home = Path(pyvenv(self.path).get("home", "/bin")).parent
         return [self.path] if home == Path("/") else [self.path, home]
 
     def variables(self, environment: Mapping[str, str]) -> dict[str, str]:

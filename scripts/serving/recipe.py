@@ -15,7 +15,7 @@ from environments.settings import uv_files, uv_settings, uv_tables
 from environments.uv import OWN_FILES
 from model_side.base.errors import UsageError
 from model_side.base.files import read_text
-from model_side.base.processes import environment_settings
+from model_side.base.processes import pyvenv
 from model_side.model.requirements import REQUIREMENTS, UV_TOML, read_requirements, read_uv_toml, uv_toml
 
 PYTHON_ENV = "python_env.yaml"
@@ -102,7 +102,7 @@ def recipe_ahead(package: Path, environment: Mapping[str, str]) -> Recipe:
     UsageError
         If its requirements cannot travel, or there is no model environment.
     """
-    python = environment_settings(package / ".venv").get("version_info", "")
+    python = pyvenv(package / ".venv").get("version_info", "")
     if not python:
         raise UsageError(str(package / ".venv"), "not found", advice="Run `invoke sync-env` first.")
     files = {REQUIREMENTS: "\n".join(read_requirements(package)), **_own_settings(uv_toml(package))}

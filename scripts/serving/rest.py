@@ -20,7 +20,8 @@ from model_side.model.settings import settings_of
 from model_side.output.arrays import as_array
 from model_side.output.comparison import Comparison, Tolerance, compare
 from model_side.payload.negatives import Negative, negative_payloads
-from model_side.payload.payload import predictions_from_json, read_payload
+from model_side.payload.payload import read_payload
+from model_side.payload.text import predictions_from_json
 
 from .answering import listener, require_environment
 from .predict import Answer

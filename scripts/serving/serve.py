@@ -16,7 +16,8 @@ from typing import Any
 from model_side.base.errors import StepError
 from model_side.base.files import publish, require_writable
 from model_side.model.model import quiet_mlflow, read_model, whole_model
-from model_side.payload.payload import dumps_strict, new_texts, read_payload
+from model_side.payload.payload import new_texts, read_payload
+from model_side.payload.text import dumps_strict
 
 from .answering import listener, require_environment
 from .predict import Answer, Where, predict_rebuilt, predict_strict

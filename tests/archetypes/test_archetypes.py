@@ -108,7 +108,7 @@ def test_verify_refuses_when_an_answer_lacks_a_row(package_of: PackageOf) -> Non
 
 def test_model_refuses_a_second_row_before_it_loads_and_itself_when_it_takes_one(tmp_path: Path) -> None:
     author = write(tmp_path, "text_to_tensor")
-    author.code.write_text(author.code.read_text().replace("ONE_ROW = False", "ONE_ROW = True"))
+    author.add("ONE_ROW = True")
     done = author.package()
     assert done.returncode == 2
     assert "expected one row per request, as the model declares, got 2" in done.stderr

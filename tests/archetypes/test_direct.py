@@ -11,7 +11,8 @@ import pytest
 
 from model_side.base.errors import StepError, UsageError
 from model_side.model.model import ModelFiles, read_model
-from model_side.output.contract import as_array, compare
+from model_side.output.arrays import as_array
+from model_side.output.comparison import compare
 from model_side.run.direct import call_directly
 from tests.packager.conftest import Author
 
@@ -103,7 +104,7 @@ def test_payload_is_refused_when_it_does_not_fit(tmp_path: Path) -> None:
 
 def test_one_row_is_asked_for_when_the_class_says_so(tmp_path: Path) -> None:
     author = write(tmp_path, "text_to_tensor")
-    author.code.write_text(author.code.read_text().replace("ONE_ROW = False", "ONE_ROW = True"))
+    author.add("ONE_ROW = True")
     with pytest.raises(UsageError, match="expected one row per request"):
         call_directly(author.root, {"inputs": {"text": ["a", "b"]}})
 

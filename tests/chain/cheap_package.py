@@ -30,11 +30,16 @@ model=mlflow_model_artifacts
 [ -e broken ] && { echo "the stand-in is broken"; exit 1; }
 [ -p reached ] && { echo half > test_input_payload.json; echo $$ > reached; sleep 1000; }
 case "$1" in
-*generate_model_pkg*) mkdir -p model_side; echo pack > mlflow_packager.py; echo side > model_side/save.py ;;
+*generate_model_pkg*)
+    mkdir -p .pipeline/model_side
+    echo pack > mlflow_packager.py
+    echo side > .pipeline/model_side/save.py ;;
 *compile_requirements.py) grep -v '^#' requirements.in > requirements.txt ;;
 *sync_environment.py) cp -R ../environment .venv ;;
 *download_data.py) echo weights > model_data/weights.bin ;;
-mlflow_packager.py) mkdir -p $model; cat model_spec.py model_code/*.py > $model/MLmodel ;;
+mlflow_packager.py)
+    [ -z "$STEP_FOUND" ] || echo '{"digest": "d1"}' > "$STEP_FOUND"
+    mkdir -p $model; cat model_spec.py model_code/*.py > $model/MLmodel ;;
 *generate_mlflow_test_payload.py) [ -e test_input_payload.json ] || echo payload > test_input_payload.json ;;
 *predict_func.py) cat $model/MLmodel test_input_payload.json > predict_output.json ;;
 *serve_predict.py)
@@ -51,9 +56,9 @@ esac
 AUTHORED = {
     "requirements.in": "# pins\nmlflow\n",
     ".python-version": "3.11\n",
-    "model_spec.py": "SPEC = 1\n",
+    "model_spec.py": "MODEL_CLASS = 'model_code.cheap_mlflow_model:CheapMLflowModel'\nINPUT_EXAMPLE = 1\n",
     "model_code/__init__.py": "",
-    "model_code/cheap_mlflow_model.py": "class Cheap: ...\n",
+    "model_code/cheap_mlflow_model.py": "class CheapMLflowModel: ...\n",
     "model_data.toml": '[[source]]\npath = "weights.bin"\nurl = "https://example.org/weights.bin"\n',
 }
 
@@ -85,7 +90,8 @@ def write_environment(models_dir: Path, distributions: int) -> Path:
 def build_cheaply(package: Package, python: Path) -> Result:
     """Build the package's real chain through the real runner, with the stand-in for the tool's interpreter."""
     chain = pipeline_for(package)
-    steps = tuple(replace(step, places={**step.places, "python": str(python)}) for step in chain.steps)
+    places = {**chain.steps[0].runs.places, "python": str(python)}
+    steps = tuple(replace(step, command=replace(step.runs, places=places)) for step in chain.steps)
     return Builder().build_all([Pipeline(package.root, steps, package.name)])[0]
 
 

@@ -67,9 +67,10 @@ class Package:
         done = self.invoke(*words, "--json")
         assert done.returncode == 0
         document = json.loads(done.stdout)
-        assert document["model"] == NAME
+        (model,) = document["models"]
+        assert model["model"] == NAME
         assert document["ok"] is True
-        return {step["step"]: step for step in document["steps"]}
+        return {step["step"]: step for step in model["steps"]}
 
     def ran(self, *words: str) -> list[str]:
         """Run a task and return the names of the steps that ran."""

@@ -50,7 +50,7 @@ class Chain:
         """Run a task, expect success, and return the names of the steps that ran."""
         done = self.invoke(verb)
         assert done.returncode == 0
-        return [step["step"] for step in json.loads(done.stdout)["steps"] if step["action"] == "ran"]
+        return [step["step"] for step in json.loads(done.stdout)["models"][0]["steps"] if step["action"] == "ran"]
 
     def embeddings(self, **params: object) -> np.ndarray:
         """Predict the example in-process with these params."""
@@ -106,7 +106,7 @@ def test_no_cuda_build_is_locked_or_installed(chain: Chain) -> None:
 
 def test_settings_of_uv_make_requirements_and_environments_stale(chain: Chain) -> None:
     other = Chain(chain.models, {**chain.environment, "UV_TORCH_BACKEND": "cpu"})
-    steps = json.loads(other.invoke("status").stdout)["steps"]
+    steps = json.loads(other.invoke("status").stdout)["models"][0]["steps"]
     why = {step["step"]: " ".join(step.get("reasons", [])) for step in steps}
     assert [name for name in ("compile-reqs", "sync-env", "serve-predict") if "UV_TORCH_BACKEND" in why[name]] == [
         "compile-reqs",

@@ -7,14 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chain import verbs
 from chain.packages import Package
+from chain.request import Request
 from tests.engine.workshop import REPOSITORY, without_privileges
 
 from .cheap_package import (
@@ -32,22 +33,24 @@ STEPS += ["package", "payload", "predict", "serve-predict", "verify"]
 MODEL_STEPS = ["package", "payload", "predict"]
 
 
-def start(models: Path, *words: str, before: str = "") -> subprocess.Popen[str]:
-    """Start `invoke` on a models directory."""
+def start(models: Path, *words: str, before: str = "", models_dir: list[str] | None = None) -> subprocess.Popen[str]:
+    """Start `invoke` on a models directory; `models_dir` are other flags in place of the one that names it."""
     code = f"import sys; {before}\nfrom invoke.main import program\nprogram.run()"
-    call = [sys.executable, "-c", code, *words, "--models-dir", str(models)]
+    call = [sys.executable, "-c", code, *words, *(["--models-dir", str(models)] if models_dir is None else models_dir)]
     return subprocess.Popen(call, cwd=REPOSITORY, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def invoke(models: Path, *words: str, before: str = "") -> subprocess.CompletedProcess[str]:
+def invoke(
+    models: Path, *words: str, before: str = "", models_dir: list[str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run `invoke` on a models directory to its end."""
-    process = start(models, *words, before=before)
+    process = start(models, *words, before=before, models_dir=models_dir)
     out, err = process.communicate(timeout=60)
     return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 
-def request(models: Path, **flags: object) -> verbs.Request:
-    return verbs.Request.of(SETTINGS, {"models_dir": str(models), **flags})
+def request(models: Path, **flags: object) -> Request:
+    return Request.of(SETTINGS, {"models_dir": str(models), **flags})
 
 
 @pytest.fixture
@@ -63,12 +66,18 @@ def root(models: Path) -> Path:
     return models / "cheap_mlflow_pkg"
 
 
-def edit(root: Path, text: str = "SPEC = 2\n") -> None:
+def edit(root: Path, text: str = "INPUT_EXAMPLE = 2\n") -> None:
     (root / "model_spec.py").write_text(text)
 
 
+def steps_of(document: str) -> dict[str, dict[str, Any]]:
+    """Return the steps of the one model in a JSON document, by name."""
+    (model,) = json.loads(document)["models"]
+    return {step["step"]: step for step in model["steps"]}
+
+
 def actions(document: str) -> dict[str, str]:
-    return {step["step"]: step["action"] for step in json.loads(document)["steps"]}
+    return {name: step["action"] for name, step in steps_of(document).items()}
 
 
 def test_status_exits_0_and_writes_nothing_when_all_is_up_to_date(models: Path) -> None:
@@ -98,7 +107,7 @@ def test_status_prints_nothing_when_quiet_and_one_document_when_json(models: Pat
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (1, "", "")
     told = invoke(models, "status", "--model", "cheap", "--json")
     assert told.returncode == 1
-    package = {step["step"]: step for step in json.loads(told.stdout)["steps"]}["package"]
+    package = steps_of(told.stdout)["package"]
     assert package["state"] == "stale"
     assert package["reasons"] == ["model_spec.py changed"]
     assert package["details"][0]["code"] == "dependency-changed"
@@ -111,7 +120,7 @@ def stale(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[str],
 
     def reasons(step: str) -> list[str]:
         verbs.status(request(tmp_path / "models", json=True))
-        found = {each["step"]: each for each in json.loads(capsys.readouterr().out)["steps"]}[step]
+        found = steps_of(capsys.readouterr().out)[step]
         return [] if found["state"] == "up-to-date" else found["reasons"]
 
     return reasons
@@ -187,6 +196,29 @@ def test_status_exits_2_when_an_input_is_missing(models: Path, root: Path) -> No
     assert "cheap_mlflow_pkg/model_spec.py: it is missing" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("model_spec.py", "INPUT_EXAMPLE = None\n", "model_spec.py:1: INPUT_EXAMPLE is not given"),
+        ("model_spec.py", "INPUT_EXAMPLE = 1\nA = (\n", "model_spec.py:2: not valid Python"),
+        (
+            "model_code/cheap_mlflow_model.py",
+            "class CheapMLflowModel:\n    def _forward(self):\n        raise NotImplementedError\n",
+            "model_code/cheap_mlflow_model.py:2: _forward is still to be written",
+        ),
+    ],
+)
+def test_build_fails_before_any_work_when_the_author_has_not_finished(
+    name: str, text: str, said: str, models: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "requirements.in").write_text("mlflow\npandas\n")
+    (root / name).write_text(text)
+    before = (root / "requirements.txt").read_text()
+    assert verbs.build(request(models), "verify") == 2
+    assert said in capsys.readouterr().err
+    assert (root / "requirements.txt").read_text() == before
+
+
 def test_build_fails_before_any_work_when_a_later_step_lacks_its_input(models: Path, root: Path) -> None:
     (root / "requirements.in").write_text("mlflow\npandas\n")
     (root / "model_spec.py").unlink()
@@ -214,16 +246,9 @@ def test_dry_run_writes_nothing_and_says_what_the_build_acts_on_when(
 def test_build_prints_the_json_document_and_nothing_else_on_stdout(models: Path, root: Path) -> None:
     edit(root)
     done = invoke(models, "predict", "--model", "cheap", "--json")
-    document = json.loads(done.stdout)
-    assert (done.returncode, document["model"], document["ok"]) == (0, "cheap", True)
-    assert {step["step"]: step["action"] for step in document["steps"] if step["action"] != "up-to-date"} == {
-        "package": "ran",
-        "payload": "ran",
-        "predict": "ran",
-    }
-    for step in document["steps"]:
-        assert {"step", "action", "reasons", "seconds"} <= step.keys()
-        assert isinstance(step["seconds"], float)
+    assert (done.returncode, json.loads(done.stdout)["models"][0]["model"]) == (0, "cheap")
+    ran = {step: action for step, action in actions(done.stdout).items() if action != "up-to-date"}
+    assert ran == {"package": "ran", "payload": "ran", "predict": "ran"}
 
 
 def test_build_prints_a_line_per_step_and_a_closing_table(models: Path, root: Path) -> None:
@@ -266,7 +291,6 @@ def test_force_makes_an_edited_payload_anew_when_it_names_its_step(models: Path,
         (["verify", "--jobs", "-1"], "--jobs: out of range: expected at least 1, got -1."),
         (["explain"], "expected the name of a step"),
         (["explain", "--step", "pack"], "Did you mean 'package'?"),
-        (["graph", "--model", "cheap", "--model", "other", "--svg", "x.svg"], "one file for several models"),
     ],
 )
 def test_verb_exits_2_and_says_what_to_do_when_asked_for_what_is_not_there(
@@ -281,7 +305,7 @@ def test_verb_exits_2_and_says_what_to_do_when_asked_for_what_is_not_there(
     assert said in done.stderr
 
 
-def test_reader_of_the_output_may_have_enough_of_it(models: Path) -> None:
+def test_reader_may_close_the_output_early(models: Path) -> None:
     read, write = os.pipe()
     os.close(read)
     command = [sys.executable, "-m", "invoke", "explain", "--model", "cheap", "--step", "package"]
@@ -299,24 +323,18 @@ def test_explain_shows_each_dependency_as_recorded_and_as_it_is(models: Path, ro
     assert line.startswith("≠ dependencies")
     assert line.count("sha256:") == 2
     assert any(line.startswith("  dependencies  model_code/__init__.py  sha256:") for line in done.stdout.splitlines())
-    document = json.loads(invoke(models, "explain", "--model", "cheap", "--step", "package", "--json").stdout)
-    assert document["step"] == "package"
-    assert {fact["kind"] for fact in document["facts"]} == {"dependencies", "targets", "params"}
+    document = steps_of(invoke(models, "explain", "--model", "cheap", "--step", "package", "--json").stdout)
+    kinds = {fact["kind"] for fact in document["package"]["found"]["facts"]}
+    assert kinds == {"dependencies", "targets", "tools", "params"}
 
 
-def test_graph_prints_mermaid_and_draws_svg_with_files_and_states(models: Path, root: Path) -> None:
+def test_graph_prints_mermaid_with_files_and_states(models: Path, root: Path) -> None:
     edit(root)
     done = invoke(models, "graph", "--model", "cheap")
     assert done.returncode == 0
     assert done.stdout.startswith("flowchart TD\n")
     assert '  package["package<br/>stale"]:::stale' in done.stdout
     assert '  package -->|"mlflow_model_artifacts"| predict' in done.stdout
-    picture = ElementTree.parse(root / ".pipeline" / "graph.svg").getroot()
-    texts = [element.text or "" for element in picture.iter("{http://www.w3.org/2000/svg}text")]
-    assert [text for text in texts if " · " in text][4] == "package · stale"
-    assert any("requirements.txt" in text for text in texts)
-    assert invoke(models, "graph", "--model", "cheap", "--svg", str(models / "x.svg")).returncode == 0
-    assert (models / "x.svg").read_text() == (root / ".pipeline" / "graph.svg").read_text()
 
 
 def test_graph_makes_no_package_when_there_is_none(tmp_path: Path) -> None:
@@ -334,7 +352,7 @@ def authored(root: Path) -> dict[str, str]:
     [
         ([], {"mlflow_model_artifacts", "test_input_payload.json", "predict_output.json", "verification.json"}),
         (["--env"], {".venv", "mlflow_model_artifacts"}),
-        (["--all"], {".venv", "mlflow_model_artifacts", "requirements.txt", "model_data/weights.bin", ".pipeline"}),
+        (["--all"], {".venv", "mlflow_model_artifacts", "requirements.txt", "model_data/weights.bin"}),
     ],
 )
 def test_clean_removes_what_steps_made_and_nothing_of_the_authors(
@@ -353,6 +371,8 @@ def test_clean_removes_what_steps_made_and_nothing_of_the_authors(
     assert authored(root) == own
     assert (root / "model_data" / "notes.txt").read_text() == "mine\n"
     assert (root / "mlflow_packager.py").exists()
+    assert (root / ".pipeline" / "model_side" / "save.py").exists()
+    assert (root / ".pipeline" / "ledger.json").exists() == ("--all" not in flags)
 
 
 def test_clean_keeps_a_target_and_says_why_when_it_may_be_the_authors(models: Path, root: Path) -> None:

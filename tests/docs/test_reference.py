@@ -32,7 +32,7 @@ def flags_of(script: str) -> set[str]:
         capture_output=True,
         text=True,
         check=True,
-        env={"PYTHONPATH": str(REPOSITORY / "scripts"), "PATH": ""},
+        env={"MODEL_SIDE": str(REPOSITORY / "scripts"), "PATH": ""},
     )
     return set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", done.stdout.partition("options:")[2])) - {"--help"}
 

@@ -12,20 +12,27 @@ from pathlib import Path
 
 import pytest
 
+from downloads.bring import Settings
 from downloads.http import session
 from downloads.progress import PlainProgress
-from downloads.session import Outcome, Settings, run
+from downloads.session import Outcome, run
 from downloads.transfer import Tuning
 from tests.object_store import object_store  # noqa: F401  a fixture
 
 from .server import Hostile, serving
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "download_data.py"
-QUICK = Tuning(attempts=4, first_wait=0.001, longest_wait=0.002)
+QUICK = Tuning(attempts=4, first_wait=0.001, longest_wait=0.002, connections=1, block=1 << 20)
 
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def contents(top: Path, but: Path | None = None) -> dict[str, bytes]:
+    """Return every file under a directory, by its name in it, but those under another."""
+    found = (path for path in sorted(top.rglob("*")) if path.is_file() and not (but and path.is_relative_to(but)))
+    return {str(path.relative_to(top)): path.read_bytes() for path in found}
 
 
 @dataclass
@@ -60,9 +67,13 @@ class Model:
         return str(error)
 
     def files(self) -> dict[str, bytes]:
-        """Return every file in model_data/ but the record."""
-        found = (path for path in self.data.rglob("*") if path.is_file() and path.name != ".sources.json")
-        return {str(path.relative_to(self.data)): path.read_bytes() for path in sorted(found)}
+        """Return every file in model_data/ that is not the tool's own."""
+        return contents(self.data, but=self.data / ".downloads")
+
+    def desk(self) -> dict[str, bytes]:
+        """Return what lies on the desks of all sources, by names on a desk."""
+        desks = self.data / ".downloads"
+        return {name: text for desk in sorted(desks.glob("*")) for name, text in contents(desk).items()}
 
     def command_line(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run download_data.py as a person does."""

@@ -18,9 +18,10 @@ MORE = ("shutil.rmtree", "shutil.copyfile", "subprocess.Popen", "socket.connect"
 
 def main() -> int:
     package, cache, left = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-    from downloads import session
+    from downloads.bring import Settings
     from downloads.http import session as connections
     from downloads.progress import PlainProgress
+    from downloads.session import run
     from downloads.transfer import Tuning
 
     connections()
@@ -32,9 +33,9 @@ def main() -> int:
             if left < 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    settings = session.Settings(cache, tuning=Tuning(attempts=3, first_wait=0.001, longest_wait=0.002))
+    settings = Settings(cache, tuning=Tuning(attempts=3, first_wait=0.001, longest_wait=0.002, block=1 << 20))
     sys.addaudithook(count)
-    outcomes = session.run(package, settings, PlainProgress(io.StringIO()))
+    outcomes = run(package, settings, PlainProgress(io.StringIO()))
     return int(any(outcome.error for outcome in outcomes))
 
 

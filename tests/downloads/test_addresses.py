@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from downloads.declaration import read_declaration
-from downloads.hub import locate_on_hub
+from downloads.repositories import locate_on_hub
 from model_side.base.errors import UsageError
 
 from .conftest import Model, sha256
@@ -125,4 +125,4 @@ def test_http_address_is_asked_percent_encoded(model: Model, hostile: Hostile, p
 def test_hub_address_names_kind_revision_and_file(uri: str, path: str) -> None:
     found = locate_on_hub(uri, {"HF_ENDPOINT": "https://hub", "HF_HOME": "/none"})
     assert not isinstance(found, tuple)
-    assert found.key == f"https://hub/{path}"
+    assert found.uri == f"https://hub/{path}"

@@ -11,10 +11,9 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from downloads.local import LocalFile
-from downloads.locate import locate
-from downloads.origins import Origin
-from downloads.transfer import Watch, fetch
+from downloads.origins import Origin, locate
+from downloads.progress import Bar
+from downloads.transfer import fetch
 
 from .conftest import QUICK, Model, sha256
 
@@ -26,24 +25,14 @@ def changed_after_the_first_bytes(origin: Origin, part: Path, change: Callable[[
     """Fetch a file that changes as soon as some bytes of it are here; return the digest, and what is there."""
     changes = iter([change])
 
-    def arrived(count: int) -> None:
-        for pending in changes:
-            pending()
+    class Told(Bar):
+        def moved(self) -> None:
+            for pending in changes:
+                pending()
 
-    watch = Watch(arrived=arrived)
-    fact, _ = fetch(origin, part, QUICK, watch, pinned=False)
+    bar = Told("w")
+    fact, _ = fetch(origin, part, QUICK, bar, pinned=False)
     return fact.sha256, part.read_bytes()
-
-
-def test_file_of_this_machine_is_read_anew_when_it_changes(tmp_path: Path) -> None:
-    source = tmp_path / "w"
-    source.write_bytes(OLD)
-
-    def change() -> None:
-        with source.open("r+b") as stream:
-            stream.write(NEW)
-
-    assert changed_after_the_first_bytes(LocalFile(source), tmp_path / "part", change) == (sha256(NEW), NEW)
 
 
 @pytest.mark.parametrize("new", [NEW, NEW[: 3 * MB], NEW + OLD], ids=["same-size", "shorter", "longer"])
@@ -51,7 +40,7 @@ def test_remote_file_is_read_anew_when_it_changes(tmp_path: Path, new: bytes) ->
     files = fsspec.filesystem("memory")
     files.pipe("/changing/w", OLD)
     origin = locate("memory://changing/w")
-    assert not isinstance(origin, tuple)
+    assert isinstance(origin, Origin)
     try:
         found = changed_after_the_first_bytes(origin, tmp_path / "part", lambda: files.pipe("/changing/w", new))
         assert found == (sha256(new), new)
@@ -59,7 +48,8 @@ def test_remote_file_is_read_anew_when_it_changes(tmp_path: Path, new: bytes) ->
         files.rm("/changing", recursive=True)
 
 
-def test_directory_of_this_machine_is_refused_when_it_changes(model: Model, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["", "/w"], ids=["directory", "file"])
+def test_what_is_on_this_machine_is_refused_when_it_changes(model: Model, tmp_path: Path, place: str) -> None:
     tree, over = tmp_path / "tree", threading.Event()
     tree.mkdir()
     (tree / "w").write_bytes(OLD * 3)
@@ -73,7 +63,7 @@ def test_directory_of_this_machine_is_refused_when_it_changes(model: Model, tmp_
     thread = threading.Thread(target=touch)
     thread.start()
     try:
-        model.declare(f'uri = "{tree.as_uri()}"\npath = "t"\nmutable = true')
+        model.declare(f'uri = "{tree.as_uri()}{place}"\npath = "t"\nmutable = true')
         assert "it changes while it is read" in model.error()
     finally:
         over.set()

@@ -18,17 +18,12 @@ def local(tmp_path: Path, content: bytes = WEIGHTS) -> str:
     return f'uri = "{path.as_uri()}"\npath = "w.bin"'
 
 
-def test_download_brings_the_file_when_it_is_missing(model: Model, hostile: Hostile) -> None:
+def test_download_brings_what_is_missing_and_is_silent_when_all_is_there(model: Model, hostile: Hostile) -> None:
     model.declare(f'uri = "{hostile.put("/w", WEIGHTS)}"\npath = "deep/w.bin"\nsha256 = "{PIN}"')
     done = model.command_line()
     assert (done.returncode, done.stdout) == (0, "")
     assert "model_data/deep/w.bin: fetched, 7.0 kB" in done.stderr
     assert model.files() == {"deep/w.bin": WEIGHTS}
-
-
-def test_download_says_and_asks_nothing_when_all_is_there(model: Model, hostile: Hostile) -> None:
-    model.declare(f'uri = "{hostile.put("/w", WEIGHTS)}"\npath = "w.bin"\nsha256 = "{PIN}"')
-    assert model.command_line().returncode == 0
     before = {path: path.stat().st_mtime_ns for path in model.root.rglob("*")}
     done = model.command_line()
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -47,7 +42,9 @@ def test_wrong_bytes_are_kept_aside_and_both_hashes_shown(model: Model, tmp_path
     done = model.command_line()
     assert done.returncode == 1
     assert f"expected {'a' * 64}, got {PIN}" in done.stderr
-    assert model.files() == {"w.bin.bad": WEIGHTS}
+    assert (model.files(), model.desk()) == ({}, {"bad/w.bin": WEIGHTS})
+    (bad,) = model.data.glob(".downloads/*/bad/w.bin")
+    assert f"is kept as model_data/{bad.relative_to(model.data)}. If" in done.stderr
 
 
 def test_download_stops_and_says_so_when_a_sha256_is_missing(model: Model, tmp_path: Path) -> None:
@@ -82,28 +79,14 @@ def test_json_has_one_entry_for_each_source(model: Model, tmp_path: Path) -> Non
     missing = (tmp_path / "none.bin").as_uri()
     model.declare(f'{local(tmp_path)}\nsha256 = "{PIN}"', f'uri = "{missing}"\npath = "b"\nsha256 = "{PIN}"')
     done = model.command_line("--json")
-    good, bad = json.loads(done.stdout)
+    document = json.loads(done.stdout)
+    good, bad = document["sources"]
+    assert (document["package"], document["ok"]) == (model.root.name, False)
     assert done.returncode == 1
     assert (good["paths"], good["action"], good["sha256"], good["bytes"]) == (["w.bin"], "fetched", PIN, 7000)
     assert good["error"] is None
     assert bad["action"] == "failed"
     assert "no such file" in bad["error"]
-    assert model.files() == {"w.bin": WEIGHTS}
-
-
-def test_offline_fails_at_once_when_something_is_missing(model: Model, hostile: Hostile) -> None:
-    model.declare(f'uri = "{hostile.put("/w", WEIGHTS)}"\npath = "w.bin"\nsha256 = "{PIN}"')
-    done = model.command_line("--offline")
-    assert done.returncode == 1
-    assert "model_data/w.bin: missing, and --offline" in done.stderr
-    assert hostile.asked == []
-
-
-def test_offline_takes_the_file_from_the_cache_when_it_is_there(model: Model, hostile: Hostile) -> None:
-    model.declare(f'uri = "{hostile.put("/w", WEIGHTS)}"\npath = "w.bin"\nsha256 = "{PIN}"')
-    assert model.command_line().returncode == 0
-    (model.data / "w.bin").unlink()
-    assert "from cache" in model.command_line("--offline").stderr
     assert model.files() == {"w.bin": WEIGHTS}
 
 
@@ -125,7 +108,8 @@ def test_check_finds_the_byte_that_stat_does_not_show(model: Model, tmp_path: Pa
     assert f"model_data/w.bin: altered since it was fetched: expected {PIN}, got {sha256(changed)}" in done.stderr
     assert model.files() == {"w.bin": changed}
     assert model.command_line().returncode == 0
-    assert model.files() == {"w.bin": WEIGHTS, "w.bin.bad": changed}
+    assert model.files() == {"w.bin": WEIGHTS}
+    assert list(model.desk().values()) == [changed]
 
 
 def test_check_says_what_is_missing(model: Model, tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from chain.packages import Package, named_files
+from chain.packages import Package
 from downloads.cache import Cache
-from downloads.declaration import read_declaration
+from downloads.declaration import named_files, read_declaration
+from downloads.orphans import orphans
 
 from .conftest import SCRIPT, Model, sha256
 
@@ -47,7 +48,7 @@ def test_command_runs_in_the_model_environment_and_its_outputs_are_recorded(mode
     assert done.returncode == 0, done.stderr
     lines = (model.data / "out/w").read_text().splitlines()
     assert lines == ["--all", "two words", str(model.root), str(program), ""]
-    assert [path.name for path in model.data.iterdir() if path.name.endswith(".part")] == []
+    assert model.desk() == {}
 
 
 def test_words_of_a_command_show_no_credentials(model: Model, program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +127,11 @@ def test_authors_file_among_the_outputs_is_kept_aside_when_the_command_runs_agai
     (model.data / "out" / "mine").write_text("mine")
     model.declare(SOURCE.replace("--all", "--some"))
     assert model.actions() == ["ran"]
-    assert model.files() == {"out/w.bin": b"good", "out.bad/w.bin": b"good", "out.bad/mine": b"mine"}
+    assert model.files() == {"out/w.bin": b"good"}
+    assert {name.partition("/out/")[2]: text for name, text in model.desk().items()} == {
+        "w.bin": b"good",
+        "mine": b"mine",
+    }
 
 
 def test_nothing_is_left_when_the_command_fails(model: Model, program: Path) -> None:
@@ -140,7 +145,7 @@ def test_command_is_at_fault_when_an_output_is_missing(model: Model, program: Pa
     script(program, "mkdir model_data/other; echo x > model_data/other/w")
     model.declare(SOURCE)
     error = model.error()
-    assert "wrote no model_data/out" in error
+    assert "did not write model_data/out" in error
     assert "other" in error
 
 
@@ -148,7 +153,7 @@ def test_wrong_output_is_kept_aside_when_a_sha256_is_declared(model: Model, prog
     model.declare(f'command = "bring"\npath = "out/w.bin"\nsha256 = "{"a" * 64}"')
     error = model.error()
     assert f"expected {'a' * 64}, got {sha256(b'good')}" in error
-    assert model.files() == {"out/w.bin.bad": b"good"}
+    assert (model.files(), model.desk()) == ({}, {"bad/out/w.bin": b"good"})
 
 
 def test_lock_pins_the_outputs_of_a_command(model: Model, program: Path) -> None:
@@ -253,14 +258,22 @@ def test_half_done_outputs_go_when_the_command_was_killed_with_everything(model:
     assert model.files() == {"out/w.bin": b"good"}
 
 
-def test_last_good_outputs_come_back_when_a_second_run_was_killed(model: Model, program: Path) -> None:
-    model.declare(SOURCE)
+def test_last_good_outputs_stay_aside_when_a_killed_run_cannot_be_tidied_up(model: Model, program: Path) -> None:
+    source = 'command = "bring {}"\npath = "in/out"'
+    script(program, "mkdir -p model_data/in; printf good > model_data/in/out")
+    model.declare(source.format("--all"))
     assert model.actions() == ["ran"]
-    model.declare(SOURCE.replace("--all", "--some"))
-    die_in_the_middle(model, program, HALF)
+    model.declare(source.format("--some"))
+    die_in_the_middle(model, program, "echo half > model_data/in/out")
+    (model.data / "in").rename(model.root / "in")
+    (model.data / "in").symlink_to(model.root / "in")
+    assert "leads out of model_data/" in model.error()
+    assert not [name for name in orphans(model.root, every=True) if name.endswith("/old")]
+    (model.data / "in").unlink()
+    (model.root / "in").rename(model.data / "in")
     script(program, "exit 3")
     assert "exit code 3" in model.error()
-    assert model.files() == {"out/w.bin": b"good"}
+    assert model.files() == {"in/out": b"good"}
 
 
 def test_nothing_unfinished_stays_when_a_second_run_was_killed_at_its_end(model: Model, program: Path) -> None:
@@ -274,13 +287,10 @@ def test_nothing_unfinished_stays_when_a_second_run_was_killed_at_its_end(model:
     assert model.files() == {"out/w.bin": b"good"}
 
 
-def test_command_needs_the_model_environment(model: Model) -> None:
-    model.declare(SOURCE)
-    assert "needs the model environment" in model.error()
-
-
-def test_command_is_refused_when_its_program_is_not_installed(model: Model, program: Path) -> None:
+def test_command_needs_the_model_environment_and_a_program_in_it(model: Model) -> None:
     model.declare('command = "brign"\npath = "w"')
+    assert "needs the model environment" in model.error()
+    (model.root / ".venv" / "bin").mkdir(parents=True)
     assert "got brign" in model.error()
 
 

@@ -121,7 +121,7 @@ def test_credentials_are_not_written_when_a_source_is_brought_checked_or_missing
     done = model.command_line("--check")
     assert done.returncode == 1
     written = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "model_data.toml"]
-    assert {path.name for path in written} >= {".sources.json", "w0"}
+    assert {path.name for path in written} >= {"record.json", "w0"}
     texts = [*said, done.stdout, done.stderr, *(path.read_bytes().decode("latin-1") for path in written)]
     assert not [text for text in texts if "topsecret" in text]
 

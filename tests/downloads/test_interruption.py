@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from downloads.transfer import Tuning
+
 from .conftest import SCRIPT, Model, sha256
 from .server import Answer, Fault, Hostile, cut
 
 MB = 1 << 20
-WEIGHTS = random.Random(1).randbytes(9 * MB)
+WEIGHTS, LONG = random.Random(1).randbytes(24 * MB), random.Random(2).randbytes(40 * MB)
 
 
 class Run:
@@ -60,9 +62,9 @@ def stalls(run: Run, sent: int) -> Fault:
 
 
 SILENCES: dict[str, Callable[[Run], list[Fault]]] = {
-    "in the middle": lambda run: [stalls(run, 5 * MB)],
-    "after a cut": lambda run: [cut(5 * MB), run.silence],
-    "after a cut, several times": lambda run: [cut(2 * MB), cut(3 * MB), run.silence],
+    "in the middle": lambda run: [stalls(run, 22 * MB)],
+    "after a cut": lambda run: [cut(22 * MB), run.silence],
+    "after a cut, several times": lambda run: [cut(12 * MB), cut(10 * MB), run.silence],
 }
 
 
@@ -71,18 +73,20 @@ def test_what_has_arrived_stays_when_a_server_falls_silent(model: Model, hostile
     url = hostile.put("/w.bin", WEIGHTS, *SILENCES[when](run))
     model.declare(f'uri = "{url}"\npath = "w.bin"\nsha256 = "{sha256(WEIGHTS)}"')
     run.interrupted(model)
-    assert set(model.files()) == {"w.bin.part", "w.bin.part.json"}
-    assert model.actions() == ["fetched"]
-    assert hostile.ranges("/w.bin")[-1] == f"bytes={5 * MB}-"
+    assert (model.files(), set(model.desk())) == ({}, {"part", "part.note"})
+    assert model.actions(tuning=Tuning()) == ["fetched"]
+    assert hostile.ranges("/w.bin")[-1] in (f"bytes={8 * MB}-", f"bytes={16 * MB}-")
     assert model.files() == {"w.bin": WEIGHTS}
 
 
-def test_run_ends_when_a_server_never_answers(model: Model, hostile: Hostile, run: Run) -> None:
-    url = hostile.put("/w.bin", WEIGHTS, run.silence)
-    model.declare(f'uri = "{url}"\npath = "w.bin"\nsha256 = "{sha256(WEIGHTS)}"')
+@pytest.mark.parametrize("sent", [0, 4 * MB], ids=["never", "no more, over every connection"])
+def test_run_ends_when_a_server_answers(model: Model, hostile: Hostile, run: Run, sent: int) -> None:
+    url = hostile.put("/w.bin", LONG, stalls(run, sent) if sent else run.silence, *[run.silence] * 3)
+    model.declare(f'uri = "{url}"\npath = "w.bin"\nsha256 = "{sha256(LONG)}"')
     run.interrupted(model)
+    hostile.faults.clear()
     assert model.actions() == ["fetched"]
-    assert model.files() == {"w.bin": WEIGHTS}
+    assert model.files() == {"w.bin": LONG}
 
 
 def test_run_ends_when_a_listing_never_comes(

@@ -84,16 +84,6 @@ def install_program(model: Model, base: Path) -> None:
     program.chmod(0o755)
 
 
-def in_place(model: Model) -> dict[str, bytes]:
-    """Return what a model could read: all in model_data/ but what the names mark as unfinished or bad."""
-    found = model.files().items()
-    return {
-        name: text
-        for name, text in found
-        if not any(part.endswith((".part", ".part.json", ".bad")) for part in Path(name).parts)
-    }
-
-
 def spoil(model: Model, how: int) -> None:
     """Make work for the next round: all of it, or some."""
     if how % 3 == 0:
@@ -103,7 +93,7 @@ def spoil(model: Model, how: int) -> None:
         shutil.rmtree(model.data / "tree")
         (model.data / "made").unlink()
     else:
-        (model.data / ".sources.json").unlink()
+        (model.data / ".downloads" / "record.json").unlink()
         for name in ("loose", "tree", "packed")[how % 2 :]:
             shutil.rmtree(model.data / name)
         for name in ("made", "copy"):
@@ -126,9 +116,9 @@ def kill_many(model: Model, hostile: Hostile, base: Path, instants: Sequence[int
             hostile.faults["/big"].extend([cut(sent // 2), victim.killed_after(sent // 3)])
         died = victim.run(model, instant if number % 2 == 0 else 10**9)
         killed += died
-        present = in_place(model)
+        present = model.files()
         # A command writes in its place itself; its half-done outputs are marked, and go in the next run.
-        marked = (model.data / "made.part.command.part").exists()
+        marked = bool(list(model.data.glob(".downloads/*/command")))
         wrong = [name for name, text in present.items() if whole.get(name) != text]
         assert not [name for name in wrong if not (marked and name in ("made", "copy"))]
         hostile.faults.clear()

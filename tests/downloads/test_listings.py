@@ -42,28 +42,18 @@ def test_names_with_odd_letters_are_brought(model: Model, bucket: str) -> None:
 
 
 REFUSED = {
-    "up": (["dir/a", "dir/../up"], "outside its directory"),
-    "same": (["dir/a", "dir//a"], "two files of one name"),
-    "file and directory": (["dir/a", "dir/a/b"], "as a file and as a directory"),
-    "part": (["dir/x", "dir/x.part"], "the tool keeps for itself"),
-    "part directory": (["dir/x", "dir/x.part/y"], "the tool keeps for itself"),
-    "dot": (["dir/a/b", "dir/a/./b"], "two files of one name"),
+    "../up": "outside its directory",
+    "/up": "outside its directory",
+    "b/../../up": "outside its directory",
+    ".": "outside its directory",
+    "a\nb": "a control character",
+    "./a": "two files of one name",
+    "a/b": "as a file and as a directory",
 }
 
 
-@pytest.mark.parametrize("names", REFUSED)
-def test_listing_is_refused_before_a_byte_is_fetched(model: Model, bucket: str, names: str) -> None:
-    fill(bucket, *REFUSED[names][0])
-    model.declare('uri = "s3://weights/dir/"\npath = "d"\nmutable = true')
-    error = model.error()
-    assert REFUSED[names][1] in error
-    assert "\n" not in error
-    assert model.files() == {}
-    assert not (model.root / "up").exists()
-
-
-@pytest.mark.parametrize("name", ["../up", "/up", "a/../../up", "a\nb", ".", "x.part", "x.part.json"])
-def test_listing_of_the_hub_is_refused_when_it_names_what_cannot_be(
+@pytest.mark.parametrize("name", REFUSED)
+def test_listing_is_refused_before_a_byte_is_fetched(
     model: Model, hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", hostile.address)
@@ -74,7 +64,8 @@ def test_listing_of_the_hub_is_refused_when_it_names_what_cannot_be(
     model.declare('uri = "hf://o/r"\npath = "d"\nmutable = true')
     error = model.error()
     assert "the listing is refused" in error
-    assert repr(name) in error
+    assert REFUSED[name] in error
+    assert "\n" not in error
     assert model.files() == {}
 
 

@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from chain.steps import steps_for
+from downloads.desk import desk_name
 from downloads.orphans import orphans, remove_orphans
+from engine.fingerprint import StatCache, see
+from tests.chain.cheap_package import write_package
 
 from .conftest import SCRIPT, Model, sha256
 from .server import Answer, Hostile, code, cut
@@ -39,7 +43,7 @@ def test_orphans_are_named_and_removed_when_their_source_has_gone(model: Model, 
     assert model.actions() == ["present"]
     assert orphans(model.root) == names
     assert remove_orphans(model.root) == (names, [])
-    assert sorted(path.name for path in model.data.iterdir()) == [".sources.json", "w"]
+    assert sorted(path.name for path in model.data.iterdir()) == [".downloads", "w"]
     assert orphans(model.root) == []
     assert model.actions() == ["present"]
 
@@ -73,10 +77,12 @@ def leave(model: Model, hostile: Hostile) -> None:
         f'uri = "{hostile.put("/bad", b"other")}"\npath = "b"\nsha256 = "{"a" * 64}"',
     )
     assert [outcome.action for outcome in model.get()] == ["failed", "failed"]
-    assert set(model.files()) == {"in/w.part", "in/w.part.json", "b.bad"}
+    assert set(model.desk()) == {"part", "part.note", "bad/b"}
 
 
-LEFT = ["b.bad", "in/w.part", "in/w.part.json"]
+LEFT = sorted(
+    f".downloads/{desk_name([path])}/{name}" for path, name in (("b", "bad"), ("in/w", "part"), ("in/w", "part.note"))
+)
 
 
 def test_leftovers_of_a_source_that_has_gone_are_orphans(model: Model, hostile: Hostile) -> None:
@@ -90,7 +96,6 @@ def test_leftovers_of_a_source_that_has_gone_are_orphans(model: Model, hostile: 
     assert model.files() == {}
     assert not (model.data / "in").exists()
     assert orphans(model.root) == []
-    assert not (model.root / ".pipeline" / "leftovers.json").exists()
 
 
 def test_leftovers_are_orphans_when_the_run_was_killed(model: Model, hostile: Hostile) -> None:
@@ -98,30 +103,19 @@ def test_leftovers_are_orphans_when_the_run_was_killed(model: Model, hostile: Ho
     started, over = threading.Event(), threading.Event()
 
     def kill(answer: Answer) -> None:
-        answer.serve(sent=5 << 20, then=lambda: (started.wait(20), running[0].kill(), over.wait(20)))
+        answer.serve(sent=18 << 20, then=lambda: (started.wait(20), running[0].kill(), over.wait(20)))
 
-    big = random.Random(1).randbytes(9 << 20)
+    big = random.Random(1).randbytes(20 << 20)
     model.declare(f'uri = "{hostile.put("/w", big, kill)}"\npath = "w"\nsha256 = "{sha256(big)}"')
     running.append(subprocess.Popen([sys.executable, str(SCRIPT), "--package", str(model.root)], text=True))
     started.set()
     running[0].wait(20)
     over.set()
-    assert "w.part" in model.files()
+    assert "part" in model.desk()
     model.declare()
-    assert orphans(model.root) == sorted(model.files())
+    assert len(orphans(model.root)) == len(model.desk())
     remove_orphans(model.root)
-    assert model.files() == {}
-
-
-def test_authors_files_stay_when_their_names_are_like_leftovers(model: Model, hostile: Hostile) -> None:
-    leave(model, hostile)
-    (model.data / "b.bad").write_text("mine now")
-    for name in ("in/v.part", "x.bad", "in/w.bad", "b.2.bad", "in/w.part.txt", "b.part"):
-        (model.data / name).write_text("mine")
-    model.declare()
-    assert remove_orphans(model.root) == (["in/w.part", "in/w.part.json"], ["b.bad"])
-    mine = dict.fromkeys(("in/v.part", "x.bad", "in/w.bad", "b.2.bad", "in/w.part.txt", "b.part"), b"mine")
-    assert model.files() == {**mine, "b.bad": b"mine now"}
+    assert model.desk() == {}
 
 
 def test_hand_edit_that_was_kept_aside_is_no_orphan(model: Model, tmp_path: Path) -> None:
@@ -129,25 +123,49 @@ def test_hand_edit_that_was_kept_aside_is_no_orphan(model: Model, tmp_path: Path
     (model.data / "w").write_text("edited")
     assert model.actions() == ["fetched", "present"]
     model.declare()
-    remove_orphans(model.root)
-    assert model.files() == {"w.bad": b"edited"}
+    assert not [name for name in orphans(model.root, every=True) if "edited" in name]
+    remove_orphans(model.root, every=True)
+    assert list(model.desk().values()) == [b"edited"]
 
 
 def test_leftover_is_no_orphan_when_another_source_has_its_place(model: Model, hostile: Hostile) -> None:
     leave(model, hostile)
     model.declare('uri = "https://host/w"\npath = "in/w"\nmutable = true')
-    assert orphans(model.root) == ["b.bad"]
+    assert orphans(model.root) == LEFT[:1] if "/bad" in LEFT[0] else LEFT[-1:]
 
 
-def test_nothing_is_recorded_when_nothing_is_left(model: Model, tmp_path: Path) -> None:
-    fill(model, tmp_path)
-    assert not (model.root / ".pipeline" / "leftovers.json").exists()
+def test_record_and_leftovers_of_the_former_version_are_understood(model: Model, tmp_path: Path) -> None:
+    model.declare(fill(model, tmp_path), f'uri = "{(tmp_path / "gone").as_uri()}"\npath = "v"\nmutable = true')
+    record = model.data / ".downloads" / "record.json"
+    record.rename(model.data / ".sources.json")
+    record.parent.rmdir()
+    (model.root / ".pipeline" / "leftovers.json").write_text('{"schema": 1, "begun": ["v"], "bad": {}}')
+    for name in ("v.part", "v.part.json", "mine.part"):
+        (model.data / name).write_text("half")
+    assert len(orphans(model.root)) == 3
+    assert [outcome.action for outcome in model.get()] == ["present", "failed"]
+    (tmp_path / "gone").write_text("v")
+    assert model.actions() == ["present", "fetched"]
+    assert [name for name in model.files() if not name.startswith("in/")] == ["mine.part", "v", "w"]
+    assert record.is_file()
 
 
-@pytest.mark.parametrize("damage", [b"", b"[]", b'{"schema": 9}', b'{"schema": 1, "begun": [3], "bad": 1}'])
-def test_damaged_record_is_none(model: Model, hostile: Hostile, damage: bytes) -> None:
-    leave(model, hostile)
-    (model.root / ".pipeline" / "leftovers.json").write_bytes(damage)
-    model.declare()
-    assert orphans(model.root) == []
-    assert model.actions() == []
+@pytest.mark.parametrize("reader", ["package", "verify"])
+def test_desks_are_not_a_dependency_of_a_step(tmp_path: Path, reader: str) -> None:
+    package = write_package(tmp_path)
+    (step,) = [step for step in steps_for(package) if step.name == reader]
+    data = package.root / "model_data"
+
+    def dependencies() -> set[str]:
+        return {name for name in see(step, str(package.root), StatCache()).dependencies if "model_data/" in name}
+
+    before = dependencies()
+    for name in (".downloads/record.json", ".downloads/desk/part", "w.part", "in/.downloads/mine"):
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        (data / name).write_text("half")
+    assert dependencies() - before == {
+        "model_data/w.part",
+        "model_data/in/",
+        "model_data/in/.downloads/",
+        "model_data/in/.downloads/mine",
+    }

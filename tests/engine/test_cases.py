@@ -20,7 +20,7 @@ from engine import build
 from engine.errors import UsageError
 from engine.fingerprint import StatCache
 from engine.runner import Builder
-from engine.step import Step
+from engine.step import Command, Says, Step
 from engine.walk import Pipeline, Result
 
 from .workshop import Workshop
@@ -323,7 +323,7 @@ def test_second_build_waits_names_the_first_and_then_has_nothing_to_do(workshop:
     assert second.stdout is not None
     assert f"waiting for invoke verify (process {first.pid})" in second.stdout.readline()
     last = Workshop(workshop.root, tool=workshop.tool).status().outcomes[-1]
-    assert str(last.reasons[0]) == f"invoke verify (process {first.pid}) is at work on it"
+    assert str(last.reasons[0]) == f"invoke verify (process {first.pid}) is building it"
     gate.write_text("go")
     assert "ran pin env data model payload predict verify" in first.communicate()[0]
     assert second.communicate()[0].split() == ["ran"]
@@ -461,7 +461,7 @@ TELLING = "echo told; echo complained >&2; echo made > out"
 
 
 def test_person_is_told_what_a_step_writes_to_stdout_and_the_log_ends_with_it(tmp_path: Path) -> None:
-    step = Step("tell", TELLING, targets=["out"], told=True)
+    step = Step("tell", Command(TELLING, says=Says.AFTERWARDS), targets=["out"])
     outcome = build([step], root=tmp_path).outcomes[0]
     assert (outcome.action, outcome.told) == ("ran", "told\n")
     assert report.line(outcome).splitlines()[1:] == ["  told"]
@@ -472,7 +472,7 @@ def test_person_is_told_what_a_step_writes_to_stdout_and_the_log_ends_with_it(tm
 
 def test_log_holds_all_when_a_step_that_tells_fails(tmp_path: Path) -> None:
     said: list[str] = []
-    pipeline = Pipeline(tmp_path, (Step("tell", f"{TELLING}; exit 3", targets=["out"], told=True),))
+    pipeline = Pipeline(tmp_path, (Step("tell", Command(f"{TELLING}; exit 3", says=Says.AFTERWARDS), targets=["out"]),))
     outcome = Builder(say=said.append).build_all([pipeline])[0].outcomes[0]
     assert (outcome.action, outcome.told) == ("failed", "")
     assert said == ["complained\ntold"]

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from engine import Step
-from engine.processes import SCRIPTS
+from engine import Command, Step
 from engine.runner import Builder
 from engine.walk import Pipeline, Result
 
-HOST = (sys.executable, str(SCRIPTS / "model_side" / "worker.py"))
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+HOST = (sys.executable, str(SCRIPTS / "model_side" / "run" / "worker.py"))
 FACTS = """\
 import json, os, sys
 facts = {
@@ -40,7 +40,8 @@ json.dump(facts, open(sys.argv[1], "w"))
 def script_step(name: str, text: str, root: Path, *, host: tuple[str, ...] = HOST, **fields: object) -> Step:
     (root / f"{name}.py").write_text(text)
     target = f"{name}.json"
-    return Step(name, (sys.executable, f"{name}.py", target), (f"{name}.py",), (target,), host=host, **fields)  # type: ignore[arg-type]
+    command = Command((sys.executable, f"{name}.py", target), host=host, **fields)  # type: ignore[arg-type]
+    return Step(name, command, (f"{name}.py",), (target,))
 
 
 def build(root: Path, *steps: Step) -> Result:
@@ -76,7 +77,7 @@ def test_command_finds_all_as_in_a_process_of_its_own_when_it_runs_in_a_host(tmp
 
 def test_steps_share_one_host_and_nothing_of_one_is_in_the_next(tmp_path: Path) -> None:
     first = script_step("one", FACTS + "import decimal\nos.environ['LEFT'] = '1'\nos.chdir('/')\n", tmp_path)
-    assert build(tmp_path, first, script_step("two", FACTS, tmp_path, after=("one",))).ok
+    assert build(tmp_path, first, replace(script_step("two", FACTS, tmp_path), after=("one",))).ok
     one, two = facts(tmp_path, "one"), facts(tmp_path, "two")
     assert one["host"] == two["host"] != os.getpid()
     assert two["loaded"] is False
@@ -182,7 +183,7 @@ def test_new_host_is_started_when_a_step_rebuilt_its_interpreter(tmp_path: Path)
     def hosted(name: str, *before: str) -> Step:
         (tmp_path / f"{name}.py").write_text(FACTS)
         words = ("env/python", f"{name}.py", f"{name}.json")
-        return Step(name, words, (f"{name}.py", *before), (f"{name}.json",), host=host)
+        return Step(name, Command(words, host=host), (f"{name}.py", *before), (f"{name}.json",))
 
     builder = Builder(say=lambda text: None, keep_hosts=True)
     hosts = []
@@ -201,8 +202,9 @@ def start_hosted(root: Path, text: str) -> tuple[subprocess.Popen[bytes], list[i
     """Start a build whose one step runs `text` in a host; return it, and the processes that `text` tells of."""
     os.mkfifo(root / "reached")
     (root / "one.py").write_text(f"import os, signal, sys, time\n{text}\ntime.sleep(60)\n")
-    step = f"Step('one', ({sys.executable!r}, 'one.py'), ('one.py',), ('one.json',), host={HOST!r})"
-    code = f"from engine import Step, build\nbuild([{step}])"
+    command = f"Command(({sys.executable!r}, 'one.py'), host={HOST!r})"
+    step = f"Step('one', {command}, ('one.py',), ('one.json',))"
+    code = f"from engine import Command, Step, build\nbuild([{step}])"
     environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
     process = subprocess.Popen([sys.executable, "-c", code], cwd=root, env=environment, stderr=subprocess.DEVNULL)
     return process, [int(word) for word in (root / "reached").read_text().split()]

@@ -45,6 +45,11 @@ class Author:
             text = text.replace(f'raise NotImplementedError("{name}")', body)
         self.code.write_text(text)
 
+    def add(self, text: str) -> None:
+        """Add a line or a method to the model's class, before load_context."""
+        first = "    def load_context("
+        self.code.write_text(self.code.read_text().replace(first, f"    {text}\n\n{first}", 1))
+
     def package(self, *flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run the packager, without the seconds that importing mlflow takes."""
         env = {**os.environ, **environment}

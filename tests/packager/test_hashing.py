@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from model_side.base.files import file_entry
-from model_side.package.artifacts import identity
-from model_side.package.hashing import LARGE, Hashing
+from model_side.package.hashing import LARGE, Hashing, identity
 
 
 @pytest.fixture

@@ -126,11 +126,14 @@ def test_other_payload_must_pass_too_when_it_is_given(packaged: Author) -> None:
     (packaged.root / "more.txt").write_text("1 1 1\n2 2 2\n3 3 3\n")
     payload = packaged.root / "payload.json"
     payload.write_text(json.dumps({"inputs": {"input_uri": ["more.txt"]}}))
-    done = packaged.package(*FLAGS, "--json-payload-filepath", "payload.json", "--json")
+    flags = (*FLAGS, "--json-payload-filepath", "payload.json", "--json")
+    done = packaged.package(*flags, STEP_FOUND=str(packaged.root.parent / "found.json"))
     assert done.returncode == 0
     document = json.loads(done.stdout)
     assert document["output"] == "float32 [3, 4]"
     assert document["digest"] == check_manifest(packaged.model)
+    told = json.loads((packaged.root.parent / "found.json").read_text())
+    assert told == {"digest": document["digest"], "output": document["output"]}
     assert packaged.files() == good
     for text, code, word in (
         (json.dumps({"inputs": {"input_uri": ["none.txt"]}}), 1, "none.txt"),

@@ -177,3 +177,29 @@ def test_package_of_read_only_sources_can_be_replaced(author: Author) -> None:
     assert not list(author.root.glob(".mlflow_model_artifacts*"))
     for path in closed:
         path.chmod(0o755)
+
+
+def run_help(author: Author, **environment: str) -> subprocess.CompletedProcess[str]:
+    command, env = [sys.executable, "mlflow_packager.py", "--help"], {**os.environ, **environment}
+    return subprocess.run(command, cwd=author.root, env=env, capture_output=True, text=True, check=False)
+
+
+def test_packager_runs_the_hidden_code_of_the_package_or_what_a_build_names(author: Author) -> None:
+    (author.root / "model_side").mkdir()
+    (author.root / "model_side" / "__init__.py").write_text("raise RuntimeError('of an older package')")
+    done = run_help(author)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--output-dtype" in done.stdout
+    assert "Exit codes: 0 packaged" in done.stdout
+    shutil.rmtree(author.root / ".pipeline")
+    done = run_help(author)
+    assert done.returncode == 2
+    assert f"error: {author.root}/.pipeline/model_side: no such directory. `invoke scaffold`" in done.stderr
+    assert run_help(author, MODEL_SIDE=str(Path(__file__).parents[2] / "scripts")).returncode == 0
+
+
+def test_modules_beside_the_tools_code_are_none_of_the_models(author: Author) -> None:
+    author.add(
+        "import sys\n    import importlib.util\n    assert not importlib.util.find_spec('predict_func'), sys.path"
+    )
+    assert author.package(*FLAGS, MODEL_SIDE=str(Path(__file__).parents[2] / "scripts")).returncode == 0

@@ -87,29 +87,24 @@ def test_requirements_are_refused_when_no_resolver_wrote_them(tmp_path: Path, te
 
 
 def test_every_line_that_cannot_travel_is_named_and_no_credential_is(tmp_path: Path) -> None:
-    (tmp_path / "requirements.txt").write_text("-e .\n\nmine @ https://u:hunter2@example.org/x?token=hunter2&a=1\n")
+    text = "-e .\n\nmine @ https://u:hunter2@example.org/x?token=hunter2&a=1\n# uv pip compile -i https://u:hunter2@x.org\n"
+    (tmp_path / "requirements.txt").write_text(text)
     with pytest.raises(UsageError) as caught:
         read_requirements(tmp_path)
     said = str(caught.value)
     assert "line 1: it names what is on this machine only: got -e ." in said
     assert "line 3: it holds a credential" in said
+    assert "line 4: it holds a credential" in said
     assert "https://***@example.org/x?token=***&a=1" in said
     assert "hunter2" not in said
 
 
-def test_what_a_download_has_set_aside_stays_behind_and_is_named(author: Author) -> None:
-    source = '[[source]]\nuri = "file:///nowhere/{0}"\npath = "{0}"\nmutable = true\n'
-    (author.root / "model_data.toml").write_text(source.format("tf_tiny/scale.txt") + source.format("tf_tiny/deep/w"))
-    tiny = author.root / "model_data" / "tf_tiny"
-    (tiny / "deep" / "w.bad").mkdir(parents=True)
-    for name in ("scale.txt.bad", "scale.txt.part", "deep/w.bad/w", "mine.bad"):
-        (tiny / name).write_text("0.5")
-    done = author.package(*FLAGS)
-    assert done.returncode == 0
-    artifacts = {name for name in author.files() if name.startswith("artifacts/") and "tf_tiny" in name}
-    assert {Path(name).name for name in artifacts} == {"scale.txt", "mine.bad"}
-    for name in ("scale.txt.bad", "scale.txt.part", "deep/w.bad"):
-        assert f"note: model_data/tf_tiny/{name} stays behind: a download has set it aside" in done.stderr
-    done = author.package(*FLAGS, "--artifact", "w=model_data/tf_tiny/scale.txt.bad")
-    assert done.returncode == 2
-    assert "its name is what a download gives to what it sets aside: rename it" in done.stderr
+def test_desks_of_downloads_do_not_travel(author: Author) -> None:
+    data = author.root / "model_data"
+    for name in (".downloads/record.json", ".downloads/desk/part", "tf_tiny/mine.part", "tf_tiny/.downloads/mine"):
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        (data / name).write_text("0.5")
+    assert author.package(*FLAGS, "--artifact", "all=model_data").returncode == 0
+    travelled = {name.partition("/model_data/")[2] for name in author.files() if "/model_data/" in name}
+    assert travelled >= {"tf_tiny/mine.part", "tf_tiny/.downloads/mine"}
+    assert not [name for name in travelled if name.startswith(".downloads")]

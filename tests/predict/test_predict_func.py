@@ -159,7 +159,7 @@ def test_nan_is_null_when_the_model_allows_it(save_model: Make, ask: Ask) -> Non
 
 REFUSED = [
     ('{"inputs": {"uri": ["<string: uri>"]}}', 'inputs.uri[0]: still the placeholder "<string: uri>"'),
-    ('{"inputs": {"url": ["a"]}}', 'unknown column "url": did you mean "uri"?'),
+    ('{"inputs": {"url": ["a"]}}', "unknown column \"url\". Did you mean 'uri'?"),
     ('{"inputs": {"uri": ["a"]}, "params": {"K": 1}}', 'unknown param "K"'),
     ("{", "standard input: not JSON"),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from model_side.base.errors import run_main
 from scaffolding import render as rendering
 
 REPOSITORY = Path(__file__).parents[2]
+EXAMPLES = REPOSITORY / "examples"
 TREE = {
     "mlflow_packager.py",
     "model_code/__init__.py",
@@ -42,32 +44,35 @@ def files(root: Path) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
 
 
-def test_scaffold_makes_the_tree_when_called_as_by_hand(tmp_path: Path) -> None:
+def test_scaffold_makes_the_tree_of_the_manual_way_when_called_as_by_hand(tmp_path: Path) -> None:
     script = REPOSITORY / "scripts" / "generate_model_pkg_dir_structure.py"
     words = ["--model-name", "transcriptformer", "--target", str(tmp_path)]
     words += ["--pkg-template", "mlflow_template", "--model-archetype", "file_uri_to_tensor"]
     subprocess.run([sys.executable, str(script), *words], check=True)
     root = tmp_path / "transcriptformer_mlflow_pkg"
-    made = files(root)
-    assert {path for path in made if not path.startswith(("model_side/", ".pipeline/"))} == TREE
-    theirs = files(REPOSITORY / "scripts" / "model_side")
-    assert {
-        path.removeprefix("model_side/"): text for path, text in made.items() if "model_side/" in path[:11]
-    } == theirs
+    assert {path for path in files(root) if not path.startswith(".pipeline/")} == TREE
+    assert files(root / ".pipeline" / "model_side") == files(REPOSITORY / "scripts" / "model_side")
+    assert set(files(root / ".pipeline" / "scaffold")) == TREE
 
 
-def test_model_code_asks_for_three_methods_when_new(tmp_path: Path) -> None:
-    tree = ast.parse((make(tmp_path) / "model_code" / "transcriptformer_mlflow_model.py").read_text())
-    model = next(node for node in tree.body if isinstance(node, ast.ClassDef))
-    assert model.name == "TranscriptformerMLflowModel"
+METHODS = {"load_context": "context", "_get_input": "uri", "_forward": "input_obj"}
+
+
+@pytest.mark.parametrize("archetype", rendering.archetypes("mlflow_template"))
+def test_authors_file_is_three_methods_and_nothing_else_when_new(tmp_path: Path, archetype: str) -> None:
+    root = make(tmp_path, "tiny", "--model-archetype", archetype)
+    tree = ast.parse((root / "model_code" / "tiny_mlflow_model.py").read_text())
+    *imports, model = tree.body[1:]
+    assert all(isinstance(node, ast.Import | ast.ImportFrom) for node in imports)
+    assert isinstance(model, ast.ClassDef)
+    assert model.name == "TinyMLflowModel"
     methods = {node.name: node for node in model.body if isinstance(node, ast.FunctionDef)}
-    arguments = {name: [arg.arg for arg in node.args.args] for name, node in methods.items()}
-    assert arguments["load_context"] == ["self", "context"]
-    assert arguments["_get_input"] == ["self", "uri"]
-    assert arguments["_forward"] == ["self", "input_obj"]
-    unwritten = {name for name, node in methods.items() if isinstance(node.body[-1], ast.Raise)}
-    assert unwritten == {"load_context", "_get_input", "_forward"}
-    assert all(len(ast.get_docstring(methods[name]) or "") > 100 for name in unwritten)
+    assert list(methods) == list(METHODS)
+    assert len(model.body) == 1 + len(methods)  # and a docstring
+    assert all(isinstance(node.body[-1], ast.Raise) for node in methods.values())
+    assert all(len(ast.get_docstring(node) or "") > 100 for node in methods.values())
+    if archetype == "file_uri_to_tensor":
+        assert {name: node.args.args[1].arg for name, node in methods.items()} == METHODS
 
 
 BAD_NAMES = ["my-model", "1st", "", "class", "match", "json", "numpy", "a/b", "../up", "a b", "modèle", "mlflow"]
@@ -91,9 +96,12 @@ def test_scaffold_refuses_and_writes_nothing_when_the_name_is(
         (["--pkg-template", "mlflow_templat"], ["--pkg-template", "Did you mean 'mlflow_template'"]),
         (["--pkg-template", "x"], ["--pkg-template", "mlflow_template"]),
         (["--overlay", "nowhere"], ["--overlay", "nowhere"]),
+        (["--target", __file__], ["--target: not a directory"]),
+        (["--target", "nowhere"], ["--target: no such directory"]),
+        (["--update"], ["no such package"]),
     ],
 )
-def test_scaffold_names_the_known_and_leaves_nothing_when_asked_for_an_unknown(
+def test_scaffold_names_the_flag_and_leaves_nothing_when_the_request_is_invalid(
     flags: list[str], words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("--model-name", "foo", "--target", tmp_path, *flags) == 2
@@ -109,25 +117,6 @@ def test_archetypes_are_listed_with_their_contracts(capsys: pytest.CaptureFixtur
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == rendering.archetypes("mlflow_template")
     assert "file_uri_to_tensor      Files by URI in, one tensor out: any number of rows for each file." in lines
-
-
-def test_archetype_is_there_when_its_folder_is(tmp_path: Path, template: Callable[[str, str], None]) -> None:
-    folder = rendering.TEMPLATES / "mlflow_template" / "archetypes" / "audio_to_text"
-    folder.mkdir()
-    template("archetypes/audio_to_text/README.md", "# audio_to_text\n\nAudio in, text out.\n")
-    template("archetypes/audio_to_text/model.py.jinja", "class {{ class_name }}: pass\n")
-    assert rendering.contract("mlflow_template", "audio_to_text") == "Audio in, text out."
-    root = make(tmp_path, "foo", "--model-archetype", "audio_to_text")
-    assert (root / "model_code" / "foo_mlflow_model.py").read_text() == "class FooMLflowModel: pass\n"
-    assert not (root / "README.md").exists()
-
-
-def test_scaffold_refuses_when_the_target_is_no_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "file").write_text("x")
-    assert run("--model-name", "foo", "--target", tmp_path / "file") == 2
-    assert "not a directory" in capsys.readouterr().err
-    assert run("--model-name", "foo", "--target", tmp_path / "none") == 2
-    assert "no such directory" in capsys.readouterr().err
 
 
 def test_scaffold_refuses_when_the_target_is_not_writable(
@@ -152,26 +141,117 @@ def test_package_is_kept_when_it_exists(tmp_path: Path, capsys: pytest.CaptureFi
 def test_package_of_an_examples_name_stays_its_authors_when_it_was_made_without_the_overlay(tmp_path: Path) -> None:
     root = make(tmp_path, "transcriptformer")
     before = files(root)
-    overlay = REPOSITORY / "examples" / "transcriptformer"
-    words = ["--model-name", "transcriptformer", "--target", str(tmp_path), "--refresh", "--overlay", str(overlay)]
-    for _ in range(2):
-        assert run(*words) == 0
+    overlay = ["--overlay", EXAMPLES / "transcriptformer"]
+    for words in (["--refresh", *overlay], ["--update", *overlay], ["--update"], ["--refresh"]):
+        assert run("--model-name", "transcriptformer", "--target", tmp_path, *words) == 0
         assert files(root) == before
 
 
-def test_every_bundled_model_is_made_whole_when_its_overlay_is_given(tmp_path: Path) -> None:
-    for overlay in sorted((REPOSITORY / "examples").iterdir()):
-        root = make(tmp_path, overlay.name, "--overlay", overlay)
-        made = files(root)
-        assert made.items() >= files(overlay).items()
-        assert not [path for path, text in made.items() if b"raise NotImplementedError" in text and "code/" in path]
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.iterdir()))
+def test_bundled_model_stays_whole_when_its_package_is_brought_up_to_date_without_the_overlay(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make(tmp_path, name, "--overlay", EXAMPLES / name)
+    made = files(root)
+    assert made.items() >= files(EXAMPLES / name).items()
+    assert not [path for path, content in made.items() if b"raise NotImplementedError" in content and "code/" in path]
+    for flag in ("--diff", "--update", "--update", "--refresh"):
+        assert run("--model-name", name, "--target", tmp_path, flag) == 0
+        assert files(root) == made
+    assert capsys.readouterr().out == ""
+
+
+def test_authors_edits_of_an_example_are_merged_with_what_the_example_has_become(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rendering, "EXAMPLES", tmp_path / "examples")
+    example = Path(shutil.copytree(EXAMPLES / "pbmc_pca", tmp_path / "examples" / "pbmc_pca"))
+    root = make(tmp_path, "pbmc_pca", "--overlay", example)
+    (root / "notes.md").write_text("mine")
+    spec, requirements = root / "model_spec.py", example / "requirements.in"
+    spec.write_text(spec.read_text() + "# mine\n")
+    requirements.write_text(requirements.read_text() + "scipy\n")
+    assert run("--model-name", "pbmc_pca", "--target", tmp_path, "--update") == 0
+    assert spec.read_text() == (example / "model_spec.py").read_text() + "# mine\n"
+    assert (root / "requirements.in").read_bytes() == requirements.read_bytes()
+    assert (root / "notes.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize("flag", ["--diff", "--update", "--refresh"])
+def test_nothing_is_touched_when_the_overlay_of_a_package_has_been_removed(
+    flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overlay = Path(shutil.copytree(EXAMPLES / "pbmc_pca", tmp_path / "elsewhere"))
+    root = make(tmp_path, "mine", "--overlay", overlay)
+    before = files(root)
+    assert run("--model-name", "mine", "--target", tmp_path, flag) == 2
+    assert (
+        f"mine_mlflow_pkg: it was made with an overlay: expected its files in {EXAMPLES}/mine"
+        in capsys.readouterr().err
+    )
+    assert files(root) == before
+    assert run("--model-name", "mine", "--target", tmp_path, flag, "--overlay", overlay) == 0
+    assert files(root) == before
+
+
+def older_package(tmp_path: Path) -> Path:
+    """Return a package as this tool made it when the tool's own code lay among the author's files."""
+    root = make(tmp_path, "foo")
+    shutil.rmtree(root / ".pipeline" / "model_side")
+    for top in (root, root / ".pipeline" / "scaffold"):
+        for name in ("save.py", "base/errors.py", "base/deep/files.py"):
+            path = top / "model_side" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("# the tool's\n")
+    (root / "model_side" / "base" / "__pycache__").mkdir()
+    (root / "model_side" / "base" / "__pycache__" / "errors.pyc").write_text("")
+    return root
+
+
+def test_tools_code_is_hidden_and_its_old_place_is_gone_when_an_older_package_is_refreshed(tmp_path: Path) -> None:
+    root = older_package(tmp_path)
+    assert bring(root, "--refresh") == 0
+    assert not (root / "model_side").exists()
+    assert {path for path in files(root) if not path.startswith(".pipeline/")} == {
+        path.replace("transcriptformer", "foo") for path in TREE
+    }
+    assert files(root / ".pipeline" / "model_side") == files(REPOSITORY / "scripts" / "model_side")
+
+
+@pytest.mark.parametrize("flag", ["--refresh", "--update"])
+def test_edited_part_of_the_tools_old_code_is_kept_and_said_once(
+    flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = older_package(tmp_path)
+    (root / "model_side" / "base" / "errors.py").write_text("# mine\n")
+    for said in (1, 0):
+        assert bring(root, flag) == 0
+        assert capsys.readouterr().err.count("model_side/base/errors.py: kept, since you edited it") == said
+        assert files(root / "model_side") == {"base/errors.py": b"# mine\n"}
+
+
+def test_older_packager_that_its_author_edited_keeps_the_code_beside_it(tmp_path: Path) -> None:
+    root = older_package(tmp_path)
+    for path, words in ((root, "mine"), (root / ".pipeline" / "scaffold", "the older tool's")):
+        (path / "mlflow_packager.py").write_text(f"# {words}\n")
+    before = files(root / "model_side")
+    assert bring(root, "--refresh") == 0
+    assert (root / "mlflow_packager.py").read_text() == "# mine\n"
+    assert files(root / "model_side") == before
+
+
+def test_tools_hidden_code_is_always_what_the_tool_has(tmp_path: Path) -> None:
+    root = make(tmp_path, "foo")
+    before = files(root)
+    (root / ".pipeline" / "model_side" / "command_line.py").write_text("# not the tool's\n")
+    (root / ".pipeline" / "model_side" / "more.py").write_text("")
+    assert bring(root, "--refresh") == 0
+    assert files(root) == before
 
 
 @pytest.fixture
 def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
     """Return a function that changes a file of the template: it works on a copy of it."""
-    import shutil
-
     copy = tmp_path / "model_template"
     shutil.copytree(rendering.TEMPLATES, copy)
     monkeypatch.setattr(rendering, "TEMPLATES", copy)
@@ -226,20 +306,26 @@ def test_edited_file_is_kept_until_update_merges_both_when_the_template_moves_on
 def test_update_keeps_the_authors_own_aside_when_both_changed_a_line(
     package: Path, template: Callable[[str, str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (package / "requirements.in.orig").write_text("mine, too")
     (package / "requirements.in").write_text(text(at4="mine"))
     template("requirements.in", text(at4="theirs"))
     assert bring(package, "--update") == 1
     assert "changed the same lines" in capsys.readouterr().err
-    assert (package / "requirements.in.orig").read_text() == text(at4="mine")
-    assert "<<<<<<< yours" in (package / "requirements.in").read_text()
+    for _ in range(2):
+        assert (package / "requirements.in.orig").read_text() == "mine, too"
+        assert (package / "requirements.in.2.orig").read_text() == text(at4="mine")
+        assert "<<<<<<< yours" in (package / "requirements.in").read_text()
+        assert bring(package, "--update") == 0
 
 
 def test_removed_file_stays_away_when_it_was_the_authors_and_comes_back_when_the_tools(package: Path) -> None:
-    (package / "model_data.toml").unlink()
-    (package / "mlflow_packager.py").unlink()
-    assert bring(package, "--refresh") == 0
-    assert not (package / "model_data.toml").exists()
-    assert (package / "mlflow_packager.py").exists()
+    tools = ("mlflow_packager.py", "model_code/__init__.py")
+    for name in ("model_data.toml", *tools):
+        (package / name).unlink()
+    for flag in ("--refresh", "--update"):
+        assert bring(package, flag) == 0
+        assert not (package / "model_data.toml").exists()
+        assert all((package / name).exists() for name in tools)
 
 
 def test_archetype_stays_what_it_was_when_another_is_asked_for(

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import anndata
-import mlflow.pyfunc
 import numpy as np
 
+from . import FileUriToTensor
 
-class PbmcPcaMLflowModel(mlflow.pyfunc.PythonModel):
+
+class PbmcPcaMLflowModel(FileUriToTensor):
     """Project cells onto the principal components of a published reference."""
 
     def load_context(self, context):
@@ -79,49 +74,3 @@ class PbmcPcaMLflowModel(mlflow.pyfunc.PythonModel):
         values = input_obj.X[:, places[found]]
         dense = values.toarray() if hasattr(values, "toarray") else np.asarray(values)
         return (dense.astype("float64") @ self.loadings[found]).astype("float32")
-
-    def predict(self, context, model_input, params=None):
-        """Predict for each input file and join the results along the first axis.
-
-        Parameters
-        ----------
-        context : mlflow.pyfunc.PythonModelContext
-        model_input : pandas.DataFrame
-            Column ``input_uri``: a local path, file://, artifact://NAME for an artifact of this model, or an address
-            that fsspec reads where it is among the requirements.
-        params : dict, optional
-            The params of the signature; those without a value are left to the methods' own defaults.
-
-        Returns
-        -------
-        ndarray
-        """
-        given = {name: value for name, value in (params or {}).items() if value is not None}
-        outputs = []
-        for uri in model_input["input_uri"]:
-            with _local_file(uri, context.artifacts) as path:
-                outputs.append(self._forward(self._get_input(path, **given), **given))
-        return np.concatenate(outputs)
-
-
-@contextmanager
-def _local_file(uri: str, artifacts: dict[str, str]) -> Iterator[str]:
-    """Give the local path of what `uri` names; a remote file is fetched and removed afterwards."""
-    parts = urlsplit(uri)
-    if parts.scheme == "artifact":
-        if parts.netloc not in artifacts:
-            raise ValueError(f"{uri}: no such artifact: expected one of {', '.join(sorted(artifacts))}")
-        yield str(Path(artifacts[parts.netloc], unquote(parts.path).lstrip("/")))
-    elif parts.scheme in ("", "file"):
-        path = unquote(parts.path) if parts.scheme else uri
-        if not Path(path).exists():
-            raise FileNotFoundError(f"{uri}: no such file")
-        yield path
-    else:
-        import fsspec
-
-        with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch, Path(parts.path).name or "input")
-            with fsspec.open(uri, "rb") as source, path.open("wb") as target:
-                shutil.copyfileobj(source, target)
-            yield str(path)

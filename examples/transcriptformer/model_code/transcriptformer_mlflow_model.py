@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import anndata
-import mlflow.pyfunc
 import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -25,10 +20,12 @@ from transcriptformer.model.embedding_surgery import change_embedding_layer
 from transcriptformer.model.model import Transcriptformer
 from transcriptformer.tokenizer.vocab import load_vocabs_and_embeddings
 
+from . import FileUriToTensor, local_file
+
 PRECISIONS = ("32", "16-mixed")
 
 
-class TranscriptformerMLflowModel(mlflow.pyfunc.PythonModel):
+class TranscriptformerMLflowModel(FileUriToTensor):
     """Embed single cells with TranscriptFormer."""
 
     def load_context(self, context):
@@ -147,33 +144,10 @@ class TranscriptformerMLflowModel(mlflow.pyfunc.PythonModel):
         model.inference_config.batch_size = batch_size
         if pretrained_embedding is None:
             return model, self.gene_vocab
-        with _local_file(pretrained_embedding, self.artifacts) as path:
+        with local_file(pretrained_embedding, self.artifacts) as path:
             if not path.endswith(".h5"):
                 raise ValueError(f"pretrained_embedding: expected an .h5 file, got {pretrained_embedding!r}")
             return change_embedding_layer(model, [path])
-
-    def predict(self, context, model_input, params=None):
-        """Predict for each input file and join the results along the first axis.
-
-        Parameters
-        ----------
-        context : mlflow.pyfunc.PythonModelContext
-        model_input : pandas.DataFrame
-            Column ``input_uri``: a local path, file://, artifact://NAME for an artifact of this model, or an address
-            that fsspec reads where it is among the requirements.
-        params : dict, optional
-            The params of the signature; those without a value are left to the methods' own defaults.
-
-        Returns
-        -------
-        ndarray
-        """
-        given = {name: value for name, value in (params or {}).items() if value is not None}
-        outputs = []
-        for uri in model_input["input_uri"]:
-            with _local_file(uri, context.artifacts) as path:
-                outputs.append(self._forward(self._get_input(path, **given), **given))
-        return np.concatenate(outputs)
 
 
 def _config(checkpoint: Path, device: torch.device) -> DictConfig:
@@ -220,26 +194,3 @@ def _mixed(device: torch.device, precision: str) -> Any:
 def _on(device: torch.device, batch: BatchData) -> BatchData:
     tensors = {name: value for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
     return replace(batch, **{name: value.to(device) for name, value in tensors.items()})
-
-
-@contextmanager
-def _local_file(uri: str, artifacts: dict[str, str]) -> Iterator[str]:
-    """Give the local path of what `uri` names; a remote file is fetched and removed afterwards."""
-    parts = urlsplit(uri)
-    if parts.scheme == "artifact":
-        if parts.netloc not in artifacts:
-            raise ValueError(f"{uri}: no such artifact: expected one of {', '.join(sorted(artifacts))}")
-        yield str(Path(artifacts[parts.netloc], unquote(parts.path).lstrip("/")))
-    elif parts.scheme in ("", "file"):
-        path = unquote(parts.path) if parts.scheme else uri
-        if not Path(path).exists():
-            raise FileNotFoundError(f"{uri}: no such file")
-        yield path
-    else:
-        import fsspec
-
-        with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch, Path(parts.path).name or "input")
-            with fsspec.open(uri, "rb") as source, path.open("wb") as target:
-                shutil.copyfileobj(source, target)
-            yield str(path)

@@ -1,4 +1,4 @@
-"""Write a text file whole or not at all, remove files, and check beforehand that files are as they must be."""
+"""Files: written whole or not at all, checked before the work, fingerprinted, shared; and directories likewise."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import ctypes
 import errno
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,14 @@ def read_text(path: Path, advice: str = "") -> str:
 
 
 def publish(text: str, target: Path) -> None:
-    """Write the text file `target` in one move; what stood there stays until then."""
+    """Write a text file in one move; what is there stays until then.
+
+    Parameters
+    ----------
+    text : str
+    target : Path
+        In an existing directory.
+    """
     part = target.with_name(f".{target.name}.part")
     try:
         part.write_text(text, encoding="utf-8")
@@ -47,8 +55,28 @@ def publish(text: str, target: Path) -> None:
         part.unlink(missing_ok=True)
 
 
+def report_found(facts: Mapping[str, object]) -> None:
+    """Tell the engine what a step found: write it as JSON to the file that the variable STEP_FOUND names, if it is set.
+
+    Parameters
+    ----------
+    facts : mapping of str to object
+        What the json module can write; it appears as `found` of the step in the chain's JSON document.
+    """
+    if target := os.environ.get("STEP_FOUND"):
+        publish(json.dumps(dict(facts)), Path(target))
+
+
 def remove_files(directory: Path, names: Iterable[str]) -> None:
-    """Remove these files of a directory, and the directory where it holds nothing else."""
+    """Remove files of a directory, and the directory where it holds nothing else.
+
+    Parameters
+    ----------
+    directory : Path
+        Nothing happens where there is none.
+    names : iterable of str
+        Relative to the directory.
+    """
     if directory.is_dir():
         for name in names:
             (directory / name).unlink(missing_ok=True)
@@ -57,7 +85,11 @@ def remove_files(directory: Path, names: Iterable[str]) -> None:
 
 
 def require_writable(target: Path) -> None:
-    """Check, before the work, that `target` can be written after it.
+    """Check, before the work, that a file can be written after it.
+
+    Parameters
+    ----------
+    target : Path
 
     Raises
     ------
@@ -70,12 +102,18 @@ def require_writable(target: Path) -> None:
 
 
 def require_file(path: Path, flag: str) -> None:
-    """Check, before the work, that a flag's file is there.
+    """Check, before the work, that a flag's file exists.
+
+    Parameters
+    ----------
+    path : Path
+    flag : str
+        The error's subject.
 
     Raises
     ------
     UsageError
-        If it is not.
+        If there is no such file.
     """
     if not path.is_file():
         raise UsageError(flag, "no such file", got=str(path))
@@ -98,7 +136,17 @@ class FileEntry:
 
 
 def file_entry(path: Path) -> FileEntry:
-    """Read a file from end to end and return what it is."""
+    """Read a file from end to end.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    FileEntry
+        Its size in bytes and its sha256.
+    """
     with path.open("rb") as stream:
         value = hashlib.file_digest(stream, "sha256").hexdigest()
         return FileEntry(os.fstat(stream.fileno()).st_size, value)
@@ -109,17 +157,19 @@ _RENAME_EXCHANGE = 2  # linux/fs.h
 
 
 def publish_directory(made: Path, target: Path) -> None:
-    """Put the directory `made` at `target`; what was there is removed after that.
+    """Put a directory in its place; what was there is removed after that.
 
     Parameters
     ----------
-    made, target : Path
-        On one file system.
+    made : Path
+        The finished directory, on the file system of `target`.
+    target : Path
+        Its place.
 
     Raises
     ------
     OSError
-        If it cannot be put there; then the old one is at `target`.
+        If it cannot be moved there; then the old one is still at `target`.
     """
     if not target.exists():
         made.rename(target)
@@ -133,7 +183,7 @@ def publish_directory(made: Path, target: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Let two paths change places at once; return False where the C library or the file system cannot."""
+    """Let two paths change places in one step; return False where the C library or the file system cannot."""
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if renameat2 is None:
         return False
@@ -145,9 +195,16 @@ _FICLONE = 0x40049409  # linux/fs.h: make one file share the blocks of another, 
 
 
 def share(source: Path, target: Path) -> None:
-    """Make `target` a reflink of `source`, else a hard link, else a copy. It must not exist.
+    """Make a reflink of a file, else a hard link, else a copy.
 
     A hard link and its source are one file: both become read-only, so that no editor changes both by accident.
+
+    Parameters
+    ----------
+    source : Path
+        An existing file.
+    target : Path
+        It must not exist.
 
     Raises
     ------
@@ -165,7 +222,20 @@ def share(source: Path, target: Path) -> None:
 
 
 def reflink(source: Path, target: Path) -> bool:
-    """Make `target` share the blocks of `source`, copied on write; return False where that is not possible."""
+    """Make a file that shares the blocks of another, copied on write.
+
+    Parameters
+    ----------
+    source : Path
+        An existing file.
+    target : Path
+        It must not exist.
+
+    Returns
+    -------
+    bool
+        False where the file system cannot do that; nothing is left at `target` then.
+    """
     try:
         with source.open("rb") as origin, target.open("xb") as clone:
             fcntl.ioctl(clone.fileno(), _FICLONE, origin.fileno())
@@ -188,12 +258,22 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def make_work_directory(target: Path) -> Path:
-    """Make a directory beside `target`, this process's own while it runs, and remove what a killed one left.
+    """Make a directory beside a target, this process's own while it runs, and remove what a killed process left.
+
+    Parameters
+    ----------
+    target : Path
+        What is to be made in it, and then moved here.
+
+    Returns
+    -------
+    Path
+        The new directory.
 
     Raises
     ------
     StepError
-        If another process makes the same target at the moment.
+        If another process is making the same target.
     """
     prefix = f".{target.name}.part-"
     for leftover in sorted(path for path in target.parent.iterdir() if path.name.startswith(prefix)):
@@ -207,7 +287,7 @@ def make_work_directory(target: Path) -> Path:
 
 
 def _lock(directory: Path) -> bool:
-    """Take hold of a directory until this process and its children have ended; return False where another holds it."""
+    """Lock a directory until this process and its children have ended; return False where another has locked it."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -121,7 +121,7 @@ def clean_environment(environment: Mapping[str, str], extra: Mapping[str, str]) 
     return {**kept, **extra}
 
 
-def environment_settings(environment: Path) -> dict[str, str]:
+def pyvenv(environment: Path) -> dict[str, str]:
     """Return the settings in pyvenv.cfg of a virtual environment.
 
     Parameters

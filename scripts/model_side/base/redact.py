@@ -1,10 +1,10 @@
-"""Take credentials out of text before anybody can read it."""
+"""Texts: find them in a document, and take credentials out of them before anybody can read them."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -15,26 +15,17 @@ _SHORTEST_SECRET = 6
 _WITH_NAMES = ("abfs", "abfss", "adl", "ftp", "hdfs", "sftp", "smb", "ssh", "webhdfs")
 
 
-@cache
-def _url() -> re.Pattern[str]:  # each is compiled at its first use: 1 ms that a no-op can do without
-    return re.compile(
-        r"\b(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*)://"
-        # A password with an unescaped slash has no place in a URL; it is one all the same.
-        r"(?P<user>[^\s/?#\"'<>]*@|[^\s/?#\"'<>:@]*:(?!\d*(?:[/?#]|$))[^\s\"'<>@]*@)?"
-        r"(?P<place>[^\s?#\"'<>]*)(?P<query>\?[^\s\"'<>]*|#[^\s\"'<>]*=[^\s\"'<>]*)?"
-    )
-
-
-@cache
-def _query() -> re.Pattern[str]:
-    """Return what requests and urllib3 write when they give only the path of a URL."""
-    return re.compile(r"(?<=[^\s?])\?[^\s\"'<>)]*=[^\s\"'<>)]*")
-
-
-@cache
-def _argument() -> re.Pattern[str]:
-    """Return a flag of a command, or a variable before it."""
-    return re.compile(rf"(?<![\w?&-])(?P<name>--[\w-]*(?:{_SECRET_WORD})(?:=|\s+)|\w*(?:{_SECRET_WORD})=)\S+", re.I)
+# Patterns are texts: `re` compiles each at its first use, which a no-op does not reach.
+_URL = (
+    r"\b(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*)://"
+    # A password with an unescaped slash has no place in a URL; it is one all the same.
+    r"(?P<user>[^\s/?#\"'<>]*@|[^\s/?#\"'<>:@]*:(?!\d*(?:[/?#]|$))[^\s\"'<>@]*@)?"
+    r"(?P<place>[^\s?#\"'<>]*)(?P<query>\?[^\s\"'<>]*|#[^\s\"'<>]*=[^\s\"'<>]*)?"
+)
+_QUERY = r"(?<=[^\s?])\?[^\s\"'<>)]*=[^\s\"'<>)]*"  # requests and urllib3 may write the path of a URL alone
+_ARGUMENT = rf"(?i)(?<![\w?&-])(?P<name>--[\w-]*(?:{_SECRET_WORD})(?:=|\s+)|\w*(?:{_SECRET_WORD})=)\S+"  # or a variable
+# What fsspec reads as org:repo@revision.
+_REPOSITORY = r"[\w-]+:(?!gh[a-z]_|github_pat_)[\w.-]+@"
 
 
 def redact(text: str) -> str:
@@ -43,10 +34,10 @@ def redact(text: str) -> str:
     A whole query goes, not only the parameters that are known to be secret: signed URLs differ between providers.
     """
     if any(mark in text for mark in "@?#="):
-        text = _url().sub(_shown, text)
-        text = _query().sub("?...", text)
+        text = re.sub(_URL, _shown, text)
+        text = re.sub(_QUERY, "?...", text)
     if "=" in text or "--" in text:
-        text = _argument().sub(r"\g<name>***", text)
+        text = re.sub(_ARGUMENT, r"\g<name>***", text)
     for secret in _environment_secrets():
         text = text.replace(secret, "***")
     return text
@@ -57,10 +48,19 @@ def redacted(source: Mapping[str, Any]) -> dict[str, Any]:
     return {key: redact(value) if isinstance(value, str) and key != "path" else value for key, value in source.items()}
 
 
+def texts(value: Any) -> Iterator[str]:
+    """Yield every text in a JSON or TOML value, keys left out."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple | dict):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from texts(each)
+
+
 def has_credentials(url: str) -> bool:
     """Tell whether a URL carries a password, or a name that may be a token."""
-    found = _url().match(url)
-    return bool(found and found["user"] and not _is_name(found))
+    match = re.match(_URL, url)
+    return bool(match and match["user"] and not _is_name(match))
 
 
 def _shown(url: re.Match[str]) -> str:
@@ -70,9 +70,7 @@ def _shown(url: re.Match[str]) -> str:
 
 def _is_name(url: re.Match[str]) -> bool:
     scheme, user = url["scheme"].lower(), url["user"] or ""
-    # What fsspec reads as org:repo@revision.
-    is_repository = re.compile(r"[\w-]+:(?!gh[a-z]_|github_pat_)[\w.-]+@").fullmatch
-    return bool(is_repository(user)) if scheme == "github" else scheme in _WITH_NAMES and ":" not in user
+    return bool(re.fullmatch(_REPOSITORY, user)) if scheme == "github" else scheme in _WITH_NAMES and ":" not in user
 
 
 def _environment_secrets() -> list[str]:

@@ -50,19 +50,24 @@ def author_traceback(error: BaseException, roots: Sequence[Path]) -> str:
         Files and directories of the author's code. Where no frame lies there, it starts behind the last frame of this
         tool; only an error of the tool itself is shown from its start.
     """
-    inside = [root.resolve() for root in roots]
     entries: list[traceback.FrameSummary] = list(traceback.extract_tb(error.__traceback__))
-    if isinstance(error, SyntaxError) and error.filename and _is_inside(error.filename, inside):
+    if isinstance(error, SyntaxError) and error.filename and _is_inside(error.filename, roots):
         entries = []  # it names the author's line itself
-    first = next((n for n, entry in enumerate(entries) if _is_inside(entry.filename, inside)), None)
+    first = next((n for n, entry in enumerate(entries) if _is_inside(entry.filename, roots)), None)
     lines = traceback.format_list(_behind_ours(entries) if first is None else entries[first:])
     return "".join(["Traceback (most recent call last):\n", *lines, *traceback.format_exception_only(error)])
 
 
 def is_authors(error: BaseException, roots: Sequence[Path]) -> bool:
-    """Tell whether a frame of the error's traceback lies in the author's code."""
-    inside = [root.resolve() for root in roots]
-    return any(_is_inside(entry.filename, inside) for entry in traceback.extract_tb(error.__traceback__))
+    """Tell whether a frame of an error's traceback lies in the author's code.
+
+    Parameters
+    ----------
+    error : BaseException
+    roots : sequence of Path
+        Files and directories of the author's code.
+    """
+    return any(_is_inside(entry.filename, roots) for entry in traceback.extract_tb(error.__traceback__))
 
 
 def said(error: BaseException) -> str:
@@ -71,10 +76,10 @@ def said(error: BaseException) -> str:
 
 
 def _behind_ours(entries: list[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
-    ours = [Path(__file__).resolve().parents[1]]
+    ours = [Path(__file__).parents[1]]
     last = max((n for n, entry in enumerate(entries) if _is_inside(entry.filename, ours)), default=-1)
     return entries[last + 1 :] or entries
 
 
 def _is_inside(filename: str, roots: Sequence[Path]) -> bool:
-    return any(Path(filename).resolve().is_relative_to(root) for root in roots)
+    return any(Path(filename).resolve().is_relative_to(root.resolve()) for root in roots)

@@ -9,18 +9,20 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from ..base.errors import StepError, UsageError
+from ..base.errors import StepError, UsageError, listed
 from ..base.files import FileEntry, file_entry
+from ..base.processes import pyvenv
 from ..base.redact import redacted
-from .declared_data import declared_sources
+from .declared_data import DECLARATION, declared_sources
 
 MANIFEST = "package_manifest.json"
 SCHEMA = 1
 NO_ID = "0" * 32
+_MLFLOW = ("mlflow", "mlflow-skinny")
 _TOOL = ("mlflow_packager.py", "model_side")
 
 
@@ -55,7 +57,17 @@ def seal(model: Path, package: Path, known: Mapping[str, FileEntry] | None = Non
 
 
 def check_manifest(model: Path) -> str:
-    """Hold every file of a package to its manifest and return the digest.
+    """Check every file of an MLflow Model against its manifest.
+
+    Parameters
+    ----------
+    model : Path
+        The MLflow Model.
+
+    Returns
+    -------
+    str
+        Its digest, ``sha256:<hex>``.
 
     Raises
     ------
@@ -73,34 +85,44 @@ def check_manifest(model: Path) -> str:
         raise UsageError(str(path), "no such file", advice=advice) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(str(path), "cannot be read as a manifest", got=f"{type(error).__name__}: {error}") from error
-    found = read_files(model)
-    faults = list(_faults(declared, found))
-    if not faults and document.get("digest") != f"sha256:{_digest(found)}":
-        faults = [f"the digest is not that of the files: {document.get('digest')}"]
-    if faults:
-        lines = "".join(f"\n  {fault}" for fault in faults)
+    files = read_files(model)
+    lines = listed(_faults(declared, files))
+    if not lines and document.get("digest") != f"sha256:{_digest(files)}":
+        lines = listed([f"the digest is not that of the files: {document.get('digest')}"])
+    if lines:
         raise StepError(str(model), f"not as it was packaged:{lines}", advice="Get it again from its author.")
     return str(document["digest"])
 
 
 def read_files(model: Path, known: Mapping[str, FileEntry] | None = None) -> dict[str, FileEntry]:
-    """Return every file of a package but the manifest, by its relative path, sorted; those in `known` are not read."""
+    """Return every file of a directory but a manifest and bytecode.
+
+    Parameters
+    ----------
+    model : Path
+    known : mapping of str to FileEntry, optional
+        Files that are not read again.
+
+    Returns
+    -------
+    dict of str to FileEntry
+        By relative path, sorted.
+    """
     known = known or {}
     paths = sorted(path for path in model.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     names = {path.relative_to(model).as_posix(): path for path in paths}
     return {name: known.get(name) or file_entry(path) for name, path in names.items() if name != MANIFEST}
 
 
-def _faults(declared: Mapping[str, FileEntry], found: Mapping[str, FileEntry]) -> Iterator[str]:
-    for name in sorted(declared.keys() | found.keys()):
-        if name not in found:
-            yield f"{name}: missing"
-        elif name not in declared:
-            yield f"{name}: not of this package"
-        elif declared[name].size != found[name].size:
-            yield f"{name}: expected {declared[name].size} bytes, got {found[name].size}"
-        elif declared[name] != found[name]:
-            yield f"{name}: expected sha256 {declared[name].sha256}, got {found[name].sha256}"
+def _faults(declared: Mapping[str, FileEntry], files: Mapping[str, FileEntry]) -> Iterator[str]:
+    for name in sorted(declared.keys() | files.keys()):
+        expected, got = declared.get(name), files.get(name)
+        if expected is None or got is None:
+            yield f"{name}: {'missing' if expected else 'not of this package'}"
+        elif expected.size != got.size:
+            yield f"{name}: expected {expected.size} bytes, got {got.size}"
+        elif expected != got:
+            yield f"{name}: expected sha256 {expected.sha256}, got {got.sha256}"
 
 
 def _digest(files: Mapping[str, FileEntry]) -> str:
@@ -112,12 +134,12 @@ def _digest(files: Mapping[str, FileEntry]) -> str:
 def _provenance(package: Path) -> dict[str, Any]:
     tool = {f"{top}/{name}": entry for top in _TOOL for name, entry in _tree(package / top).items()}
     return {
-        "sources": [redacted(source) for source in declared_sources(package)],
+        "sources": [redacted(source) for source in declared_sources(package / DECLARATION)],
         "source_commit": _commit(package),
         "packager": f"sha256:{_digest(tool)}",
         "python": ".".join(map(str, sys.version_info[:3])),
-        "mlflow": _version("mlflow") or _version("mlflow-skinny"),
-        "uv": _uv_version(),
+        "mlflow": next((each.version for name in _MLFLOW for each in distributions(name=name)), None),
+        "uv": pyvenv(Path(sys.prefix)).get("uv"),
     }
 
 
@@ -133,17 +155,3 @@ def _commit(package: Path) -> str | None:
     except FileNotFoundError:
         return None
     return done.stdout.strip() or None
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def _uv_version() -> str | None:
-    """Return the version of uv that made this environment, as it says itself."""
-    settings = Path(sys.prefix, "pyvenv.cfg")
-    lines = settings.read_text(encoding="utf-8").splitlines() if settings.is_file() else []
-    return next((line.partition("=")[2].strip() for line in lines if line.partition("=")[0].strip() == "uv"), None)

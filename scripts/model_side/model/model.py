@@ -9,14 +9,13 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import yaml
 
-from ..base.errors import StepError, UsageError
+from ..base.errors import StepError, UsageError, near
 from ..base.processes import QUIET
 from .signature import Signature, parse_signature
 
@@ -90,9 +89,7 @@ def whole_model(model_uri: str) -> Iterator[Path]:
     StepError
         If it cannot be fetched.
     """
-    directory = local_directory(model_uri)
-    if directory is not None:
-        _require_model(directory, model_uri)
+    if directory := _local_model(model_uri):
         yield directory
         return
     with tempfile.TemporaryDirectory(prefix="mlflow-model-") as scratch:
@@ -109,9 +106,7 @@ def read_model(model_uri: str) -> ModelFiles:
     StepError
         If it cannot be fetched.
     """
-    directory = local_directory(model_uri)
-    if directory is not None:
-        _require_model(directory, model_uri)
+    if directory := _local_model(model_uri):
         return _read(directory, model_uri)
     with tempfile.TemporaryDirectory() as scratch:
         _fetch(f"{model_uri.rstrip('/')}/MLmodel", scratch)
@@ -122,12 +117,10 @@ def read_model(model_uri: str) -> ModelFiles:
 
 def _read(directory: Path, model_uri: str) -> ModelFiles:
     entry = _mlmodel(directory, model_uri)
-    hint = bool(entry.get("is_signature_from_type_hint"))
-    name = _example_name(entry)
-    path = directory / name if name else None
-    example = json.loads(path.read_text(encoding="utf-8")) if path and path.is_file() else None
-    metadata = entry.get("metadata") or {}
+    hint, metadata = bool(entry.get("is_signature_from_type_hint")), entry.get("metadata") or {}
     signature = parse_signature(entry.get("signature") or {}, from_type_hint=hint, metadata=metadata)
+    path = directory / name if (name := _example_name(entry)) else None
+    example = json.loads(path.read_text(encoding="utf-8")) if path and path.is_file() else None
     return ModelFiles(signature, example, metadata, entry.get("model_uuid"))
 
 
@@ -142,14 +135,15 @@ def _example_name(entry: Mapping[str, Any]) -> str | None:
     return (entry.get("saved_input_example_info") or {}).get("serving_input_path")
 
 
-def _require_model(directory: Path, model_uri: str) -> None:
-    if (directory / "MLmodel").is_file():
-        return
+def _local_model(model_uri: str) -> Path | None:
+    """Return the directory of a local model, None for one that must be fetched."""
+    directory = local_directory(model_uri)
+    if directory is None or (directory / "MLmodel").is_file():
+        return directory
     if directory.is_dir():
         raise UsageError(model_uri, "not an MLflow Model", expected="a directory with the file MLmodel")
     names = [path.name for path in directory.parent.iterdir()] if directory.parent.is_dir() else []
-    near = get_close_matches(directory.name, names, 1)
-    advice = f'Did you mean "{near[0]}"?' if near else "Run `invoke package`, or give the model's path or URI."
+    advice = near(directory.name, names) or "Run `invoke package`, or give the model's path or URI."
     raise UsageError(model_uri, "no such model", advice=advice)
 
 

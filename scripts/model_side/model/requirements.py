@@ -1,4 +1,7 @@
-"""Requirements that a package's receiver can install: hold each line to that. A credential is never shown."""
+"""Requirements that a package's receiver can install: requirements.txt, and the settings of uv that travel with it.
+
+Each line and setting is checked for what only this machine has. A credential is never shown.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +9,42 @@ import json
 import re
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-from ..base.errors import UsageError
+from ..base.errors import UsageError, listed
+from ..base.redact import texts
 
 REQUIREMENTS = "requirements.txt"
 _USER = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _SECRET = re.compile(r"(?<=[?&])([^=&#\s]*(?:token|key|secret|password|signature|sig))=[^&#\s]+", re.IGNORECASE)
-_LOCAL = re.compile(r"^(\.{0,2}/|~|file:)|@\s*(file:|\.{0,2}/)|^[^#@;\s]+\.(whl|zip|tar\.gz)(\s|$)")
-_EDITABLE = re.compile(r"^(-e\b|--editable\b)")
-_FILES = re.compile(r"^(-r\b|--requirements?\b|-c\b|--constraints?\b)")
 _PINNED = re.compile(r"(?P<name>[\w.-]+)\s*(\[[^]]*\])?\s*(==\s*[^\s,;*]+|@\s*\S+)\s*(\\|[;#].*)?$")
+# What cannot travel, why, and what would; the first pattern that a line has says it.
+_LOCAL = re.compile(r"^(-e\b|--editable\b|\.{0,2}/|~|file:)|@\s*(file:|\.{0,2}/)|^[^#@;\s]+\.(whl|zip|tar\.gz)(\s|$)")
+_FILES = re.compile(r"^(-r\b|--requirements?\b|-c\b|--constraints?\b)")
 _LINKS = re.compile(r"^(-f|--find-links|-i|--index-url|--extra-index-url)[\s=]+(?!https?://)")
+_NOT_PORTABLE = {
+    _LOCAL: "it names what is on this machine only: got {}: publish it to an index, or move the code into model_code/",
+    _FILES: "it names another file: got {}: write the requirements themselves",
+    _LINKS: "it names a place on this machine: expected http(s)://, got {}",
+}
 
 
 def read_requirements(package: Path) -> list[str]:
-    """Return the lines of requirements.txt that say something.
+    """Return the requirements and options in a package's requirements.txt.
+
+    Parameters
+    ----------
+    package : Path
+
+    Returns
+    -------
+    list of str
+        Its lines but comments and blank ones.
 
     Raises
     ------
@@ -36,30 +55,35 @@ def read_requirements(package: Path) -> list[str]:
     if not path.is_file():
         advice = "Run `uv pip compile requirements.in -o requirements.txt`, or `invoke compile-reqs`."
         raise UsageError(str(path), "no such file", advice=advice)
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except UnicodeDecodeError as error:
-        raise UsageError(REQUIREMENTS, "cannot be read", expected="UTF-8 text", got=str(error)) from error
-    found = [fault for number, line in enumerate(lines, 1) for fault in line_faults(line, f"line {number}")]
-    found = found or list(_pin_faults(lines))
-    if found:
-        raise UsageError(REQUIREMENTS, "".join(["it cannot travel:", *(f"\n  {fault}" for fault in found)]))
+    lines = [line.strip() for line in _text(path).splitlines()]
+    faults = [fault for number, line in enumerate(lines, 1) for fault in line_faults(line, f"line {number}")]
+    _require_portable(REQUIREMENTS, faults or _pin_faults(lines))
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def fits_environment(model: Path) -> bool:
-    """Tell quickly whether this interpreter has, to the letter, what an MLflow Model asks for.
+def _require_portable(subject: str, faults: Iterable[str], advice: str = "") -> None:
+    if text := listed(faults):
+        raise UsageError(subject, f"it cannot travel:{text}", advice=advice)
 
-    MLflow's own comparison takes a quarter of a second and only warns; where this says True, that has nothing to say.
+
+def fits_environment(model: Path) -> bool:
+    """Tell quickly whether this interpreter has exactly what an MLflow Model requires.
+
+    MLflow's own comparison takes a quarter of a second and only warns; where this returns True, it would not warn.
+
+    Parameters
+    ----------
+    model : Path
+        The MLflow Model.
     """
     try:
         text = (model / REQUIREMENTS).read_text(encoding="utf-8")
         python = yaml.safe_load((model / "python_env.yaml").read_text(encoding="utf-8"))["python"]
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
         return False
-    wanted = {_normal(line) for line in text.splitlines() if line.strip() and not line.startswith(("#", "-"))}
-    found = {path.stem.replace("-", "==", 1) for entry in sys.path for path in Path(entry).glob("*.dist-info")}
-    return str(python).split(".")[:2] == list(map(str, sys.version_info[:2])) and wanted <= {*map(_normal, found)}
+    required = {_normal(line) for line in text.splitlines() if line.strip() and not line.startswith(("#", "-"))}
+    present = {path.stem.replace("-", "==", 1) for entry in sys.path for path in Path(entry).glob("*.dist-info")}
+    return str(python).split(".")[:2] == list(map(str, sys.version_info[:2])) and required <= {*map(_normal, present)}
 
 
 def _normal(pin: str) -> str:
@@ -67,7 +91,7 @@ def _normal(pin: str) -> str:
     return f"{re.sub(r'[-_.]+', '-', name.partition('[')[0]).lower().strip()}=={version.strip()}"
 
 
-def _pin_faults(lines: Sequence[str]) -> Iterator[str]:
+def _pin_faults(lines: Iterable[str]) -> Iterator[str]:
     """Yield what no resolver wrote: another version tomorrow would be another model."""
     names = set()
     for number, line in enumerate(lines, 1):
@@ -85,13 +109,8 @@ def _pin_faults(lines: Sequence[str]) -> Iterator[str]:
 def line_faults(line: str, where: str) -> Iterator[str]:
     """Yield why a line, or another setting of an installer, cannot travel to a receiver; credentials are left out."""
     shown = _SECRET.sub(r"\1=***", _USER.sub("***", line))
-    if _EDITABLE.match(line) or _LOCAL.search(line):
-        advice = "publish it to an index, or move the code into model_code/"
-        yield f"{where}: it names what is on this machine only: got {shown}: {advice}"
-    elif _FILES.match(line):
-        yield f"{where}: it names another file: got {shown}: write the requirements themselves"
-    elif _LINKS.match(line):
-        yield f"{where}: it names a place on this machine: expected http(s)://, got {shown}"
+    faults = (fault for pattern, fault in _NOT_PORTABLE.items() if pattern.search(line))
+    yield from (f"{where}: {fault.format(shown)}" for fault in islice(faults, 1))
     if any(user.group() != "git" for user in _USER.finditer(line)) or _SECRET.search(line):
         advice = "keep it in .netrc, a keyring or the index settings of uv"
         yield f"{where}: it holds a credential, which every receiver would read: got {shown}: {advice}"
@@ -119,7 +138,16 @@ class Settings(NamedTuple):
 
 
 def uv_toml(package: Path) -> str:
-    """Return what uv.toml of the model says; nothing where the package has no settings of its own.
+    """Return the text of the model's uv.toml.
+
+    Parameters
+    ----------
+    package : Path
+
+    Returns
+    -------
+    str
+        Empty where the package has no settings of its own.
 
     Raises
     ------
@@ -132,11 +160,10 @@ def uv_toml(package: Path) -> str:
     for key in RULES:
         if rules[key] and key in settings:
             raise UsageError(UV_TOML, f"{key} is declared here and in {RULES[key]}", advice="Keep one of them.")
-    found = [fault for value in _strings(settings) for fault in line_faults(value, UV_TOML)]
-    found += [fault for key, lines in rules.items() for line in lines for fault in line_faults(line, RULES[key])]
-    if found:
-        advice = "\nWhat holds on this machine only belongs in a UV_ variable, or in uv.toml of the user."
-        raise UsageError(UV_TOML, "".join(["it cannot travel:", *(f"\n  {fault}" for fault in found)]), advice=advice)
+    named = [(UV_TOML, value) for value in texts(settings)]
+    named += [(RULES[key], line) for key, lines in rules.items() for line in lines]
+    advice = "\nSettings of this machine belong in a UV_ variable, or in uv.toml of the user."
+    _require_portable(UV_TOML, (fault for name, line in named for fault in line_faults(line, name)), advice)
     return "".join(f"{key} = {json.dumps(lines)}\n" for key, lines in rules.items() if lines) + text
 
 
@@ -149,26 +176,27 @@ def read_uv_toml(text: str) -> Settings:
         If it is not what uv reads.
     """
     settings = _parsed(text)
-    rules = {name: settings.get(key, []) for key, name in RULES.items()}
+    rules = {name: settings[key] for key, name in RULES.items() if key in settings}
     if not all(isinstance(lines, list) and all(isinstance(line, str) for line in lines) for lines in rules.values()):
-        raise UsageError(UV_TOML, f"{' or '.join(RULES)} is not a list of texts", advice="Mend it.")
-    return Settings(
-        {name: tuple(lines) for name, lines in rules.items() if lines}, bool(settings.keys() - RULES.keys())
-    )
+        raise UsageError(UV_TOML, f"{' or '.join(RULES)} is not a list of texts", advice="Fix it.")
+    given = {name: tuple(lines) for name, lines in rules.items() if lines}
+    return Settings(given, more=bool(settings.keys() - RULES.keys()))
 
 
 def _parsed(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(UV_TOML, "not valid TOML", got=str(error), advice="Mend it.") from error
+        raise UsageError(UV_TOML, "not valid TOML", got=str(error), advice="Fix it.") from error
 
 
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8") if path.is_file() else ""
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(path.name, "cannot be read", got=str(error), advice="Mend it.") from error
+        raise UsageError(
+            path.name, "cannot be read", expected="UTF-8 text", got=str(error), advice="Fix it."
+        ) from error
 
 
 def _requirements(name: str, text: str) -> Iterator[str]:
@@ -178,12 +206,3 @@ def _requirements(name: str, text: str) -> Iterator[str]:
             raise UsageError(name, "expected requirements alone, one per line", got=bare)
         if bare:
             yield bare
-
-
-def _strings(value: Any) -> Iterator[str]:
-    """Yield every text in a TOML document."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _strings(part)

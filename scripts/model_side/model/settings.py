@@ -1,11 +1,11 @@
-"""What a model is checked against beside its answers, each on or off in VERIFICATION of model_spec.py."""
+"""What verify checks beside a model's answers, each on or off in VERIFICATION of model_spec.py."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# What verify holds a model to, and what it allows, unless VERIFICATION of model_spec.py says otherwise.
+# What verify checks, and what it allows, unless VERIFICATION of model_spec.py says otherwise.
 VERIFICATION: Mapping[str, bool] = {
     "hermetic": True,
     "portable": True,
@@ -16,7 +16,7 @@ VERIFICATION: Mapping[str, bool] = {
 
 
 def settings_of(metadata: Mapping[str, Any]) -> dict[str, bool]:
-    """Return what an MLflow Model's metadata says of it."""
+    """Return the settings in an MLflow Model's metadata, or the defaults."""
     return {**VERIFICATION, **(metadata.get("verification") or {})}
 
 

@@ -86,6 +86,16 @@ class Field:
     required: bool = True
 
 
+def inner_types(type_: Type) -> tuple[Type, ...]:
+    """Return the types inside an array, object or map; none for any other type."""
+    match type_:
+        case Array(inner) | Map(inner):
+            return (inner,)
+        case Object(properties):
+            return tuple(each.type for each in properties)
+    return ()
+
+
 @dataclass(frozen=True)
 class Param:
     """A parameter of predict; `type` is an Array where the param takes a list."""
@@ -121,6 +131,11 @@ class Signature:
     one_row: bool = False
     rows_match: bool = False
     output_files: bool = False
+
+    @property
+    def columns(self) -> dict[str | int, Field]:
+        """The inputs by name, or by number where they have no names."""
+        return {n if each.name is None else each.name: each for n, each in enumerate(self.inputs)}
 
     @property
     def is_tensors(self) -> bool:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.errors import StepError
+from ..base.files import file_entry
 from ..model.signature import Anything, Field, Map, Object, Scalar, Signature, Tensor, Type
 
 Array = npt.NDArray[Any]
@@ -31,12 +31,11 @@ def jsonable(output: Any) -> Any:
     """
     if isinstance(output, np.ndarray):
         return _list_of(output)
-    if is_frame(output):
-        names = list(output.columns)
-        columns = [jsonable(output.iloc[:, n].to_numpy()) for n in range(len(names))]
-        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
     if is_series(output):
-        return jsonable(output.to_frame())
+        output = output.to_frame()
+    if _is_frame(output):
+        columns = [jsonable(output.iloc[:, n].to_numpy()) for n in range(len(output.columns))]
+        return [dict(zip(output.columns, row, strict=True)) for row in zip(*columns, strict=True)]
     if isinstance(output, Mapping):
         return {str(key): jsonable(value) for key, value in output.items()}
     if isinstance(output, list | tuple):
@@ -65,53 +64,50 @@ def as_array(predictions: object, signature: Signature) -> Arrays:
         If a value is not of the declared type.
     """
     fields = output_fields(signature)
-    known = dict(zip(part_names(fields), fields, strict=True))
     try:
         parts = parts_of(predictions, fields)
-        arrays = {name: _to_array(value, known[name].type if name in known else None) for name, value in parts.items()}
+        arrays = {name: _to_array(value, fields.get(name)) for name, value in parts.items()}
     except (ValueError, TypeError, OverflowError) as error:
         raise StepError("predictions", f"do not fit the output signature: {error}") from error
     if signature.output_files:
         arrays = {name: contents(array) for name, array in arrays.items()}
-    return arrays["0"] if len(fields) == 1 and fields[0].name is None and list(arrays) == ["0"] else arrays
+    return arrays["0"] if _is_one_unnamed(fields) and list(arrays) == ["0"] else arrays
 
 
-def output_fields(signature: Signature) -> Sequence[Field]:
-    """Return the declared outputs; a signature without any takes anything."""
-    return signature.outputs or (Field(None, Anything()),)
+def output_fields(signature: Signature) -> dict[str, Field]:
+    """Return the declared outputs by name, or number without one; a signature without any takes anything."""
+    outputs = signature.outputs or (Field(None, Anything()),)
+    return {str(number) if each.name is None else each.name: each for number, each in enumerate(outputs)}
 
 
-def part_names(fields: Sequence[Field]) -> list[str]:
-    """Return the name of each field, its number where it has none."""
-    return [str(number) if each.name is None else each.name for number, each in enumerate(fields)]
-
-
-def parts_of(output: Any, fields: Sequence[Field]) -> dict[str, Any]:
+def parts_of(output: Any, fields: Mapping[str, Field]) -> dict[str, Any]:
     """Return the columns or tensors of an output by name.
 
     Raises
     ------
     ValueError
-        If it cannot be taken apart into that many fields.
+        If it cannot be taken apart into these fields.
     """
-    names = part_names(fields)
-    if len(fields) == 1 and fields[0].name is None and isinstance(fields[0].type, Object | Map | Anything):
-        return {names[0]: output if isinstance(output, list | np.ndarray) else [output]}
+    first, *others = fields.values()
+    if _is_one_unnamed(fields) and isinstance(first.type, Object | Map | Anything):
+        return {"0": output if isinstance(output, list | np.ndarray) else [output]}
     named = _named_parts(output)
-    if len(fields) == 1 and named is None:
-        return {names[0]: output}
-    if len(fields) == 1 and named is not None and fields[0].name is None:
+    if named is not None and _is_one_unnamed(fields):
         if len(named) != 1:
-            raise ValueError(f"expected {fields[0].type}, got {kind_of(output)} with the names {', '.join(named)}")
-        return dict(zip(names, named.values(), strict=True))
-    if named is not None:
-        return named
-    if any(each.name is not None or isinstance(each.type, Tensor) for each in fields):
-        raise ValueError(f"expected a DataFrame or a dict with {', '.join(names)}, got {kind_of(output)}")
+            raise ValueError(f"expected {first.type}, got {kind_of(output)} with the names {', '.join(named)}")
+        return dict(zip(fields, named.values(), strict=True))
+    if named is not None or not others:
+        return {next(iter(fields)): output} if named is None else named
+    if any(each.name is not None or isinstance(each.type, Tensor) for each in fields.values()):
+        raise ValueError(f"expected a DataFrame or a dict with {', '.join(fields)}, got {kind_of(output)}")
     table = np.asarray(output)
     if table.ndim != 2:
         raise ValueError(f"expected rows of {len(fields)} values, got {kind_of(output)} of shape {table.shape}")
     return {str(number): table[:, number] for number in range(table.shape[1])}
+
+
+def _is_one_unnamed(fields: Mapping[str, Field]) -> bool:
+    return [each.name for each in fields.values()] == [None]
 
 
 def numpy_dtype(type_: Type) -> np.dtype[Any] | None:
@@ -121,11 +117,6 @@ def numpy_dtype(type_: Type) -> np.dtype[Any] | None:
     if isinstance(type_, Scalar) and type_.name in _NUMPY:
         return np.dtype(_NUMPY[type_.name])
     return None
-
-
-def is_frame(value: object) -> bool:
-    """Return whether `value` is a pandas DataFrame, without importing pandas."""
-    return hasattr(value, "iloc") and hasattr(value, "columns")
 
 
 def is_series(value: object) -> bool:
@@ -138,11 +129,15 @@ def kind_of(value: object) -> str:
     return "None" if value is None else f"a {type(value).__name__}"
 
 
+def _is_frame(value: object) -> bool:
+    return hasattr(value, "iloc") and hasattr(value, "columns")
+
+
 def _named_parts(output: Any) -> dict[str, Any] | None:
-    """Return the parts of an output that says their names, None for any other."""
-    if is_series(output) and not is_frame(output):
-        return _named_parts(output.to_frame())
-    if is_frame(output):
+    """Return the parts of an output that has names, None for any other."""
+    if is_series(output):
+        output = output.to_frame()
+    if _is_frame(output):
         return {str(name): output.iloc[:, n] for n, name in enumerate(output.columns)}
     if isinstance(output, Mapping):
         return {str(name): value for name, value in output.items()}
@@ -170,25 +165,22 @@ def _scalar(value: Any) -> Any:
         return None
     if isinstance(value, bytes | bytearray):
         return base64.encodebytes(value).decode("ascii")
-    if isinstance(value, datetime.date | datetime.time):
-        return value.isoformat()
-    return value
+    return value.isoformat() if isinstance(value, datetime.date | datetime.time) else value
 
 
-def _to_array(value: Any, type_: Type | None) -> Array:
-    dtype = numpy_dtype(type_) if type_ is not None else None
+def _to_array(value: Any, field: Field | None) -> Array:
+    dtype = numpy_dtype(field.type) if field else None
     if dtype is None or dtype.kind == "O":
         return _objects(value)
-    found = np.asarray(value)
-    if found.dtype == dtype or not found.size:
-        return found.astype(dtype)
-    if found.dtype.kind == "O" and dtype.kind == "f" and all(map(_is_number_or_null, _leaves(found))):
-        return found.astype(dtype)
-    if found.dtype.kind not in _READ_AS.get(dtype.kind, dtype.kind):
-        raise ValueError(f"expected {dtype}, got {found.dtype}")
-    with np.errstate(over="ignore"):  # what became infinite is found where the output is held to its signature
-        made = found.astype(dtype)
-    if dtype.kind in "iu" and not np.array_equal(made, found):
+    array = np.asarray(value)
+    is_nullable = array.dtype.kind == "O" and dtype.kind == "f" and all(map(_is_number_or_null, array.ravel().tolist()))
+    if array.dtype == dtype or not array.size or is_nullable:
+        return array.astype(dtype)
+    if array.dtype.kind not in _READ_AS.get(dtype.kind, dtype.kind):
+        raise ValueError(f"expected {dtype}, got {array.dtype}")
+    with np.errstate(over="ignore"):  # what became infinite is refused when the output is checked
+        made = array.astype(dtype)
+    if dtype.kind in "iu" and not np.array_equal(made, array):
         raise ValueError(f"expected {dtype}, got a number out of its range")
     return made
 
@@ -200,27 +192,30 @@ def _objects(value: Any) -> Array:
     return np.fromiter(values, dtype=object, count=len(values))
 
 
-def _leaves(array: Array) -> Iterator[Any]:
-    return iter(array.ravel().tolist())
-
-
 def _is_number_or_null(value: object) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def nulled(output: Arrays) -> Arrays:
-    """Return an output with its infinities as NaN: `jsonable` has one null for both, MLflow writes both bare."""
+    """Return an output with its infinities as NaN: `jsonable` has one null for both, MLflow writes both bare.
+
+    Parameters
+    ----------
+    output : ndarray or dict of str to ndarray
+        As `as_array` returns it.
+
+    Returns
+    -------
+    ndarray or dict of str to ndarray
+        The same shapes and dtypes.
+    """
     if isinstance(output, dict):
-        return {name: _nulled(array) for name, array in output.items()}
-    return _nulled(output)
-
-
-def _nulled(array: Array) -> Array:
-    return np.where(np.isinf(array), np.array(np.nan, array.dtype), array) if array.dtype.kind == "f" else array
+        return {name: np.asarray(nulled(array)) for name, array in output.items()}
+    return np.where(np.isinf(output), np.array(np.nan, output.dtype), output) if output.dtype.kind == "f" else output
 
 
 def result_faults(uris: object, label: str) -> Iterator[str]:
-    """Yield which of the URIs of a column is not that of a file that is there and has content."""
+    """Yield which of the URIs of a column does not name an existing file with content."""
     for number, uri in enumerate(list(uris) if hasattr(uris, "__iter__") else []):
         path = _path(uri)
         if path is None or not path.is_file():
@@ -230,23 +225,30 @@ def result_faults(uris: object, label: str) -> Iterator[str]:
 
 
 def contents(uris: np.ndarray) -> np.ndarray:
-    """Return the digest of what each URI names, ``sha256:<hex>``; a digest stays as it is.
+    """Return the digest of what each URI names.
+
+    Parameters
+    ----------
+    uris : ndarray of object, shape (n_rows,)
+        ``file://`` URIs; a digest is left as it is.
+
+    Returns
+    -------
+    ndarray of object, shape (n_rows,)
+        ``sha256:<hex>`` of each file.
 
     Raises
     ------
     StepError
-        If a file is gone.
+        If a file has been removed.
     """
     return np.fromiter((_content(uri) for uri in uris.tolist()), dtype=object, count=len(uris))
 
 
 def _content(uri: object) -> object:
     path = _path(uri)
-    if path is None:
-        return uri
     try:
-        with path.open("rb") as stream:
-            return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+        return f"sha256:{file_entry(path).sha256}" if path else uri
     except OSError as error:
         raise StepError(str(uri), "the result file cannot be read", got=str(error), advice="Predict again.") from error
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
@@ -14,6 +13,7 @@ from .arrays import Array, Arrays, jsonable
 
 SHOWN = 5  # differing cells in one comparison
 _MOST = float(np.finfo("float64").max)  # JSON has no infinity
+_ABSENT = object()  # the value of a key that only the other object has
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Tolerance:
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any]) -> Tolerance:
-        """Return what an MLflow Model's metadata says of it."""
+        """Return the tolerance that an MLflow Model's metadata has, or the default."""
         return cls(**(metadata.get("tolerance") or {}))
 
 
@@ -66,24 +66,20 @@ class Comparison:
 
     @property
     def fault(self) -> str:
-        """Return what is wrong with the form, nothing where the forms are the same."""
+        """What is wrong with the form, nothing where the forms are the same."""
         same = self.expected_form == self.got_form
         return "" if same else f"expected {self.expected_form}, got {self.got_form}"
 
     def lines(self, one: str = "expected", other: str = "got") -> list[str]:
         """Return the first differing cells, for a person, who knows the two outputs by these names."""
-        said = [f"{list(c.index)}: {one} {c.expected}, {other} {c.got}" for c in self.differing]
-        hidden = self.differing_cells - len(said)
-        return [*said, *([f"and {hidden} more cells"] if hidden else [])]
+        cells = [f"{list(c.index)}: {one} {c.expected}, {other} {c.got}" for c in self.differing]
+        hidden = self.differing_cells - len(cells)
+        return [*cells, *([f"and {hidden} more cells"] if hidden else [])]
 
     def entry(self) -> dict[str, Any]:
-        """Return it as verification.json says it."""
-        return {
-            "max_absolute": self.max_absolute,
-            "max_relative": self.max_relative,
-            "differing": [{"index": list(c.index), "expected": c.expected, "got": c.got} for c in self.differing],
-            "differing_cells": self.differing_cells,
-        }
+        """Return the comparison as verification.json has it."""
+        kept = ("max_absolute", "max_relative", "differing", "differing_cells")
+        return {name: value for name, value in asdict(self).items() if name in kept}
 
 
 def compare(expected: Arrays, got: Arrays, tolerance: Tolerance | None = None) -> Comparison:
@@ -98,25 +94,37 @@ def compare(expected: Arrays, got: Arrays, tolerance: Tolerance | None = None) -
     forms = form_of(expected), form_of(got)
     if forms[0] != forms[1]:
         return Comparison(False, None, None, (), 0, *forms)
-    allowed = tolerance or Tolerance()
-    parts = [_Part.of(name, array, _parts(got)[name], allowed) for name, array in _parts(expected).items()]
-    cells = sum(part.count for part in parts)
-    first = tuple(islice((each for part in parts for each in part.differences()), SHOWN))
-    found = [largest for part in parts if (largest := _largest(part.expected, part.got))]
-    absolute, relative = map(max, zip(*found, strict=True)) if found else (None, None)
-    return Comparison(not cells, absolute, relative, first, cells, *forms)
+    pairs = [(name, array, _parts(got)[name]) for name, array in _parts(expected).items()]
+    differs = [_differs(one, other, tolerance or Tolerance()) for _, one, other in pairs]
+    cells = sum(int(mask.sum()) for mask in differs)
+    differences = (each for pair, mask in zip(pairs, differs, strict=True) for each in _differences(*pair, mask))
+    largest = [numbers for _, one, other in pairs if (numbers := _largest(one, other))]
+    absolute, relative = map(max, zip(*largest, strict=True)) if largest else (None, None)
+    return Comparison(not cells, absolute, relative, tuple(islice(differences, SHOWN)), cells, *forms)
 
 
 def form_of(output: Arrays) -> str:
-    """Return the dtype and shape of an output, for a message."""
+    """Return the dtype and shape of an output, for a message.
+
+    Parameters
+    ----------
+    output : ndarray or dict of str to ndarray
+        As `as_array` returns it.
+    """
     return ", ".join(
-        f"{name}{': ' if name else ''}{_dtype_name(array)} {list(array.shape)}"
+        f"{name}{': ' if name else ''}{'text' if array.dtype.kind == 'U' else array.dtype} {list(array.shape)}"
         for name, array in sorted(_parts(output).items())
     )
 
 
 def summary(output: Arrays) -> str:
-    """Return dtype, shape and range of an output, a line for each of its arrays."""
+    """Return dtype, shape and range of an output, a line for each of its arrays.
+
+    Parameters
+    ----------
+    output : ndarray or dict of str to ndarray
+        As `as_array` returns it.
+    """
     lines = []
     for name, array in _parts(output).items():
         span = f", from {np.nanmin(array):.6g} to {np.nanmax(array):.6g}" if array.dtype.kind in "fiu" else ""
@@ -124,42 +132,25 @@ def summary(output: Arrays) -> str:
     return "\n".join(lines)
 
 
-def _dtype_name(array: Array) -> str:
-    return "text" if array.dtype.kind == "U" else str(array.dtype)
-
-
 def _parts(output: Arrays) -> Mapping[str, Array]:
     return output if isinstance(output, Mapping) else {"": output}
 
 
-@dataclass(frozen=True)
-class _Part:
-    """One array of an output, compared with its counterpart."""
+def _differs(expected: Array, got: Array, tolerance: Tolerance) -> Array:
+    """Tell of each cell whether it differs."""
+    if expected.dtype.kind == "f":
+        return ~_near(expected, got, tolerance)
+    if expected.dtype.kind == "O":
+        cells = zip(expected.ravel().tolist(), got.ravel().tolist(), strict=True)
+        same = (all(_same(e, g, tolerance) for e, g in _leaves(*cell)) for cell in cells)
+        return ~np.fromiter(same, bool, expected.size).reshape(expected.shape)
+    return np.asarray(expected != got)
 
-    name: str
-    expected: Array
-    got: Array
-    differs: Array
 
-    @property
-    def count(self) -> int:
-        return int(self.differs.sum())
-
-    @classmethod
-    def of(cls, name: str, expected: Array, got: Array, tolerance: Tolerance) -> _Part:
-        if expected.dtype.kind == "f":
-            return cls(name, expected, got, ~_near(expected, got, tolerance))
-        if expected.dtype.kind == "O":
-            pairs = zip(expected.ravel().tolist(), got.ravel().tolist(), strict=True)
-            differs = np.fromiter((not _same(e, g, tolerance) for e, g in pairs), bool, expected.size)
-            return cls(name, expected, got, differs.reshape(expected.shape))
-        return cls(name, expected, got, np.asarray(expected != got))
-
-    def differences(self) -> Iterator[Difference]:
-        head = (self.name,) if self.name else ()
-        for place in np.argwhere(self.differs):
-            index = tuple(int(n) for n in place)
-            yield Difference((*head, *index), jsonable(self.expected[index]), jsonable(self.got[index]))
+def _differences(name: str, expected: Array, got: Array, differs: Array) -> Iterator[Difference]:
+    for place in np.argwhere(differs):
+        index = tuple(int(n) for n in place)
+        yield Difference((*([name] if name else []), *index), jsonable(expected[index]), jsonable(got[index]))
 
 
 def _near(expected: Array, got: Array, tolerance: Tolerance) -> Array:
@@ -175,19 +166,19 @@ def _near(expected: Array, got: Array, tolerance: Tolerance) -> Array:
 def _largest(expected: Array, got: Array) -> tuple[float, float] | None:
     """Return the largest absolute and relative difference, None where no two finite numbers face each other."""
     if expected.dtype.kind == "O":
-        pairs = [pair for e, g in zip(expected.flat, got.flat, strict=True) for pair in _numbers(e, g)]
-        expected, got = np.array(pairs, "float64").reshape(-1, 2).T
-    if expected.dtype.kind not in "biuf":
-        return None
+        leaves = (pair for cell in zip(expected.flat, got.flat, strict=True) for pair in _leaves(*cell))
+        expected, got = np.array([pair for pair in map(_floats, leaves) if pair], "float64").reshape(-1, 2).T
     if expected.dtype.kind == "f":
         finite = np.isfinite(expected) & np.isfinite(got)
         e, g = expected[finite].astype("float64"), got[finite].astype("float64")
         with np.errstate(over="ignore"):
             apart = np.minimum(np.abs(e - g), _MOST)
-    else:  # exactly: large integers are no floats; what wraps here wraps back
+    elif expected.dtype.kind in "biu":  # exactly: large integers are no floats; what wraps here wraps back
         e = expected.ravel().astype("float64")
         high, low = np.maximum(expected, got).ravel(), np.minimum(expected, got).ravel()
         apart = (high.astype("uint64") - low.astype("uint64")).astype("float64")
+    else:
+        return None
     if not apart.size:
         return None
     with np.errstate(over="ignore"):
@@ -195,25 +186,28 @@ def _largest(expected: Array, got: Array) -> tuple[float, float] | None:
     return float(apart.max()), float(min(relative.max(), _MOST))
 
 
-def _numbers(expected: Any, got: Any) -> Iterator[tuple[float, float]]:
-    """Yield the numbers in two JSON values that have the same place."""
-    if isinstance(expected, int | float) and isinstance(got, int | float):
-        with suppress(OverflowError):  # Python's integers have no end
-            yield float(expected), float(got)
-    elif isinstance(expected, list) and isinstance(got, list) and len(expected) == len(got):
+def _leaves(expected: Any, got: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield the values in two JSON values that have the same place; lists of two lengths are one value."""
+    if isinstance(expected, list) and isinstance(got, list) and len(expected) == len(got):
         for e, g in zip(expected, got, strict=True):
-            yield from _numbers(e, g)
+            yield from _leaves(e, g)
     elif isinstance(expected, dict) and isinstance(got, dict):
-        for key in expected.keys() & got.keys():
-            yield from _numbers(expected[key], got[key])
+        for key in expected.keys() | got.keys():
+            yield from _leaves(expected.get(key, _ABSENT), got.get(key, _ABSENT))
+    else:
+        yield expected, got
+
+
+def _floats(pair: tuple[Any, Any]) -> tuple[float, float] | None:
+    """Return a pair of numbers as floats; None where one is no number, or too large for a float."""
+    try:
+        return (float(pair[0]), float(pair[1])) if all(isinstance(each, int | float) for each in pair) else None
+    except OverflowError:  # Python's integers have no end
+        return None
 
 
 def _same(expected: Any, got: Any, tolerance: Tolerance) -> bool:
-    """Compare two JSON values, floats in them by the tolerance."""
+    """Compare two plain JSON values, floats by the tolerance."""
     if isinstance(expected, float) and isinstance(got, float):
-        return bool(_near(np.array([expected]), np.array([got]), tolerance)[0])
-    if isinstance(expected, list) and isinstance(got, list):
-        return len(expected) == len(got) and all(_same(e, g, tolerance) for e, g in zip(expected, got, strict=True))
-    if isinstance(expected, dict) and isinstance(got, dict):
-        return expected.keys() == got.keys() and all(_same(expected[key], got[key], tolerance) for key in expected)
+        return bool(_near(np.array(expected), np.array(got), tolerance))
     return type(expected) is type(got) and bool(expected == got)

@@ -1,29 +1,16 @@
-"""Hold an output to its signature: MLflow itself never does."""
+"""Check an output against its signature: MLflow itself never does."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from ..base.errors import StepError
+from ..base.errors import StepError, listed
 from ..model.signature import Field, Signature, Tensor
-from ..payload.values import did_you_mean, faults
-from .arrays import (
-    Array,
-    as_array,
-    is_series,
-    jsonable,
-    kind_of,
-    numpy_dtype,
-    output_fields,
-    part_names,
-    parts_of,
-    result_faults,
-)
-from .comparison import Comparison, Difference, Tolerance, compare, form_of, summary
+from ..payload.values import faults, unknown
+from .arrays import is_series, jsonable, kind_of, numpy_dtype, output_fields, parts_of, result_faults
 
 LISTED = 20  # faults in one message
 
@@ -36,7 +23,7 @@ def hold_output(
     rows: int | None = None,
     subject: str = "output",
 ) -> None:
-    """Hold an output to its signature, strictly.
+    """Check an output against its signature, strictly.
 
     Parameters
     ----------
@@ -55,10 +42,7 @@ def hold_output(
     StepError
         With every fault.
     """
-    found = list(islice(output_faults(output, signature, allow_nan=allow_nan, rows=rows), LISTED + 1))
-    if found:
-        more = ["and more"] if len(found) > LISTED else []
-        lines = "".join(f"\n  {line}" for line in [*found[:LISTED], *more])
+    if lines := listed(output_faults(output, signature, allow_nan=allow_nan, rows=rows), LISTED):
         raise StepError(subject, f"does not fit the output signature:{lines}")
 
 
@@ -67,18 +51,16 @@ def output_faults(
 ) -> Iterator[str]:
     """Yield what is wrong with an output."""
     fields = output_fields(signature)
-    names = part_names(fields)
     if output is None:
-        yield f"expected {' and '.join(str(each.type) for each in fields)}, got None"
+        yield f"expected {' and '.join(str(each.type) for each in fields.values())}, got None"
         return
     try:
         parts = parts_of(output, fields)
     except ValueError as error:
         yield str(error)
         return
-    for name in parts.keys() - set(names):
-        yield f'unknown name "{name}": {did_you_mean(name, names)}'
-    for name, each in zip(names, fields, strict=True):
+    yield from (unknown("name", name, fields) for name in parts.keys() - fields.keys())
+    for name, each in fields.items():
         label = "" if len(fields) == 1 and each.name is None else f'"{name}": '
         if name in parts:
             yield from _part_faults(parts[name], each, label, allow_nan=allow_nan, rows=rows)
@@ -91,7 +73,7 @@ def _part_faults(value: Any, field: Field, label: str, *, allow_nan: bool, rows:
     if not (isinstance(value, np.ndarray | list | tuple) or is_series(value)):
         yield f"{label}expected an ndarray, a list or a Series for {field.type}, got {kind_of(value)}"
         return
-    length = _length(value)
+    length = None if isinstance(value, np.ndarray) and not value.ndim else len(value)
     if None not in (rows, length) and length != rows:
         yield f"{label}expected {rows} rows, got {length}"
     if length == 0:
@@ -105,10 +87,6 @@ def _part_faults(value: Any, field: Field, label: str, *, allow_nan: bool, rows:
             yield from faults(item, field.type, f"{label}[{number}]", required=field.required)
 
 
-def _length(value: Any) -> int | None:
-    return None if isinstance(value, np.ndarray) and not value.ndim else len(value)
-
-
 def _array_faults(value: Any, dtype: np.dtype[Any], field: Field, label: str, *, allow_nan: bool) -> Iterator[str]:
     try:
         array = np.asarray(value)
@@ -116,10 +94,9 @@ def _array_faults(value: Any, dtype: np.dtype[Any], field: Field, label: str, *,
         yield f"{label}expected {field.type}, got rows of different lengths"
         return
     wanted = field.type.shape if isinstance(field.type, Tensor) else (-1,)
-    fits = array.dtype == dtype or (dtype.kind in "US" and array.dtype.kind == dtype.kind)
-    if not fits:
+    if array.dtype != dtype and not (dtype.kind in "US" and array.dtype.kind == dtype.kind):
         yield f"{label}wrong dtype: expected {dtype}, got {array.dtype}"
-    if not _has_shape(array, wanted):
+    if array.ndim != len(wanted) or any(w not in (-1, n) for w, n in zip(wanted, array.shape, strict=True)):
         yield f"{label}wrong shape: expected {wanted}, got {array.shape}"
     if not array.size:
         yield f"{label}is empty: got shape {array.shape}"
@@ -127,20 +104,3 @@ def _array_faults(value: Any, dtype: np.dtype[Any], field: Field, label: str, *,
         first = tuple(int(n) for n in np.argwhere(~finite)[0])
         count = f"{int((~finite).sum())} of {array.size} values"
         yield f"{label}{count} are NaN or infinite, the first at {list(first)}; the model does not declare ALLOW_NAN"
-
-
-def _has_shape(array: Array, wanted: Sequence[int]) -> bool:
-    return array.ndim == len(wanted) and all(w in (-1, n) for w, n in zip(wanted, array.shape, strict=True))
-
-
-__all__ = [
-    "Comparison",
-    "Difference",
-    "Tolerance",
-    "as_array",
-    "compare",
-    "form_of",
-    "hold_output",
-    "output_faults",
-    "summary",
-]

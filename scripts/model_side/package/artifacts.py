@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mlflow.models import Model
@@ -15,11 +15,25 @@ from mlflow.models import Model
 from ..base.errors import StepError
 from ..base.files import reflink
 from .hashing import Identity, identity
+from .travel import is_of_downloads
 
 
 def stand_ins(artifacts: Mapping[str, Path], directory: Path) -> dict[str, str]:
-    """Make an empty file or directory of each artifact's name, and return their paths by the artifact's."""
-    made = {}
+    """Make an empty file or directory of each artifact's name.
+
+    Parameters
+    ----------
+    artifacts : mapping of str to Path
+        By name.
+    directory : Path
+        Where they are made.
+
+    Returns
+    -------
+    dict of str to str
+        Their paths by the artifacts' names, as MLflow takes them.
+    """
+    paths = {}
     for name, path in artifacts.items():
         stand_in = directory / name / path.name
         stand_in.parent.mkdir(parents=True)
@@ -27,13 +41,11 @@ def stand_ins(artifacts: Mapping[str, Path], directory: Path) -> dict[str, str]:
             stand_in.mkdir()
         else:
             stand_in.touch()
-        made[name] = str(stand_in)
-    return made
+        paths[name] = str(stand_in)
+    return paths
 
 
-def place_artifacts(
-    model: Path, artifacts: Mapping[str, Path], package: Path, *, link: bool, without: Collection[Path] = ()
-) -> dict[str, Identity]:
+def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *, link: bool) -> dict[str, Identity]:
     """Put the artifacts where MLflow put their stand-ins, and correct what MLmodel says of them.
 
     Parameters
@@ -46,8 +58,6 @@ def place_artifacts(
         The directory that paths in MLmodel are relative to.
     link : bool
         Whether a hard link may stand for a copy.
-    without : collection of Path
-        What does not travel.
 
     Returns
     -------
@@ -66,17 +76,17 @@ def place_artifacts(
         target = model / saved[name]["path"]
         saved[name]["uri"] = os.path.relpath(source, package)
         try:
-            for origin, place in _files(source, target, without):
+            for origin, place in _files(source, target):
                 placed[place.relative_to(model).as_posix()] = _place(origin, place, link=link)
         except OSError as error:
-            raise StepError(f'artifact "{name}"', "it cannot be copied", got=str(error), advice="Mend it.") from error
+            raise StepError(f'artifact "{name}"', "it cannot be copied", got=str(error), advice="Fix it.") from error
     if placed:
         entry.model_size_bytes = (entry.model_size_bytes or 0) + sum(each.size for each in placed.values())
         entry.save(str(model / "MLmodel"))
     return placed
 
 
-def _files(source: Path, target: Path, without: Collection[Path]) -> Iterator[tuple[Path, Path]]:
+def _files(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:
     """Yield each file of an artifact and its place, whose directory is there; links are followed."""
     if not source.is_dir():
         yield source, target
@@ -84,8 +94,8 @@ def _files(source: Path, target: Path, without: Collection[Path]) -> Iterator[tu
     for top, directories, names in os.walk(source, followlinks=True):
         place = target / os.path.relpath(top, source)
         place.mkdir(parents=True, exist_ok=True)
-        directories[:] = sorted(name for name in directories if Path(top, name) not in without)
-        yield from ((Path(top, name), place / name) for name in sorted(names) if Path(top, name) not in without)
+        directories[:] = sorted(name for name in directories if not is_of_downloads(Path(top, name)))
+        yield from ((Path(top, name), place / name) for name in sorted(names))
 
 
 def _place(source: Path, target: Path, *, link: bool) -> Identity:

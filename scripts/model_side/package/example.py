@@ -26,7 +26,24 @@ def is_data(path: str) -> bool:
 def carry(
     example: Example, artifacts: Mapping[str, Path], package: Path, flags: Flags, problems: list[str]
 ) -> tuple[Example, dict[str, Path]]:
-    """Let local files of the example travel as artifacts, named by artifact://, so that a moved package works."""
+    """Let local files of the example travel as artifacts, named by artifact://, so that a moved package works.
+
+    Parameters
+    ----------
+    example : Example
+    artifacts : mapping of str to Path
+        Absolute, by name.
+    package : Path
+        The directory that paths in INPUT_EXAMPLE are relative to.
+    flags : Flags
+    problems : list of str
+        What is wrong is added to it.
+
+    Returns
+    -------
+    Example, dict of str to Path
+        The example as it travels, and all artifacts.
+    """
     carried = dict(artifacts)
     from_flag = flags.example_uri is not None
     uris = []

@@ -6,11 +6,10 @@ import argparse
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from ..base.errors import UsageError
+from ..base.errors import UsageError, near
 
 DTYPES = (
     *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
@@ -119,42 +118,40 @@ def known(name: str, names: Iterable[str], subject: str, kind: str) -> str:
     names = list(names)
     if name in names:
         return name
-    near = get_close_matches(name, names, 1)
-    advice = f"Did you mean {near[0]}?" if near else ""
-    raise UsageError(subject, f"unknown {kind}", expected=f"one of {', '.join(names)}", got=repr(name), advice=advice)
+    expected = f"one of {', '.join(names)}"
+    raise UsageError(subject, f"unknown {kind}", expected=expected, got=repr(name), advice=near(name, names))
 
 
-def _json(text: str, flag: str) -> Any:
+def _json(text: str, flag: str, kind: type, expected: str) -> Any:
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise UsageError(flag, "not JSON", got=f"{error.msg} at {place} of {text!r}") from error
+    if not isinstance(value, kind):
+        raise UsageError(flag, "wrong kind", expected=expected, got=text)
+    return value
 
 
-def _config(text: str) -> dict[str, Any]:
+def _config(text: str) -> Any:
     """Read JSON text, or the file of that name."""
     if not text.lstrip().startswith("{") and Path(text).is_file():
         text = Path(text).read_text(encoding="utf-8")
-    found = _json(text, "--model-config-json")
-    if not isinstance(found, dict):
-        raise UsageError("--model-config-json", "wrong kind", expected="a JSON object", got=type(found).__name__)
-    return found
+    return _json(text, "--model-config-json", dict, "a JSON object")
 
 
 def _shape(text: str) -> tuple[int, ...]:
-    found = _json(text, "--output-shape")
-    if isinstance(found, list) and found and all(type(n) is int and n >= -1 for n in found):
-        return tuple(found)
-    raise UsageError("--output-shape", "wrong kind", expected="a JSON list of lengths such as [-1,2048]", got=text)
+    expected = "a JSON list of lengths such as [-1,2048]"
+    lengths = _json(text, "--output-shape", list, expected)
+    if not lengths or not all(type(length) is int and length >= -1 for length in lengths):
+        raise UsageError("--output-shape", "wrong kind", expected=expected, got=text)
+    return tuple(lengths)
 
 
 def _params(text: str) -> tuple[ParamFlag, ...]:
     flag = "--extra-params-spec-json"
-    found = _json(text, flag)
-    if not isinstance(found, dict):
-        raise UsageError(flag, "wrong kind", expected='a JSON object such as {"batch_size":"integer"}', got=text)
-    return tuple(_param(name, entry, f'{flag}: "{name}"') for name, entry in found.items())
+    entries = _json(text, flag, dict, 'a JSON object such as {"batch_size":"integer"}')
+    return tuple(_param(name, entry, f'{flag}: "{name}"') for name, entry in entries.items())
 
 
 def _param(name: str, entry: Any, subject: str) -> ParamFlag:

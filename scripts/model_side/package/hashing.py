@@ -5,9 +5,9 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import astuple, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NamedTuple
 
 from ..base.files import FileEntry, file_entry
 from .travel import tree
@@ -15,9 +15,8 @@ from .travel import tree
 LARGE = 16 << 20  # bytes; what is smaller is read again where it is needed
 
 
-@dataclass(frozen=True)
-class Identity:
-    """A file as it is now: whoever writes to it changes one of these.
+class Identity(NamedTuple):
+    """A file as it is now: a write to it changes one of these.
 
     Parameters
     ----------
@@ -32,9 +31,15 @@ class Identity:
 
 
 def identity(path: Path) -> Identity:
-    """Return what a path, links followed, names at the moment."""
-    found = path.stat()
-    return Identity(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    """Return what a path names now.
+
+    Parameters
+    ----------
+    path : Path
+        A link is followed.
+    """
+    status = path.stat()
+    return Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 class Hashing:
@@ -48,7 +53,7 @@ class Hashing:
 
     def __init__(self, tops: Sequence[Path]) -> None:
         context = multiprocessing.get_context("fork")
-        self._found, theirs = context.Pipe(duplex=False)
+        self._results, theirs = context.Pipe(duplex=False)
         self._process = context.Process(target=_hash, args=(tuple(tops), theirs), daemon=True)
         self._process.start()
         theirs.close()
@@ -59,8 +64,8 @@ class Hashing:
         known: dict[Identity, FileEntry] = {}
         with suppress(EOFError):
             while large - known.keys():
-                each, entry = self._found.recv()
-                known[Identity(*each)] = entry
+                each, entry = self._results.recv()
+                known[each] = entry
         return {name: known[each] for name, each in files.items() if each in known}
 
     def end(self) -> None:
@@ -69,12 +74,12 @@ class Hashing:
         self._process.join()
 
 
-def _hash(tops: Iterable[Path], found: Connection) -> None:
+def _hash(tops: Iterable[Path], results: Connection) -> None:
     with suppress(BrokenPipeError):
         for path in dict.fromkeys(file for top in tops if top.exists() for file in tree(top)):
-            with suppress(OSError):  # whoever copies it says why it cannot be read
+            with suppress(OSError):  # copying it says why it cannot be read
                 before = identity(path)
                 if before.size >= LARGE and path.is_file():
                     entry = file_entry(path)
                     if identity(path) == before:
-                        found.send((astuple(before), entry))
+                        results.send((before, entry))

@@ -1,4 +1,4 @@
-"""Find the model's class and hold it to what MLflow needs of it. Import it in the model environment only."""
+"""Find the model's class and check it for what MLflow needs. Import it in the model environment only."""
 
 from __future__ import annotations
 
@@ -7,26 +7,33 @@ import importlib
 import inspect
 import sys
 import textwrap
-from difflib import get_close_matches
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import get_origin, get_type_hints
 
 import mlflow.pyfunc
 from mlflow.types.type_hints import TypeFromExample
 
-from ..base.errors import StepError, UsageError
+from ..base.errors import StepError, UsageError, near
 from ..base.tracebacks import author_traceback, said
 from .spec import describe
+from .unfinished import Function, is_unwritten
 
 
 def load_model_class(name: str, package: Path) -> type[mlflow.pyfunc.PythonModel]:
     """Import ``module:Class``; the package's directory must be on sys.path.
 
+    Parameters
+    ----------
+    name : str
+        ``module:Class``.
+    package : Path
+        The package's directory.
+
     Raises
     ------
     UsageError
-        If there is no such class, it is no PythonModel, or a method of it is still to be written.
+        If there is no such class, it is not a PythonModel, or a method of it is still to be written.
     StepError
         If importing the author's code raises.
     """
@@ -35,20 +42,21 @@ def load_model_class(name: str, package: Path) -> type[mlflow.pyfunc.PythonModel
         expected = "module:Class, such as model_code.mine:Mine"
         raise UsageError("--model-class", "wrong form", expected=expected, got=repr(name))
     module = _import(module_name, package)
-    found = getattr(module, class_name, None)
-    if found is None:
+    model_class = getattr(module, class_name, None)
+    if model_class is None:
         classes = [key for key, value in vars(module).items() if inspect.isclass(value)]
-        near = get_close_matches(class_name, classes, 1)
-        advice = f"Did you mean {module_name}:{near[0]}?" if near else "Write it there, or give --model-class."
+        advice = near(class_name, classes) or "Write it there, or give --model-class."
         raise UsageError(f"{module_name}:{class_name}", "no such class in that module", advice=advice)
-    if not (inspect.isclass(found) and issubclass(found, mlflow.pyfunc.PythonModel)):
-        raise UsageError(name, "not a model", expected="a subclass of mlflow.pyfunc.PythonModel", got=describe(found))
-    _refuse_left_behind(found, package)
-    _refuse_unwritten(found, package)
-    _refuse_unloadable(found, package)
-    _refuse_unmakable(found)
-    _refuse_overriding_hint(found)
-    return found
+    if not (inspect.isclass(model_class) and issubclass(model_class, mlflow.pyfunc.PythonModel)):
+        raise UsageError(
+            name, "not a model", expected="a subclass of mlflow.pyfunc.PythonModel", got=describe(model_class)
+        )
+    _refuse_left_behind(model_class, package)
+    _refuse_unwritten(model_class, package)
+    _refuse_unloadable(model_class, package)
+    _refuse_unmakable(model_class)
+    _refuse_overriding_hint(model_class)
+    return model_class
 
 
 def _import(name: str, package: Path) -> ModuleType:
@@ -74,7 +82,7 @@ def _missing_advice(name: str, package: Path) -> str:
     first = name.partition(".")[0]
     code = package / "model_code"
     if first == code.name:
-        return f"There is no {name.replace('.', '/')}.py: write it, or mend the import."
+        return f"There is no {name.replace('.', '/')}.py: write it, or fix the import."
     if (code / f"{first}.py").is_file() or (code / first).is_dir():
         return f"It is in model_code/: import {code.name}.{name}, or relatively."
     return f"If {name} is a package, add it to requirements.in."
@@ -91,34 +99,21 @@ def _refuse_left_behind(model_class: type, package: Path) -> None:
 
 
 def _refuse_unwritten(model_class: type, package: Path) -> None:
-    unwritten = []
-    for base in model_class.__mro__:
-        for name, method in vars(base).items():
-            if not inspect.isfunction(method) or getattr(model_class, name) is not method:
-                continue
-            code = method.__code__
-            if Path(code.co_filename).is_relative_to(package / "model_code") and _is_unwritten(method):
-                unwritten.append(f"{name} ({_place(code.co_filename, package)}:{code.co_firstlineno})")
+    unwritten = [
+        f"{name} ({_place(method.__code__.co_filename, package)}:{method.__code__.co_firstlineno})"
+        for name, method in inspect.getmembers(model_class, inspect.isfunction)
+        if Path(method.__code__.co_filename).is_relative_to(package / "model_code") and _is_unwritten(method)
+    ]
     if unwritten:
         raise UsageError(model_class.__name__, f"still to be written: {', '.join(unwritten)}", advice="Write it there.")
 
 
-def _is_unwritten(method: object) -> bool:
-    """Tell whether a function's body is `raise NotImplementedError` and nothing but a docstring beside it."""
+def _is_unwritten(method: FunctionType) -> bool:
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(method)))  # type: ignore[arg-type]
+        (function,) = ast.parse(textwrap.dedent(inspect.getsource(method))).body
     except (OSError, TypeError, SyntaxError):
         return False
-    function = tree.body[0]
-    body = [each for each in getattr(function, "body", []) if not _is_docstring(each)]
-    if len(body) != 1 or not isinstance(body[0], ast.Raise) or body[0].exc is None:
-        return False
-    raised = body[0].exc.func if isinstance(body[0].exc, ast.Call) else body[0].exc
-    return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
-
-
-def _is_docstring(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return isinstance(function, Function) and is_unwritten(function)
 
 
 def _refuse_unmakable(model_class: type[mlflow.pyfunc.PythonModel]) -> None:

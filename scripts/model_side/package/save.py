@@ -17,7 +17,7 @@ import mlflow.pyfunc
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, convert_input_example_to_serving_input
 
-from ..base.errors import StepError, UsageError
+from ..base.errors import StepError, UsageError, listed
 from ..model.manifest import NO_ID
 from ..model.requirements import UV_TOML, read_requirements, uv_toml
 from ..model.signature import parse_signature
@@ -55,7 +55,7 @@ def check_package(package: Path, flags: Flags, work: Path) -> tuple[Spec, type[m
     """
     faults = [*hiding_modules(package), *code_faults(package / CODE)]
     if faults:
-        raise UsageError(package.name, "".join(["it cannot be packaged:", *(f"\n  {fault}" for fault in faults)]))
+        raise UsageError(package.name, f"it cannot be packaged:{listed(faults)}")
     sys.path.insert(0, str(package))
     os.chdir(package)
     requirements = read_requirements(package)
@@ -64,12 +64,20 @@ def check_package(package: Path, flags: Flags, work: Path) -> tuple[Spec, type[m
     require_outside(spec.artifacts, work)
     model_class = load_model_class(spec.model_class, package)
     check_example(spec, one_row=spec.metadata(model_class)["one_row"])
-    require_space(spec.artifacts.values(), work, spec.left_behind)
+    require_space(spec.artifacts.values(), work)
     return spec, model_class, requirements
 
 
 def dry_run(package: Path, flags: Flags, work: Path) -> None:
-    """Check the package and save nothing."""
+    """Check the package and save nothing.
+
+    Parameters
+    ----------
+    package : Path
+    flags : Flags
+    work : Path
+        Where the model would be saved.
+    """
     check_package(package, flags, work)
 
 
@@ -101,8 +109,6 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> dict[st
     # Old releases of MLflow load the model while they save it: in vain, and the artifacts are not there yet. The class
     # is pickled by its name, and this process ends with the save.
     model_class.load_context = _load_nothing
-    for path in sorted(spec.left_behind):
-        print(f"note: {path.relative_to(package)} stays behind: a download has set it aside", file=sys.stderr)
     tempfile.tempdir = str(work)
     _save(
         staged,
@@ -119,7 +125,7 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> dict[st
     _make_relative(staged / "MLmodel", work)
     nulls_for_nan(staged)
     _refuse_paths_of(package, staged)
-    placed = place_artifacts(staged, spec.artifacts, package, link=spec.link_artifacts, without=spec.left_behind)
+    placed = place_artifacts(staged, spec.artifacts, package, link=spec.link_artifacts)
     if settings := uv_toml(package):
         (staged / UV_TOML).write_text(settings, encoding="utf-8")
     return placed
@@ -156,7 +162,7 @@ def _make_relative(mlmodel: Path, work: Path) -> None:
 
 
 def _copy_code(source: Path, target: Path) -> Path:
-    """Copy the author's code; the copies are writable, so that whoever replaces the package can remove it."""
+    """Copy the author's code; the copies are writable, so that a later run can remove them."""
     for name in left_out(source):
         print(f"note: {name} stays behind: hidden files do not travel", file=sys.stderr)
     shutil.copytree(source, target, ignore=shutil.ignore_patterns(*LEFT_OUT))
@@ -187,7 +193,7 @@ _EXAMPLES = ("input_example.json", "serving_input_example.json")
 
 
 def check_example(spec: Spec, *, one_row: bool) -> None:
-    """Hold the input example to the signature before anything is saved.
+    """Check the input example against the signature before anything is saved.
 
     Raises
     ------
@@ -203,7 +209,13 @@ def check_example(spec: Spec, *, one_row: bool) -> None:
 
 
 def nulls_for_nan(model: Path) -> None:
-    """Write the stored example as JSON: MLflow writes what is missing in a table as a bare NaN."""
+    """Write the stored example as JSON: MLflow writes what is missing in a table as a bare NaN.
+
+    Parameters
+    ----------
+    model : Path
+        The saved MLflow Model.
+    """
     for name in _EXAMPLES:
         path = model / name
         text = path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -16,12 +16,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
-from ..base.errors import UsageError
+from ..base.errors import UsageError, listed
 from ..base.tracebacks import author_traceback, said
-from ..model.declared_data import leftovers, within
 from ..model.settings import VERIFICATION, settings_faults
 from .example import Example, carry, has_uris, read_example
-from .flags import SERIALIZATIONS, Flags
+from .flags import Flags
 from .spec_faults import (
     ENTRIES,
     artifacts_collide,
@@ -65,8 +64,6 @@ class Spec:
         Whether artifacts may be hard links to model_data/, where the file system cannot share their bytes otherwise.
     checks : callable or None
         ``checks(example, params, output)`` raises where the example's output is wrong.
-    left_behind : frozenset of Path
-        What downloads have left in the artifacts: it does not travel.
     """
 
     package: Path
@@ -86,20 +83,25 @@ class Spec:
     serialization: str = "pickle"
     link_artifacts: bool = False
     checks: Callable[..., object] | None = None
-    left_behind: frozenset[Path] = frozenset()
 
     def metadata(self, model_class: type) -> dict[str, Any]:
         """Return what MLmodel's metadata says of the contract, and of the class's own part in it."""
         names = ("archetype", "allow_nan", "rows_match", "output_files")
         mappings = ("tags", "tolerance", "verification")
-        made = {name: getattr(self, name) for name in names} | {name: dict(getattr(self, name)) for name in mappings}
-        return {**made, "one_row": bool(getattr(model_class, "ONE_ROW", False))}
+        values = {name: getattr(self, name) for name in names} | {name: dict(getattr(self, name)) for name in mappings}
+        return {**values, "one_row": bool(getattr(model_class, "ONE_ROW", False))}
 
 
 def read_spec(package: Path, flags: Flags) -> Spec:
     """Read model_spec.py of the package, with `flags` on top; no bytecode is written from now on.
 
     Python takes bytecode for current by the second and the length of its source, which an edit can leave as they were.
+
+    Parameters
+    ----------
+    package : Path
+        The package's directory, absolute.
+    flags : Flags
 
     Raises
     ------
@@ -110,19 +112,20 @@ def read_spec(package: Path, flags: Flags) -> Spec:
     entries = _run(package / SPEC)
     problems = [*type_faults(entries), *name_faults(entries)]
     _stop_at(problems)
-    entries = {**_defaults(package), **entries}
-    signature = _signature(entries.get("MODEL_SIGNATURE"), flags)
+    own_class = f"model_code.{package.name.removesuffix('_mlflow_pkg')}_mlflow_model:"
+    entries = {**ENTRIES, "MODEL_CLASS": own_class, **entries}
+    signature = _signature(entries["MODEL_SIGNATURE"], flags)
     artifacts = {name: package / str(path) for name, path in entries["ARTIFACTS"].items()} | dict(flags.artifacts)
     problems += [*declared_artifact_faults(entries["ARTIFACTS"], flags, artifacts), *signature_faults(signature)]
     problems += example_flag_faults(signature, flags, entries["ARCHETYPE"])
     model_config = entries["MODEL_CONFIG"] if flags.model_config is None else flags.model_config
     problems += config_faults(model_config, "MODEL_CONFIG" if flags.model_config is None else "--model-config-json")
-    example = read_example(flags.example_uri, entries.get("INPUT_EXAMPLE"), problems)
+    example = read_example(flags.example_uri, entries["INPUT_EXAMPLE"], problems)
     stored = example
     if example and has_uris(example):
         stored, artifacts = carry(example, artifacts, package, flags, problems)
-    there, left = {name: path for name, path in artifacts.items() if path.exists()}, leftovers(package)
-    problems += artifact_faults(there, collide=artifacts_collide(), without=left)
+    there = {name: path for name, path in artifacts.items() if path.exists()}
+    problems += artifact_faults(there, collide=artifacts_collide())
     problems += [*tolerance_faults(entries["TOLERANCE"]), *settings_faults(entries["VERIFICATION"])]
     _stop_at(problems)
     if signature is None or example is None or stored is None:
@@ -144,42 +147,28 @@ def read_spec(package: Path, flags: Flags) -> Spec:
         verification={**VERIFICATION, **entries["VERIFICATION"]},
         serialization=flags.serialization or entries["SERIALIZATION"],
         link_artifacts=flags.link_artifacts or entries["LINK_ARTIFACTS"],
-        checks=entries.get("CHECKS"),
-        left_behind=frozenset(within(artifacts.values(), left)),
+        checks=entries["CHECKS"],
     )
 
 
 def _run(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UsageError(str(path), "no such file", advice="`invoke scaffold` makes one.")
-    found = importlib.util.spec_from_file_location(path.stem, path)
-    if found is None or found.loader is None:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
         raise UsageError(str(path), "cannot be imported")
-    module = importlib.util.module_from_spec(found)
+    module = importlib.util.module_from_spec(spec)
     try:
-        found.loader.exec_module(module)
+        spec.loader.exec_module(module)
     except Exception as error:  # the author's code may raise anything
         shown = author_traceback(error, [path])
         raise UsageError(SPEC, f"it raised {said(error)}", author_traceback=shown) from error
     return {name: value for name, value in vars(module).items() if name.isupper() or name.upper() in ENTRIES}
 
 
-def _defaults(package: Path) -> dict[str, Any]:
-    name = package.name.removesuffix("_mlflow_pkg")
-    return {
-        "ARCHETYPE": "",
-        "MODEL_CLASS": f"model_code.{name}_mlflow_model:",
-        **{entry: {} for entry in ("ARTIFACTS", "MODEL_CONFIG", "TAGS", "TOLERANCE", "VERIFICATION")},
-        **dict.fromkeys(("ALLOW_NAN", "ROWS_MATCH", "OUTPUT_FILES"), False),
-        "SERIALIZATION": SERIALIZATIONS[0],
-        "LINK_ARTIFACTS": False,
-    }
-
-
 def _stop_at(problems: list[str]) -> None:
     if problems:
-        lines = "".join(f"\n  {problem}" for problem in problems)
-        raise UsageError(SPEC, f"it cannot be packaged as declared:{lines}")
+        raise UsageError(SPEC, f"it cannot be packaged as declared:{listed(problems)}")
 
 
 def _signature(declared: ModelSignature | None, flags: Flags) -> ModelSignature | None:

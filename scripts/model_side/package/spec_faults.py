@@ -17,35 +17,31 @@ from mlflow.models import ModelSignature
 from .example import DATA, URI_COLUMN, is_data
 from .flags import SERIALIZATIONS, Flags
 
-TYPES: Mapping[str, tuple[type, ...]] = {
-    "ARCHETYPE": (str,),
-    "MODEL_CLASS": (str,),
-    "MODEL_SIGNATURE": (ModelSignature,),
-    "ARTIFACTS": (dict,),
-    "MODEL_CONFIG": (dict,),
-    "TAGS": (dict,),
-    "TOLERANCE": (dict,),
-    "ALLOW_NAN": (bool,),
-    "ROWS_MATCH": (bool,),
-    "OUTPUT_FILES": (bool,),
-    "SERIALIZATION": (str,),
-    "LINK_ARTIFACTS": (bool,),
-    "VERIFICATION": (dict,),
+# Each entry, and what counts where it is not given; the default of MODEL_CLASS depends on the package.
+ENTRIES: Mapping[str, Any] = {
+    **{"ARCHETYPE": "", "MODEL_CLASS": "", "MODEL_SIGNATURE": None, "INPUT_EXAMPLE": None},
+    **{"ARTIFACTS": {}, "MODEL_CONFIG": {}, "TAGS": {}, "TOLERANCE": {}, "VERIFICATION": {}},
+    **{"ALLOW_NAN": False, "ROWS_MATCH": False, "OUTPUT_FILES": False},
+    **{"SERIALIZATION": SERIALIZATIONS[0], "LINK_ARTIFACTS": False, "CHECKS": None},
 }
-ENTRIES = (*TYPES, "INPUT_EXAMPLE", "CHECKS")
+TYPES = {
+    "MODEL_SIGNATURE": ModelSignature,
+    **{name: type(value) for name, value in ENTRIES.items() if value is not None},
+}
 
 
 def type_faults(entries: Mapping[str, Any]) -> Iterator[str]:
     """Yield entries of a wrong type, and values that are none of those that an entry can have."""
-    for name, types in TYPES.items():
-        if name in entries and not isinstance(entries[name], types):
-            yield f"{name}: expected a {types[0].__name__}, got a {_type_name(entries[name])}"
+    for name, kind in TYPES.items():
+        if name in entries and not isinstance(entries[name], kind):
+            yield f"{name}: expected a {kind.__name__}, got a {_type_name(entries[name])}"
     if entries.get("SERIALIZATION", SERIALIZATIONS[0]) not in SERIALIZATIONS:
         yield f"SERIALIZATION: expected one of {', '.join(SERIALIZATIONS)}, got {entries['SERIALIZATION']!r}"
-    if entries.get("CHECKS") is not None and not callable(entries["CHECKS"]):
-        yield f"CHECKS: expected a function or None, got a {type(entries['CHECKS']).__name__}"
-    elif entries.get("CHECKS") is not None and not _takes_three(entries["CHECKS"]):
-        yield f"CHECKS: expected a function of example, params and output, got one of {_parameters(entries['CHECKS'])}"
+    checks = entries.get("CHECKS")
+    if checks is not None and not callable(checks):
+        yield f"CHECKS: expected a function or None, got a {type(checks).__name__}"
+    elif checks is not None and not _takes_three(checks):
+        yield f"CHECKS: expected a function of example, params and output, got one of {_parameters(checks)}"
 
 
 def name_faults(entries: Mapping[str, Any]) -> Iterator[str]:
@@ -57,13 +53,13 @@ def name_faults(entries: Mapping[str, Any]) -> Iterator[str]:
 
 
 def config_faults(config: Mapping[str, Any], where: str) -> Iterator[str]:
-    """Yield that a model_config is not what JSON holds: MLflow's own form of it comes back as something else."""
+    """Yield that JSON cannot hold a model_config: MLflow would give the model something else."""
     try:
-        kept = json.loads(json.dumps(config, allow_nan=False)) == config
+        survives = json.loads(json.dumps(config, allow_nan=False)) == config
     except (TypeError, ValueError, RecursionError) as error:
         yield f"{where}: expected what JSON can hold: {error}"
     else:
-        if not kept:
+        if not survives:
             yield f"{where}: expected what JSON can hold: names as texts, lists, no tuples"
 
 
@@ -90,7 +86,16 @@ def example_flag_faults(signature: ModelSignature | None, flags: Flags, archetyp
 
 
 def declared_artifact_faults(declared: Mapping[str, Any], flags: Flags, artifacts: Mapping[str, Path]) -> Iterator[str]:
-    """Yield artifacts whose name or path cannot be one."""
+    """Yield artifacts whose name or path is not valid.
+
+    Parameters
+    ----------
+    declared : mapping of str to object
+        The entry ARTIFACTS.
+    flags : Flags
+    artifacts : mapping of str to Path
+        Those of the entry and of the flags, absolute.
+    """
     for name, path in artifacts.items():
         where = f"--artifact {name}" if name in flags.artifacts else f'ARTIFACTS["{name}"]'
         where = "--checkpoint" if name in flags.artifacts and name == "checkpoint" else where
@@ -112,7 +117,7 @@ def artifacts_collide() -> bool:
 
 
 def tolerance_faults(tolerance: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is no tolerance."""
+    """Yield entries that are not tolerances."""
     for name, value in tolerance.items():
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if name not in ("rtol", "atol") or not is_number or not 0 <= value < math.inf:

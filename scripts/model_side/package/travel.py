@@ -6,7 +6,7 @@ import importlib.machinery
 import os
 import shutil
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -23,7 +23,7 @@ _OURS = ("mlflow_packager", "model_spec", "model_code", "model_side")
 _MARGIN = 64 * 2**20  # bytes beside the artifacts: code, environment files, the example's output
 
 
-def artifact_faults(artifacts: Mapping[str, Path], *, collide: bool, without: Collection[Path] = ()) -> Iterator[str]:
+def artifact_faults(artifacts: Mapping[str, Path], *, collide: bool) -> Iterator[str]:
     """Yield what is wrong with files and directories that are to travel as artifacts.
 
     Parameters
@@ -32,14 +32,10 @@ def artifact_faults(artifacts: Mapping[str, Path], *, collide: bool, without: Co
         Those that exist.
     collide : bool
         Whether this MLflow puts artifacts with the same base name into one place.
-    without : collection of Path
-        What downloads have left: it does not travel.
     """
     names: dict[str, str] = {}
     for name, path in artifacts.items():
-        if not {path, *path.parents}.isdisjoint(without):
-            yield f'artifact "{name}": {path.name}: its name is what a download gives to what it sets aside: rename it'
-        for file in tree(path, without=without):
+        for file in tree(path):
             yield from (f'artifact "{name}": {fault}' for fault in _file_faults(file, path.parent))
         other = names.setdefault(path.name, name)
         if collide and other != name:
@@ -50,13 +46,30 @@ def artifact_faults(artifacts: Mapping[str, Path], *, collide: bool, without: Co
 
 
 def code_faults(code: Path) -> Iterator[str]:
-    """Yield which files of the author's code must not travel; hidden ones are left out anyway."""
+    """Yield which files of the author's code must not travel; hidden ones are left out anyway.
+
+    Parameters
+    ----------
+    code : Path
+        The directory model_code/.
+    """
     for path in tree(code, LEFT_OUT):
         yield from _file_faults(path, code.parent)
 
 
 def left_out(code: Path) -> list[str]:
-    """Return the hidden files and directories in the author's code that do not travel, by their relative paths."""
+    """Return the hidden files and directories in the author's code, which do not travel.
+
+    Parameters
+    ----------
+    code : Path
+        The directory model_code/.
+
+    Returns
+    -------
+    list of str
+        Relative to the package.
+    """
     hidden = (path for path in code.rglob(".*") if path.name not in (".DS_Store",))
     return sorted(path.relative_to(code.parent).as_posix() for path in hidden)
 
@@ -65,6 +78,10 @@ def hiding_modules(package: Path) -> Iterator[str]:
     """Yield which modules in the package's own directory hide others, while that directory is first on sys.path.
 
     In model_code/ any name is fine: its modules are ``model_code.<name>``.
+
+    Parameters
+    ----------
+    package : Path
     """
     advice = "rename it, or move it to model_code/"
     for path in sorted(package.iterdir()):
@@ -78,7 +95,13 @@ def hiding_modules(package: Path) -> Iterator[str]:
 
 
 def require_outside(artifacts: Mapping[str, Path], work: Path) -> None:
-    """Check that the model is not saved inside of what it is to hold.
+    """Check that the model is not saved inside an artifact.
+
+    Parameters
+    ----------
+    artifacts : mapping of str to Path
+    work : Path
+        Where it is saved.
 
     Raises
     ------
@@ -91,15 +114,20 @@ def require_outside(artifacts: Mapping[str, Path], work: Path) -> None:
             raise UsageError(f'artifact "{name}"', f"the MLflow Model would lie in it: {path}", advice=advice)
 
 
-def require_space(artifacts: Iterable[Path], directory: Path, without: Collection[Path] = ()) -> None:
-    """Check that the artifacts, without what does not travel, fit onto the file system of a directory.
+def require_space(artifacts: Iterable[Path], directory: Path) -> None:
+    """Check that the artifacts fit onto the file system of a directory.
+
+    Parameters
+    ----------
+    artifacts : iterable of Path
+    directory : Path
 
     Raises
     ------
     UsageError
         If they do not.
     """
-    need = sum(path.stat().st_size for top in artifacts for path in tree(top, without=without)) + _MARGIN
+    need = sum(path.stat().st_size for top in artifacts for path in tree(top)) + _MARGIN
     free = shutil.disk_usage(directory).free
     if need > free:
         expected, got = f"{need / 2**30:.1f} GiB for the artifacts", f"{free / 2**30:.1f} GiB free"
@@ -108,10 +136,24 @@ def require_space(artifacts: Iterable[Path], directory: Path, without: Collectio
         )
 
 
-def tree(top: Path, skipped: Iterable[str] = (), without: Collection[Path] = ()) -> Iterator[Path]:
+def is_of_downloads(path: Path) -> bool:
+    """Tell whether a directory is where downloads keep what is unfinished, and their record: it does not travel.
+
+    Parameters
+    ----------
+    path : Path
+    """
+    return path.parts[-2:] == ("model_data", ".downloads")
+
+
+def tree(top: Path, skipped: Iterable[str] = ()) -> Iterator[Path]:
     """Yield the files under a path, or itself; links are followed. A directory that cannot travel is given itself.
 
-    Names that match `skipped`, and the paths `without`, are passed over.
+    Parameters
+    ----------
+    top : Path
+    skipped : iterable of str
+        Patterns of names that are left out.
     """
     if not top.is_dir() or not _is_readable(top):
         yield top
@@ -119,12 +161,11 @@ def tree(top: Path, skipped: Iterable[str] = (), without: Collection[Path] = ())
     patterns = tuple(skipped)
     for directory, directories, files in os.walk(top, followlinks=True):
         kept = [name for name in sorted(directories) if not _matches(name, patterns)]
-        kept = [name for name in kept if Path(directory, name) not in without]
+        kept = [name for name in kept if not is_of_downloads(Path(directory, name))]
         ends = [name for name in kept if _matches(name, _SECRET) or not _is_open(Path(directory, name))]
         yield from (Path(directory, name) for name in ends)
         directories[:] = [name for name in kept if name not in ends]
-        found = (Path(directory, name) for name in sorted(files) if not _matches(name, patterns))
-        yield from (path for path in found if path not in without)
+        yield from (Path(directory, name) for name in sorted(files) if not _matches(name, patterns))
 
 
 def _file_faults(path: Path, root: Path) -> Iterator[str]:
@@ -166,5 +207,5 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
 def _is_installed(name: str, package: Path) -> bool:
     """Tell whether a module of that name is found anywhere but in the package's directory."""
     elsewhere = [entry for entry in sys.path if Path(entry or ".").resolve() != package]
-    found = importlib.machinery.PathFinder.find_spec(name, elsewhere)
-    return found is not None and found.origin is not None
+    spec = importlib.machinery.PathFinder.find_spec(name, elsewhere)
+    return spec is not None and spec.origin is not None

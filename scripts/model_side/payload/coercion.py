@@ -6,14 +6,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..model.signature import Anything, Array, Map, Object, Scalar, Tensor, Type
-from .forms import Content, Item, is_text
-from .values import show
+from ..model.signature import Anything, Array, Object, Scalar, Tensor, Type
+from .forms import Content, Item, is_rows
+from .values import children, is_text_type, show
 
 # A data frame has nothing for a missing value of these; for those below, only where `inputs` is a list of rows.
 _WHOLE = ("boolean", "integer", "long", "binary")
 _WHOLE_IN_ROWS = (*_WHOLE, "float")
 _TABLE = "take dataframe_split or dataframe_records"
+_DOUBLE = Scalar("double")
 _DIGIT = re.compile(r"\d+")
 
 
@@ -33,13 +34,9 @@ def coercion_faults(form: str, data: Any, content: Content) -> Iterator[str]:
     for column in _by_column(items).values():
         yield from _column_faults(form, column, rows, in_rows=isinstance(data, list))
     types = [type(each.type) for each in signature.inputs]
-    one_row = form == "inputs" and signature.is_nested and items and not _is_list_of_rows(data)
+    one_row = form == "inputs" and signature.is_nested and items and not is_rows(data)
     if one_row and not {Array, Object} & set(types):
         yield f"{form}: expected a list of objects, one per row: MLflow takes a single object apart"
-
-
-def _is_list_of_rows(data: Any) -> bool:
-    return isinstance(data, list) and all(isinstance(row, dict) for row in data)
 
 
 def _by_column(items: Sequence[Item]) -> Mapping[str | int, list[Item]]:
@@ -61,23 +58,18 @@ def _column_faults(form: str, items: Sequence[Item], rows: int, *, in_rows: bool
         yield from _date_faults(items)
     if isinstance(type_, Anything):
         yield from _mixed_faults(items, label)
-    if isinstance(type_, Array | Map | Object) or not table:
-        for item in items:
-            yield from _double_faults(item.value, type_, item.where)
-            yield from _nul_faults(item.value, type_, item.where, in_numpy=not table)
-            yield from () if table else _null_faults(item)
+    for item in items:
+        yield from _inner_faults(item.value, type_, item.where, in_numpy=not table)
+        if item.value is None and not table:
+            yield from _null_faults(item)
 
 
 def _date_faults(items: Sequence[Item]) -> Iterator[str]:
     """Check that a column's dates are written alike: pandas reads them by the form of the first."""
     dates = [item for item in items if item.value is not None]
     for item in dates[1:]:
-        if _written(item.value) != _written(dates[0].value):
+        if _DIGIT.sub("", item.value) != _DIGIT.sub("", dates[0].value):
             yield f"{item.where}: expected a date and time written as {show(dates[0].value)}, got {show(item.value)}"
-
-
-def _written(date: str) -> str:
-    return _DIGIT.sub("", date)
 
 
 def _mixed_faults(items: Sequence[Item], label: str) -> Iterator[str]:
@@ -86,93 +78,53 @@ def _mixed_faults(items: Sequence[Item], label: str) -> Iterator[str]:
         yield f"{label}: whole numbers, fractions and null in one column: MLflow makes all of them fractions"
 
 
-def _double_faults(value: Any, type_: Type, where: str) -> Iterator[str]:
-    """Check the doubles inside a value: MLflow takes 2 for a long there and refuses it; 0 and 1 it lets through."""
-    for items, place in _doubles(value, type_, where):
-        whole = [each for each in items if isinstance(each, int) and each not in (0, 1)]
-        if whole and (len(whole) == len(items) or max(map(abs, whole)) >= 2**63 or not _has_fraction(items)):
-            yield f"{place}: expected a double with a decimal point, {float(whole[0])!r}, got {show(whole[0])}"
-
-
-def _has_fraction(items: Sequence[Any]) -> bool:
-    return any(isinstance(each, float) for each in items)
-
-
-def _doubles(value: Any, type_: Type, where: str) -> Iterator[tuple[list[Any], str]]:
-    """Yield the doubles inside a value, those of one array together."""
-    if value is None:
+def _inner_faults(value: Any, type_: Type, where: str, *, in_numpy: bool) -> Iterator[str]:
+    """Check the doubles in arrays, objects and maps, and the end of texts where numpy reads them: in arrays, always."""
+    if in_numpy and isinstance(value, str) and value.endswith("\0"):
+        yield f"{where}: numpy cuts NUL characters off the end of a text: leave them out"
+    if value is None or isinstance(type_, Scalar):
         return
-    match type_:
-        case Array(Scalar("double")):
-            yield value, where
-        case Array(items):
-            for number, each in enumerate(value):
-                yield from _inner_doubles(each, items, f"{where}[{number}]")
-        case Map(values):
-            for key, each in value.items():
-                yield from _inner_doubles(each, values, f"{where}.{key}")
-        case Object(properties):
-            for each in properties:
-                yield from _inner_doubles(value.get(str(each.name)), each.type, f"{where}.{each.name}")
+    if type_ == Array(_DOUBLE):
+        yield from _double_faults(value, where)
+        return
+    for item, inner, place in children(value, type_, where):
+        if inner == _DOUBLE:
+            yield from _double_faults([item], place)
+        yield from _inner_faults(item, inner, place, in_numpy=isinstance(type_, Array | Tensor))
 
 
-def _inner_doubles(value: Any, type_: Type, where: str) -> Iterator[tuple[list[Any], str]]:
-    if type_ == Scalar("double"):
-        yield ([] if value is None else [value]), where
-    else:
-        yield from _doubles(value, type_, where)
+def _double_faults(values: Sequence[Any], where: str) -> Iterator[str]:
+    """Check doubles that are read together: MLflow takes 2 for a long and refuses it; 0 and 1 it lets through."""
+    whole = [each for each in values if isinstance(each, int) and each not in (0, 1)]
+    has_fraction = any(isinstance(each, float) for each in values)
+    if whole and (not has_fraction or max(map(abs, whole)) >= 2**63):
+        yield f"{where}: expected a double with a decimal point, {float(whole[0])!r}, got {show(whole[0])}"
 
 
 def _null_faults(item: Item) -> Iterator[str]:
     """Check a null in `inputs` or `instances`, which numpy reads."""
     type_ = item.column.type
-    if item.value is None and type_ == Scalar("string"):
+    if type_ == Scalar("string"):
         yield f'{item.where}: MLflow would make the text "None" of null here: {_TABLE}'
-    elif item.value is None and isinstance(type_, Array):
+    elif isinstance(type_, Array):
         yield f"{item.where}: null cannot stand for {type_} here: {_TABLE}"
 
 
-def _nul_faults(value: Any, type_: Type, where: str, *, in_numpy: bool) -> Iterator[str]:
-    """Check the end of every text that numpy reads: inside arrays it always does."""
-    match type_:
-        case Scalar() | Tensor() if in_numpy:
-            yield from _cut_faults(value, where)
-        case Array(items):
-            for number, each in enumerate(value or ()):
-                yield from _nul_faults(each, items, f"{where}[{number}]", in_numpy=True)
-        case Map(values):
-            for key, each in (value or {}).items():
-                yield from _nul_faults(each, values, f"{where}.{key}", in_numpy=False)
-        case Object(properties):
-            for each in properties:
-                text = (value or {}).get(str(each.name))
-                yield from _nul_faults(text, each.type, f"{where}.{each.name}", in_numpy=False)
-
-
-def _cut_faults(value: Any, where: str) -> Iterator[str]:
-    if isinstance(value, list):
-        for number, each in enumerate(value):
-            yield from _cut_faults(each, f"{where}[{number}]")
-    elif isinstance(value, str) and value.endswith("\0"):
-        yield f"{where}: numpy cuts NUL characters off the end of a text: leave them out"
-
-
 def _tensor_faults(form: str, data: Any, items: Sequence[Item]) -> Iterator[str]:
-    if form == "inputs" and _is_list_of_rows(data) and data:
+    if form == "inputs" and is_rows(data) and data:
         yield f"{form}: expected one object with a list for each tensor, got a list of objects: take instances for that"
-    lengths = {item.key: len(item.value) for item in items if item.row is None and isinstance(item.value, list)}
+    lengths = {item.key: len(item.value) for item in items if item.spans}
     if form == "instances" and len(set(lengths.values())) > 1:
         yield f"{form}: expected tensors of one length, got {show(lengths)}"
     if not items or (0 in lengths.values() and form != "inputs"):
         yield f"{form}: expected at least one row"
     for rows in _by_column(items).values():
         yield from _shape_faults([item for item in rows if item.row is not None])
-    for item in items:
-        empty = isinstance(item.column.type, Tensor) and len(item.column.type.shape) > 1 and item.value == []
-        if empty and form == "inputs":
-            yield f"{item.where}: expected at least one row: an empty list has no shape {item.column.type}"
-        if isinstance(item.column.type, Tensor) and is_text(item.column.type.dtype):
-            yield from _cut_faults(item.value, item.where)
+    for item, tensor in ((item, item.column.type) for item in items if isinstance(item.column.type, Tensor)):
+        if form == "inputs" and item.value == [] and len(tensor.shape) > 1:
+            yield f"{item.where}: expected at least one row: an empty list has no shape {tensor}"
+        if is_text_type(tensor.dtype.name):
+            yield from _inner_faults(item.value, tensor, item.where, in_numpy=True)
 
 
 def _shape_faults(rows: Sequence[Item]) -> Iterator[str]:

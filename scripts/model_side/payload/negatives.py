@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..model.signature import Anything, Array, Field, Map, Object, Scalar, Signature, Tensor, Type
-from .forms import FORMS, Row, read_form, write_form
+from .carried import FORMS
+from .forms import Key, Row, content_of, form_of_payload, write_form
 from .payload import payload_faults
-from .values import INTEGERS, UNSIGNED
+from .values import INTEGERS
 
 
 @dataclass(frozen=True)
@@ -37,22 +38,19 @@ Faulty = tuple[str, Any]  # what is wrong with a value, and the value
 _UNKNOWN = "no_such"  # a name that nothing has
 _NOT_FINITE: tuple[Faulty, ...] = (("nan", math.nan), ("infinity", math.inf))
 _DATE: tuple[Faulty, ...] = (("not-a-date", "yesterday"), ("with-a-zone", "2020-01-01T00:00:00+02:00"), ("number", 0))
-# What MLflow would coerce, or what cannot be held, by type; numpy's and MLflow's names for one type stand together.
+_DOUBLE: tuple[Faulty, ...] = (("text", "1.5"), *_NOT_FINITE)
+_SINGLE: tuple[Faulty, ...] = (("too-large", 1e300), ("too-small", 1e-60), *_DOUBLE)
+# What MLflow would coerce, or what cannot be held, by type; numpy's and MLflow's names for one type are together. What
+# fits a type all the same, -1 in a signed one, makes no negative.
 _WRONG: Mapping[str, tuple[Faulty, ...]] = {
-    **dict.fromkeys(("double", "float64"), (("text", "1.5"), *_NOT_FINITE)),
-    **dict.fromkeys(
-        ("float", "float16", "float32"), (("too-large", 1e300), ("too-small", 1e-60), ("text", "1.5"), *_NOT_FINITE)
-    ),
+    **dict.fromkeys(("double", "float64"), _DOUBLE),
+    **dict.fromkeys(("float", "float16", "float32"), _SINGLE),
     **dict.fromkeys(("boolean", "bool"), (("text", "false"), ("number", 1))),
     **dict.fromkeys(("string", "str"), (("number", 1), ("nul-at-the-end", "a\0"))),
-    **{name: (("fraction", 1.7), ("too-large", 2**bits), ("text", "1")) for name, bits in INTEGERS.items()},
-    **{
-        name: (("fraction", 1.7), ("too-large", 2**bits), ("negative", -1), ("text", "1"))
-        for name, bits in UNSIGNED.items()
-    },
-    "datetime": _DATE,
+    **{name: (("fraction", 1.7), ("too-large", high - low + 1), ("negative", -1), ("text", "1"))
+       for name, (low, high) in INTEGERS.items()},
     "binary": (("not-base64", "%%%"), ("number", 1)),
-}
+}  # fmt: skip
 
 
 def negative_payloads(payload: Mapping[str, Any], signature: Signature) -> tuple[Negative, ...]:
@@ -69,7 +67,7 @@ def negative_payloads(payload: Mapping[str, Any], signature: Signature) -> tuple
 
 
 def _of_form(payload: Mapping[str, Any]) -> Iterator[Negative]:
-    form, params = _form(payload), {"params": payload["params"]} if "params" in payload else {}
+    form, params = form_of_payload(payload), {"params": payload["params"]} if "params" in payload else {}
     yield Negative("no-data", "no key says what the data is", dict(params))
     yield Negative("unknown-key", "a key that the protocol does not have", {**payload, "dataframe_splt": {}})
     yield Negative("two-formats", "the data twice", {**payload, next(key for key in FORMS if key != form): []})
@@ -77,59 +75,58 @@ def _of_form(payload: Mapping[str, Any]) -> Iterator[Negative]:
 
 
 def _of_columns(payload: Mapping[str, Any], signature: Signature) -> Iterator[Negative]:
-    form = _form(payload)
-    rows = read_form(form, payload[form], signature).rows()
+    form, rows = form_of_payload(payload), content_of(payload, signature).rows()
     if not rows:
         return
 
     def with_rows(name: str, why: str, changed: list[Row], shape: Signature = signature) -> Negative:
         return Negative(name, why, {**payload, form: write_form(form, changed, shape)})
 
-    first, *others = rows
     alike = Counter[tuple[Type, bool]]()
-    for number, column in enumerate(signature.inputs):
+    for key, column in signature.columns.items():
         alike[column.type, column.required] += 1
         if alike[column.type, column.required] > MOST_ALIKE:
             continue
-        key: str | int = number if column.name is None else column.name
-        label = str(key)
         if column.required and column.name is not None:
             less = replace(signature, inputs=tuple(each for each in signature.inputs if each is not column))
-            yield with_rows(f"missing-{label}", f'"{label}" is missing', [_without(row, key) for row in rows], less)
-        if column.required and not isinstance(column.type, Tensor):
-            yield with_rows(f"null-{label}", f'null in "{label}"', [{**first, key: None}, *others])
-        for kind, value in _wrong(first.get(key), column.type):
-            yield with_rows(f"{kind}-{label}", f'{kind} in "{label}"', [{**first, key: value}, *others])
+            without = [{name: value for name, value in row.items() if name != key} for row in rows]
+            yield with_rows(f"missing-{key}", f'"{key}" is missing', without, less)
+        null = column.required and not isinstance(column.type, Tensor)
+        for kind, value in _wrong(rows[0].get(key), column.type, null=null):
+            yield with_rows(f"{kind}-{key}", f'{kind} in "{key}"', [{**rows[0], key: value}, *rows[1:]])
         if isinstance(column.type, Tensor) and len(column.type.shape) > 1:
-            wide = [{**row, key: _wider(row[key])} for row in rows]
-            yield with_rows(f"too-wide-{label}", f'one item more in each row of "{label}"', wide)
-            yield with_rows(f"ragged-{label}", f'rows of two lengths in "{label}"', [wide[0], *others])
-    if not signature.from_type_hint and not (signature.is_tensors and not signature.is_named):
+            wide = [{**row, key: [*row[key], *row[key][-1:]]} for row in rows]
+            yield with_rows(f"too-wide-{key}", f'one item more in each row of "{key}"', wide)
+            yield with_rows(f"ragged-{key}", f'rows of two lengths in "{key}"', [wide[0], *rows[1:]])
+    if not signature.from_type_hint and (signature.is_named or not signature.is_tensors):
         yield with_rows("unknown-column", "a column that the model does not have", *_one_more(rows, signature))
 
 
 def _one_more(rows: list[Row], signature: Signature) -> tuple[list[Row], Signature]:
     """Return the rows and the signature with the first column once more, under another name."""
-    first = signature.inputs[0]
-    given: str | int = 0 if first.name is None else first.name
-    key = len(signature.inputs) if first.name is None else _UNKNOWN
-    more = Field(None if first.name is None else _UNKNOWN, first.type)
-    return [{**row, key: row.get(given)} for row in rows], replace(signature, inputs=(*signature.inputs, more))
+    first, column = next(iter(signature.columns.items()))
+    more: Key = len(signature.inputs) if column.name is None else _UNKNOWN
+    added = Field(None if column.name is None else _UNKNOWN, column.type)
+    return [{**row, more: row.get(first)} for row in rows], replace(signature, inputs=(*signature.inputs, added))
 
 
 def _of_params(payload: Mapping[str, Any], signature: Signature) -> Iterator[Negative]:
-    given = payload.get("params") or {}
-    yield Negative(
-        "unknown-param", "a param that the model does not have", {**payload, "params": {**given, _UNKNOWN: 1}}
-    )
+    params = payload.get("params") or {}
+    unknown = {**payload, "params": {**params, _UNKNOWN: 1}}
+    yield Negative("unknown-param", "a param that the model does not have", unknown)
     for param in signature.params:
-        for kind, value in _wrong(given.get(param.name, param.default), param.type):
-            changed = {**payload, "params": {**given, param.name: value}}
+        for kind, value in _wrong(params.get(param.name, param.default), param.type):
+            changed = {**payload, "params": {**params, param.name: value}}
             yield Negative(f"{kind}-param-{param.name}", f'{kind} in param "{param.name}"', changed)
 
 
-def _wrong(value: Any, type_: Type) -> Iterator[Faulty]:
-    """Yield values that are each one fault away from one that fits, null where there is none."""
+def _wrong(value: Any, type_: Type, *, null: bool = False) -> Iterator[Faulty]:
+    """Yield values that are each one fault away from one that fits, null where there is none.
+
+    With `null`, null is one of them.
+    """
+    if null:
+        yield "null", None
     match type_:
         case Scalar(name):
             yield from _DATE if name.startswith("datetime") else _WRONG.get(name, (("number", 1),))
@@ -138,23 +135,19 @@ def _wrong(value: Any, type_: Type) -> Iterator[Faulty]:
         case Array(items):
             yield "not-a-list", 1
             first, *others = value or [None]
-            yield from ((f"item-{kind}", [bad, *others]) for kind, bad in _wrong_inside(first, items))
+            yield from ((f"item-{kind}", [bad, *others]) for kind, bad in _wrong(first, items, null=True))
         case Map(values):
             yield "not-an-object", 1
-            given: Mapping[str, Any] = value or {}
-            key = next(iter(given), "key")
-            yield from ((f"value-{kind}", {**given, key: bad}) for kind, bad in _wrong_inside(given.get(key), values))
+            entries: Mapping[str, Any] = value or {}
+            key = next(iter(entries), "key")
+            wrong = _wrong(entries.get(key), values, null=True)
+            yield from ((f"value-{kind}", {**entries, key: bad}) for kind, bad in wrong)
         case Object(properties):
             yield "not-an-object", 1
             yield from _wrong_object(value or {}, properties)
         case Tensor(dtype):
             yield "too-deep", [value]
-            yield from ((kind, _with_leaf(value, bad)) for kind, bad in _wrong_inside(None, dtype))
-
-
-def _wrong_inside(value: Any, type_: Type) -> Iterator[Faulty]:
-    yield "null", None
-    yield from _wrong(value, type_)
+            yield from ((kind, _with_leaf(value, bad)) for kind, bad in _wrong(None, dtype, null=True))
 
 
 def _wrong_object(value: Mapping[str, Any], properties: tuple[Field, ...]) -> Iterator[Faulty]:
@@ -163,8 +156,8 @@ def _wrong_object(value: Mapping[str, Any], properties: tuple[Field, ...]) -> It
         name = str(each.name)
         if each.required:
             yield f"missing-{name}-of", {key: kept for key, kept in value.items() if key != name}
-        inside = _wrong_inside(value.get(name), each.type) if each.required else _wrong(value.get(name), each.type)
-        yield from ((f"{kind}-{name}-of", {**value, name: bad}) for kind, bad in inside)
+        wrong = _wrong(value.get(name), each.type, null=each.required)
+        yield from ((f"{kind}-{name}-of", {**value, name: bad}) for kind, bad in wrong)
 
 
 def _with_leaf(value: Any, bad: Any) -> Any:
@@ -172,15 +165,3 @@ def _with_leaf(value: Any, bad: Any) -> Any:
     if isinstance(value, list) and value:
         return [_with_leaf(value[0], bad), *value[1:]]
     return bad
-
-
-def _wider(row: list[Any]) -> list[Any]:
-    return [*row, *row[-1:]]
-
-
-def _without(row: Row, key: str | int) -> Row:
-    return {name: value for name, value in row.items() if name != key}
-
-
-def _form(payload: Mapping[str, Any]) -> str:
-    return next(form for form in FORMS if form in payload)

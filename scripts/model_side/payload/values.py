@@ -1,17 +1,16 @@
-"""Hold one JSON value to its declared type, strictly: what MLflow would coerce in silence is a fault here."""
+"""Check one JSON value against its declared type, strictly: what MLflow would coerce in silence is a fault here."""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Any
 
+from ..base.errors import near
 from ..model.signature import PARAM_DATE, Anything, Array, Map, Object, Scalar, Tensor, Type
 
 SHOWN = 60
@@ -19,24 +18,22 @@ SHOWN = 60
 _PLACEHOLDER = re.compile(
     r"<(boolean|integer|long|float|double|string|binary|datetime|any|object|(array|map) of .*|\S+ tensor \(.*\)): .*>"
 )
-INTEGERS = {"integer": 32, "long": 64, "int8": 8, "int16": 16, "int32": 32, "int64": 64}
-UNSIGNED = {"uint8": 8, "uint16": 16, "uint32": 32, "uint64": 64}
+# The lowest and the highest value of each type of whole numbers, MLflow's names and numpy's.
+INTEGERS = dict.fromkeys(("integer", "int32"), (-(2**31), 2**31 - 1))
+INTEGERS |= dict.fromkeys(("long", "int64"), (-(2**63), 2**63 - 1))
+INTEGERS |= {"int8": (-(2**7), 2**7 - 1), "int16": (-(2**15), 2**15 - 1)}
+INTEGERS |= {f"uint{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)}
 # The largest, what rounds to infinity from there on, and what rounds to 0 up to there.
 _SINGLE = (3.4028234663852886e38, float(2**128 - 2**103), 2.0**-150)
 _DOUBLE = (1.7976931348623157e308, 2**1024 - 2**970, 0.0)
-_FLOATS = {
-    "float": _SINGLE,
-    "double": _DOUBLE,
-    "float16": (65504.0, 65520.0, 2.0**-25),
-    "float32": _SINGLE,
-    "float64": _DOUBLE,
-}
+_HALF = (65504.0, 65520.0, 2.0**-25)
+_FLOATS = {"float": _SINGLE, "double": _DOUBLE, "float16": _HALF, "float32": _SINGLE, "float64": _DOUBLE}
 DEEPEST = 100  # lists and objects inside one another in a value of any type: MLflow copies them recursively
 # A date as pandas and numpy read it alike: no time zone, which MLflow refuses or drops.
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?)?", re.ASCII)
 _EARLIEST, _LATEST = datetime(1677, 9, 21, 0, 12, 44), datetime(2262, 4, 11, 23, 47, 16)  # nanoseconds in 64 bits
 # MLflow turns null in an optional column of these types into a value, or fails on it.
-_NEVER_NULL = {"boolean", "bool", "binary", *INTEGERS, *UNSIGNED}
+_NEVER_NULL = {"boolean", "bool", "binary", *INTEGERS}
 
 
 def faults(value: Any, type_: Type, where: str, *, required: bool = True) -> Iterator[str]:
@@ -54,10 +51,41 @@ def faults(value: Any, type_: Type, where: str, *, required: bool = True) -> Ite
     """
     if is_placeholder(value):
         yield f"{where}: still the placeholder {show(value)}: put a real value there"
-    elif value is None and not isinstance(type_, Anything):
-        yield from _null_faults(type_, where, required=required)
-    else:
-        yield from _CHECKS[type(type_)](value, type_, where)
+        return
+    match type_:
+        case Anything():
+            yield from _any_faults(value, where)
+        case _ if value is None and required:
+            yield f"{where}: expected {type_}, got null"
+        case Scalar(name) if value is None and name in _NEVER_NULL:
+            yield f"{where}: null cannot stand in a column of type {type_}: leave the column out"
+        case _ if value is None:
+            return
+        case Scalar(name):
+            if expected := _expected(value, name):
+                yield f"{where}: expected {expected}, got {show(value)}"
+        case Tensor(_, shape):
+            yield from _level_faults(value, type_, where, list(shape), 0)
+        case _ if not isinstance(value, list if isinstance(type_, Array) else dict):
+            yield f"{where}: expected {type_}, got {show(value)}"
+        case Object():
+            yield from _object_faults(value, type_, where)
+        case _:
+            for item in children(value, type_, where):
+                yield from faults(*item)
+
+
+def children(value: Any, type_: Type, where: str) -> Iterator[tuple[Any, Type, str]]:
+    """Yield the values right inside one that is a list or an object as its type says, each with its type and place."""
+    match type_:
+        case Array(inner):
+            yield from ((item, inner, f"{where}[{index}]") for index, item in enumerate(value))
+        case Tensor(_, (_, *_)):
+            yield from ((item, type_.row(), f"{where}[{index}]") for index, item in enumerate(value))
+        case Map(inner):
+            yield from ((item, inner, f"{where}.{key}") for key, item in value.items())
+        case Object(properties):
+            yield from ((value.get(each.name), each.type, f"{where}.{each.name}") for each in properties)
 
 
 def placeholder(type_: Type, name: str) -> str:
@@ -76,58 +104,24 @@ def show(value: Any) -> str:
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """Return a hint at the nearest known name, or at all of them."""
-    near = get_close_matches(name, known, 1)
-    return f'did you mean "{near[0]}"?' if near else f"known: {', '.join(known) or 'none'}"
-
-
-def _null_faults(type_: Type, where: str, *, required: bool) -> Iterator[str]:
-    if required:
-        yield f"{where}: expected {type_}, got null"
-    elif isinstance(type_, Scalar) and type_.name in _NEVER_NULL:
-        yield f"{where}: null cannot stand in a column of type {type_}: leave the column out"
-
-
-def _scalar_faults(value: Any, type_: Scalar, where: str) -> Iterator[str]:
-    expected = _expected(value, type_.name)
-    if expected:
-        yield f"{where}: expected {expected}, got {show(value)}"
-
-
-def _array_faults(value: Any, type_: Array, where: str) -> Iterator[str]:
-    if not isinstance(value, list):
-        yield f"{where}: expected {type_}, got {show(value)}"
-        return
-    for index, item in enumerate(value):
-        yield from faults(item, type_.items, f"{where}[{index}]")
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return the fault of a name that is not known, with the nearest known one, or with all of them."""
+    names = list(known)
+    return f"unknown {kind} {show(name)}. {near(name, names) or 'Known: ' + (', '.join(names) or 'none')}"
 
 
 def _object_faults(value: Any, type_: Object, where: str) -> Iterator[str]:
-    if not isinstance(value, dict):
-        yield f"{where}: expected an object, got {show(value)}"
-        return
     known = {str(each.name): each for each in type_.properties}
     for name in value.keys() - known.keys():
-        yield f'{where}: unknown property "{name}": {did_you_mean(name, list(known))}'
+        yield f"{where}: {unknown('property', name, known)}"
     for name, each in known.items():
-        if value.get(name) is None and name in value and not each.required:
-            continue
-        if name in value:
-            yield from faults(value[name], each.type, f"{where}.{name}", required=each.required)
-        elif each.required:
+        if each.required and name not in value:
             yield f'{where}: property "{name}" is missing: expected {each.type}'
+        elif each.required or value.get(name) is not None:
+            yield from faults(value[name], each.type, f"{where}.{name}")
 
 
-def _map_faults(value: Any, type_: Map, where: str) -> Iterator[str]:
-    if not isinstance(value, dict):
-        yield f"{where}: expected {type_}, got {show(value)}"
-        return
-    for key, item in value.items():
-        yield from faults(item, type_.values, f"{where}.{key}")
-
-
-def _any_faults(value: Any, type_: Anything, where: str, depth: int = 0) -> Iterator[str]:
+def _any_faults(value: Any, where: str, depth: int = 0) -> Iterator[str]:
     if isinstance(value, float) and not math.isfinite(value):
         yield f"{where}: {show(value)} is not JSON"
     elif isinstance(value, str) and not _is_text(value):
@@ -136,11 +130,7 @@ def _any_faults(value: Any, type_: Anything, where: str, depth: int = 0) -> Iter
         yield f"{where[:SHOWN]}…: expected at most {DEEPEST} lists and objects inside one another"
     elif isinstance(value, list | dict):
         for key, item in enumerate(value) if isinstance(value, list) else value.items():
-            yield from _any_faults(item, type_, f"{where}[{json.dumps(key)}]", depth + 1)
-
-
-def _tensor_faults(value: Any, type_: Tensor, where: str) -> Iterator[str]:
-    yield from _level_faults(value, type_, where, list(type_.shape), 0)
+            yield from _any_faults(item, f"{where}[{json.dumps(key)}]", depth + 1)
 
 
 def _level_faults(value: Any, type_: Tensor, where: str, lengths: list[int], depth: int) -> Iterator[str]:
@@ -157,47 +147,30 @@ def _level_faults(value: Any, type_: Tensor, where: str, lengths: list[int], dep
             yield from _level_faults(item, type_, f"{where}[{index}]", lengths, depth + 1)
 
 
-_CHECKS: dict[type, Callable[..., Iterator[str]]] = {
-    Scalar: _scalar_faults,
-    Array: _array_faults,
-    Object: _object_faults,
-    Map: _map_faults,
-    Anything: _any_faults,
-    Tensor: _tensor_faults,
-}
+def is_text_type(name: str) -> bool:
+    """Tell whether values of the type with this name, MLflow's or numpy's, are texts."""
+    return name in ("string", "str", "bytes", "unicode") or name[:2] in ("<U", "|S")
 
 
 def _expected(value: Any, name: str) -> str:
     """Return what a scalar of that type would have been, or nothing where `value` is one."""
-    if name in INTEGERS or name in UNSIGNED:
+    if name in INTEGERS:
         return _expected_integer(value, name)
     if name in _FLOATS:
         return _expected_float(value, name)
-    match name:
-        case "boolean" | "bool":
-            return "" if isinstance(value, bool) else "true or false"
-        case "binary":
-            return "" if _is_base64(value) else "text in base64"
-        case _ if name.startswith("datetime"):
-            return _expected_datetime(value, name)
-        case _ if name in ("string", "str", "bytes", "unicode") or name[:2] in ("<U", "|S"):
-            return _expected_text(value)
-    return ""
-
-
-def _expected_text(value: Any) -> str:
-    if not isinstance(value, str):
+    if name in ("boolean", "bool"):
+        return "" if isinstance(value, bool) else "true or false"
+    if name.startswith("datetime"):
+        return _expected_datetime(value, name)
+    if name == "binary":
+        return "" if _is_base64(value) else "text in base64"
+    if is_text_type(name) and not isinstance(value, str):
         return "a string"
-    return "" if _is_text(value) else "text that UTF-8 can hold"
-
-
-def _is_text(value: str) -> bool:
-    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+    return "" if not is_text_type(name) or _is_text(value) else "text that UTF-8 can hold"
 
 
 def _expected_integer(value: Any, name: str) -> str:
-    bits = INTEGERS.get(name)
-    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if bits else (0, 2 ** UNSIGNED[name] - 1)
+    low, high = INTEGERS[name]
     if isinstance(value, bool) or not isinstance(value, int):
         return f"{name}, a whole number"
     return "" if low <= value <= high else f"{name}, from {low} to {high}"
@@ -214,12 +187,14 @@ def _expected_float(value: Any, name: str) -> str:
     return f"{name}, which cannot tell this from 0" if 0 < abs(value) <= zero else ""
 
 
+def _is_text(value: str) -> bool:
+    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+
+
 def _is_base64(value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
     try:
         base64.b64decode("".join(value.split()), validate=True)
-    except (binascii.Error, ValueError):
+    except (AttributeError, ValueError):
         return False
     return True
 

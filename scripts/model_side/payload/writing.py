@@ -11,16 +11,10 @@ from pathlib import Path
 from ..base.errors import UsageError
 from ..base.files import publish
 from ..model.model import ModelFiles, read_model
+from .csv import payload_from_csv, payload_to_csv
 from .negatives import negative_payloads
-from .payload import (
-    build_payload,
-    check_payload,
-    dumps_strict,
-    payload_faults,
-    payload_from_csv,
-    payload_to_csv,
-    read_payload,
-)
+from .payload import build_payload, check_payload, payload_faults, read_payload
+from .text import dumps_strict
 
 READABLE = 20_000  # characters up to which a payload is written with a value per line
 

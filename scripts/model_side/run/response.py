@@ -11,7 +11,8 @@ from typing import Any, TextIO
 from ..base.files import publish, read_text, require_writable
 from ..model.model import disable_tracing, quiet_mlflow, read_model, whole_model
 from ..output.files import JSON, export, require_suitable
-from ..payload.payload import dumps_strict, loads_payload, read_payload
+from ..payload.payload import read_payload
+from ..payload.text import dumps_strict, loads_payload
 
 
 def predict(model_uri: str, json_payload_file: str, output_path: Path | None, data: TextIO | None = None) -> None:

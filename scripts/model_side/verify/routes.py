@@ -15,7 +15,7 @@ from ..output.arrays import Arrays, as_array, nulled
 from ..output.comparison import Comparison, Tolerance, compare, form_of
 from ..output.contract import hold_output
 from ..output.files import read_output
-from ..payload.payload import predictions_from_json
+from ..payload.text import predictions_from_json
 
 NOT_AVAILABLE = "not available"
 REFERENCE = "in-process"  # what the others are compared with

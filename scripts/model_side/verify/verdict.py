@@ -14,7 +14,8 @@ from ..model.model import ModelFiles, local_directory, quiet_mlflow, read_model
 from ..output.arrays import Arrays
 from ..output.comparison import Tolerance
 from ..output.files import GOLDEN, write_output
-from ..payload.payload import dumps_strict, is_example, loads_payload, read_payload, rows_to_match
+from ..payload.payload import is_example, read_payload, rows_to_match
+from ..payload.text import dumps_strict, loads_payload
 from .checks import held_checks, lines
 from .routes import REFERENCE, Route, golden_route, read_answer, table
 

@@ -1,8 +1,9 @@
-"""Find files on the Hugging Face Hub by its plain HTTP interface; no library of its own is needed."""
+"""Find files on the Hugging Face Hub, Zenodo and Figshare by their plain HTTP interfaces, without their libraries."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +13,15 @@ from urllib.parse import quote, unquote, urlsplit
 from model_side.base.errors import StepError, UsageError
 
 from .address import HUB, HUB_FORM
-from .http import HttpFile, get_json
-from .origins import Member, Origin
-from .patterns import is_pattern, matching, top_of
+from .http import get_json, http_file
+from .origins import Member, Origin, is_pattern, matching, top_of
+
+ZENODO, FIGSHARE = "https://zenodo.org/api", "https://api.figshare.com/v2"
+_ZENODO = re.compile(r"doi:10\.5281/zenodo\.(?P<record>\d+)(?:/(?P<file>.+))?")
+# Institutions have prefixes of their own, so a Figshare DOI is known by what follows the slash.
+_FIGSHARE = re.compile(
+    r"doi:10\.\d+/[a-z0-9.]*?\b(?:figshare|m9\.figshare)\.(?P<record>\d+)(?:\.v(?P<version>\d+))?(?:/(?P<file>.+))?"
+)
 
 
 @dataclass(frozen=True)
@@ -26,10 +33,10 @@ class _Repository:
     name: str
     headers: dict[str, str] = field(repr=False)
 
-    def file(self, path: str, revision: str) -> HttpFile:
+    def file(self, path: str, revision: str) -> Origin:
         kind = "" if self.kind == "models/" else self.kind
         url = f"{self.endpoint}/{kind}{self.name}/resolve/{quote(revision, safe='')}/{quote(path)}"
-        return HttpFile(url, self.headers)
+        return http_file(url, self.headers)
 
     def commit(self, revision: str) -> str:
         return str(self._ask(f"revision/{quote(revision, safe='')}")[0]["sha"])
@@ -93,3 +100,52 @@ def _headers(environment: Mapping[str, str]) -> dict[str, str]:
     if not token and stored.is_file():
         token = stored.read_text(encoding="utf-8")
     return {"Authorization": f"Bearer {token.strip()}"} if token.strip() else {}
+
+
+def locate_doi(uri: str, zenodo: str = ZENODO, figshare: str = FIGSHARE) -> Origin | tuple[Member, ...]:
+    """Return the file ``doi:10.5281/zenodo.<record>/<file>``, or all files of the record where none is named.
+
+    Parameters
+    ----------
+    uri : str
+    zenodo, figshare : str
+        Where the interfaces of the archives are.
+
+    Raises
+    ------
+    UsageError
+        If the DOI is not of Zenodo or Figshare.
+    StepError
+        If there is no such record, or no such file in it.
+    """
+    if found := _ZENODO.fullmatch(uri):
+        members = tuple(_of_zenodo(get_json(f"{zenodo}/records/{found['record']}")[0]))
+    elif found := _FIGSHARE.fullmatch(uri):
+        version = f"/versions/{found['version']}" if found["version"] else ""
+        members = tuple(_of_figshare(get_json(f"{figshare}/articles/{found['record']}{version}")[0]))
+    else:
+        raise UsageError(
+            uri, "not a DOI of Zenodo or Figshare", advice="Give the address of the file itself, https://..."
+        )
+    return _named(uri, members, found["file"]) if found["file"] else members
+
+
+def _named(uri: str, members: tuple[Member, ...], name: str) -> Origin:
+    for member in members:
+        if member.name == name:
+            return member.origin
+    names = ", ".join(member.name for member in members[:10]) or "nothing"
+    raise StepError(uri, "the record holds no such file", got=name, advice=f"It holds {names}.")
+
+
+def _of_zenodo(record: Any) -> Iterator[Member]:
+    for file in record["files"]:
+        name = str(file["key"])
+        url = file.get("links", {}).get("self") or f"{record['links']['self']}/files/{quote(name)}/content"
+        yield Member(name, http_file(str(url)), int(file["size"]), str(file.get("checksum", "")))
+
+
+def _of_figshare(article: Any) -> Iterator[Member]:
+    for file in article["files"]:
+        mark = str(file.get("computed_md5", ""))
+        yield Member(str(file["name"]), http_file(str(file["download_url"])), int(file["size"]), mark)

@@ -1,0 +1,91 @@
+"""One call of a verb: which models, with which settings and flags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from engine.errors import PipelineError, UsageError
+from engine.walk import Pipeline
+
+from .packages import REPOSITORY, Package, names, require
+from .steps import pipeline_for
+
+
+class Request(NamedTuple):
+    """One call: which models, with which settings and flags.
+
+    Parameters
+    ----------
+    models : tuple of str
+        Names; the default model of the settings where none is named.
+    every : bool
+        All models that have a package.
+    models_dir : Path
+    common : mapping
+        Fields of each Package.
+    jobs : int
+    dry_run, as_json : bool
+    force : bool
+        Whether the task's own step runs even where it is up to date.
+    force_step : str
+        Another step that runs even where it is up to date.
+    """
+
+    models: tuple[str, ...]
+    every: bool
+    models_dir: Path
+    common: Mapping[str, Any]
+    jobs: int = 1
+    dry_run: bool = False
+    as_json: bool = False
+    force: bool = False
+    force_step: str = ""
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], flags: Mapping[str, Any]) -> Request:
+        """Make a request of invoke.yaml's ``chain`` section and a task's flags."""
+        own, jobs = flags.get("models_dir"), int(flags.get("jobs") or settings["jobs"])
+        manager = flags.get("env_manager") or settings["env_manager"]
+        strict = bool(flags.get("strict") or flags.get("env_manager") or settings["strict"])
+        if jobs < 1:
+            raise UsageError("--jobs", "out of range", expected="at least 1", got=str(jobs))
+        return cls(
+            models=tuple(dict.fromkeys(flags.get("model") or [settings["model"]])),
+            every=bool(flags.get("all")),
+            models_dir=Path(own).absolute() if own else (REPOSITORY / settings["models_dir"]).resolve(),
+            common={
+                "strict": strict,
+                "env_manager": manager,
+                "generate_hashes": bool(settings["generate_hashes"]),
+            },
+            jobs=jobs,
+            dry_run=bool(flags.get("dry_run")),
+            as_json=bool(flags.get("json")),
+            force=bool(flags.get("force")),
+            force_step=flags.get("force_step") or "",
+        )
+
+    def packages(self) -> list[Package]:
+        """Return the packages that are meant, whether they exist or not."""
+        wanted = names(self.models_dir) if self.every else self.models
+        return [Package(name, self.models_dir, **self.common) for name in wanted]
+
+    def pipelines(self, extra: Mapping[str, Sequence[str]] | None = None) -> list[Pipeline]:
+        """Return the chains of the packages that are meant; what one package declares wrongly is its own fault alone.
+
+        Raises
+        ------
+        UsageError
+            If a model does not exist, with the nearest name that does.
+        """
+        return [declared(package, extra or {}) for package in [require(package) for package in self.packages()]]
+
+
+def declared(package: Package, extra: Mapping[str, Sequence[str]]) -> Pipeline:
+    """Return the chain of a package; where its own files declare it wrongly, one without steps that says why."""
+    try:
+        return pipeline_for(package, extra)
+    except PipelineError as fault:
+        return Pipeline(package.root, (), package.name, fault)

@@ -1,0 +1,229 @@
+"""Where a source's unfinished and wrong bytes lie, and how finished ones come to their place in model_data/.
+
+Each source has a desk, ``model_data/.downloads/<digest of its paths>``: on the same file system, and not among the
+author's files. ``bad`` holds wrong bytes, ``edited`` what an author had edited; all else on it is unfinished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from model_side.base.errors import StepError, UsageError
+from model_side.base.files import publish_directory
+
+from .declaration import DATA_DIRECTORY, DESKS, STATE_DIRECTORY
+from .faults import foreign
+
+BAD, EDITED = "bad", "edited"
+PART, NOTE, LISTING = "part", "part.note", "listing"
+# The first says that a command has begun and is not in the record yet, the second holds what was there before it.
+MARKER, OLD = "command", "old"
+
+
+@contextmanager
+def alone(package: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the package's download lock; the operating system ends it with its holder.
+
+    It is not the pipeline's lock, which is held already when the pipeline runs a download.
+
+    Parameters
+    ----------
+    package : Path
+    say : callable of str
+        Tells a person that another download is waited for.
+    """
+    from filelock import FileLock, Timeout
+
+    state = package / STATE_DIRECTORY
+    state.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(state / "download.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"{package.name}: waiting for another download of it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def desk_name(paths: Collection[str]) -> str:
+    """Return the name of the desk of a source with these paths."""
+    return hashlib.sha256("\0".join(paths).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def desk_of(data: Path, paths: Collection[str]) -> Path:
+    """Return the desk of a source with these paths; it is made when it is first needed.
+
+    Parameters
+    ----------
+    data : Path
+        model_data/.
+    paths : collection of str
+
+    Returns
+    -------
+    Path
+    """
+    return data / DESKS / desk_name(paths)
+
+
+def is_resumable(desk: Path) -> bool:
+    """Tell whether a later run can go on with what is unfinished there, or must bring it back.
+
+    Parameters
+    ----------
+    desk : Path
+
+    Returns
+    -------
+    bool
+    """
+    return any((desk / name).exists() for name in (NOTE, LISTING, MARKER))
+
+
+def set_aside(path: Path, desk: Path, *place: str) -> str:
+    """Move something to a place on the desk, instead of what was there; return where, for people.
+
+    Parameters
+    ----------
+    path, desk : Path
+    place : str
+        BAD and the name that it was meant for, or EDITED, a digest and the name.
+
+    Returns
+    -------
+    str
+    """
+    aside = desk.joinpath(*place)
+    remove(aside)
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    path.replace(aside)
+    return f"{DATA_DIRECTORY}/{aside.relative_to(desk.parents[1])}"
+
+
+def tidy(desk: Path) -> None:
+    """Remove whatever is unfinished on a desk, also what killed runs have left.
+
+    Parameters
+    ----------
+    desk : Path
+    """
+    for path in desk.iterdir() if desk.is_dir() else ():
+        if path.name not in (BAD, EDITED):
+            remove(path)
+    if desk.is_dir() and not any(desk.iterdir()):
+        desk.rmdir()
+
+
+def tidy_former(package: Path) -> None:
+    """Remove what version 0.1 left unfinished beside its targets, as it has noted itself.
+
+    Parameters
+    ----------
+    package : Path
+    """
+    note = package / STATE_DIRECTORY / "leftovers.json"
+    try:
+        begun = [str(path) for path in json.loads(note.read_bytes())["begun"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    for path in begun:
+        for end in (".part", ".part.json"):
+            remove(package / DATA_DIRECTORY / f"{path}{end}")
+    note.unlink()
+
+
+def check_inside(data: Path, path: str) -> Path:
+    """Return the place of `path` in model_data/.
+
+    Parameters
+    ----------
+    data : Path
+        model_data/.
+    path : str
+        Relative to it.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    UsageError
+        If a link or a file on the way leads it out of model_data/ or ends it.
+    """
+    target = data / path
+    name = f"{DATA_DIRECTORY}/{path}"
+    if not target.parent.resolve().is_relative_to(data.resolve()):
+        raise UsageError(name, f"a link on the way leads out of {DATA_DIRECTORY}/", advice="Remove the link.")
+    if any(above.exists() and not above.is_dir() for above in target.parents):
+        raise UsageError(name, "a file is where its directory should be", advice="Move it away.")
+    return target
+
+
+def check_replaceable(target: Path, *, owned: bool, known: Collection[str] = ()) -> None:
+    """Check that nothing of the author's is at `target`.
+
+    Parameters
+    ----------
+    target : Path
+    owned : bool
+        Whether what is there came from a source and may be replaced.
+    known : collection of str
+        Members of the directory there that came from a source, relative to it.
+
+    Raises
+    ------
+    StepError
+        If something there is the author's own.
+    """
+    if target.is_dir() and not target.is_symlink():
+        own = sorted(_members(target) - set(known))
+        if own:
+            got = ", ".join(own[:5]) + (" ..." if len(own) > 5 else "")
+            advice = "Move them away; a source never replaces an author's files."
+            raise StepError(str(target), "it holds files that came from no source", got=got, advice=advice)
+    elif target.exists() and not owned:
+        raise foreign(target)
+
+
+def install(staged: Path, target: Path) -> None:
+    """Put `staged` in the place of `target`, which may be replaced; whole directories change places at once.
+
+    Parameters
+    ----------
+    staged, target : Path
+        On one file system.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    is_directory = target.is_dir() and not target.is_symlink()
+    if is_directory and staged.is_dir():
+        publish_directory(staged, target)
+        return
+    if is_directory or staged.is_dir():
+        remove(target)
+    staged.replace(target)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a directory; nothing where there is nothing.
+
+    Parameters
+    ----------
+    path : Path
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _members(directory: Path) -> set[str]:
+    return {str(path.relative_to(directory)) for path in directory.rglob("*") if not path.is_dir()}

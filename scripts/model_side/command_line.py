@@ -1,0 +1,157 @@
+"""The command line of a package's mlflow_packager.py: save the model, prove it, and put it in place."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .base.errors import ReportedError, UsageError, run_main
+from .base.files import make_work_directory, publish_directory, report_found, require_file
+from .model.model import disable_tracing, quiet_mlflow
+from .package.flags import DTYPES, PARAM_TYPES, SERIALIZATIONS, Flags, read_flags
+from .package.hashing import Hashing
+
+_LAST_EPOCH = 253402300799  # the end of year 9999
+_LONGEST = 1e6  # seconds
+
+
+def main(package: str, description: str | None, argv: Sequence[str] | None = None) -> int:
+    """Run the command line, and turn its errors into text and an exit code.
+
+    Parameters
+    ----------
+    package : str
+        The directory of the package.
+    description : str
+        What the help says first.
+    argv : sequence of str, optional
+        Flags, by default those of this process.
+    """
+    return run_main(lambda: _main(Path(package), _parser(Path(package), description).parse_args(argv)))
+
+
+def _main(package: Path, args: argparse.Namespace) -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # where it is asked to end, it cleans up
+    flags = read_flags(args)
+    _require_epoch()
+    target: Path = args.out_dir.resolve()  # where a link leads: the link itself stays
+    _refuse_other_content(target)
+    if args.json_payload_filepath:
+        require_file(args.json_payload_filepath, "--json-payload-filepath")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    hashing = Hashing(() if args.dry_run else (package / "model_data", *flags.artifacts.values()))
+    work = make_work_directory(target)
+    try:
+        facts = _package(package, flags, args, work, target, hashing)
+    except ReportedError as error:
+        # The author's own files, not the copies that are gone in a moment.
+        copies, own = f'File "{work / target.name / "code"}/', f'File "{package}/'
+        error.author_traceback = error.author_traceback.replace(copies, own)
+        raise
+    finally:
+        hashing.end()
+        shutil.rmtree(work, ignore_errors=True)
+    if args.json:
+        print(json.dumps({"ok": True, "dry_run": args.dry_run, **facts}, indent=1))
+    return 0
+
+
+def _package(
+    package: Path, flags: Flags, args: argparse.Namespace, work: Path, target: Path, hashing: Hashing
+) -> dict[str, str]:
+    """Save, prove and publish: each in a process of its own, so that the author's code meets a fresh one each time."""
+    quiet_mlflow()
+    disable_tracing()
+    from .model.manifest import seal
+    from .package.save import dry_run, save_model
+    from .run.child import run_in_child
+    from .verify.proof import prove, prove_payload, run_checks
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)  # what it warns of is decided here
+    staged, empty, here = work / target.name, work / "empty", Path.cwd()
+    empty.mkdir()
+    code = (package / "model_code", package / "model_spec.py", staged / "code")
+    common: dict[str, Any] = {"code": code, "seconds": args.time_limit}
+    if args.dry_run:
+        run_in_child(dry_run, package, flags, work, subject="dry run", directory=package, **common)
+        return {"model": target.name}
+    artifacts = run_in_child(save_model, package, flags, work, staged, subject="save", directory=package, **common)
+    with tempfile.TemporaryDirectory() as scratch:  # for what the model leaves behind, its result files too
+        os.environ["TMPDIR"] = tempfile.tempdir = scratch
+        output = run_in_child(prove, staged, subject="forward pass", directory=empty, must_end=True, **common)
+        if args.json_payload_filepath:
+            payload = args.json_payload_filepath.absolute()
+            output = run_in_child(prove_payload, staged, payload, subject="forward pass", directory=here, **common)
+        run_in_child(run_checks, package, flags, staged, subject="CHECKS", directory=package, **common)
+    digest = seal(staged, package, hashing.entries(artifacts))
+    publish_directory(staged, target)
+    report_found({"digest": digest, "output": output})
+    said = sys.stderr if args.json else sys.stdout
+    print(f"{target.name}: packaged; the forward pass gives {output}; {digest}", file=said)
+    return {"model": target.name, "digest": digest, "output": output}
+
+
+def _refuse_other_content(target: Path) -> None:
+    """Never replace a directory that holds anything but an MLflow Model."""
+    if target.is_dir() and (not any(target.iterdir()) or (target / "MLmodel").is_file()):
+        return
+    if target.exists():
+        advice = "Give another --out-dir, or move it away."
+        raise UsageError(str(target), "it exists and is not an MLflow Model", advice=advice)
+
+
+def _require_epoch() -> None:
+    """Check SOURCE_DATE_EPOCH before numpy stumbles over it."""
+    text = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if text and not (text.isdecimal() and int(text) <= _LAST_EPOCH):
+        expected = f"seconds since 1970, from 0 to {_LAST_EPOCH}"
+        raise UsageError("SOURCE_DATE_EPOCH", "not a time", expected=expected, got=repr(text))
+
+
+def _seconds(text: str) -> float:
+    if not 0 < float(text) <= _LONGEST:
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, at most {_LONGEST:g}, got {text}")
+    return float(text)
+
+
+def _parser(package: Path, description: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--model-class", metavar="MODULE:CLASS", help="the PythonModel (MODEL_CLASS)")
+    add("--checkpoint", type=Path, metavar="PATH", help='the artifact "checkpoint": a file or directory (ARTIFACTS)')
+    add("--artifact", action="append", default=[], metavar="NAME=PATH", help="an artifact; repeatable (ARTIFACTS)")
+    add("--model-config-json", metavar="JSON", help="context.model_config, as JSON or a file of it (MODEL_CONFIG)")
+    add("--model-tag", action="append", default=[], metavar="NAME=VALUE", help="a tag; repeatable (TAGS)")
+    add("--example-uri", metavar="URI", help="the input example's file (INPUT_EXAMPLE)")
+    add("--output-shape", metavar="JSON", help="such as [-1,2048]; -1 varies (MODEL_SIGNATURE)")
+    add("--output-dtype", metavar="DTYPE", help=f"one of {', '.join(DTYPES)} (MODEL_SIGNATURE)")
+    add(
+        "--extra-params-spec-json",
+        metavar="JSON",
+        help='params of predict by name: a type, or {"type": ..., "default": ...} (MODEL_SIGNATURE); '
+        f"types: {', '.join(PARAM_TYPES)}",
+    )
+    add("--serialization", choices=SERIALIZATIONS, help="code: a model that loads without any pickle (SERIALIZATION)")
+    add("--link-artifacts", action="store_true", help="hard links to model_data/, not copies (LINK_ARTIFACTS)")
+    add("--json-payload-filepath", type=Path, metavar="PATH", help="predict this payload, too, before publishing")
+    add(
+        "--out-dir",
+        type=Path,
+        default=package / "mlflow_model_artifacts",
+        help="where the MLflow Model goes (default: mlflow_model_artifacts beside this file)",
+    )
+    add(
+        "--time-limit", type=_seconds, default=3600.0, metavar="SECONDS", help="for each process (default: %(default)g)"
+    )
+    add("--dry-run", action="store_true", help="check all that can be checked before saving, and save nothing")
+    add("--json", action="store_true", help="print one JSON document on stdout")
+    return parser

@@ -1,0 +1,67 @@
+"""What each request format of MLflow's scoring protocol can carry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..model.signature import Anything, Array, Field, Scalar, Signature, Tensor, Type, inner_types
+from .values import is_text_type
+
+FORMS = ("dataframe_split", "dataframe_records", "inputs", "instances")
+# Inside an array, object or map MLflow refuses these, since JSON has no such types; what can be declared instead.
+_NOT_INSIDE = {"integer": "long", "float": "double", "binary": "string", "datetime": "string"}
+
+
+def not_carried(form: str, signature: Signature) -> str:
+    """Return what of a model's inputs a format cannot carry, and which can; nothing where it carries all."""
+    return next(_not_carried(form, signature), "")
+
+
+def _not_carried(form: str, signature: Signature) -> Iterator[str]:
+    if signature.from_type_hint:
+        if form != "inputs":
+            yield "cannot carry this model's input, which is declared by a type hint: expected inputs"
+        return
+    for each in signature.inputs:
+        if inside := _not_inside(each.type):
+            column = f'"{each.name}", {each.type}' if each.name is not None else str(each.type)
+            instead = f"declare {_NOT_INSIDE[inside]} instead"
+            yield f"cannot carry {inside} inside {column}: MLflow refuses it in any format; {instead}"
+    if form.startswith("dataframe"):
+        yield from (f"cannot carry a {each.type}: expected inputs or instances"
+                    for each in signature.inputs if not _is_table_column(each))  # fmt: skip
+    else:
+        yield from _not_in_values(form, signature)
+
+
+def _not_in_values(form: str, signature: Signature) -> Iterator[str]:
+    """Yield what `inputs` or `instances` cannot carry."""
+    types = [each.type for each in signature.inputs]
+    table = "expected dataframe_split or dataframe_records"
+    if form == "instances" and signature.is_nested:
+        yield "cannot carry arrays, objects, maps or any: expected dataframe_split, dataframe_records or inputs"
+    if Scalar("binary") in types:
+        yield f"cannot carry binary: MLflow would not decode it; {table}"
+    if any(isinstance(each, Array) and isinstance(each.items, Array | Anything) for each in types):
+        yield f"cannot carry arrays of arrays or of any: {table}"
+    if form == "instances" and any(isinstance(each, Tensor) and not each.shape for each in types):
+        yield "cannot carry a tensor without rows: expected inputs"
+    if not signature.is_named and len(set(types)) > 1:
+        yield f"cannot carry unnamed columns of different types: {table}"
+
+
+def _is_table_column(field: Field) -> bool:
+    """Tell whether a data frame can carry a field: any column, and a tensor that pandas can make of one."""
+    if not isinstance(field.type, Tensor):
+        return True
+    first, *others = field.type.shape or (0,)
+    if first != -1 or len(others) > 1 or -1 in others:
+        return False
+    dtype = field.type.dtype.name
+    return field.name is not None if is_text_type(dtype) else bool(others) or not dtype.startswith("datetime")
+
+
+def _not_inside(type_: Type) -> str:
+    """Return the name of a type that is inside this one and must not be, or nothing."""
+    names = (each.name if isinstance(each, Scalar) else _not_inside(each) for each in inner_types(type_))
+    return next((name for name in names if name in _NOT_INSIDE), "")

@@ -1,0 +1,83 @@
+"""`--json` is one document of one shape, whatever the verb and however many models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tasks
+
+from .cheap_package import make_packages
+from .test_verbs import invoke
+
+STEP = {"step", "action", "state", "reasons", "details", "seconds", "found"}
+# A call of every verb that has --json; those of the second list are about no package.
+CALLS = [
+    ["scaffold", "--dry-run"],
+    ["scaffold", "--diff"],
+    ["compile-reqs"],
+    ["sync-env"],
+    ["download-data"],
+    ["download-data", "--check"],
+    ["package"],
+    ["package", "--force"],
+    ["payload"],
+    ["payload", "--format", "instances", "--negative"],
+    ["predict"],
+    ["serve-predict"],
+    ["verify"],
+    ["status"],
+    ["explain", "--step", "package"],
+    ["clean", "--dry-run"],
+]
+ALONE = [["archetypes"], ["cache"], ["check", "--model-uri", "nowhere"]]
+
+
+def document(done: Any) -> dict[str, Any]:
+    """Return the one document on stdout, in the one shape."""
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert {"ok", "models"} <= found.keys() <= {"ok", "models", "found", "error"}
+    for model in found["models"]:
+        assert model.keys() == {"model", "ok", "steps"}
+        for step in model["steps"]:
+            assert STEP <= step.keys() <= STEP | {"error"}
+            assert isinstance(step["found"], dict)
+    assert found["ok"] == (done.returncode == 0) or "status" in done.args or "explain" in done.args
+    return found
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a models directory with two packages, built."""
+    path = tmp_path_factory.mktemp("json") / "models"
+    make_packages(path, "one", "two")
+    return path
+
+
+def test_every_verb_with_json_is_called() -> None:
+    verbs = [name for name, each in vars(tasks).items() if hasattr(each, "get_arguments")]
+    with_json = {name for name in verbs if "json" in {each.name for each in vars(tasks)[name].get_arguments()}}
+    assert {words[0].replace("-", "_") for words in CALLS + ALONE} == with_json
+
+
+@pytest.mark.parametrize("names", [["one"], ["one", "two"]], ids=["one model", "two models"])
+@pytest.mark.parametrize("words", CALLS, ids=" ".join)
+def test_json_is_one_document_of_one_shape_for(words: list[str], names: list[str], models: Path) -> None:
+    flags = [word for name in names for word in ("--model", name)]
+    found = document(invoke(models, *words, *flags, "--json"))
+    assert [model["model"] for model in found["models"]] == names
+
+
+@pytest.mark.parametrize("words", [*ALONE, ["status", "--model", "absent"]], ids=" ".join)
+def test_json_is_one_document_of_the_same_shape_when_it_is_about_no_package(words: list[str], models: Path) -> None:
+    models_dir = ["--models-dir", str(models)] if "--model" in words else []
+    assert document(invoke(models, *words, "--json", models_dir=models_dir))["models"] == []
+
+
+def test_json_tells_what_a_step_found_when_it_ran_and_when_it_is_up_to_date(models: Path) -> None:
+    for flags in (["--force"], []):
+        found = document(invoke(models, "package", "--model", "one", "--json", *flags))
+        assert found["models"][0]["steps"][-1]["found"] == {"digest": "d1"}
