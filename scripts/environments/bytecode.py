@@ -1,8 +1,8 @@
 """Bytecode that was compiled once, kept for every later environment that has the same source in it.
 
-It is kept under the sha256 that the source has in its distribution's RECORD, and the source's time of change. Python
-holds that time, which is part of the bytecode, to the source's before it runs it, so what is found here fits, or is
-compiled as ever. uv hard-links what it installs: a file has the same time in all environments of one uv cache.
+It is kept by the sha256 that the source has in its distribution's RECORD, and the source's time of change. That time is
+part of the bytecode, and Python compares it with the source's before it runs that: what does not fit is compiled as
+ever. uv hard-links what it installs: a file has the same time in all environments of one uv cache.
 """
 
 from __future__ import annotations

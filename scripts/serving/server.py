@@ -38,7 +38,7 @@ class Server:
     process : Popen
         What holds it: the leader of its group, in a session of its own.
     log : Path or None
-        What it says; None where it says it on this process's stderr.
+        The file of its output; None where that goes to this process's stderr.
     """
 
     port: int
@@ -128,7 +128,7 @@ def serving(
     environment : Rebuilt
         Whose mlflow it is.
     log : Path or None
-        Where it says what it says; None means this process's stderr.
+        A file for its output; None means this process's stderr.
     port : int
         0 means any that is free.
     seconds : float

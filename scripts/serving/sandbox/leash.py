@@ -64,7 +64,7 @@ def leashed(
     variables : mapping of str to str
         All that it is given.
     output : int or file
-        Where it says what it says, errors, too.
+        Where its output and its errors go.
     directory : Path, optional
         Where it runs; by default here.
     limits : Limits
