@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
-from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from engine.errors import UsageError
 from environments.includes import included
+from model_side.base.errors import ReportedError, listed, near
 from model_side.base.redact import redacted
-from model_side.model.declared_data import named_files
+from model_side.model.declared_data import DECLARATION, declared_paths, declared_sources, named_files
 
 SUFFIX = "_mlflow_pkg"
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -31,7 +29,7 @@ class Package(NamedTuple):
     strict : bool
         Whether test_output.json comes from the manual way's command, unaltered, with MLflow's own environment.
     env_manager : str
-        Who makes that one.
+        The environment manager of that one.
     generate_hashes : bool
         Whether requirements.txt pins the hash of every file.
     """
@@ -71,24 +69,18 @@ class Package(NamedTuple):
         UsageError
             If the file cannot be read as TOML.
         """
-        path = self.file("model_data.toml")
-        if not path.is_file():
-            return []
         try:
-            found = _parsed(path.read_bytes()).get("source", [])
-        except ValueError as error:  # of TOML, and of the bytes of a text
-            raise UsageError(
-                f"{self.root.name}/{path.name}", "not valid TOML", got=str(error), advice="Fix it."
-            ) from error
-        return [source for source in found if isinstance(source, dict)] if isinstance(found, list) else []
+            return declared_sources(self.file(DECLARATION))
+        except ReportedError as error:
+            raise UsageError(error.subject, error.fault, got=error.got, advice=error.advice) from error
 
     def data(self) -> tuple[str, ...]:
         """Return what model_data.toml declares, as paths relative to the package."""
-        names = [name for source in self.sources() for name in _paths(source)]
+        names = [name for source in self.sources() for name in declared_paths(source)]
         for name in names:
             if name.startswith("/") or ".." in PurePosixPath(name).parts:
                 raise UsageError(
-                    f"{self.root.name}/model_data.toml",
+                    f"{self.root.name}/{DECLARATION}",
                     "a path leaves the directory",
                     expected="one inside model_data/",
                     got=repr(name),
@@ -107,19 +99,19 @@ class Package(NamedTuple):
         """Return what its author has still to write before there is a model; nothing where that is done."""
         from model_side.package.unfinished import unfinished  # not on the way to a no-op
 
-        lines = unfinished(self.file("model_spec.py").parent)
-        return "".join(["it is not finished:", *(f"\n  {line}" for line in lines)]) if lines else ""
+        lines = listed(unfinished(self.file("model_spec.py").parent))
+        return f"it is not finished:{lines}" if lines else ""
 
     def unproven(self) -> tuple[str, ...]:
         """Return the declared files that any content is accepted for, as their author declares."""
         bare = [source for source in self.sources() if source.get("mutable") is True and not source.get("sha256")]
-        return tuple(f"model_data/{name}" for source in bare for name in _paths(source))
+        return tuple(f"model_data/{name}" for source in bare for name in declared_paths(source))
 
     def scripts(self) -> tuple[str, ...]:
         """Return the package's own files that the commands of sources name."""
-        found = self.file("model_data.toml").parent
+        root = self.file(DECLARATION).parent
         commands = [str(source["command"]) for source in self.sources() if "command" in source]
-        return tuple(dict.fromkeys(name for command in commands for name in named_files(command, found)))
+        return tuple(dict.fromkeys(name for command in commands for name in named_files(command, root)))
 
 
 def names(models_dir: Path) -> list[str]:
@@ -145,24 +137,6 @@ def require(package: Package) -> Package:
         return package
     examples = [path.name for path in sorted((REPOSITORY / "examples").glob("*")) if path.is_dir()]
     known = sorted({*names(package.models_dir), *examples})
-    raise UsageError(f"model {package.name!r}", "no such model", advice=_advice(package.name, known))
-
-
-def _advice(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    make = f"`invoke scaffold --model {name}` makes a new one."
-    return f"Did you mean {near[0]!r}? {make}" if near else f"Known: {', '.join(known) or 'none'}. {make}"
-
-
-@lru_cache
-def _parsed(content: bytes) -> dict[str, Any]:
-    import tomllib  # 2 ms: a package without downloads does not need it
-
-    return tomllib.loads(content.decode("utf-8"))
-
-
-def _paths(source: dict[str, Any]) -> list[str]:
-    outputs = source.get("outputs")
-    if isinstance(outputs, list):
-        return [str(name) for name in outputs]
-    return [str(source["path"])] if "path" in source else []
+    advice = near(package.name, known) or f"Known: {', '.join(known) or 'none'}."
+    advice += f" `invoke scaffold --model {package.name}` makes a new one."
+    raise UsageError(f"model {package.name!r}", "no such model", advice=advice)

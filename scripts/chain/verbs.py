@@ -227,11 +227,8 @@ def explain(request: Request, step: str) -> int:
     """Show every dependency of a step: what the record says, what is there now."""
     from . import show
 
-    facts = [show.facts(pipeline, step) for pipeline in _usable(request)]
-    if request.as_json:
-        print(report.document([show.as_result(each) for each in facts]))
-    else:
-        print("\n\n".join(show.as_text(each) for each in facts))
+    results = [show.explain(pipeline, step) for pipeline in _usable(request)]
+    print(report.document(results) if request.as_json else "\n\n".join(map(show.as_text, results)))
     return 0
 
 

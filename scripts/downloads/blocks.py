@@ -151,7 +151,7 @@ class Part:
         Raises
         ------
         OSError
-            If they are not there any more.
+            If they have been removed.
         """
         buffer = memoryview(bytearray(_READ_BYTES))
         offset, end = number * self._block, self._end(number)

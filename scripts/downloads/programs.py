@@ -19,7 +19,7 @@ from model_side.base.redact import redact
 from .cache import Cache, take
 from .content import Files, digest, look
 from .declaration import DATA_DIRECTORY, Source
-from .desk import BAD, EDITED, MARKER, OLD, check_inside, desk_of, remove, set_aside
+from .desk import BAD, EDITED, MARKER, OLD, check_inside, desk_of, install, remove, set_aside
 from .faults import foreign, missing, wrong_bytes
 from .record import Entry, Verdict, is_edited
 
@@ -33,9 +33,8 @@ def run_command(
     """Bring the outputs of a command; return "ran" or "from cache", the files, and their digest.
 
     They come from the cache if it has the declared bytes, else the command runs. Either writes straight into
-    model_data/. So a marker is laid down first: where a killed run has left one, what is in the place of the outputs is
-    half done and goes. A command that fails leaves what was there before. The caller tidies the desk, with the marker,
-    when the outputs are recorded.
+    model_data/, so a marker is laid down first: where a killed run has left one, what is there is half done and goes.
+    A command that fails leaves what was there before. The caller tidies the desk when the outputs are recorded.
 
     Parameters
     ----------
@@ -66,10 +65,8 @@ def run_command(
     desk = desk_of(data, source.paths)
     if (desk / MARKER).exists():
         _bring_back(desk, targets)
-    elif not verdict.owned:
-        for target in targets.values():
-            if os.path.lexists(target):
-                raise foreign(target)
+    elif not verdict.owned and (others := [target for target in targets.values() if os.path.lexists(target)]):
+        raise foreign(others[0])
     there = look(data, source.paths, StatCache())
     edited = entry is not None and (is_edited(there, entry) or not there.keys() <= entry.files.keys())
     (desk / OLD).mkdir(parents=True, exist_ok=True)
@@ -78,14 +75,14 @@ def run_command(
         for path, target in targets.items():
             target.parent.mkdir(parents=True, exist_ok=True)
             if os.path.lexists(target):
-                _move(target, desk / OLD / path)
+                install(target, desk / OLD / path)
         made = _made(source, package, cache, desk, offline=offline)
     except BaseException:
         _bring_back(desk, targets)
         (desk / MARKER).unlink()
         raise
-    for path in source.paths:
-        if edited and os.path.lexists(desk / OLD / path):
+    for path in source.paths if edited else ():
+        if os.path.lexists(desk / OLD / path):
             kept = set_aside(desk / OLD / path, desk, EDITED, digest(there, source.paths)[:12], path)
             say(f"{DATA_DIRECTORY}/{path}: it was edited; the edit is kept as {kept}")
     return made
@@ -113,11 +110,6 @@ def _bring_back(desk: Path, targets: dict[str, Path]) -> None:
         remove(target)
         if os.path.lexists(desk / OLD / path):
             (desk / OLD / path).replace(target)
-
-
-def _move(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source.replace(target)
 
 
 def _prepared(source: Source, package: Path) -> tuple[list[str], dict[str, str]]:

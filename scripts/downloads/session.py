@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,9 @@ from .progress import Progress, amount
 from .record import Entry, Verdict, Why, decide, entry_of, read_record, write_record
 
 _CHECK_ADVICE = "`invoke download-data` brings it again, and keeps what is there now."
+
+# A Ctrl-C that the system gives to another thread does not wake the main one: it looks by itself.
+_LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -230,8 +233,10 @@ def _bring_each(
         if not verdict.source.command
     }
     try:
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+        waiting = set(futures)
+        while waiting:
+            done, waiting = wait(waiting, _LOOK_SECONDS, FIRST_COMPLETED)
+            yield from ((futures[future], future.result()) for future in done)
     finally:
         # Nobody waits for a thread after an interruption: a server may have fallen silent, and notes are always true.
         pool.shutdown(wait=False, cancel_futures=True)

@@ -156,7 +156,8 @@ class _Transfer:
         for number in itertools.count():
             with self._part.changed:
                 self._part.changed.wait_for(lambda: self._can_go_on(number))  # noqa: B023
-            if self._failed or number not in self._part.whole:
+            is_given_up = self._failed or (self._over.is_set() and self._runs)
+            if is_given_up or number not in self._part.whole:
                 break
             for chunk in self._part.read(number):
                 digest.update(chunk)

@@ -71,11 +71,6 @@ class StatCache:
         return {**{name: entry for name, entry in self._old.items() if name not in self._rehashed}, **self.entries}
 
 
-def fingerprint_file(path: str) -> str:
-    """Return ``sha256:<hex>`` of a file's content."""
-    return _hash(path)[0]
-
-
 def see(step: Step, root: str, cache: StatCache, memo: Memo | None = None) -> Seen:
     """Look at all that `step` depends on and has made.
 

@@ -27,14 +27,6 @@ _TRUE = ("1", "t", "true", "y", "yes", "on")
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 
 
-def boot_id() -> str:
-    """Return what tells this boot of the machine from others; empty where the system does not say."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
-
-
 @cache
 def uv_version() -> str:
     """Return the version of the tool's own uv, from the name of its installed metadata."""

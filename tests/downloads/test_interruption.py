@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import random
 import signal
 import subprocess
@@ -40,7 +41,7 @@ class Run:
         running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         try:
             assert self._silent.wait(30)
-            running.send_signal(signal.SIGINT)
+            interrupt(running.pid)
             said = running.communicate(timeout=15)[1]
         finally:
             running.kill()
@@ -55,6 +56,12 @@ class Run:
 def run() -> Iterator[Run]:
     yield (made := Run())
     made._over.set()
+
+
+def interrupt(process: int) -> None:
+    """Send SIGINT to a thread that waits for a server: the system may choose any."""
+    threads = sorted(int(task.name) for task in Path(f"/proc/{process}/task").iterdir())
+    assert ctypes.CDLL(None).tgkill(process, threads[-1], signal.SIGINT) == 0
 
 
 def stalls(run: Run, sent: int) -> Fault:

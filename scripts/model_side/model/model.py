@@ -85,7 +85,7 @@ def whole_model(model_uri: str) -> Iterator[Path]:
     Raises
     ------
     UsageError
-        If there is no MLflow Model.
+        If the URI names none.
     StepError
         If it cannot be fetched.
     """
@@ -102,7 +102,7 @@ def read_model(model_uri: str) -> ModelFiles:
     Raises
     ------
     UsageError
-        If there is no MLflow Model, or it has no signature.
+        If the URI names no model, or one that has no signature.
     StepError
         If it cannot be fetched.
     """
