@@ -11,6 +11,7 @@ from typing import NamedTuple
 from engine.step import Command, Preparation, Says, Step
 from engine.walk import Pipeline
 from environments.settings import uv_anchored, uv_files, uv_settings, uv_tables, uv_version
+from model_side.base.processes import QUIET
 
 from .packages import REPOSITORY, Package
 
@@ -32,8 +33,6 @@ WARM = (".venv/bin/python", "{scripts}/model_side/run/worker.py", "mlflow.pyfunc
 CHEAP = ("package", "payload", "predict", "serve-predict", "verify")
 ENVIRONMENT = ("sync-env",)
 COSTLY = ("compile-reqs", "download-data")
-# A prediction must not depend on a project around it, and nothing is sent anywhere.
-QUIET = {"MLFLOW_UV_AUTO_DETECT": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 
 
 def pipeline_for(package: Package, extra: Mapping[str, Sequence[str]] | None = None) -> Pipeline:
