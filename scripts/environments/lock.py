@@ -8,8 +8,10 @@ import shutil
 from pathlib import Path
 
 from model_side.base.errors import UsageError
+from model_side.base.files import report_found
 
 from .includes import included
+from .installed import pins
 from .uv import PROJECT, own_configuration, own_settings, python_version, run_uv
 
 _NAMES_MLFLOW = re.compile(r"^\s*mlflow(-skinny)?\s*([\[=<>!~;@#]|$)", re.MULTILINE | re.IGNORECASE)
@@ -38,20 +40,21 @@ def compile_requirements(package: Path, *, upgrade: bool = False, generate_hashe
         raise UsageError(str(source), "no such file", advice="Write the model's dependencies there, one per line.")
     version, part = python_version(package), package / ".requirements.txt.part"
     kept = package / PINS / f"{version}.txt"
-    pins = kept if kept.parent.is_dir() else target
+    earlier = kept if kept.parent.is_dir() else target
     command = [*own_configuration(package, package / PROJECT), "pip", "compile", source.name, "--quiet"]
     command += ["--output-file", part.name, "--python-version", version]
     command += ["--custom-compile-command", "invoke compile-reqs"]
     command += ["--generate-hashes"] if generate_hashes else []
     more = [] if _names_mlflow(source) else ["-"]
     try:
-        if pins.is_file() and not upgrade:
-            shutil.copyfile(pins, part)  # uv keeps the pins that it finds in its output file
+        if earlier.is_file() and not upgrade:
+            shutil.copyfile(earlier, part)  # uv keeps the pins that it finds in its output file
         env = own_settings(package, os.environ)
         run_uv([*command, *more], package, source.name, given="mlflow\n" if more else "", env=env)
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(part, kept)
         part.replace(target)
+        report_found({"pins": len(pins(target.read_text(encoding="utf-8")))})
     finally:
         part.unlink(missing_ok=True)
 

@@ -7,8 +7,10 @@ import shutil
 from pathlib import Path
 
 from model_side.base.errors import UsageError
+from model_side.base.files import report_found
 
 from .bytecode import install
+from .installed import installed
 from .uv import PROJECT, interpreter, own_configuration, own_settings, python_version, run_uv
 
 
@@ -43,3 +45,4 @@ def sync_environment(package: Path) -> None:
             old.rename(environment)
         raise
     shutil.rmtree(old, ignore_errors=True)
+    report_found({"distributions": len(installed(environment))})

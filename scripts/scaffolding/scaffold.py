@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_side.base.errors import StepError, UsageError
+from model_side.base.files import report_found
 
 from . import render as rendering
 from .names import check_model_name
@@ -73,6 +74,7 @@ def scaffold(request: Request) -> None:
     merge = request.update or request.diff
     if root.exists() and (request.refresh or merge):
         changes = plan(root, files, merge=merge)
+        report_found({"changes": {change.path: change.action for change in changes}})
         if request.diff:
             sys.stdout.write(difference(root, changes))
             return

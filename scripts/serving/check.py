@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from model_side.base.errors import StepError, UsageError
+from model_side.base.files import report_found
 from model_side.model.manifest import check_manifest
 from model_side.model.model import quiet_mlflow, whole_model
 
@@ -32,6 +33,7 @@ def check_model(model_uri: str, *, manifest_only: bool) -> None:
     quiet_mlflow()
     with whole_model(model_uri) as model, tempfile.TemporaryDirectory() as scratch:
         digest = check_manifest(model)
+        report_found({"digest": digest})
         print(f"{model_uri}: every file is as it was packaged; {digest}", file=sys.stderr)
         if manifest_only:
             return

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from model_side.base.errors import StepError
-from model_side.base.files import publish, require_writable
+from model_side.base.files import publish, report_found, require_writable
 from model_side.model.model import quiet_mlflow, read_model, whole_model
 from model_side.payload.payload import new_texts, read_payload
 from model_side.payload.text import dumps_strict
@@ -55,6 +55,7 @@ def serve_predict(request: Request) -> None:
         request.keep()
         publish(answers["rest"].text, rest)
         publish(f"{dumps_strict(report, indent=2)}\n", request.report)
+        report_found(report)
     publish(answers["served"].text, request.output_path)
 
 

@@ -65,6 +65,17 @@ def test_build_runs_nothing_and_imports_no_mlflow_when_nothing_changed(built: Pa
     assert "filelock" not in imported
 
 
+def test_json_tells_what_each_step_found(built: Package) -> None:
+    found = {name: step["found"] for name, step in built.steps("verify").items()}
+    assert found["compile-reqs"]["pins"] == found["sync-env"]["distributions"] > 50
+    assert found["package"]["digest"].startswith("sha256:")
+    assert found["payload"] == {"payload": "test_input_payload.json"}
+    assert "float32" in found["package"]["output"]
+    assert "float32" in found["predict"]["output"]
+    assert found["serve-predict"]["portable"] == "passed"
+    assert found["verify"]["ok"] is True
+
+
 def test_verification_says_that_all_routes_agree(built: Package) -> None:
     verification = json.loads((built.root / "verification.json").read_text())
     assert verification["ok"] is True

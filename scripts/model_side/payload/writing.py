@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from ..base.errors import UsageError
-from ..base.files import publish
+from ..base.files import publish, report_found
 from ..model.model import ModelFiles, read_model
 from .csv import payload_from_csv, payload_to_csv
 from .negatives import negative_payloads
@@ -51,6 +51,7 @@ def bring_payload(
     """
     files, ending = read_model(model_uri), "csv" if form == "csv" else "json"
     target = json_payload_filepath or Path(f"test_input_payload.{ending}")
+    report_found({"payload": str(negative or target)})
     if negative:
         _write_negatives(files, target if target.is_file() else None, negative, force=force)
     elif check or (target.exists() and not force):

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..base.files import publish, read_text, require_writable
+from ..base.files import publish, read_text, report_found, require_writable
 from ..model.model import disable_tracing, quiet_mlflow, read_model, whole_model
 from ..output.files import JSON, export, require_suitable
 from ..payload.payload import read_payload
@@ -53,8 +53,11 @@ def predict(model_uri: str, json_payload_file: str, output_path: Path | None, da
         model = load_in_process(directory, files)
         loaded = time.perf_counter()
         output: Any = model.output(payload)
-    print(_cost(loaded - start, time.perf_counter() - start), file=said, flush=True)
-    print(summary(checked(output, files, payload)), file=said, flush=True)
+        predicted = time.perf_counter()
+    print(_cost(loaded - start, predicted - start), file=said, flush=True)
+    form = summary(checked(output, files, payload))
+    print(form, file=said, flush=True)
+    report_found({"output": form, "seconds": {"load": loaded - start, "predict": predicted - loaded}})
     if output_path and output_path.suffix not in JSON:
         export(output, output_path, files.signature)
         return

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import StepError, UsageError
-from ..base.files import publish, read_text, remove_files, require_file, require_writable
+from ..base.files import publish, read_text, remove_files, report_found, require_file, require_writable
 from ..base.processes import figures_of
 from ..model.model import ModelFiles, local_directory, quiet_mlflow, read_model
 from ..output.arrays import Arrays
@@ -208,6 +208,7 @@ def publish_verdict(decided: Verdict, target: Path) -> None:
     for earlier in (target, failed):
         earlier.unlink(missing_ok=True)
     publish(f"{dumps_strict(decided.result, indent=2)}\n", failed if decided.faults else target)
+    report_found(decided.result)
     if decided.faults:
         for name, output in decided.kept.items():
             kept.mkdir(exist_ok=True)
