@@ -96,8 +96,7 @@ def sentence(result: Result) -> str:
     order = (Action.RAN, Action.WOULD_RUN, Action.UP_TO_DATE, Action.FAILED, Action.SKIPPED)
     counts = {action: sum(outcome.action is action for outcome in result.outcomes) for action in order}
     told = ", ".join(f"{count} {_word(action)}" for action, count in counts.items() if count)
-    seconds = sum(outcome.seconds for outcome in result.outcomes)
-    return f"{result.name or 'pipeline'}: {'ok' if result.ok else 'failed'}: {told}, {seconds:.1f} s"
+    return f"{result.name or 'pipeline'}: {'ok' if result.ok else 'failed'}: {told}, {result.seconds:.1f} s"
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from engine.errors import UsageError
@@ -9,6 +10,7 @@ from engine.graph import order
 from engine.staleness import Reason, decide
 from engine.walk import Action, Outcome, Pipeline, Result, Walk
 
+_AS_RECORDED, _FEW = "as recorded", 3
 KINDS = ("dependencies", "targets", "tools", "params", "versions")
 
 
@@ -38,12 +40,28 @@ def explain(pipeline: Pipeline, name: str) -> Result:
 
 
 def as_text(result: Result) -> str:
-    """Return a block of text: the verdict, then a line per fact, with a mark where record and present differ."""
+    """Return a block of text: the verdict, what differs from the record, then the rest, an environment in one line."""
     (outcome,) = result.outcomes
     verdict = "; ".join(reason.detail() for reason in outcome.reasons) or "up to date"
     lines = [f"{outcome.step}: {verdict}", f"  command: {outcome.found['command']}"]
-    for fact in outcome.found["facts"]:
-        then, now = fact["recorded"], fact["now"]
-        mark, values = (" ", now) if then == now else ("≠", f"{then} → {now}")
-        lines.append(f"{mark} {fact['kind']:<12}  {fact['name']}  {values}")
+    changed = [fact for fact in outcome.found["facts"] if fact["recorded"] != fact["now"]]
+    lines += [f"≠ {_named(fact)}  {fact['recorded']} → {fact['now']}" for fact in changed]
+    same = [fact for fact in outcome.found["facts"] if fact["recorded"] == fact["now"]]
+    parts = Counter(_environment(fact) for fact in same)
+    for fact in same:
+        environment = _environment(fact)
+        if parts[environment] <= _FEW or not environment:
+            lines.append(f"  {_named(fact)}  {fact['now']}")
+        elif f"{environment}: {_AS_RECORDED}" not in lines[-1]:
+            lines.append(f"  {fact['kind']:<12}  {environment}: {_AS_RECORDED}: {parts[environment]} entries")
     return "\n".join(lines)
+
+
+def _named(fact: dict[str, Any]) -> str:
+    return f"{fact['kind']:<12}  {fact['name']}"
+
+
+def _environment(fact: dict[str, Any]) -> str:
+    """Return the virtual environment that a fact is about, such as ``.venv: numpy 2.0``; empty for a file."""
+    name, colon, _ = str(fact["name"]).partition(": ")
+    return name if colon and fact["kind"] in ("dependencies", "targets") else ""

@@ -140,14 +140,13 @@ class Builder:
         What cannot be written, and what a pipeline's own declaration has against it, is this pipeline's failure alone.
         """
         if pipeline.fault:
-            return self._failed(pipeline, target, pipeline.fault)
-        try:
-            return self._build(pipeline, target)
-        except OSError as fault:
-            return self._failed(pipeline, target, unwritable(fault, pipeline.root))
+            return self._failed(pipeline, target or "declaration", pipeline.fault)
+        started = time.monotonic()
+        result = self._build(pipeline, target)
+        return result._replace(seconds=time.monotonic() - started)
 
-    def _failed(self, pipeline: Pipeline, target: str | None, error: PipelineError) -> Result:
-        outcome = Outcome(target or "declaration", Action.FAILED, error=error)
+    def _failed(self, pipeline: Pipeline, step: str, error: PipelineError) -> Result:
+        outcome = Outcome(step, Action.FAILED, error=error)
         self.tell(pipeline, outcome)
         return Result(pipeline.name, (outcome,))
 
@@ -169,7 +168,11 @@ class Builder:
             if not self.dry_run:
                 save_stat_cache(pipeline.root, walk.cache)
             return Result(pipeline.name, outcomes)
-        return self._build_stale(pipeline, steps, walk.cache, {each.step for each in outcomes if each.reasons})
+        stale = [outcome.step for outcome in outcomes if outcome.reasons]
+        try:
+            return self._build_stale(pipeline, steps, walk.cache, stale)
+        except OSError as fault:
+            return self._failed(pipeline, next(iter(stale), steps[0].name), unwritable(fault, pipeline.root))
 
     def _build_stale(
         self, pipeline: Pipeline, steps: Sequence[Step], hashed: StatCache, stale: Collection[str]

@@ -14,7 +14,7 @@ Scalar = str | int | float | bool | None
 STATE_DIRECTORY = ".pipeline"
 # What the engine itself keeps there.
 STATE_NAMES = ("aside", "holder.json", "ledger.json", "lock", "logs", "running", "stat.json")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
 class Says(StrEnum):
@@ -165,7 +165,7 @@ class Step:
 
     def _problems(self) -> Iterable[str]:
         if not _NAME.fullmatch(self.name):
-            yield "expected a name of letters, digits, '-', '_' and '.'"
+            yield "expected a name of up to 100 letters, digits, '-', '_' and '.'"
         if not self.runs.words:
             yield "it has no command"
         for kind, paths in (("target", self.targets), ("evidence", self.evidence)):
@@ -184,9 +184,13 @@ class Step:
             yield f"host {self.runs.host[0]!r} is not the command's own interpreter"
         for target in set(self.editable) - set(self.targets):
             yield f"editable {target!r} is not one of its targets"
+        if "." in self.dependencies:
+            yield "dependency '.' is the root, with the pipeline's own files: name what is read of it"
         for key, value in (*self.params.items(), *self.versions.items()):
-            if not isinstance(value, str | int | float | bool | None):
-                yield f"value {key!r} is a {type(value).__name__}, expected a string, a number, a boolean or None"
+            # Of these exactly: a subclass, such as an enum or a number of numpy, is another value in the record.
+            if type(value) not in (str, int, float, bool, type(None)) or value != value:
+                kind = type(value).__name__ if value == value else "NaN"
+                yield f"value {key!r} is a {kind}, expected a string, a number, a boolean or None"
 
 
 def overlaps(one: str, other: str) -> bool:

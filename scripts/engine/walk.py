@@ -66,10 +66,11 @@ STOPPED = (Action.FAILED, Action.SKIPPED)
 
 
 class Result(NamedTuple):
-    """What became of a pipeline, in the order of its steps."""
+    """What became of a pipeline, in the order of its steps, and how many seconds that took from start to end."""
 
     name: str
     outcomes: tuple[Outcome, ...]
+    seconds: float = 0.0
 
     @property
     def ok(self) -> bool:

@@ -319,8 +319,10 @@ def test_explain_shows_each_dependency_as_recorded_and_as_it_is(models: Path, ro
     edit(root)
     done = invoke(models, "explain", "--model", "cheap", "--step", "package")
     assert done.returncode == 0
-    line = next(line for line in done.stdout.splitlines() if " model_spec.py  " in line)
-    assert line.startswith("≠ dependencies")
+    line = done.stdout.splitlines()[2]  # what changed is first
+    assert line.startswith("≠ dependencies  model_spec.py  ")
+    assert "  dependencies  .venv: as recorded: 10 entries\n" in done.stdout
+    assert done.stdout.count(".venv: ") == 1
     assert line.count("sha256:") == 2
     assert any(line.startswith("  dependencies  model_code/__init__.py  sha256:") for line in done.stdout.splitlines())
     document = steps_of(invoke(models, "explain", "--model", "cheap", "--step", "package", "--json").stdout)

@@ -21,7 +21,7 @@ from engine.errors import UsageError
 from engine.fingerprint import StatCache
 from engine.runner import Builder
 from engine.step import Command, Says, Step
-from engine.walk import Pipeline, Result
+from engine.walk import Action, Outcome, Pipeline, Result
 
 from .workshop import Workshop
 
@@ -468,6 +468,11 @@ def test_person_is_told_what_a_step_writes_to_stdout_and_the_log_ends_with_it(tm
     logs = tmp_path / ".pipeline" / "logs"
     assert {path.name: path.read_text() for path in logs.iterdir()} == {"tell.log": "complained\ntold\n"}
     assert build([step], root=tmp_path).outcomes[0].told == ""
+
+
+def test_closing_sentence_tells_elapsed_time_when_steps_ran_side_by_side() -> None:
+    ran = (Outcome("a", Action.RAN, seconds=2.0), Outcome("b", Action.RAN, seconds=2.0))
+    assert report.sentence(Result("m", ran, 2.5)) == "m: ok: 2 ran, 2.5 s"
 
 
 def test_log_holds_all_when_a_step_that_tells_fails(tmp_path: Path) -> None:

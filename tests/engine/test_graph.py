@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from pathlib import Path
 
 import pytest
 
-from engine import Step, build, status
+from engine import Says, Step, build, status
 from engine.errors import UsageError
 from engine.graph import order
+
+
+class Number(IntEnum):
+    ONE = 1
 
 
 def step(name: str, reads: tuple[str, ...] = (), writes: tuple[str, ...] = (), after: tuple[str, ...] = ()) -> Step:
@@ -58,6 +63,12 @@ def test_pipeline_is_refused_before_anything_runs_when_it_has(
         ({"targets": ["x", "./x"]}, ["declared twice"]),
         ({"editable": ["x"]}, ["not one of its targets"]),
         ({"params": {"a": [1]}, "targets": ["/y"]}, ["'a' is a list", "'/y'"]),
+        (
+            {"params": {"a": Says.LOG, "b": float("nan")}, "versions": {"c": Number(1)}},
+            ["'a' is a Says", "'b' is a NaN", "'c' is a Number"],
+        ),
+        ({"dependencies": ["."]}, ["the root, with the pipeline's own files"]),
+        ({"name": "s" * 101}, ["expected a name of up to 100"]),
         ({"targets": "out"}, ["a list of paths", "one string"]),
     ],
 )
