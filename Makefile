@@ -3,7 +3,8 @@
 
 SHELL := /bin/sh
 PYTHON ?= python3
-UV := $(or $(shell command -v uv 2>/dev/null),.bootstrap/bin/uv)
+# By its name where it is on PATH: a path with a space is no prerequisite.
+UV := $(if $(shell command -v uv 2>/dev/null),uv,.bootstrap/bin/uv)
 TOOL := .venv/.synced
 SYNC = $(UV) sync --frozen --inexact --quiet --compile-bytecode --python $(PYTHON)
 RUN := .venv/bin/python -m
@@ -24,7 +25,7 @@ help: ## Show this list
 	$(PYTHON) -m venv .bootstrap
 	.bootstrap/bin/python -m pip install --quiet --disable-pip-version-check uv
 
-$(TOOL): pyproject.toml uv.lock | $(UV)
+$(TOOL): pyproject.toml uv.lock | $(filter .bootstrap/bin/uv,$(UV))
 	[ -e .venv/bin/python ] || $(UV) venv --quiet --relocatable --python $(PYTHON) .venv
 	$(SYNC)
 	@touch $@

@@ -52,25 +52,31 @@ def test_library_is_named_when_no_extra_has_it(model: Model, tmp_path: Path, mon
 def make_setup(directory: Path, *arguments: str) -> list[str]:
     """Run `make setup`, and return what is installed now."""
     environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
-    command = ["make", "setup", f"PYTHON={sys.executable}", f"UV={uv_executable()}", *arguments]
+    command = ["make", "setup", f"PYTHON={sys.executable}", *arguments]
     subprocess.run(command, cwd=directory, env=environment, check=True)
     return [path.name for path in directory.glob(".venv/lib/python*/site-packages/tiny_*") if path.suffix == ""]
 
 
 @pytest.mark.e2e
-def test_setup_installs_an_extra_and_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setup_installs_an_extra_and_keeps_it_whatever_the_directory_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     build_wheel(tmp_path / "wheels")
+    clone = tmp_path / "a clone #1 100%"
+    (clone / "bin").mkdir(parents=True)
+    (clone / "bin" / "uv").symlink_to(uv_executable())
+    monkeypatch.setenv("PATH", f"{clone / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "wheels"))
     monkeypatch.setenv("UV_NO_INDEX", "1")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
-    shutil.copy(REPOSITORY / "Makefile", tmp_path)
-    project = tmp_path / "pyproject.toml"
+    shutil.copy(REPOSITORY / "Makefile", clone)
+    project = clone / "pyproject.toml"
     project.write_text(
         f'[project]\nname = "tool"\nversion = "1"\nrequires-python = ">={sys.version_info[0]}.{sys.version_info[1]}"\n'
         '[project.optional-dependencies]\nweights = ["tiny-weights"]\nnone = []\n[tool.uv]\npackage = false\n'
     )
-    subprocess.run([uv_executable(), "lock", "--quiet", "--python", sys.executable], cwd=tmp_path, check=True)
-    assert make_setup(tmp_path) == []
-    assert make_setup(tmp_path, "EXTRA=weights none") == ["tiny_weights"]
+    subprocess.run([uv_executable(), "lock", "--quiet", "--python", sys.executable], cwd=clone, check=True)
+    assert make_setup(clone) == []
+    assert make_setup(clone, "EXTRA=weights none") == ["tiny_weights"]
     os.utime(project, (4e9, 4e9))  # newer than the environment
-    assert make_setup(tmp_path) == ["tiny_weights"]
+    assert make_setup(clone) == ["tiny_weights"]
