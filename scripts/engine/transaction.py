@@ -6,6 +6,7 @@ commit. Whoever finds a journal later knows from the record's run whether to cle
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from .errors import StepError
 from .ledger import Ledger, replace_json
 from .step import STATE_DIRECTORY, Step
 
@@ -59,11 +61,9 @@ class Transaction:
             path, backup = self._root / target, aside / str(number)
             path.parent.mkdir(parents=True, exist_ok=True)
             if fate == "moved":
-                path.rename(backup)
+                _move(path, backup)
             elif fate == "copied":
-                part = aside / f"{number}.part"
-                _copy(path, part)
-                part.rename(backup)
+                _copy_whole(path, backup)
 
     def _reserve(self, aside: Path) -> None:
         """Set space apart: a step may replace its targets by itself, and a full disk must not stop its record then."""
@@ -170,7 +170,7 @@ def _restore(root: Path, run: str, plan: dict[str, str]) -> None:
             remove(root / target)
         elif fate in ("moved", "copied") and os.path.lexists(backup):
             remove(root / target)
-            backup.rename(root / target)
+            _move(backup, root / target)
 
 
 def _finish(root: Path, journal: Path, run: str) -> None:
@@ -197,6 +197,29 @@ def _processes(run: str) -> Iterator[int]:
             # A fork of a host shows the host's environment; it has the run's name instead.
             if mark in environment.split(b"\0") or (environment and (entry / "comm").read_bytes() == name):
                 yield int(entry.name)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move a file or a directory, in one rename where the system can; whole at its target before it leaves its source.
+
+    A rename fails across file systems, such as behind a link to another disk, or in a layer of a container.
+    """
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            advice = "It is a mount point: mount a directory above it, or name a directory inside it as the target."
+            raise StepError(source.name, "cannot be moved", got=error.strerror, advice=advice) from error
+        if error.errno != errno.EXDEV:
+            raise
+        _copy_whole(source, target)
+        remove(source)
+
+
+def _copy_whole(source: Path, target: Path) -> None:
+    part = target.with_name(f".{target.name}.part")
+    _copy(source, part)
+    part.rename(target)
 
 
 def _copy(source: Path, target: Path) -> None:

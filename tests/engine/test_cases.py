@@ -8,9 +8,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Barrier
 
 import pytest
@@ -223,6 +224,31 @@ def test_failed_step_leaves_target_and_record_when_it_wrote_before_it_failed(bui
     built.commands = good
     write("spec.py", "SPEC = 1\n")(built)
     assert built.ran() == []
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """Return a directory on another file system."""
+    with TemporaryDirectory(dir="/dev/shm") as place:
+        if Path(place).stat().st_dev == tmp_path.stat().st_dev:
+            pytest.skip("there is one file system only")
+        yield Path(place)
+
+
+def test_targets_come_back_when_a_step_fails_whose_targets_are_on_another_file_system(
+    tmp_path: Path, elsewhere: Path
+) -> None:
+    (tmp_path / "disk").symlink_to(elsewhere)
+    good = Step(
+        "s", "mkdir disk/model; echo good > disk/model/code; echo x > disk/file", [], ["disk/model", "disk/file"]
+    )
+    assert build([good], root=tmp_path).ok
+    failing = Step("s", "mkdir disk/model; exit 1", [], ["disk/model", "disk/file"])
+    assert "exit code 1" in the_error(build([failing], root=tmp_path))
+    assert (elsewhere / "model" / "code").read_text() == "good\n"
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["file", "model"]
+    assert build([good], root=tmp_path).up_to_date
+    assert build([good], root=tmp_path, force=["s"]).ok
 
 
 def test_step_is_not_recorded_when_its_input_changes_while_it_runs(built: Workshop) -> None:
