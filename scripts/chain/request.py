@@ -51,6 +51,10 @@ class Request(NamedTuple):
         strict = bool(flags.get("strict") or flags.get("env_manager") or settings["strict"])
         if jobs < 1:
             raise UsageError("--jobs", "out of range", expected="at least 1", got=str(jobs))
+        for name in flags.get("model") or ():
+            if len(name.split()) > 1:  # the words of a command are told apart by spaces
+                expected = "letters, digits and underscores"
+                raise UsageError("--model", "not the name of a model", expected=expected, got=repr(name))
         return cls(
             models=tuple(dict.fromkeys(flags.get("model") or [settings["model"]])),
             every=bool(flags.get("all")),

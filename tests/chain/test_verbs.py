@@ -290,6 +290,7 @@ def test_force_makes_an_edited_payload_anew_when_it_names_its_step(models: Path,
         (["status", "--model", "cheep"], "Did you mean 'cheap'?"),
         (["verify", "--jobs", "-1"], "--jobs: out of range: expected at least 1, got -1."),
         (["explain"], "expected the name of a step"),
+        (["scaffold", "--model", "my model"], "--model: not the name of a model: expected letters, digits and"),
         (["explain", "--step", "pack"], "Did you mean 'package'?"),
     ],
 )
