@@ -156,11 +156,8 @@ def _differences(name: str, expected: Array, got: Array, differs: Array) -> Iter
 def _near(expected: Array, got: Array, tolerance: Tolerance) -> Array:
     """Tell of each pair of floats whether they are as near as the tolerance lets them."""
     e, g = expected.astype("float64"), got.astype("float64")
-    with np.errstate(invalid="ignore", over="ignore"):
-        same = (e == g) | (np.isnan(e) & np.isnan(g))
-        apart = np.abs(e - g)
-        near: Array = same | (np.isfinite(apart) & (apart <= tolerance.atol + tolerance.rtol * np.abs(e)))
-    return near
+    with np.errstate(over="ignore"):
+        return np.asarray(np.isclose(g, e, tolerance.rtol, tolerance.atol, equal_nan=True))
 
 
 def _largest(expected: Array, got: Array) -> tuple[float, float] | None:
