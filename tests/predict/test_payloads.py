@@ -191,18 +191,6 @@ def test_message_stays_short_when_every_row_is_wrong() -> None:
     assert len(str(caught.value).splitlines()) < 30
 
 
-def test_payload_is_the_stored_example_with_every_param_when_there_is_one() -> None:
-    files = ModelFiles(
-        parse_signature(ModelSignature(Schema([ColSpec("string", "uri")]), params=PARAMS)),
-        {"dataframe_split": {"columns": ["uri"], "data": [["a.h5ad"]]}, "params": {"k": 5}},
-    )
-    assert build_payload(files) == {
-        "dataframe_split": {"columns": ["uri"], "data": [["a.h5ad"]]},
-        "params": {"k": 5, "names": ["a"]},
-    }
-    assert build_payload(files, "inputs")["inputs"] == {"uri": ["a.h5ad"]}
-
-
 @pytest.mark.parametrize(
     ("payload", "texts"),
     [
@@ -341,7 +329,7 @@ def run(*argv: object) -> int:
     return run_main(lambda: command.main([str(word) for word in argv]))
 
 
-def test_command_writes_the_models_example_when_there_is_no_file(model: Path, tmp_path: Path) -> None:
+def test_command_writes_the_models_example_with_every_param_when_there_is_no_file(model: Path, tmp_path: Path) -> None:
     target = tmp_path / "payload.json"
     assert run("--model-uri", model, "--json-payload-filepath", target) == 0
     first = target.read_bytes()
@@ -351,6 +339,8 @@ def test_command_writes_the_models_example_when_there_is_no_file(model: Path, tm
     }
     assert run("--model-uri", model.as_uri(), "--json-payload-filepath", target, "--force") == 0
     assert target.read_bytes() == first
+    assert run("--model-uri", model, "--json-payload-filepath", target, "--force", "--format", "inputs") == 0
+    assert json.loads(target.read_text())["inputs"] == {"input_uri": ["a.h5ad"]}
 
 
 @pytest.mark.parametrize(
