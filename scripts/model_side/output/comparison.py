@@ -170,10 +170,12 @@ def _largest(expected: Array, got: Array) -> tuple[float, float] | None:
     finite = np.isfinite(expected) & np.isfinite(got)
     if not finite.any():
         return None
-    e, g = expected[finite].astype("longdouble"), got[finite].astype("longdouble")  # which holds every integer
-    apart = np.abs(e - g)
-    relative = np.divide(apart, np.abs(e), out=np.zeros_like(apart), where=e != 0)
-    return float(min(apart.max(), _MOST)), float(min(relative.max(), _MOST))
+    wide = "float64" if expected.dtype.kind == "f" else "longdouble"  # which holds every integer
+    e, g = expected[finite].astype(wide), got[finite].astype(wide)
+    with np.errstate(over="ignore"):
+        apart = np.minimum(np.abs(e - g), _MOST)
+        relative = np.divide(apart, np.abs(e), out=np.zeros_like(apart), where=e != 0)
+    return float(apart.max()), float(min(relative.max(), _MOST))
 
 
 def _leaves(expected: Any, got: Any) -> Iterator[tuple[Any, Any]]:
