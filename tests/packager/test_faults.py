@@ -159,7 +159,7 @@ FAULTS: list[tuple[str, Callable[[Author], object], tuple[str, ...], int, list[s
        FLAGS, 2, ["requirements.txt", "line 2: it holds a credential", "***"])
       for line in CREDENTIALS),
     ("requirements that are not UTF-8", lambda a: (a.root / "requirements.txt").write_bytes(b"mlflow\xff"), FLAGS, 2,
-     ["requirements.txt", "expected UTF-8"]),
+     ["requirements.txt", "cannot be read"]),
     # files that must not travel
     *((f"{name} among the artifacts", put(f"model_data/tf_tiny/{name}"), FLAGS, 2,
        [f'artifact "checkpoint": tf_tiny/{name}', "must not travel"])

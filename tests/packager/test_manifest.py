@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from model_side.base.errors import StepError, UsageError
-from model_side.model.manifest import check_manifest
+from model_side.model.manifest import check_manifest, read_files
 
 from .conftest import FLAGS, Author
 
@@ -40,6 +40,9 @@ def test_manifest_lists_every_file_with_its_size_and_sha256(good_model: Author) 
     assert manifest["python"] == ".".join(map(str, sys.version_info[:3]))
     assert manifest["mlflow"]
     assert manifest["sources"] == []
+    tool = read_files(good_model.root / ".pipeline" / "model_side")
+    lines = "".join(f"{entry.sha256}  {name}\n" for name, entry in sorted(tool.items()))
+    assert manifest["packager"] == f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}"
 
 
 def test_manifest_names_the_sources_of_the_data_and_the_commit(author: Author) -> None:

@@ -13,24 +13,17 @@ from model_side.model.requirements import read_uv_toml, uv_toml
 INDEX = '[[index]]\nname = "cpu"\nurl = "https://index.example/cpu"\n'
 
 
-def test_model_has_no_settings_when_the_package_has_none(tmp_path: Path) -> None:
+def test_rules_travel_without_comments_and_hashes_beside_what_uv_toml_says(tmp_path: Path) -> None:
     assert uv_toml(tmp_path) == ""
-
-
-def test_overrides_travel_beside_what_uv_toml_says(tmp_path: Path) -> None:
+    constraints = "setuptools<81  # why\nsix==1.16.0 \\\n    --hash=sha256:00 \\\n --hash sha256:11\n"
+    (tmp_path / "constraints.txt").write_text(constraints)
     (tmp_path / "overrides.txt").write_text("# why\ntorch==2.13.0  # runs, too\n\nsix>=1 ; python_version < '4'\n")
     (tmp_path / "uv.toml").write_text(INDEX)
     assert tomllib.loads(uv_toml(tmp_path)) == {
+        "constraint-dependencies": ["setuptools<81", "six==1.16.0"],
         "override-dependencies": ["torch==2.13.0", "six>=1 ; python_version < '4'"],
         "index": [{"name": "cpu", "url": "https://index.example/cpu"}],
     }
-
-
-def test_constraints_travel_without_hashes(tmp_path: Path) -> None:
-    (tmp_path / "constraints.txt").write_text(
-        "setuptools<81  # why\nsix==1.16.0 \\\n    --hash=sha256:00 \\\n --hash sha256:11\n"
-    )
-    assert tomllib.loads(uv_toml(tmp_path)) == {"constraint-dependencies": ["setuptools<81", "six==1.16.0"]}
 
 
 def test_settings_are_read_as_they_were_written(tmp_path: Path) -> None:

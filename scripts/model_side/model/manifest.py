@@ -23,7 +23,6 @@ MANIFEST = "package_manifest.json"
 SCHEMA = 1
 NO_ID = "0" * 32
 _MLFLOW = ("mlflow", "mlflow-skinny")
-_TOOL = ("mlflow_packager.py", "model_side")
 
 
 def seal(model: Path, package: Path, known: Mapping[str, FileEntry] | None = None) -> str:
@@ -132,19 +131,14 @@ def _digest(files: Mapping[str, FileEntry]) -> str:
 
 
 def _provenance(package: Path) -> dict[str, Any]:
-    tool = {f"{top}/{name}": entry for top in _TOOL for name, entry in _tree(package / top).items()}
     return {
         "sources": [redacted(source) for source in declared_sources(package / DECLARATION)],
         "source_commit": _commit(package),
-        "packager": f"sha256:{_digest(tool)}",
+        "packager": f"sha256:{_digest(read_files(Path(__file__).parents[1]))}",
         "python": ".".join(map(str, sys.version_info[:3])),
         "mlflow": next((each.version for name in _MLFLOW for each in distributions(name=name)), None),
         "uv": pyvenv(Path(sys.prefix)).get("uv"),
     }
-
-
-def _tree(path: Path) -> dict[str, FileEntry]:
-    return read_files(path) if path.is_dir() else {"": file_entry(path)} if path.is_file() else {}
 
 
 def _commit(package: Path) -> str | None:

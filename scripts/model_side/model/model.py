@@ -44,23 +44,19 @@ class ModelFiles:
 
 
 def quiet_mlflow() -> None:
-    """Set what mlflow must find in the environment when it is imported."""
+    """Set what mlflow must find in the environment when it is imported, and leave out its advice on type hints.
+
+    They would override a declared signature. A filter would not do: MLflow puts one of its own before it.
+    """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    warnings.showwarning = _without_advice(warnings.showwarning)
+    show: Callable[..., None] = warnings.showwarning
 
-
-def _without_advice(show: Callable[..., None]) -> Callable[..., None]:
-    """Return a `warnings.showwarning` that leaves out MLflow's advice on hints: they override a declared signature.
-
-    A filter would not do: MLflow puts one of its own before it.
-    """
-
-    def showwarning(message: Warning | str, *where: Any, **more: Any) -> None:
+    def without_advice(message: Warning | str, *where: Any, **more: Any) -> None:
         if _HINT_ADVICE not in str(message):
             show(message, *where, **more)
 
-    return showwarning
+    warnings.showwarning = without_advice
 
 
 def disable_tracing() -> None:

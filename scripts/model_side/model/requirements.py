@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from ..base.errors import UsageError, listed
+from ..base.files import read_text
 from ..base.redact import texts
 
 REQUIREMENTS = "requirements.txt"
@@ -191,12 +192,7 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8") if path.is_file() else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            path.name, "cannot be read", expected="UTF-8 text", got=str(error), advice="Fix it."
-        ) from error
+    return read_text(path, "Fix it.") if path.is_file() else ""
 
 
 def _requirements(name: str, text: str) -> Iterator[str]:

@@ -154,7 +154,7 @@ class Signature:
 
 
 def parse_signature(
-    signature: object, *, from_type_hint: bool = False, metadata: Mapping[str, Any] | None = None
+    signature: Any, *, from_type_hint: bool = False, metadata: Mapping[str, Any] | None = None
 ) -> Signature:
     """Read a signature.
 
@@ -174,21 +174,13 @@ def parse_signature(
     """
     if isinstance(signature, Signature):
         return signature
-    entry = signature.to_dict() if hasattr(signature, "to_dict") else signature
-    inputs = _fields(entry, "inputs") if isinstance(entry, Mapping) else ()
-    if not inputs or not isinstance(entry, Mapping):
+    entry = signature.to_dict() if hasattr(signature, "to_dict") else signature or {}
+    inputs, outputs, params = (json.loads(entry.get(key) or "[]") or [] for key in ("inputs", "outputs", "params"))
+    if not inputs:
         raise UsageError("MLmodel", "no input signature", advice="Save the model with a signature: the packager does.")
-    params = tuple(_param(each) for each in _entries(entry, "params"))
     archetype = {name: (metadata or {}).get(name) is True for name in ("one_row", "rows_match", "output_files")}
-    return Signature(inputs, _fields(entry, "outputs"), params, from_type_hint, **archetype)
-
-
-def _entries(entry: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    return json.loads(entry.get(key) or "[]") or []
-
-
-def _fields(entry: Mapping[str, Any], key: str) -> tuple[Field, ...]:
-    return tuple(_field(each) for each in _entries(entry, key))
+    made = tuple(map(_param, params))
+    return Signature(tuple(map(_field, inputs)), tuple(map(_field, outputs)), made, from_type_hint, **archetype)
 
 
 def _field(entry: Mapping[str, Any]) -> Field:

@@ -61,7 +61,7 @@ def as_array(predictions: object, signature: Signature) -> Arrays:
     Raises
     ------
     StepError
-        If a value is not of the declared type.
+        If a value is not of the declared type, or a file has been removed.
     """
     fields = output_fields(signature)
     try:
@@ -70,7 +70,7 @@ def as_array(predictions: object, signature: Signature) -> Arrays:
     except (ValueError, TypeError, OverflowError) as error:
         raise StepError("predictions", f"do not fit the output signature: {error}") from error
     if signature.output_files:
-        arrays = {name: contents(array) for name, array in arrays.items()}
+        arrays = {name: np.fromiter(map(_content, array), object, len(array)) for name, array in arrays.items()}
     return arrays["0"] if _is_one_unnamed(fields) and list(arrays) == ["0"] else arrays
 
 
@@ -224,28 +224,8 @@ def result_faults(uris: object, label: str) -> Iterator[str]:
             yield f"{label}[{number}]: {uri}: the result file is empty"
 
 
-def contents(uris: np.ndarray) -> np.ndarray:
-    """Return the digest of what each URI names.
-
-    Parameters
-    ----------
-    uris : ndarray of object, shape (n_rows,)
-        ``file://`` URIs; a digest is left as it is.
-
-    Returns
-    -------
-    ndarray of object, shape (n_rows,)
-        ``sha256:<hex>`` of each file.
-
-    Raises
-    ------
-    StepError
-        If a file has been removed.
-    """
-    return np.fromiter((_content(uri) for uri in uris.tolist()), dtype=object, count=len(uris))
-
-
 def _content(uri: object) -> object:
+    """Return ``sha256:<hex>`` of the file that a ``file://`` URI names; a digest is left as it is."""
     path = _path(uri)
     try:
         return f"sha256:{file_entry(path).sha256}" if path else uri

@@ -156,32 +156,24 @@ def _differences(name: str, expected: Array, got: Array, differs: Array) -> Iter
 def _near(expected: Array, got: Array, tolerance: Tolerance) -> Array:
     """Tell of each pair of floats whether they are as near as the tolerance lets them."""
     e, g = expected.astype("float64"), got.astype("float64")
-    with np.errstate(invalid="ignore", over="ignore"):
-        same = (e == g) | (np.isnan(e) & np.isnan(g))
-        apart = np.abs(e - g)
-        near: Array = same | (np.isfinite(apart) & (apart <= tolerance.atol + tolerance.rtol * np.abs(e)))
-    return near
+    with np.errstate(over="ignore"):
+        return np.asarray(np.isclose(g, e, tolerance.rtol, tolerance.atol, equal_nan=True))
 
 
 def _largest(expected: Array, got: Array) -> tuple[float, float] | None:
     """Return the largest absolute and relative difference, None where no two finite numbers face each other."""
     if expected.dtype.kind == "O":
         leaves = (pair for cell in zip(expected.flat, got.flat, strict=True) for pair in _leaves(*cell))
-        expected, got = np.array([pair for pair in map(_floats, leaves) if pair], "float64").reshape(-1, 2).T
-    if expected.dtype.kind == "f":
-        finite = np.isfinite(expected) & np.isfinite(got)
-        e, g = expected[finite].astype("float64"), got[finite].astype("float64")
-        with np.errstate(over="ignore"):
-            apart = np.minimum(np.abs(e - g), _MOST)
-    elif expected.dtype.kind in "biu":  # exactly: large integers are no floats; what wraps here wraps back
-        e = expected.ravel().astype("float64")
-        high, low = np.maximum(expected, got).ravel(), np.minimum(expected, got).ravel()
-        apart = (high.astype("uint64") - low.astype("uint64")).astype("float64")
-    else:
+        expected, got = np.array([pair for pair in leaves if all(map(_is_finite, pair))], "float64").reshape(-1, 2).T
+    if expected.dtype.kind not in "fiub":
         return None
-    if not apart.size:
+    finite = np.isfinite(expected) & np.isfinite(got)
+    if not finite.any():
         return None
+    wide = "float64" if expected.dtype.kind == "f" else "longdouble"  # which holds every integer
+    e, g = expected[finite].astype(wide), got[finite].astype(wide)
     with np.errstate(over="ignore"):
+        apart = np.minimum(np.abs(e - g), _MOST)
         relative = np.divide(apart, np.abs(e), out=np.zeros_like(apart), where=e != 0)
     return float(apart.max()), float(min(relative.max(), _MOST))
 
@@ -198,12 +190,9 @@ def _leaves(expected: Any, got: Any) -> Iterator[tuple[Any, Any]]:
         yield expected, got
 
 
-def _floats(pair: tuple[Any, Any]) -> tuple[float, float] | None:
-    """Return a pair of numbers as floats; None where one is no number, or too large for a float."""
-    try:
-        return (float(pair[0]), float(pair[1])) if all(isinstance(each, int | float) for each in pair) else None
-    except OverflowError:  # Python's integers have no end
-        return None
+def _is_finite(value: Any) -> bool:
+    """Tell whether a JSON value is a number that a float holds; Python's integers have no end."""
+    return isinstance(value, int | float) and abs(value) <= _MOST
 
 
 def _same(expected: Any, got: Any, tolerance: Tolerance) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from ..model.signature import Anything, Array, Field, Scalar, Signature, Tensor, Type, inner_types
 from .values import is_text_type
 
@@ -14,40 +12,33 @@ _NOT_INSIDE = {"integer": "long", "float": "double", "binary": "string", "dateti
 
 def not_carried(form: str, signature: Signature) -> str:
     """Return what of a model's inputs a format cannot carry, and which can; nothing where it carries all."""
-    return next(_not_carried(form, signature), "")
-
-
-def _not_carried(form: str, signature: Signature) -> Iterator[str]:
     if signature.from_type_hint:
-        if form != "inputs":
-            yield "cannot carry this model's input, which is declared by a type hint: expected inputs"
-        return
+        hint = "cannot carry this model's input, which is declared by a type hint: expected inputs"
+        return "" if form == "inputs" else hint
     for each in signature.inputs:
         if inside := _not_inside(each.type):
             column = f'"{each.name}", {each.type}' if each.name is not None else str(each.type)
             instead = f"declare {_NOT_INSIDE[inside]} instead"
-            yield f"cannot carry {inside} inside {column}: MLflow refuses it in any format; {instead}"
-    if form.startswith("dataframe"):
-        yield from (f"cannot carry a {each.type}: expected inputs or instances"
-                    for each in signature.inputs if not _is_table_column(each))  # fmt: skip
-    else:
-        yield from _not_in_values(form, signature)
+            return f"cannot carry {inside} inside {column}: MLflow refuses it in any format; {instead}"
+        if form.startswith("dataframe") and not _is_table_column(each):
+            return f"cannot carry a {each.type}: expected inputs or instances"
+    return "" if form.startswith("dataframe") else _not_in_values(form, signature)
 
 
-def _not_in_values(form: str, signature: Signature) -> Iterator[str]:
-    """Yield what `inputs` or `instances` cannot carry."""
+def _not_in_values(form: str, signature: Signature) -> str:
+    """Return what `inputs` or `instances` cannot carry."""
     types = [each.type for each in signature.inputs]
     table = "expected dataframe_split or dataframe_records"
     if form == "instances" and signature.is_nested:
-        yield "cannot carry arrays, objects, maps or any: expected dataframe_split, dataframe_records or inputs"
+        return "cannot carry arrays, objects, maps or any: expected dataframe_split, dataframe_records or inputs"
     if Scalar("binary") in types:
-        yield f"cannot carry binary: MLflow would not decode it; {table}"
+        return f"cannot carry binary: MLflow would not decode it; {table}"
     if any(isinstance(each, Array) and isinstance(each.items, Array | Anything) for each in types):
-        yield f"cannot carry arrays of arrays or of any: {table}"
+        return f"cannot carry arrays of arrays or of any: {table}"
     if form == "instances" and any(isinstance(each, Tensor) and not each.shape for each in types):
-        yield "cannot carry a tensor without rows: expected inputs"
-    if not signature.is_named and len(set(types)) > 1:
-        yield f"cannot carry unnamed columns of different types: {table}"
+        return "cannot carry a tensor without rows: expected inputs"
+    is_mixed = not signature.is_named and len(set(types)) > 1
+    return f"cannot carry unnamed columns of different types: {table}" if is_mixed else ""
 
 
 def _is_table_column(field: Field) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..model.signature import Anything, Array, Object, Scalar, Tensor, Type
@@ -31,19 +31,15 @@ def coercion_faults(form: str, data: Any, content: Content) -> Iterator[str]:
     if form == "dataframe_records" and not data and any(each.required for each in signature.inputs):
         yield f"{form}: expected at least one row: without one MLflow finds no columns"
     rows = content.row_count()
-    for column in _by_column(items).values():
+    columns: dict[str | int, list[Item]] = {}
+    for item in items:
+        columns.setdefault(item.key, []).append(item)
+    for column in columns.values():
         yield from _column_faults(form, column, rows, in_rows=isinstance(data, list))
     types = [type(each.type) for each in signature.inputs]
     one_row = form == "inputs" and signature.is_nested and items and not is_rows(data)
     if one_row and not {Array, Object} & set(types):
         yield f"{form}: expected a list of objects, one per row: MLflow takes a single object apart"
-
-
-def _by_column(items: Sequence[Item]) -> Mapping[str | int, list[Item]]:
-    columns: dict[str | int, list[Item]] = {}
-    for item in items:
-        columns.setdefault(item.key, []).append(item)
-    return columns
 
 
 def _column_faults(form: str, items: Sequence[Item], rows: int, *, in_rows: bool) -> Iterator[str]:
@@ -118,23 +114,8 @@ def _tensor_faults(form: str, data: Any, items: Sequence[Item]) -> Iterator[str]
         yield f"{form}: expected tensors of one length, got {show(lengths)}"
     if not items or (0 in lengths.values() and form != "inputs"):
         yield f"{form}: expected at least one row"
-    for rows in _by_column(items).values():
-        yield from _shape_faults([item for item in rows if item.row is not None])
     for item, tensor in ((item, item.column.type) for item in items if isinstance(item.column.type, Tensor)):
         if form == "inputs" and item.value == [] and len(tensor.shape) > 1:
             yield f"{item.where}: expected at least one row: an empty list has no shape {tensor}"
         if is_text_type(tensor.dtype.name):
             yield from _inner_faults(item.value, tensor, item.where, in_numpy=True)
-
-
-def _shape_faults(rows: Sequence[Item]) -> Iterator[str]:
-    """Check that the rows of a tensor which stand apart have one shape, as numpy needs it."""
-    for item in rows[1:]:
-        if _shape(item.value) != _shape(rows[0].value):
-            expected, got = list(_shape(rows[0].value)), list(_shape(item.value))
-            yield f"{item.where}: expected the shape of the first row, {expected}, got {got}"
-
-
-def _shape(value: Any) -> tuple[int, ...]:
-    """Return the shape of nested lists of one shape."""
-    return (len(value), *(_shape(value[0]) if value else ())) if isinstance(value, list) else ()

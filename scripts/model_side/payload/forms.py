@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,9 +43,11 @@ class Item:
         """Whether the value is a list with an entry for each row."""
         return self.row is None and isinstance(self.value, list)
 
-    def faults(self) -> Iterator[str]:
-        """Yield what is wrong with the value; a row of a tensor is checked against the shape of a row."""
-        return faults(self.value, self.column.type, self.where, required=self.column.required)
+    def faults(self, shapes: dict[Key, list[int]]) -> Iterator[str]:
+        """Yield what is wrong with the value; `shapes` learns that of each tensor's first row, for the other rows."""
+        type_ = self.column.type
+        shape = shapes.setdefault(self.key, list(type_.shape)) if isinstance(type_, Tensor) else []
+        return faults(self.value, type_, self.where, required=self.column.required, shape=shape)
 
 
 @dataclass(frozen=True)
@@ -71,16 +73,17 @@ class Content:
     def all_faults(self) -> Iterator[str]:
         """Yield every fault, of the form first."""
         yield from self.form_faults
+        shapes: dict[Key, list[int]] = {}
         for item in self.items:
-            yield from item.faults()
+            yield from item.faults(shapes)
 
     def rows(self) -> list[Row]:
         """Return the values by row and column name, or number where the signature has no names."""
-        rows: dict[int, Row] = {}
+        rows: list[Row] = [{} for _ in range(self.row_count())]
         for item in self.items:
             for number, value in enumerate(item.value) if item.spans else [(item.row or 0, item.value)]:
-                rows.setdefault(number, {})[item.key] = value
-        return [rows.get(number, {}) for number in range(self.row_count())]
+                rows[number][item.key] = value
+        return rows
 
     def row_count(self) -> int:
         """Return the number of rows."""
@@ -102,7 +105,8 @@ def read_form(form: str, data: Any, signature: Signature) -> Content:
     """Read what a payload has under the key `form`."""
     if fault := not_carried(form, signature):
         return Content(signature, [f"{form} {fault}"], [], 0)
-    content = list(_READERS.get(form, _read_values)(data, form, signature))
+    read = {"dataframe_split": _read_split, "dataframe_records": _read_records}.get(form, _read_values)
+    content = list(read(data, form, signature))
     is_split = form == "dataframe_split" and isinstance(data, dict)
     table = data.get("data") if is_split else data if is_rows(data) else None
     form_faults = [each for each in content if isinstance(each, str)]
@@ -234,12 +238,6 @@ def _item(where: str, key: Key, column: Field, value: Any, row: int | None = Non
     return Item(where, key, column, value, row)
 
 
-_READERS: dict[str, Callable[[Any, str, Signature], Found]] = {
-    "dataframe_split": _read_split,
-    "dataframe_records": _read_records,
-}
-
-
 def write_form(form: str, rows: Sequence[Row], signature: Signature) -> Any:
     """Return what a payload has under the key `form` for these rows.
 
@@ -251,7 +249,7 @@ def write_form(form: str, rows: Sequence[Row], signature: Signature) -> Any:
     if fault := not_carried(form, signature):
         raise UsageError(f"--format {form}", fault)
     columns = signature.columns
-    keys = [key for key in columns if any(key in row for row in rows)] or list(columns)
+    keys = [key for key in columns if not rows or any(key in row for row in rows)]
     if signature.is_named and form == "inputs" and not signature.is_nested:
         return {key: _spanning(rows, key, columns[key]) for key in keys}
     if signature.is_named and form != "dataframe_split":

@@ -88,9 +88,8 @@ def _of_columns(payload: Mapping[str, Any], signature: Signature) -> Iterator[Ne
         if alike[column.type, column.required] > MOST_ALIKE:
             continue
         if column.required and column.name is not None:
-            less = replace(signature, inputs=tuple(each for each in signature.inputs if each is not column))
             without = [{name: value for name, value in row.items() if name != key} for row in rows]
-            yield with_rows(f"missing-{key}", f'"{key}" is missing', without, less)
+            yield with_rows(f"missing-{key}", f'"{key}" is missing', without)
         null = column.required and not isinstance(column.type, Tensor)
         for kind, value in _wrong(rows[0].get(key), column.type, null=null):
             yield with_rows(f"{kind}-{key}", f'{kind} in "{key}"', [{**rows[0], key: value}, *rows[1:]])

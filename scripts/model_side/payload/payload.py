@@ -10,7 +10,7 @@ from typing import Any
 
 from ..base.errors import UsageError, listed
 from ..base.redact import texts
-from ..model.model import ModelFiles, read_model
+from ..model.model import ModelFiles
 from ..model.signature import Array, Map, Object, Param, Signature, Tensor, Type, parse_signature
 from .carried import FORMS
 from .coercion import coercion_faults
@@ -161,13 +161,12 @@ def _request(payload: Mapping[str, Any], files: ModelFiles) -> tuple[list[Row], 
     return content_of(payload, files.signature).rows(), {**defaults, **(payload.get("params") or {})}
 
 
-def build_payload(model_dir: str | Path | ModelFiles, fmt: str | None = None) -> dict[str, Any]:
+def build_payload(files: ModelFiles, fmt: str | None = None) -> dict[str, Any]:
     """Return a payload for the model: its stored example, or placeholders where it has none, and every param.
 
     Parameters
     ----------
-    model_dir : str, Path or ModelFiles
-        The model's directory or URI, or what was read there.
+    files : ModelFiles
     fmt : str, optional
         One of `FORMS`; by default the example's own, else dataframe_split for columns and inputs for tensors.
 
@@ -176,7 +175,6 @@ def build_payload(model_dir: str | Path | ModelFiles, fmt: str | None = None) ->
     UsageError
         If the format cannot carry the inputs.
     """
-    files = model_dir if isinstance(model_dir, ModelFiles) else read_model(str(model_dir))
     signature, example = files.signature, files.example or {}
     stored = next((form for form in FORMS if form in example), None)
     default = "inputs" if signature.is_tensors or signature.from_type_hint else "dataframe_split"

@@ -20,13 +20,10 @@ def loads_payload(text: str, subject: str) -> Any:
     """
     try:
         return json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, subject))
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise UsageError(subject, "not JSON", got=f"{error.msg} at {place}") from error
     except RecursionError as error:
         raise too_deep(subject) from error
-    except ValueError as error:  # a whole number of thousands of digits
-        raise UsageError(subject, "cannot be read", got=str(error)) from error
+    except ValueError as error:  # of a whole number of thousands of digits, too
+        raise UsageError(subject, "not JSON that can be read", got=str(error)) from error
 
 
 def too_deep(subject: str) -> UsageError:

@@ -36,7 +36,9 @@ _EARLIEST, _LATEST = datetime(1677, 9, 21, 0, 12, 44), datetime(2262, 4, 11, 23,
 _NEVER_NULL = {"boolean", "bool", "binary", *INTEGERS}
 
 
-def faults(value: Any, type_: Type, where: str, *, required: bool = True) -> Iterator[str]:
+def faults(
+    value: Any, type_: Type, where: str, *, required: bool = True, shape: list[int] | None = None
+) -> Iterator[str]:
     """Yield what is wrong with `value`, each with its place in the payload.
 
     Parameters
@@ -48,6 +50,8 @@ def faults(value: Any, type_: Type, where: str, *, required: bool = True) -> Ite
         The place of the value, for the messages.
     required : bool
         False where null may stand for an absent value.
+    shape : list of int, optional
+        Of a tensor; it learns each free length, -1, from the first list that it meets.
     """
     if is_placeholder(value):
         yield f"{where}: still the placeholder {show(value)}: put a real value there"
@@ -64,8 +68,8 @@ def faults(value: Any, type_: Type, where: str, *, required: bool = True) -> Ite
         case Scalar(name):
             if expected := _expected(value, name):
                 yield f"{where}: expected {expected}, got {show(value)}"
-        case Tensor(_, shape):
-            yield from _level_faults(value, type_, where, list(shape), 0)
+        case Tensor():
+            yield from _level_faults(value, type_, where, shape or list(type_.shape), 0)
         case _ if not isinstance(value, list if isinstance(type_, Array) else dict):
             yield f"{where}: expected {type_}, got {show(value)}"
         case Object():

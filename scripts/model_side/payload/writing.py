@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 from ..base.errors import UsageError
-from ..base.files import publish, report_found
+from ..base.files import publish, publish_directory, report_found
 from ..model.model import ModelFiles, read_model
 from .csv import payload_from_csv, payload_to_csv
 from .negatives import negative_payloads
@@ -92,7 +91,5 @@ def _write_negatives(files: ModelFiles, source: Path | None, directory: Path, *,
     for negative in negative_payloads(payload, files.signature):
         name = "".join(c if c.isalnum() or c in "-_." else "_" for c in negative.name)
         (made / f"{name}.json").write_text(json.dumps(negative.payload), encoding="utf-8")  # with its bare NaN
-    if directory.exists():
-        shutil.rmtree(directory)
-    made.rename(directory)
+    publish_directory(made, directory)
     print(f"{directory}: written, a payload for each fault", file=sys.stderr)
