@@ -100,7 +100,7 @@ FAULTS: list[tuple[str, Callable[[Author], object], tuple[str, ...], int, list[s
     ("no such class", lambda a: None, (*FLAGS, "--model-class", "model_code.tiny_mlflow_model:TinyMLflowModl"), 2,
      ["no such class", "TinyMLflowModel"]),
     ("a class that is no model", lambda a: None, (*FLAGS, "--model-class", "model_code.tiny_mlflow_model:Any"), 2,
-     ["expected a subclass of mlflow.pyfunc.PythonModel", "the class Any"]),
+     ["expected a subclass of mlflow.pyfunc.PythonModel", "typing.Any"]),
     ("no colon", lambda a: None, (*FLAGS, "--model-class", "model_code"), 2, ["--model-class", "module:Class"]),
     ("another name for context", lambda a: a.code.write_text(a.code.read_text().replace(
         "load_context(self, context)", "load_context(self, c)").replace("context.artifacts", "c.artifacts", 1)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
@@ -189,12 +187,3 @@ def _params(flags: Flags) -> ParamSchema:
         return ParamSchema([ParamSpec(each.name, each.type, each.default, each.shape) for each in flags.params or ()])
     except MlflowException as error:
         raise UsageError("--extra-params-spec-json", "MLflow refuses it", got=str(error)) from error
-
-
-def describe(value: object) -> str:
-    """Return what a value is, for a message."""
-    if inspect.isclass(value):
-        return f"the class {value.__name__}({', '.join(base.__name__ for base in value.__bases__)})"
-    if isinstance(value, pd.DataFrame):
-        return f"a DataFrame with the columns {', '.join(map(str, value.columns))}"
-    return f"a {type(value).__name__}"
