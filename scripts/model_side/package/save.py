@@ -24,7 +24,6 @@ from ..model.signature import parse_signature
 from ..payload.payload import check_payload
 from .artifacts import place_artifacts, stand_ins
 from .flags import Flags
-from .hashing import Identity
 from .model_class import load_model_class
 from .spec import Spec, read_spec
 from .travel import LEFT_OUT, code_faults, hiding_modules, left_out, require_outside, require_space
@@ -81,7 +80,7 @@ def dry_run(package: Path, flags: Flags, work: Path) -> None:
     check_package(package, flags, work)
 
 
-def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> dict[str, Identity]:
+def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> list[str]:
     """Save the model that `package` declares to `staged`, which must not exist.
 
     The same sources give the same bytes: the model's time comes from SOURCE_DATE_EPOCH (else 1970-01-01), its identity
@@ -97,8 +96,8 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> dict[st
 
     Returns
     -------
-    mapping of str to Identity
-        What each artifact's file was when it was placed, by its path in the model.
+    list of str
+        The paths of the artifacts' files in the model.
 
     Raises
     ------

@@ -35,7 +35,7 @@ def unfinished(package: Path) -> list[str]:
 
 
 def unwritten(package: Path, model_class: str) -> list[str]:
-    """Name the methods of a class that only raise NotImplementedError, where its module does not mention them elsewhere.
+    """Name the methods of a class that only raise NotImplementedError, if its module mentions them nowhere else.
 
     Parameters
     ----------
