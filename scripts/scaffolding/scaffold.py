@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from model_side.base.errors import StepError, UsageError
@@ -24,40 +23,30 @@ _DONE = {
 }
 
 
-@dataclass(frozen=True)
-class Request:
-    """What is asked for.
+def scaffold(
+    model_name: str,
+    target: Path,
+    pkg_template: str | None = None,
+    model_archetype: str | None = None,
+    overlay: Path | None = None,
+    *,
+    refresh: bool = False,
+    update: bool = False,
+    diff: bool = False,
+) -> None:
+    """Make a package, or bring one that exists up to date.
 
     Parameters
     ----------
     model_name : str
     target : Path
         The directory that holds the package, or will.
-    pkg_template, model_archetype : str or None
-        None: as the package was made, else the usual ones.
-    overlay : Path or None
-        A directory whose files replace the template's; None: as the package was made.
+    pkg_template, model_archetype : str, optional
+        By default, as the package was made, else the usual ones.
+    overlay : Path, optional
+        A directory whose files replace the template's; by default, as the package was made.
     refresh, update, diff : bool
-        What a package that exists is asked for; the last of them that is true counts.
-    """
-
-    model_name: str
-    target: Path
-    pkg_template: str | None = None
-    model_archetype: str | None = None
-    overlay: Path | None = None
-    refresh: bool = False
-    update: bool = False
-    diff: bool = False
-
-    @property
-    def root(self) -> Path:
-        """Return the package's directory."""
-        return self.target / f"{self.model_name}{SUFFIX}"
-
-
-def scaffold(request: Request) -> None:
-    """Make the package, or do with it what is asked for.
+        What is done with a package that exists; the last of them that is true counts.
 
     Raises
     ------
@@ -66,14 +55,15 @@ def scaffold(request: Request) -> None:
     StepError
         If the author and the template changed the same lines.
     """
-    check_model_name(request.model_name)
-    _check_target(request.target)
-    root, choice = request.root, _choice(request)
-    files = render(request.model_name, choice)
-    merge = request.update or request.diff
-    if root.exists() and (request.refresh or merge):
+    check_model_name(model_name)
+    _check_target(target)
+    root = target / f"{model_name}{SUFFIX}"
+    choice = _choice(root, pkg_template, model_archetype, overlay)
+    files = render(model_name, choice)
+    merge = update or diff
+    if root.exists() and (refresh or merge):
         changes = plan(root, files, merge=merge)
-        if request.diff:
+        if diff:
             sys.stdout.write(difference(root, changes))
             return
         apply(root, changes)
@@ -100,37 +90,31 @@ def _report(root: Path, changes: list[Change], *, tool_code: bool) -> None:
         raise StepError(f"{root.name}/{conflicts[0]}", "you and the template changed the same lines", advice=advice)
 
 
-def _choice(request: Request) -> Choice:
+def _choice(root: Path, template: str | None, archetype: str | None, overlay: Path | None) -> Choice:
     """Return what to render: what the flags say, else what the package was made from."""
-    made = remembered(request.root)
-    if request.model_archetype and made.archetype not in ("", request.model_archetype):
+    made = {**Choice()._asdict(), **remembered(root)}
+    if archetype and made["archetype"] != archetype and remembered(root):
+        advice = "Make a new model for another one."
         raise UsageError(
-            str(request.root),
-            "it is of another archetype",
-            expected=made.archetype,
-            got=request.model_archetype,
-            advice="Make a new model for another one.",
+            str(root), "it is of another archetype", expected=made["archetype"], got=archetype, advice=advice
         )
-    usual = Choice()
-    template = request.pkg_template or made.template or usual.template
-    archetype = request.model_archetype or made.archetype or usual.archetype
-    return Choice(template, archetype, _overlay(request, made.overlay))
+    return Choice(
+        template or made["template"], archetype or made["archetype"], _overlay(root, overlay, made["overlay"])
+    )
 
 
-def _overlay(request: Request, made_with_one: bool | None) -> Path | None:
+def _overlay(root: Path, overlay: Path | None, made_with_one: bool | None) -> Path | None:
     """Return the directory whose files replace the template's: never in a package that was made without one."""
     if made_with_one is False:
         return None
-    if request.overlay or not request.root.is_dir():
-        return request.overlay
-    example = rendering.EXAMPLES / request.model_name
-    if example.is_dir():
-        return example
-    if made_with_one:
+    if overlay or not root.is_dir():
+        return overlay
+    example = rendering.EXAMPLES / root.name.removesuffix(SUFFIX)
+    if made_with_one and not example.is_dir():
         expected = f"its files in {example}"
         advice = "Give the directory that it was made with as --overlay."
-        raise UsageError(str(request.root), "it was made with an overlay", expected=expected, got="none", advice=advice)
-    return None
+        raise UsageError(str(root), "it was made with an overlay", expected=expected, got="none", advice=advice)
+    return example if example.is_dir() else None
 
 
 def _check_target(target: Path) -> None:

@@ -31,8 +31,8 @@ def path_of(uri: str) -> Path:
 
 
 def test_every_archetype_is_listed_with_a_contract_and_has_a_model_here() -> None:
-    assert set(archetypes("mlflow_template")) == set(MODELS)
-    assert all(contract("mlflow_template", name).endswith(".") for name in MODELS)
+    assert set(archetypes()) == set(MODELS)
+    assert all(contract(name).endswith(".") for name in MODELS)
 
 
 def test_archetype_is_a_folder_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,8 +43,8 @@ def test_archetype_is_a_folder_and_nothing_else(tmp_path: Path, monkeypatch: pyt
     spec = added / "model_spec.py.jinja"
     spec.write_text(spec.read_text().replace("dataframe_to_dataframe", "number_to_number"))
     monkeypatch.setattr(rendering, "TEMPLATES", templates)
-    assert "number_to_number" in archetypes("mlflow_template")
-    assert contract("mlflow_template", "number_to_number") == "A number in, a number out."
+    assert "number_to_number" in archetypes()
+    assert contract("number_to_number") == "A number in, a number out."
     author = write(tmp_path, "number_to_number", like="dataframe_to_dataframe")
     assert author.package().returncode == 0
     metadata = yaml.safe_load((author.model / "MLmodel").read_text())["metadata"]

@@ -58,7 +58,7 @@ def test_scaffold_makes_the_tree_of_the_manual_way_when_called_as_by_hand(tmp_pa
 METHODS = {"load_context": "context", "_get_input": "uri", "_forward": "input_obj"}
 
 
-@pytest.mark.parametrize("archetype", rendering.archetypes("mlflow_template"))
+@pytest.mark.parametrize("archetype", rendering.archetypes())
 def test_authors_file_is_three_methods_and_nothing_else_when_new(tmp_path: Path, archetype: str) -> None:
     root = make(tmp_path, "tiny", "--model-archetype", archetype)
     tree = ast.parse((root / "model_code" / "tiny_mlflow_model.py").read_text())
@@ -115,7 +115,7 @@ def test_archetypes_are_listed_with_their_contracts(capsys: pytest.CaptureFixtur
         run("--list-archetypes")
     assert caught.value.code == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == rendering.archetypes("mlflow_template")
+    assert [line.split()[0] for line in lines] == rendering.archetypes()
     assert "file_uri_to_tensor      Files by URI in, one tensor out: any number of rows for each file." in lines
 
 
