@@ -131,24 +131,15 @@ def _parser(package: Path, description: str | None) -> argparse.ArgumentParser:
     add("--example-uri", metavar="URI", help="the input example's file (INPUT_EXAMPLE)")
     add("--output-shape", metavar="JSON", help="such as [-1,2048]; -1 varies (MODEL_SIGNATURE)")
     add("--output-dtype", metavar="DTYPE", help=f"one of {', '.join(DTYPES)} (MODEL_SIGNATURE)")
-    add(
-        "--extra-params-spec-json",
-        metavar="JSON",
-        help='params of predict by name: a type, or {"type": ..., "default": ...} (MODEL_SIGNATURE); '
-        f"types: {', '.join(PARAM_TYPES)}",
-    )
+    types = f'a type of {", ".join(PARAM_TYPES)}, or {{"type": ..., "default": ...}}'
+    add("--extra-params-spec-json", metavar="JSON", help=f"params of predict by name: {types} (MODEL_SIGNATURE)")
     add("--serialization", choices=SERIALIZATIONS, help="code: a model that loads without any pickle (SERIALIZATION)")
     add("--link-artifacts", action="store_true", help="hard links to model_data/, not copies (LINK_ARTIFACTS)")
     add("--json-payload-filepath", type=Path, metavar="PATH", help="predict this payload, too, before publishing")
-    add(
-        "--out-dir",
-        type=Path,
-        default=package / "mlflow_model_artifacts",
-        help="where the MLflow Model goes (default: mlflow_model_artifacts beside this file)",
-    )
-    add(
-        "--time-limit", type=_seconds, default=3600.0, metavar="SECONDS", help="for each process (default: %(default)g)"
-    )
+    place = package / "mlflow_model_artifacts"
+    add("--out-dir", type=Path, default=place, help="where the MLflow Model goes (default: beside this file)")
+    limit = "of each process (default: %(default)g)"
+    add("--time-limit", type=_seconds, default=3600.0, metavar="SECONDS", help=limit)
     add("--dry-run", action="store_true", help="check all that can be checked before saving, and save nothing")
     add("--json", action="store_true", help="print one JSON document on stdout")
     return parser

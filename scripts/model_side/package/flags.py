@@ -85,15 +85,14 @@ def read_flags(args: argparse.Namespace) -> Flags:
             problems.append(str(error))
             return None
 
-    artifacts = read(args.artifact or None, lambda pairs: _pairs(pairs, "--artifact", "NAME=PATH")) or {}
+    artifacts = read(args.artifact, lambda pairs: _pairs(pairs, "--artifact", "NAME=PATH")) or {}
+    if args.checkpoint:
+        artifacts["checkpoint"] = args.checkpoint
     flags = Flags(
         model_class=args.model_class,
-        artifacts={
-            **{name: Path(path).absolute() for name, path in artifacts.items()},
-            **({"checkpoint": args.checkpoint.absolute()} if args.checkpoint else {}),
-        },
+        artifacts={name: Path(path).absolute() for name, path in artifacts.items()},
         model_config=read(args.model_config_json, _config),
-        tags=read(args.model_tag or None, lambda pairs: _pairs(pairs, "--model-tag", "NAME=VALUE")) or {},
+        tags=read(args.model_tag, lambda pairs: _pairs(pairs, "--model-tag", "NAME=VALUE")),
         example_uri=read(args.example_uri, lambda uri: uri if "://" in uri else str(Path(uri).absolute())),
         output_shape=read(args.output_shape, _shape),
         output_dtype=read(args.output_dtype, lambda name: require_known(name, DTYPES, "--output-dtype", "dtype")),
