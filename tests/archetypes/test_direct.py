@@ -75,9 +75,8 @@ def test_data_and_defaults_are_mlflows_when_the_payload_leaves_them_to_it(tmp_pa
 
 
 def test_predict_is_given_what_it_takes_when_it_takes_data_alone(tmp_path: Path) -> None:
-    assert numbers(plain(tmp_path, "model_input", "return model_input['x'].to_numpy()"), {"inputs": {"x": [1.5]}}) == [
-        1.5
-    ]
+    author = plain(tmp_path, "model_input", "return model_input['x'].to_numpy()")
+    assert numbers(author, {"inputs": {"x": [1.5]}}) == [1.5]
 
 
 FAULTS = {

@@ -16,17 +16,12 @@ import pytest
 from model_side.base.errors import run_main
 from scaffolding import render as rendering
 
+Capture, Patch = pytest.CaptureFixture[str], pytest.MonkeyPatch
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = REPOSITORY / "examples"
 TREE = {
-    "mlflow_packager.py",
-    "model_code/__init__.py",
-    "model_code/transcriptformer_mlflow_model.py",
-    "model_data/.gitignore",
-    "model_spec.py",
-    "requirements.in",
-    "model_data.toml",
-    ".python-version",
+    *("mlflow_packager.py", "model_spec.py", "requirements.in", "model_data.toml", ".python-version"),
+    *("model_code/__init__.py", "model_code/transcriptformer_mlflow_model.py", "model_data/.gitignore"),
 }
 
 
@@ -79,9 +74,7 @@ BAD_NAMES = ["my-model", "1st", "", "class", "match", "json", "numpy", "a/b", ".
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
-def test_scaffold_refuses_and_writes_nothing_when_the_name_is(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_scaffold_refuses_and_writes_nothing_when_the_name_is(name: str, tmp_path: Path, capsys: Capture) -> None:
     assert run("--model-name", name, "--target", tmp_path) == 2
     said = capsys.readouterr().err
     assert "--model-name" in said
@@ -102,7 +95,7 @@ def test_scaffold_refuses_and_writes_nothing_when_the_name_is(
     ],
 )
 def test_scaffold_names_the_flag_and_leaves_nothing_when_the_request_is_invalid(
-    flags: list[str], words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    flags: list[str], words: list[str], tmp_path: Path, capsys: Capture
 ) -> None:
     assert run("--model-name", "foo", "--target", tmp_path, *flags) == 2
     said = capsys.readouterr().err
@@ -110,7 +103,7 @@ def test_scaffold_names_the_flag_and_leaves_nothing_when_the_request_is_invalid(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_archetypes_are_listed_with_their_contracts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_archetypes_are_listed_with_their_contracts(capsys: Capture) -> None:
     with pytest.raises(SystemExit) as caught:
         run("--list-archetypes")
     assert caught.value.code == 0
@@ -119,9 +112,7 @@ def test_archetypes_are_listed_with_their_contracts(capsys: pytest.CaptureFixtur
     assert "file_uri_to_tensor      Files by URI in, one tensor out: any number of rows for each file." in lines
 
 
-def test_scaffold_refuses_when_the_target_is_not_writable(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_scaffold_refuses_when_the_target_is_not_writable(tmp_path: Path, capsys: Capture, monkeypatch: Patch) -> None:
     if os.geteuid() == 0:  # everything is writable for root: only what the system answers can stand in
         monkeypatch.setattr(os, "access", lambda path, mode: False)
     tmp_path.chmod(0o555)
@@ -129,7 +120,7 @@ def test_scaffold_refuses_when_the_target_is_not_writable(
     assert "not writable" in capsys.readouterr().err
 
 
-def test_package_is_kept_when_it_exists(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_package_is_kept_when_it_exists(tmp_path: Path, capsys: Capture) -> None:
     root = make(tmp_path)
     (root / "requirements.in").write_text("mine\n")
     before = files(root)
@@ -149,7 +140,7 @@ def test_package_of_an_examples_name_stays_its_authors_when_it_was_made_without_
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.iterdir()))
 def test_bundled_model_stays_whole_when_its_package_is_brought_up_to_date_without_the_overlay(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, tmp_path: Path, capsys: Capture
 ) -> None:
     root = make(tmp_path, name, "--overlay", EXAMPLES / name)
     made = files(root)
@@ -162,7 +153,7 @@ def test_bundled_model_stays_whole_when_its_package_is_brought_up_to_date_withou
 
 
 def test_authors_edits_of_an_example_are_merged_with_what_the_example_has_become(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(rendering, "EXAMPLES", tmp_path / "examples")
     example = Path(shutil.copytree(EXAMPLES / "pbmc_pca", tmp_path / "examples" / "pbmc_pca"))
@@ -179,16 +170,14 @@ def test_authors_edits_of_an_example_are_merged_with_what_the_example_has_become
 
 @pytest.mark.parametrize("flag", ["--diff", "--update", "--refresh"])
 def test_nothing_is_touched_when_the_overlay_of_a_package_has_been_removed(
-    flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    flag: str, tmp_path: Path, capsys: Capture, monkeypatch: Patch
 ) -> None:
     overlay = Path(shutil.copytree(EXAMPLES / "pbmc_pca", tmp_path / "elsewhere"))
     root = make(tmp_path, "mine", "--overlay", overlay)
     before = files(root)
     assert run("--model-name", "mine", "--target", tmp_path, flag) == 2
-    assert (
-        f"mine_mlflow_pkg: it was made with an overlay: expected its files in {EXAMPLES}/mine"
-        in capsys.readouterr().err
-    )
+    expected = f"mine_mlflow_pkg: it was made with an overlay: expected its files in {EXAMPLES}/mine"
+    assert expected in capsys.readouterr().err
     assert files(root) == before
     assert run("--model-name", "mine", "--target", tmp_path, flag, "--overlay", overlay) == 0
     assert files(root) == before
@@ -219,9 +208,7 @@ def test_tools_code_is_hidden_and_its_old_place_is_gone_when_an_older_package_is
 
 
 @pytest.mark.parametrize("flag", ["--refresh", "--update"])
-def test_edited_part_of_the_tools_old_code_is_kept_and_said_once(
-    flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_edited_part_of_the_tools_old_code_is_kept_and_said_once(flag: str, tmp_path: Path, capsys: Capture) -> None:
     root = older_package(tmp_path)
     (root / "model_side" / "base" / "errors.py").write_text("# mine\n")
     for said in (1, 0):
@@ -250,7 +237,7 @@ def test_tools_hidden_code_is_always_what_the_tool_has(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+def template(tmp_path: Path, monkeypatch: Patch) -> Callable[[str, str], None]:
     """Return a function that changes a file of the template: it works on a copy of it."""
     copy = tmp_path / "model_template"
     shutil.copytree(rendering.TEMPLATES, copy)
@@ -285,7 +272,7 @@ def test_unedited_file_follows_when_the_template_moves_on(package: Path, templat
 
 
 def test_edited_file_is_kept_until_update_merges_both_when_the_template_moves_on(
-    package: Path, template: Callable[[str, str], None], capsys: pytest.CaptureFixture[str]
+    package: Path, template: Callable[[str, str], None], capsys: Capture
 ) -> None:
     mine = text(at8="numpy")
     (package / "requirements.in").write_text(mine)
@@ -304,7 +291,7 @@ def test_edited_file_is_kept_until_update_merges_both_when_the_template_moves_on
 
 
 def test_update_keeps_the_authors_own_aside_when_both_changed_a_line(
-    package: Path, template: Callable[[str, str], None], capsys: pytest.CaptureFixture[str]
+    package: Path, template: Callable[[str, str], None], capsys: Capture
 ) -> None:
     (package / "requirements.in.orig").write_text("mine, too")
     (package / "requirements.in").write_text(text(at4="mine"))
@@ -328,9 +315,7 @@ def test_removed_file_stays_away_when_it_was_the_authors_and_comes_back_when_the
         assert all((package / name).exists() for name in tools)
 
 
-def test_archetype_stays_what_it_was_when_another_is_asked_for(
-    package: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_archetype_stays_what_it_was_when_another_is_asked_for(package: Path, capsys: Capture) -> None:
     before = files(package)
     words = ["--model-name", "foo", "--target", package.parent, "--refresh"]
     assert run(*words, "--model-archetype", "text_to_tensor") == 2
