@@ -11,7 +11,7 @@ from model_side.base.errors import StepError, UsageError
 from . import render as rendering
 from .names import check_model_name
 from .package_files import Change, apply, create, difference, plan, refresh_tool_code, remember, remembered
-from .render import Choice, render
+from .render import Choice, Files, render
 
 SUFFIX = "_mlflow_pkg"
 _DONE = {
@@ -34,7 +34,7 @@ def scaffold(
     update: bool = False,
     diff: bool = False,
 ) -> None:
-    """Make a package, or bring one that exists up to date.
+    """Make a package, or do with one that exists what is asked for.
 
     Parameters
     ----------
@@ -56,51 +56,50 @@ def scaffold(
         If the author and the template changed the same lines.
     """
     check_model_name(model_name)
-    _check_target(target)
+    if not target.is_dir():
+        fault = "not a directory" if target.exists() else "no such directory"
+        raise UsageError("--target", fault, got=str(target), advice="Make it, or give another one.")
     root = target / f"{model_name}{SUFFIX}"
     choice = _choice(root, pkg_template, model_archetype, overlay)
     files = render(model_name, choice)
-    merge = update or diff
-    if root.exists() and (refresh or merge):
-        changes = plan(root, files, merge=merge)
+    if root.exists() and (refresh or update or diff):
+        changes = plan(root, files, merge=update or diff)
         if diff:
             sys.stdout.write(difference(root, changes))
-            return
-        apply(root, changes)
-        remember(root, files, choice, [change.path for change in changes if change.action == "keep"])
-        _report(root, changes, tool_code=refresh_tool_code(root))
-        return
-    if os.path.lexists(root):
+        else:
+            _bring(root, files, choice, changes)
+    elif os.path.lexists(root):
         advice = "It is kept. --refresh, --update and --diff bring it up to date with the template."
         raise UsageError(str(root), "it exists already", advice=advice)
-    if merge:
+    elif update or diff:
         raise UsageError(str(root), "no such package", advice="Make it first, without --update and --diff.")
-    create(root, files, choice)
-    print(f"{root}: made from {choice.template}, archetype {choice.archetype}", file=sys.stderr)
+    else:
+        create(root, files, choice)
+        print(f"{root}: made from {choice.template}, archetype {choice.archetype}", file=sys.stderr)
 
 
-def _report(root: Path, changes: list[Change], *, tool_code: bool) -> None:
+def _bring(root: Path, files: Files, choice: Choice, changes: list[Change]) -> None:
+    apply(root, changes)
+    remember(root, files, choice, [change.path for change in changes if change.action == "keep"])
     for change in changes:
         print(f"{root.name}/{change.path}: {_DONE[change.action]}", file=sys.stderr)
-    if tool_code:
+    if refresh_tool_code(root):
         print(f"{root.name}: the tool's own code in it is as the tool has it now", file=sys.stderr)
-    conflicts = [change.path for change in changes if change.conflicts]
-    if conflicts:
-        advice = "The file has both versions between markers, and yours alone is beside it as .orig: choose."
-        raise StepError(f"{root.name}/{conflicts[0]}", "you and the template changed the same lines", advice=advice)
+    for change in changes:
+        if change.conflicts:
+            advice = "The file has both versions between markers, and yours alone is beside it as .orig: choose."
+            raise StepError(f"{root.name}/{change.path}", "you and the template changed the same lines", advice=advice)
 
 
 def _choice(root: Path, template: str | None, archetype: str | None, overlay: Path | None) -> Choice:
     """Return what to render: what the flags say, else what the package was made from."""
-    made = {**Choice()._asdict(), **remembered(root)}
-    if archetype and made["archetype"] != archetype and remembered(root):
-        advice = "Make a new model for another one."
-        raise UsageError(
-            str(root), "it is of another archetype", expected=made["archetype"], got=archetype, advice=advice
-        )
-    return Choice(
-        template or made["template"], archetype or made["archetype"], _overlay(root, overlay, made["overlay"])
-    )
+    made = remembered(root)
+    if archetype and archetype != made.get("archetype", archetype):
+        fault, advice = "it is of another archetype", "Make a new model for another one."
+        raise UsageError(str(root), fault, expected=made["archetype"], got=archetype, advice=advice)
+    usual = {**Choice()._asdict(), **made}
+    overlay = _overlay(root, overlay, usual["overlay"])
+    return Choice(template or usual["template"], archetype or usual["archetype"], overlay)
 
 
 def _overlay(root: Path, overlay: Path | None, made_with_one: bool | None) -> Path | None:
@@ -115,11 +114,3 @@ def _overlay(root: Path, overlay: Path | None, made_with_one: bool | None) -> Pa
         advice = "Give the directory that it was made with as --overlay."
         raise UsageError(str(root), "it was made with an overlay", expected=expected, got="none", advice=advice)
     return example if example.is_dir() else None
-
-
-def _check_target(target: Path) -> None:
-    if not target.is_dir():
-        fault = "not a directory" if target.exists() else "no such directory"
-        raise UsageError("--target", fault, got=str(target), advice="Make it, or give another one.")
-    if not os.access(target, os.W_OK | os.X_OK):
-        raise UsageError("--target", "not writable", got=str(target), advice="Give another one.")
