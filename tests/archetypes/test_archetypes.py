@@ -6,7 +6,7 @@ import functools
 import json
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -19,9 +19,8 @@ from scaffolding import render as rendering
 from scaffolding.render import archetypes, contract
 from tests.object_store import put
 
-from .conftest import MODELS, Model, write
+from .conftest import MODELS, Model, PackageOf, write
 
-PackageOf = Callable[[str], Model]
 MATCHING = ["text_to_tensor", "tensor_to_tensor", "dataframe_to_dataframe"]
 
 
@@ -80,8 +79,7 @@ def test_packager_refuses_when_rows_are_missing_and_takes_it_when_the_author_say
     assert done.returncode == 1
     assert "expected 2 rows, got 1" in done.stderr
     assert not author.model.exists()
-    spec = author.root / "model_spec.py"
-    spec.write_text(spec.read_text().replace("ROWS_MATCH = True", "ROWS_MATCH = False"))
+    author.declare("ROWS_MATCH = False")
     assert author.package().returncode == 0
 
 
@@ -111,8 +109,7 @@ def test_model_refuses_a_second_row_before_it_loads_and_itself_when_it_takes_one
     done = author.package()
     assert done.returncode == 2
     assert "expected one row per request, as the model declares, got 2" in done.stderr
-    spec = author.root / "model_spec.py"
-    spec.write_text(spec.read_text().replace('["a", "naïve"]', '["a"]'))
+    author.declare('INPUT_EXAMPLE = pandas.DataFrame({"text": ["a"]})')
     assert author.package().returncode == 0
     model, two = Model(author, tmp_path), MODELS["text_to_tensor"].payload
     done = model.predict(two)
@@ -172,9 +169,7 @@ def test_model_refuses_when_two_inputs_would_have_one_result(package_of: Package
     assert "two inputs of this request would have the one result" in done.stderr
 
 
-def test_result_is_elsewhere_and_the_log_says_so_when_nothing_can_be_written_beside_the_input(
-    package_of: PackageOf,
-) -> None:
+def test_result_is_elsewhere_and_the_log_says_so_when_none_can_be_beside_the_input(package_of: PackageOf) -> None:
     uri = "/proc/sys/kernel/pid_max"  # a number, in a directory that takes no file, not even root's
     done = package_of("file_uri_to_file").predict(about(uri))
     path = path_of(json.loads(done.stdout)["predictions"][0]["output_uri"])
@@ -257,9 +252,8 @@ def test_packager_refuses_when_the_forward_pass_writes(tmp_path: Path, body: str
 
 def test_checks_get_the_result_files_and_nothing_of_them_is_left_when_packaged(tmp_path: Path) -> None:
     author = write(tmp_path, "file_uri_to_file")
-    with (author.root / "model_spec.py").open("a") as stream:
-        raising = "raise ValueError(open(output['output_uri'][0][7:]).name)"
-        stream.write(f"def CHECKS(example, params, output): {raising}\n")
+    raising = "raise ValueError(open(output['output_uri'][0][7:]).name)"
+    author.declare(f"def CHECKS(example, params, output): {raising}")
     done = author.package()
     assert done.returncode == 1
     result = Path(done.stderr.rpartition("ValueError: ")[2].split(". The traceback")[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from model_side.output.comparison import compare
 from model_side.run.direct import call_directly
 from tests.packager.conftest import Author
 
-from .conftest import MODELS, Model, write
+from .conftest import MODELS, PackageOf, write
 
 # A model class whose methods take less than they may, and which tells what it was given.
 PLAIN = """
@@ -53,7 +52,7 @@ def plain(base: Path, arguments: str, body: str, type_: str = "double") -> Autho
 
 
 @pytest.mark.parametrize("archetype", MODELS)
-def test_direct_call_gives_what_the_packaged_model_gives(package_of: Callable[[str], Model], archetype: str) -> None:
+def test_direct_call_gives_what_the_packaged_model_gives(package_of: PackageOf, archetype: str) -> None:
     model, payload = package_of(archetype), MODELS[archetype].payload
     files = read_model(str(model.author.model))
     expected = as_array(model.predictions(payload), files.signature)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 from model_side.output.files import read_output
 from tests.packager.conftest import Author
 
-from .conftest import MODELS, Model, write
+from .conftest import MODELS, Model, PackageOf, write
 
 MIB = 2**20
 PAYLOAD: dict[str, Any] = {"inputs": [[1.0, 2.0], [3.0, 5.0], [9.0, 9.0]]}
@@ -51,7 +50,7 @@ ROWS = {"text_to_tensor": 3, "tensor_to_tensor": 3, "dataframe_to_dataframe": 3}
 
 @pytest.mark.parametrize("archetype", MODELS)
 def test_verdict_is_yes_with_its_cost_when_a_good_model_is_asked_again(
-    package_of: Callable[[str], Model], tmp_path: Path, archetype: str
+    package_of: PackageOf, tmp_path: Path, archetype: str
 ) -> None:
     author = package_of(archetype).author
     done = verify(author, tmp_path, "--again", "--package", str(author.root), payload=MODELS[archetype].payload)
@@ -150,7 +149,7 @@ def test_fault_is_told_when_the_model_fails_on_its_example_alone(tmp_path: Path)
 def test_direct_answer_is_kept_when_the_package_has_moved_on(tmp_path: Path) -> None:
     author = packaged(tmp_path, GOOD)
     before = author.code.stat()
-    author.code.write_text(author.code.read_text().replace("np.float32(2)", "np.float32(3)"))
+    author.replace("np.float32(2)", "np.float32(3)")
     os.utime(author.code, ns=(before.st_atime_ns, before.st_mtime_ns))  # an edit in the same second, of the same length
     done = verify(author, tmp_path, "--package", str(author.root))
     assert done.returncode == 1
@@ -162,7 +161,7 @@ def test_direct_answer_is_kept_when_the_package_has_moved_on(tmp_path: Path) -> 
 
 def test_other_routes_are_told_when_the_direct_call_raises(tmp_path: Path) -> None:
     author = packaged(tmp_path, GOOD)
-    author.code.write_text(author.code.read_text().replace(GOOD, "raise ValueError('no such gene')"))
+    author.replace(GOOD, "raise ValueError('no such gene')")
     done = verify(author, tmp_path, "--package", str(author.root))
     assert done.returncode == 1
     assert "raise ValueError('no such gene')" in done.stderr
@@ -177,9 +176,8 @@ def test_verdict_is_no_when_calls_wait_for_each_other_for_ever(tmp_path: Path) -
     forward += "        return input_obj"
     done = verify(packaged(tmp_path, forward, load), tmp_path, "--again", "--time-limit", "5")
     assert done.returncode == 1
-    assert said(tmp_path, "verification.failed.json")["concurrent"]["trials"][0]["fault"].startswith(
-        "predict again: it took longer than 5 s"
-    )
+    trial = said(tmp_path, "verification.failed.json")["concurrent"]["trials"][0]
+    assert trial["fault"].startswith("predict again: it took longer than 5 s")
 
 
 def test_answers_may_change_when_the_model_declares_it(tmp_path: Path) -> None:
@@ -188,26 +186,21 @@ def test_answers_may_change_when_the_model_declares_it(tmp_path: Path) -> None:
     done = author.package()
     assert done.returncode == 1
     assert "two predictions of one input differ:\n  [0, 0]: expected 1.0, got 2.0" in done.stderr
-    with (author.root / "model_spec.py").open("a") as spec:
-        spec.write('VERIFICATION = {"repeatable": False, "concurrent": False}\n')
+    author.declare('VERIFICATION = {"repeatable": False, "concurrent": False}')
     assert author.package().returncode == 0
     assert verify(author, tmp_path, "--again").returncode == 0
     found = said(tmp_path)
     assert [found[name] for name in CHECKS] == [{"check": name, "status": "off"} for name in CHECKS]
 
 
-def test_direct_route_is_not_available_when_there_is_no_package(
-    package_of: Callable[[str], Model], tmp_path: Path
-) -> None:
+def test_direct_route_is_not_available_when_there_is_no_package(package_of: PackageOf, tmp_path: Path) -> None:
     done = verify(package_of("tensor_to_tensor").author, tmp_path)
     assert done.returncode == 0
     assert "direct      not available: it needs the package that the model was made from" in done.stdout
     assert said(tmp_path)["repeatable"]["status"] == "not checked"
 
 
-def test_verify_asks_for_the_payload_when_the_model_is_to_predict(
-    package_of: Callable[[str], Model], tmp_path: Path
-) -> None:
+def test_verify_asks_for_the_payload_when_the_model_is_to_predict(package_of: PackageOf, tmp_path: Path) -> None:
     (tmp_path / "answer.json").write_text('{"predictions": [[1.0]]}')
     words = ["--predict-output", str(tmp_path / "answer.json"), "--test-output", str(tmp_path / "answer.json")]
     done = Model(package_of("tensor_to_tensor").author, tmp_path).run("verify.py", *words, "--again")
@@ -215,7 +208,7 @@ def test_verify_asks_for_the_payload_when_the_model_is_to_predict(
     assert "--json-payload-file: not given" in done.stderr
 
 
-def test_verify_refuses_a_package_that_is_none(package_of: Callable[[str], Model], tmp_path: Path) -> None:
+def test_verify_refuses_a_package_that_is_none(package_of: PackageOf, tmp_path: Path) -> None:
     author = package_of("tensor_to_tensor").author
     done = verify(author, tmp_path, "--package", str(tmp_path))
     assert done.returncode == 2

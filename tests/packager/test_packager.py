@@ -67,8 +67,7 @@ def test_older_package_whose_class_has_its_own_predict_is_packaged(
 
 
 def test_message_keeps_the_path_that_was_looked_for_when_frames_name_the_authors_file(author: Author) -> None:
-    text = author.code.read_text()
-    author.code.write_text(text.replace(BODIES["load_context"], 'open(__file__ + ".txt")'))
+    author.replace(BODIES["load_context"], 'open(__file__ + ".txt")')
     done = author.package(*FLAGS)
     assert f'File "{author.code}"' in done.stderr
     assert f"{author.code}.txt" not in done.stderr
@@ -76,15 +75,14 @@ def test_message_keeps_the_path_that_was_looked_for_when_frames_name_the_authors
 
 
 def test_two_predictions_of_one_input_may_differ_by_the_models_own_tolerance(author: Author) -> None:
-    text = author.code.read_text().replace("self.scale =", "self.calls = iter(range(9)); self.scale =")
-    author.code.write_text(text.replace("* self.scale", "* (1 + 1e-4 * next(self.calls)) * self.scale"))
+    author.replace("self.scale =", "self.calls = iter(range(9)); self.scale =")
+    author.replace("* self.scale", "* (1 + 1e-4 * next(self.calls)) * self.scale")
     refused = author.package(*FLAGS)
     assert refused.returncode == 1
     assert "two predictions of one input differ" in refused.stderr
     assert "\nSeed what is random" in refused.stderr
     assert "TOLERANCE" in refused.stderr
-    with (author.root / "model_spec.py").open("a") as stream:
-        stream.write('TOLERANCE = {"rtol": 1e-3}\n')
+    author.declare('TOLERANCE = {"rtol": 1e-3}')
     assert author.package(*FLAGS).returncode == 0
 
 
@@ -183,7 +181,7 @@ def test_model_may_call_its_modules_as_it_likes_and_print_when_packaged(author: 
     (author.root / "model_code" / "numpy.py").write_text("")
     body = "import json, os; from .json import depth; print(json.dumps(depth)); "
     body += "os.system('echo words of a child')\n        "
-    author.code.write_text(author.code.read_text().replace(BODIES["_forward"], body + BODIES["_forward"]))
+    author.replace(BODIES["_forward"], body + BODIES["_forward"])
     done = author.package(*FLAGS, "--json")
     assert done.returncode == 0
     assert json.loads(done.stdout)["ok"] is True
@@ -214,7 +212,7 @@ def test_thread_pool_and_daemon_are_fine_when_the_process_ends_all_the_same(auth
     more = "import threading, concurrent.futures as f; self.go = threading.Event\n        "
     more += "threading.Thread(target=self.go().wait, daemon=True).start()\n        "
     more += "f.ThreadPoolExecutor().submit(len, 'x')\n        "
-    author.code.write_text(author.code.read_text().replace(BODIES["load_context"], more + BODIES["load_context"]))
+    author.replace(BODIES["load_context"], more + BODIES["load_context"])
     assert author.package(*FLAGS).returncode == 0
 
 

@@ -90,8 +90,7 @@ def test_model_is_the_same_to_the_byte_when_another_person_makes_it_elsewhere_on
 
 def test_dry_run_holds_the_example_to_the_signature(tmp_path: Path) -> None:
     author = write(tmp_path, "dataframe_to_dataframe")
-    spec = author.root / "model_spec.py"
-    spec.write_text(spec.read_text() + '\nINPUT_EXAMPLE = pandas.DataFrame({"value": ["a"]})\n')
+    author.declare('INPUT_EXAMPLE = pandas.DataFrame({"value": ["a"]})')
     done = author.package("--dry-run")
     assert done.returncode == 2
     assert "INPUT_EXAMPLE: does not fit the model's signature:\n" in done.stderr
@@ -106,7 +105,7 @@ def test_stored_example_is_json_when_an_optional_value_is_missing(tmp_path: Path
     text = spec.read_text().replace('ColSpec("double", "value")', optional)
     spec.write_text(f"{text}\nINPUT_EXAMPLE = {example}\n")
     body = 'table["value"] + table["note"].isna() + 10 * table["size"].isna()'
-    author.code.write_text(author.code.read_text().replace('table["value"]', body))
+    author.replace('table["value"]', body)
     assert author.package().returncode == 0
     stored = json.loads((author.model / "serving_input_example.json").read_text())
     assert stored["dataframe_split"]["data"] == [[1.0, "a", None], [2.0, None, 3.0]]

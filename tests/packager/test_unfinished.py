@@ -29,8 +29,8 @@ def test_new_package_lacks_its_three_methods_and_its_example(scaffolded: Author)
 
 
 def test_nothing_is_missing_when_methods_and_example_are_there(author: Author) -> None:
-    spec = author.root / "model_spec.py"
-    assert written(author, spec.name, spec.read_text() + EXAMPLE) == []
+    author.declare(EXAMPLE)
+    assert unfinished(author.root) == []
 
 
 GIVEN = """\
