@@ -1,79 +1,63 @@
-"""Serve one file over HTTP/1.1 on loopback with sendfile, so that the server is a bottleneck for none of its clients.
-
-python file_server.py FILE      prints its port. Ranges are served. Under /cut/NAME, what is beyond 90 % of the file is
-cut off or refused, until /heal/NAME has been asked for.
-"""
+"""Serve one file over HTTP/1.1 on loopback with sendfile, so that the server is no client's bottleneck."""
 
 from __future__ import annotations
 
 import re
-import socket
-import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import BinaryIO
 
-_REQUEST = re.compile(rb"GET (\S+) HTTP/1\.1\r\n(?:.*\r\n)*?\r\n")
-_RANGE = re.compile(rb"\r\nRange: bytes=(\d+)-(\d*)\r\n", re.IGNORECASE)
 CUT_AT = 0.9
 
 
-class Server:
-    """The server of one file."""
+class FileServer(ThreadingHTTPServer):
+    """The server of one file, by any path. While it is `cut`, what is beyond 90 % of the file is cut off or refused."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._size = path, path.stat().st_size
-        self._healed: set[str] = set()
+        super().__init__(("127.0.0.1", 0), _Answer)
+        self.path, self.cut = path, False
+        self.address = f"http://127.0.0.1:{self.server_port}/w"
 
-    def serve(self, listening: socket.socket) -> None:
-        """Answer whoever connects, each in a thread of its own."""
-        while True:
-            connection, _ = listening.accept()
-            threading.Thread(target=self._answer_all, args=(connection,), daemon=True).start()
-
-    def _answer_all(self, connection: socket.socket) -> None:
-        with connection, self._path.open("rb") as file:
-            try:
-                while self._answer(connection, file):
-                    pass
-            except ConnectionError:
-                return
-
-    def _answer(self, connection: socket.socket, file: BinaryIO) -> bool:
-        """Answer one request; tell whether the connection stays open."""
-        request = b""
-        while not request.endswith(b"\r\n\r\n"):
-            received = connection.recv(1 << 16)
-            if not received:
-                return False
-            request += received
-        found = _REQUEST.match(request)
-        name = found[1].decode() if found else ""
-        if name.startswith("/heal/"):
-            self._healed.add(name.replace("/heal/", "/cut/"))
-        first, end, head = self._head(_RANGE.search(request))
-        last = int(self._size * CUT_AT) if name.startswith("/cut/") and name not in self._healed else self._size
-        if first >= last or name.startswith("/heal/"):
-            connection.sendall(b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n")
-            return True
-        connection.sendall(head)
-        connection.sendfile(file, first, min(end, last) - first)
-        return end <= last
-
-    def _head(self, wanted: re.Match[bytes] | None) -> tuple[int, int, bytes]:
-        first = int(wanted[1]) if wanted else 0
-        end = int(wanted[2]) + 1 if wanted and wanted[2] else self._size
-        status = f"206 Partial Content\r\nContent-Range: bytes {first}-{end - 1}/{self._size}" if wanted else "200 OK"
-        facts = f'Content-Length: {end - first}\r\nAccept-Ranges: bytes\r\nETag: "one"'
-        return first, end, f"HTTP/1.1 {status}\r\n{facts}\r\n\r\n".encode()
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: a client that has enough just leaves."""
 
 
-def main() -> None:
-    """Serve until killed."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        print(listening.getsockname()[1], flush=True)
-        Server(Path(sys.argv[1])).serve(listening)
+class _Answer(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: FileServer
+
+    def do_GET(self) -> None:
+        """Send the file, or a range of it."""
+        size = self.server.path.stat().st_size
+        wanted = re.match(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        first, end = (int(wanted[1]), int(wanted[2] or size - 1) + 1) if wanted else (0, size)
+        last = int(size * CUT_AT) if self.server.cut else size
+        if first >= last:
+            self._head(410, {"Content-Length": 0})
+            return
+        partial = {"Content-Range": f"bytes {first}-{end - 1}/{size}"} if wanted else {}
+        facts = {"Content-Length": end - first, "Accept-Ranges": "bytes", "ETag": '"one"'}
+        self._head(206 if wanted else 200, facts | partial)
+        with self.server.path.open("rb") as file:
+            self.connection.sendfile(file, first, min(end, last) - first)
+        self.close_connection = end > last
+
+    def _head(self, status: int, facts: dict[str, object]) -> None:
+        self.send_response(status)
+        for name, value in facts.items():
+            self.send_header(name, str(value))
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
 
-if __name__ == "__main__":
-    main()
+@contextmanager
+def serving(path: Path) -> Iterator[FileServer]:
+    """Serve a file meanwhile, in threads: sending needs no interpreter, and the measuring waits."""
+    with FileServer(path) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()

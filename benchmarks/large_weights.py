@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
-from measuring import REPOSITORY, Figure, Run, ratio, run
+from measuring import REPOSITORY, Figure, Run, alternate, ratio, run, settled, write_noise
 
 BIG_BYTES = 2_000_000_000
-CHUNK = 1 << 26
-BLOCK = 512  # bytes, as getrusage counts what was written
 MODEL = '''"""A model whose weights are mapped, not read."""
 
 import mlflow.pyfunc
@@ -55,34 +51,27 @@ mlflow.pyfunc.save_model(
 )
 """
 COMMANDS = {
-    "packager": ["mlflow_packager.py", "--out-dir", "ours"],
+    "packager": ["mlflow_packager.py", "--out-dir", "packager"],
     "plain": ["plain.py"],
     "linked": ["mlflow_packager.py", "--out-dir", "linked", "--link-artifacts"],
 }
 
 
-class Save(NamedTuple):
-    """One save: its time, and the bytes that it wrote, as a share of the artifact's."""
-
-    run: Run
-    copies: float
-
-
 def measure(place: Path, rounds: int) -> list[Figure]:
     """Return the figures; `place` must be on a file system with space for three times the artifact."""
     package = make_package(place)
-    saves = alternate(package, min(rounds, 5))
-    copies = {name: max(each.copies for each in found) for name, found in saves.items()}
-    runs = {name: [each.run for each in found] for name, found in saves.items()}
+    ways = {name: partial(save, package, words) for name, words in COMMANDS.items()}
+    runs = alternate(ways, min(rounds, 5))
+    packager, plain, linked = runs.values()
+    copies = {name: max(each.written for each in saves) / BIG_BYTES for name, saves in runs.items()}
     how = f"2 GB, {'shared' if copies['packager'] < 0.5 else 'copied'}; hashed, loaded and proven, too"
+    steady = ratio(packager, plain, "processor")
     return [
-        Figure("packaging / `mlflow.pyfunc.save_model`", ratio(runs["packager"], runs["plain"]), "x", 1.05, how),
-        Figure(
-            "the same in processor time", ratio(runs["packager"], runs["plain"], "processor"), "x", None, "steadier"
-        ),
+        Figure("packaging / `mlflow.pyfunc.save_model`", ratio(packager, plain), "x", 1.05, how),
+        Figure("the same in processor time", steady, "x", None, "steadier"),
         Figure("bytes that packaging writes / the artifact's", copies["packager"], "x", 1.01, "the most in any round"),
         Figure("the same of `save_model`", copies["plain"], "x", None, "the same model"),
-        Figure("the time with LINK_ARTIFACTS", ratio(runs["linked"], runs["plain"]), "x", None, "hard links"),
+        Figure("the time with LINK_ARTIFACTS", ratio(linked, plain), "x", None, "hard links"),
         Figure("the bytes with LINK_ARTIFACTS", copies["linked"], "x", 0.01, "hard links"),
     ]
 
@@ -100,31 +89,13 @@ def make_package(place: Path) -> Path:
         ("requirements.txt", "mlflow==3.17.2\n"),
     ):
         (package / name).write_text(text, encoding="utf-8")
-    with (package / "model_data" / "big.bin").open("wb") as stream:
-        for start in range(0, BIG_BYTES, CHUNK):
-            stream.write(os.urandom(min(CHUNK, BIG_BYTES - start)))
+    write_noise(package / "model_data" / "big.bin", BIG_BYTES)
     return package
 
 
-def alternate(package: Path, rounds: int) -> Mapping[str, Sequence[Save]]:
-    """Save in each way in turn, round after round, after one round that does not count."""
-    saves: dict[str, list[Save]] = {name: [] for name in COMMANDS}
-    for number in range(rounds + 1):
-        for name, words in COMMANDS.items():
-            saved = save(package, words)
-            saves[name] += [saved] * (number > 0)
-    return saves
-
-
-def save(package: Path, words: Sequence[str]) -> Save:
+def save(package: Path, words: Sequence[str]) -> Run:
     """Save once: the artifact in memory, nothing waiting to be written, no older model there."""
-    for name in ("ours", "plain", "linked"):
+    for name in COMMANDS:
         shutil.rmtree(package / name, ignore_errors=True)
-    with (package / "model_data" / "big.bin").open("rb", buffering=0) as stream:
-        while stream.read(CHUNK):
-            pass
-    os.sync()
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_oublock
-    taken = run([sys.executable, *words], package)
-    written = resource.getrusage(resource.RUSAGE_CHILDREN).ru_oublock - before
-    return Save(taken, written * BLOCK / BIG_BYTES)
+    run(["cat", "model_data/big.bin"], package)
+    return settled([sys.executable, *words], package)

@@ -12,11 +12,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
-from measuring import REPOSITORY, Figure, Run, ratio, run
+from measuring import REPOSITORY, Figure, Run, alternate, ratio, run
 from no_op import copy_tool
 
 NAME, ROUNDS = "pbmc_pca", 5
@@ -38,8 +36,8 @@ SAME_WORK = """
 import sys; sys.path.insert(0, "scripts")
 from dataclasses import replace
 from pathlib import Path
-from pipeline.model_steps import pipeline_for
-from pipeline.packages import Package
+from chain.packages import Package
+from chain.steps import pipeline_for
 from engine.runner import Builder
 from engine.walk import Pipeline
 
@@ -47,8 +45,8 @@ chain = pipeline_for(Package("pbmc_pca", Path("models").resolve()))
 steps = []
 for step in chain.steps:
     if step.name == "serve-predict":
-        words = step.command[: step.command.index("--rest-output")]
-        step = replace(step, command=words, targets=step.targets[:1])
+        words = step.runs.words[: step.runs.words.index("--rest-output")]
+        step = replace(step, command=replace(step.runs, words=words), targets=step.targets[:1])
     steps += [step] * (step.name != "verify")
 raise SystemExit(Builder(jobs=2).build_all([Pipeline(chain.root, tuple(steps), chain.name)])[0].exit_code)
 """
@@ -65,16 +63,6 @@ def measure(place: Path, rounds: int) -> list[Figure]:
     run([INVOKE, "verify"], place, environment)
     shutil.copytree(package, hand, ignore=shutil.ignore_patterns(".venv", "mlflow_model_artifacts"))
     (hand / ".venv").symlink_to(package / ".venv")
-    runs: dict[str, list[Run]] = {}
-    for number in range(min(rounds, ROUNDS) + 1):
-        for name, taken in one_round(place, package, hand, environment):
-            runs.setdefault(name, [])
-            runs[name] += [taken] * (number > 0)
-    return figures(runs)
-
-
-def one_round(place: Path, package: Path, hand: Path, environment: dict[str, str]) -> Iterator[tuple[str, Run]]:
-    """Yield each thing that is measured, once."""
     activated = {**environment, "VIRTUAL_ENV": str(hand / ".venv")}
     activated["PATH"] = os.pathsep.join([str(hand / ".venv" / "bin"), str(Path(INVOKE).parent), environment["PATH"]])
 
@@ -87,43 +75,42 @@ def one_round(place: Path, package: Path, hand: Path, environment: dict[str, str
         shutil.rmtree(place / "environments")
         return run(command, place, environment)
 
-    yield "by hand", by_hand(*BY_HAND)
-    yield "same work", cold(sys.executable, "-c", SAME_WORK)
-    yield "verify", cold(INVOKE, "verify")
-    yield "by hand after an edit", by_hand(PACKAGER, PREDICT)
-    edit(package)
-    yield "predict", run([INVOKE, "predict"], place, environment)
-    with watching(place, environment) as said:
-        for _ in range(2):  # the first edit finds the machine busy with the build before it
-            started = time.perf_counter()
-            edit(package)
-            until(said, "output ")
-            seconds = time.perf_counter() - started
-            until(said, "watching ")
-    yield "watch", Run(seconds, 0.0, 0)
+    def edited() -> Run:
+        edit(package)
+        return run([INVOKE, "predict"], place, environment)
+
+    ways = {
+        "by hand": lambda: by_hand(*BY_HAND),
+        "same work": lambda: cold(sys.executable, "-c", SAME_WORK),
+        "verify": lambda: cold(INVOKE, "verify"),
+        "by hand after an edit": lambda: by_hand(PACKAGER, PREDICT),
+        "predict": edited,
+        "watch": lambda: watched(package, place, environment),
+    }
+    return figures(alternate(ways, min(rounds, ROUNDS)))
 
 
-@contextmanager
-def watching(place: Path, environment: dict[str, str]) -> Iterator[IO[str]]:
-    """Run `invoke watch`, and give what it says, from when it waits for edits."""
+def watched(package: Path, place: Path, environment: dict[str, str]) -> Run:
+    """Return how long `invoke watch` takes from an edit to the new prediction."""
     pipe = subprocess.PIPE
-    process = subprocess.Popen([INVOKE, "watch"], cwd=place, env=environment, text=True, stdout=pipe)
-    if process.stdout is None:
-        raise SystemExit("invoke watch: no output")
-    try:
-        until(process.stdout, "watching ")
-        yield process.stdout
-    finally:
-        process.terminate()
-        process.communicate()
+    with subprocess.Popen([INVOKE, "watch"], cwd=place, env=environment, text=True, stdout=pipe) as process:
+        try:
+            lines = iter(process.stdout or ())
+            for _ in range(2):  # the first edit finds the machine busy with the build before it
+                until(lines, "watching ")
+                started = time.perf_counter()
+                edit(package)
+                until(lines, "output ")
+                seconds = time.perf_counter() - started
+            return Run(seconds)
+        finally:
+            process.terminate()
 
 
-def until(said: IO[str], start: str) -> None:
+def until(lines: Iterator[str], start: str) -> None:
     """Read up to a line that starts so."""
-    for line in said:
-        if line.startswith(start):
-            return
-    raise SystemExit(f"invoke watch ended without {start!r}")
+    if not any(line.startswith(start) for line in lines):
+        raise SystemExit(f"invoke watch ended without {start!r}")
 
 
 def edit(package: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -13,6 +14,8 @@ from typing import NamedTuple
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Bytecode is written, and nothing of this machine's settings of Python counts.
 ENVIRONMENT = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+BLOCK = 512  # bytes, as the system counts what was written
+CHUNK = 1 << 26  # bytes
 
 
 class Figure(NamedTuple):
@@ -31,11 +34,12 @@ class Figure(NamedTuple):
 
 
 class Run(NamedTuple):
-    """One run of a command: wall time and processor time in seconds, largest resident set in bytes."""
+    """One run of a command: wall and processor time in seconds, largest resident set and what it wrote in bytes."""
 
     seconds: float
-    processor: float
-    memory: int
+    processor: float = 0.0
+    memory: int = 0
+    written: int = 0
 
 
 def run(command: Sequence[str], directory: Path, environment: Mapping[str, str] = ENVIRONMENT) -> Run:
@@ -47,19 +51,30 @@ def run(command: Sequence[str], directory: Path, environment: Mapping[str, str] 
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}")
-    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, usage.ru_oublock * BLOCK)
 
 
-def alternate(commands: Mapping[str, Sequence[str]], directory: Path, rounds: int) -> dict[str, list[Run]]:
-    """Run the commands in turn, round after round, after one round that does not count."""
-    runs: dict[str, list[Run]] = {name: [] for name in commands}
-    for number in range(rounds + 1):
-        for name, command in commands.items():
-            taken = run(command, directory)
-            runs[name] += [taken] * (number > 0)
-    return runs
+def settled(command: Sequence[str], directory: Path, environment: Mapping[str, str] = ENVIRONMENT) -> Run:
+    """Run a command when the disk has written what the one before has left to it."""
+    os.sync()
+    return run(command, directory, environment)
+
+
+def alternate(ways: Mapping[str, Callable[[], Run]], rounds: int) -> dict[str, list[Run]]:
+    """Run each in turn, round after round, after one round that does not count."""
+    taken = [{name: way() for name, way in ways.items()} for _ in range(rounds + 1)][1:]
+    return {name: [each[name] for each in taken] for name in ways}
 
 
 def ratio(ones: Sequence[Run], others: Sequence[Run], of: str = "seconds") -> float:
     """Return the median over rounds of one command's figure, divided by the other's of the same round."""
     return median(getattr(one, of) / getattr(other, of) for one, other in zip(ones, others, strict=True))
+
+
+def write_noise(path: Path, count: int) -> str:
+    """Write a file that nothing can make smaller, and return its sha256."""
+    with path.open("w+b") as stream:
+        for start in range(0, count, CHUNK):
+            stream.write(os.urandom(min(CHUNK, count - start)))
+        stream.seek(0)
+        return hashlib.file_digest(stream, "sha256").hexdigest()

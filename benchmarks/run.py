@@ -59,29 +59,18 @@ def as_document(found: Sequence[Figure], rounds: int) -> dict[str, Any]:
 
 def page(results: dict[str, Any]) -> str:
     """Return the page of all sections that were ever measured."""
-    parts = [ABOUT]
-    for name, (title, _) in SECTIONS.items():
-        if name in results:
-            parts.append(section(title, results[name]))
-    return "\n".join(parts)
+    kept = [section(title, results[name]) for name, (title, _) in SECTIONS.items() if name in results]
+    return "\n".join([ABOUT, *kept])
 
 
 def section(title: str, document: dict[str, Any]) -> str:
     """Return one section: a table, and what it was measured with."""
-    rows = [
-        f"| {each['name']} | {each['value']:.2f} {each['unit']} | {verdict(each)} | {each['how']} |"
-        for each in document["figures"]
-    ]
-    about = "{rounds} rounds, Python {python}, {processors} processors.\n".format(**document)
-    head = ["| figure | measured | at most | met | how |", "|---|---|---|---|---|"]
-    return "\n".join([f"## {title}\n", about, *head, *rows]) + "\n"
-
-
-def verdict(figure: dict[str, Any]) -> str:
-    """Return the limit and whether it is met, as two cells."""
-    if figure["limit"] is None:
-        return "|"
-    return f"{figure['limit']:g} {figure['unit']} | {'yes' if figure['met'] else 'no'}"
+    lines = [f"## {title}", "", "{rounds} rounds, Python {python}, {processors} processors.".format(**document), ""]
+    lines += ["| figure | measured | at most | met | how |", "|---|---|---|---|---|"]
+    for each in document["figures"]:
+        met = f"{each['limit']:g} {each['unit']} | {'yes' if each['met'] else 'no'} " if each["limit"] else "| "
+        lines.append(f"| {each['name']} | {each['value']:.2f} {each['unit']} | {met}| {each['how']} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

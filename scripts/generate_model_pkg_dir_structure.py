@@ -13,21 +13,13 @@ from pathlib import Path
 
 from model_side.base.errors import run_main
 from scaffolding.render import archetype_lines
-from scaffolding.scaffold import SUFFIX, Request, scaffold
+from scaffolding.scaffold import SUFFIX, scaffold
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
-    scaffold(Request(**vars(_parser().parse_args(argv))))
+    scaffold(**vars(_parser().parse_args(argv)))
     return 0
-
-
-class _ListArchetypes(argparse.Action):
-    """Print a line for each archetype and end, as --help does."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        print("\n".join(archetype_lines()))
-        parser.exit()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--update", action="store_true", help="merge the template's changes into edited files, too")
     add("--diff", action="store_true", help="show what --update would do, write nothing")
     listing = "list the archetypes, with what each takes and gives"
-    add("--list-archetypes", action=_ListArchetypes, nargs=0, default=argparse.SUPPRESS, help=listing)
+    add("--list-archetypes", action="version", version="\n".join(archetype_lines()), help=listing)
     return parser
 
 

@@ -14,7 +14,6 @@ import importlib.util
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import anndata
 import numpy as np
@@ -23,58 +22,13 @@ import scipy.sparse
 import torch
 from omegaconf import OmegaConf
 from transcriptformer.model.model import Transcriptformer
-from transcriptformer.tokenizer.vocab import SPECIAL_TOKENS, load_vocabs_and_embeddings
+from transcriptformer.tokenizer.vocab import load_vocabs_and_embeddings
 from transcriptformer.utils.utils import save_as_hdf5
 
 SEED = 20250101
 CELLS = 20
 GENE_WIDTH = 64  # of a gene's pretrained embedding; the real one, of ESM-2, is 2560
 ASSAYS = ("unknown", "10x 3' transcription profiling", "10x 3' v1", "10x 3' v2", "10x 3' v3", "10x 5' v2", "Smart-seq2")
-# As in the config.json of tf_sapiens, but for the sizes. seq_len + aux_len must be a multiple of block_len.
-DATA_CONFIG = {
-    "_target_": "transcriptformer.data.dataclasses.DataConfig",
-    "aux_vocab_path": None,
-    "pin_memory": True,
-    "aux_cols": "assay",
-    "gene_col_name": "ensembl_id",
-    "clip_counts": None,
-    "filter_to_vocabs": None,
-    "filter_outliers": None,
-    "pad_zeros": True,
-    "normalize_to_scale": 0,
-    "n_data_workers": 1,
-    "sort_genes": None,
-    "randomize_genes": None,
-    "min_expressed_genes": None,
-    "gene_pad_token": "[PAD]",
-    "aux_pad_token": "unknown",
-    "esm2_mappings_path": None,
-    "esm2_mappings": ["homo_sapiens_gene.h5"],
-    "special_tokens": SPECIAL_TOKENS,
-}
-MODEL_CONFIG = {
-    "_target_": "transcriptformer.data.dataclasses.ModelConfig",
-    "log_counts_eps": 1e-06,
-    "num_heads": 2,
-    "num_layers": 2,
-    "model_dim": 128,
-    "embed_dim": 64,
-    "dropout": 0.1,
-    "seq_len": 255,
-    "aux_len": 1,
-    "block_len": 128,
-    "activation": "gelu",
-    "fw_bias": False,
-    "softcap": 10,
-    "attn_bias": False,
-    "mu_link_fn": "softmax",
-    "gene_head_hidden_dim": 64,
-}
-LOSS_CONFIG = {
-    "_target_": "transcriptformer.data.dataclasses.LossConfig",
-    "gene_id_loss_weight": 1.0,
-    "softplus_approx": True,
-}
 
 
 def pbmc_counts() -> anndata.AnnData:
@@ -125,26 +79,20 @@ def _shipped(package: str, member: str) -> Path:
     return Path(found.origin).parent / member
 
 
-def make_checkpoint(out: Path, genes: Sequence[str]) -> None:
-    """Write a checkpoint with random weights that knows `genes`, by Ensembl id."""
+def make_checkpoint(out: Path, genes: Sequence[str], config: str) -> None:
+    """Write a checkpoint with random weights that knows `genes`, by Ensembl id, and has `config` as its config.json."""
     vocabs = out / "vocabs"
     vocabs.mkdir(parents=True, exist_ok=True)
     (vocabs / "assay_vocab.json").write_text(json.dumps({assay: n for n, assay in enumerate(ASSAYS)}, indent=1) + "\n")
     random = np.random.default_rng(SEED)
     embeddings = {gene: random.standard_normal(GENE_WIDTH).astype("float32") for gene in sorted(genes)}
     save_as_hdf5(embeddings, str(vocabs / "homo_sapiens_gene.h5"))
-    config = {
-        "_target_": "transcriptformer.model.model.Transcriptformer",
-        "data_config": DATA_CONFIG,
-        "model_config": MODEL_CONFIG,
-        "loss_config": LOSS_CONFIG,
-    }
-    (out / "config.json").write_text(json.dumps({"model": config}, indent=1) + "\n")
+    (out / "config.json").write_text(config)
     torch.save(_random_model(config, vocabs).state_dict(), out / "model_weights.pt")
 
 
-def _random_model(config: dict[str, Any], vocabs: Path) -> Transcriptformer:
-    settings = OmegaConf.create({"model": config})
+def _random_model(config: str, vocabs: Path) -> Transcriptformer:
+    settings = OmegaConf.create(json.loads(config))
     data = settings.model.data_config
     data.aux_vocab_path = data.esm2_mappings_path = str(vocabs)
     # The constructor reads these two; as in the real checkpoints, config.json lacks them.
@@ -166,10 +114,11 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="the directory that gets both")
-    out = parser.parse_args().out
+    parser.add_argument("--config", type=Path, required=True, help="the checkpoint's config.json")
+    args = parser.parse_args()
     cells = pbmc_counts()
-    cells[:CELLS].copy().write_h5ad(out / "pbmc20.h5ad", compression="gzip")
-    make_checkpoint(out / "tf_tiny", list(cells.var["ensembl_id"]))
+    cells[:CELLS].copy().write_h5ad(args.out / "pbmc20.h5ad", compression="gzip")
+    make_checkpoint(args.out / "tf_tiny", list(cells.var["ensembl_id"]), args.config.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

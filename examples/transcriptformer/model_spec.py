@@ -76,14 +76,8 @@ def _run_inference(cells, params, out):
     # The same device as the model's; see there for why masks are not compiled on a CPU.
     device = ["cuda"] if torch.cuda.is_available() else ["cpu", "--disable-compile-block-mask"]
     command = [Path(sys.executable).with_name("transcriptformer"), "inference", "--device", *device]
-    command += [
-        "--checkpoint-path",
-        Path(ARTIFACTS["checkpoint"]).resolve(),
-        "--data-file",
-        cells,
-        "--output-path",
-        out,
-    ]
+    command += ["--checkpoint-path", Path(ARTIFACTS["checkpoint"]).resolve()]
+    command += ["--data-file", cells, "--output-path", out]
     for name, value in {"precision": "32", "batch_size": 8, **params}.items():
         command += [f"--{name.replace('_', '-')}", str(value)] if value is not None else []
     done = subprocess.run(command, cwd=out, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)

@@ -18,7 +18,6 @@ from .base.errors import ReportedError, UsageError, run_main
 from .base.files import make_work_directory, publish_directory, report_found, require_file
 from .model.model import disable_tracing, quiet_mlflow
 from .package.flags import DTYPES, PARAM_TYPES, SERIALIZATIONS, Flags, read_flags
-from .package.hashing import Hashing
 
 _LAST_EPOCH = 253402300799  # the end of year 9999
 _LONGEST = 1e6  # seconds
@@ -48,30 +47,27 @@ def _main(package: Path, args: argparse.Namespace) -> int:
     if args.json_payload_filepath:
         require_file(args.json_payload_filepath, "--json-payload-filepath")
     target.parent.mkdir(parents=True, exist_ok=True)
-    hashing = Hashing(() if args.dry_run else (package / "model_data", *flags.artifacts.values()))
     work = make_work_directory(target)
     try:
-        facts = _package(package, flags, args, work, target, hashing)
+        facts = _package(package, flags, args, work, target)
     except ReportedError as error:
         # The author's own files, not the copies that are gone in a moment.
         copies, own = f'File "{work / target.name / "code"}/', f'File "{package}/'
         error.author_traceback = error.author_traceback.replace(copies, own)
         raise
     finally:
-        hashing.end()
         shutil.rmtree(work, ignore_errors=True)
     if args.json:
         print(json.dumps({"ok": True, "dry_run": args.dry_run, **facts}, indent=1))
     return 0
 
 
-def _package(
-    package: Path, flags: Flags, args: argparse.Namespace, work: Path, target: Path, hashing: Hashing
-) -> dict[str, str]:
+def _package(package: Path, flags: Flags, args: argparse.Namespace, work: Path, target: Path) -> dict[str, str]:
     """Save, prove and publish: each in a process of its own, so that the author's code meets a fresh one each time."""
     quiet_mlflow()
     disable_tracing()
     from .model.manifest import seal
+    from .package.hashing import hashing
     from .package.save import dry_run, save_model
     from .run.child import run_in_child
     from .verify.proof import prove, prove_payload, run_checks
@@ -85,14 +81,15 @@ def _package(
         run_in_child(dry_run, package, flags, work, subject="dry run", directory=package, **common)
         return {"model": target.name}
     artifacts = run_in_child(save_model, package, flags, work, staged, subject="save", directory=package, **common)
-    with tempfile.TemporaryDirectory() as scratch:  # for what the model leaves behind, its result files too
+    # The directory is for what the model leaves behind, its result files, too.
+    with tempfile.TemporaryDirectory() as scratch, hashing(staged, artifacts) as hashes:
         os.environ["TMPDIR"] = tempfile.tempdir = scratch
         output = run_in_child(prove, staged, subject="forward pass", directory=empty, must_end=True, **common)
         if args.json_payload_filepath:
             payload = args.json_payload_filepath.absolute()
             output = run_in_child(prove_payload, staged, payload, subject="forward pass", directory=here, **common)
         run_in_child(run_checks, package, flags, staged, subject="CHECKS", directory=package, **common)
-    digest = seal(staged, package, hashing.entries(artifacts))
+        digest = seal(staged, package, hashes())
     publish_directory(staged, target)
     report_found({"digest": digest, "output": output})
     said = sys.stderr if args.json else sys.stdout
@@ -134,24 +131,15 @@ def _parser(package: Path, description: str | None) -> argparse.ArgumentParser:
     add("--example-uri", metavar="URI", help="the input example's file (INPUT_EXAMPLE)")
     add("--output-shape", metavar="JSON", help="such as [-1,2048]; -1 varies (MODEL_SIGNATURE)")
     add("--output-dtype", metavar="DTYPE", help=f"one of {', '.join(DTYPES)} (MODEL_SIGNATURE)")
-    add(
-        "--extra-params-spec-json",
-        metavar="JSON",
-        help='params of predict by name: a type, or {"type": ..., "default": ...} (MODEL_SIGNATURE); '
-        f"types: {', '.join(PARAM_TYPES)}",
-    )
+    types = f'a type of {", ".join(PARAM_TYPES)}, or {{"type": ..., "default": ...}}'
+    add("--extra-params-spec-json", metavar="JSON", help=f"params of predict by name: {types} (MODEL_SIGNATURE)")
     add("--serialization", choices=SERIALIZATIONS, help="code: a model that loads without any pickle (SERIALIZATION)")
     add("--link-artifacts", action="store_true", help="hard links to model_data/, not copies (LINK_ARTIFACTS)")
     add("--json-payload-filepath", type=Path, metavar="PATH", help="predict this payload, too, before publishing")
-    add(
-        "--out-dir",
-        type=Path,
-        default=package / "mlflow_model_artifacts",
-        help="where the MLflow Model goes (default: mlflow_model_artifacts beside this file)",
-    )
-    add(
-        "--time-limit", type=_seconds, default=3600.0, metavar="SECONDS", help="for each process (default: %(default)g)"
-    )
+    place = package / "mlflow_model_artifacts"
+    add("--out-dir", type=Path, default=place, help="where the MLflow Model goes (default: beside this file)")
+    limit = "of each process (default: %(default)g)"
+    add("--time-limit", type=_seconds, default=3600.0, metavar="SECONDS", help=limit)
     add("--dry-run", action="store_true", help="check all that can be checked before saving, and save nothing")
     add("--json", action="store_true", help="print one JSON document on stdout")
     return parser

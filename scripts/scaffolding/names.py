@@ -21,8 +21,7 @@ def check_model_name(name: str) -> None:
     UsageError
         If it is not an identifier, or a keyword, or the name of a standard or installed module.
     """
-    fault = _fault(name)
-    if fault:
+    if fault := _fault(name):
         advice = "Choose another name of letters, digits and underscores, such as my_model."
         raise UsageError("--model-name", fault, expected="an identifier of its own", got=repr(name), advice=advice)
 
@@ -36,10 +35,8 @@ def _fault(name: str) -> str:
         return f"longer than {LONGEST} letters"
     if keyword.iskeyword(name) or keyword.issoftkeyword(name):
         return "a keyword of Python"
-    if name in sys.stdlib_module_names:
-        return "the name of a module of the standard library"
-    if importlib.util.find_spec(name) is not None:
-        return "the name of an installed module"
+    if name in sys.stdlib_module_names or importlib.util.find_spec(name) is not None:
+        return "the name of a module of the standard library, or of an installed one"
     return ""
 
 

@@ -16,9 +16,8 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from engine.step import STATE_DIRECTORY
 from model_side.base.errors import StepError
@@ -34,23 +33,7 @@ PACKAGER = "mlflow_packager.py"
 TOOLS_OWN = (PACKAGER, "model_code/__init__.py")  # they come back where they were removed
 
 
-class Made(NamedTuple):
-    """What a package was made from; empty, or None, where that is not known.
-
-    Parameters
-    ----------
-    template, archetype : str
-    overlay : bool or None
-        Whether an overlay's files replaced the template's.
-    """
-
-    template: str = ""
-    archetype: str = ""
-    overlay: bool | None = None
-
-
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """What becomes of one file.
 
     Parameters
@@ -88,16 +71,12 @@ def create(root: Path, files: Files, choice: Choice) -> None:
     OSError
         If it cannot be written; then nothing remains.
     """
-    part = Path(tempfile.mkdtemp(prefix=f".{root.name}.part-", dir=root.parent))
-    try:
+    with tempfile.TemporaryDirectory(prefix=f".{root.name}.part-", dir=root.parent) as scratch:
+        part = Path(scratch, root.name)
         _write_all(part, files)
         remember(part, files, choice)
         refresh_tool_code(part)
-        part.chmod(0o755)
         part.rename(root)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
 
 
 def refresh_tool_code(root: Path) -> bool:
@@ -108,8 +87,8 @@ def refresh_tool_code(root: Path) -> bool:
     root : Path
         The package.
     """
-    code, place = dict(files_in(SCRIPTS / TOOL_CODE.name)), root / TOOL_CODE
-    if code == dict(files_in(place)):
+    code, place = files_in(SCRIPTS / TOOL_CODE.name), root / TOOL_CODE
+    if code == files_in(place):
         return False
     new = place.with_name(f"{place.name}.new")
     shutil.rmtree(new, ignore_errors=True)
@@ -131,26 +110,30 @@ def remember(root: Path, files: Files, choice: Choice, kept: Collection[str] = (
     kept : collection of str
         Those that stay as they are remembered.
     """
-    base = dict(files_in(root / BASE))
+    base = files_in(root / BASE)
     shutil.rmtree(root / BASE, ignore_errors=True)
     _write_all(root / BASE, {**files, **{path: base[path] for path in kept if path in base}})
-    made = Made(choice.template, choice.archetype, choice.overlay is not None)
-    _write(root / MADE, json.dumps(made._asdict()).encode())
+    made = {"template": choice.template, "archetype": choice.archetype, "overlay": choice.overlay is not None}
+    _write(root / MADE, json.dumps(made).encode())
 
 
-def remembered(root: Path) -> Made:
-    """Return what the package at `root` was made from.
+def remembered(root: Path) -> dict[str, Any]:
+    """Return what a package was made from.
 
     Parameters
     ----------
     root : Path
-        Nothing is known where there is no package.
+        The package, or where one will be.
+
+    Returns
+    -------
+    dict of str to object
+        template, archetype, and whether there was an overlay; without what is not known.
     """
     try:
-        document = json.loads((root / MADE).read_bytes())
-        return Made(document["template"], document["archetype"], document.get("overlay"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return Made()
+        return dict(json.loads((root / MADE).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def plan(root: Path, files: Files, *, merge: bool) -> list[Change]:
@@ -165,7 +148,7 @@ def plan(root: Path, files: Files, *, merge: bool) -> list[Change]:
     merge : bool
         Whether edited files take the template's changes, too.
     """
-    base = dict(files_in(root / BASE))
+    base = files_in(root / BASE)
     names = sorted({*files, *base})
     changes = [change for name in names for change in _plan_file(root / name, name, base, files, merge=merge)]
     if Change(PACKAGER, "keep") in changes:  # an older one, edited: it runs the tool's code beside it
@@ -229,18 +212,16 @@ def difference(root: Path, changes: list[Change]) -> str:
 
 def _free(path: Path) -> Path:
     """Return the first name for a copy of a file that nothing has."""
-    names = (f"{path.name}.{number}.orig" for number in itertools.count(2))
-    paths = map(path.with_name, itertools.chain([f"{path.name}.orig"], names))
-    return next(each for each in paths if not os.path.lexists(each))
+    names = itertools.chain(["orig"], (f"{number}.orig" for number in itertools.count(2)))
+    return next(each for name in names if not os.path.lexists(each := path.with_name(f"{path.name}.{name}")))
 
 
 def _merge(now: bytes, then: bytes, new: bytes) -> tuple[bytes, int]:
     with tempfile.TemporaryDirectory() as scratch:
-        paths = [Path(scratch, name) for name in ("yours", "scaffolded", "template")]
-        for path, content in zip(paths, (now, then, new), strict=True):
-            path.write_bytes(content)
-        labels = [word for path in paths for word in ("-L", path.name)]
-        done = subprocess.run(["git", "merge-file", "-p", *labels, *map(str, paths)], capture_output=True, check=False)
+        for name, content in {"yours": now, "scaffolded": then, "template": new}.items():
+            Path(scratch, name).write_bytes(content)
+        command = ["git", "merge-file", "-p", "yours", "scaffolded", "template"]
+        done = subprocess.run(command, cwd=scratch, capture_output=True, check=False)
     if done.returncode < 0 or done.returncode > 127:
         raise StepError("git merge-file", "it failed", got=done.stderr.decode(errors="replace").strip())
     return done.stdout, done.returncode

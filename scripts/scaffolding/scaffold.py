@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from model_side.base.errors import StepError, UsageError
@@ -13,7 +12,7 @@ from model_side.base.files import report_found
 from . import render as rendering
 from .names import check_model_name
 from .package_files import Change, apply, create, difference, plan, refresh_tool_code, remember, remembered
-from .render import Choice, render
+from .render import Choice, Files, render
 
 SUFFIX = "_mlflow_pkg"
 _DONE = {
@@ -25,40 +24,30 @@ _DONE = {
 }
 
 
-@dataclass(frozen=True)
-class Request:
-    """What is asked for.
+def scaffold(
+    model_name: str,
+    target: Path,
+    pkg_template: str | None = None,
+    model_archetype: str | None = None,
+    overlay: Path | None = None,
+    *,
+    refresh: bool = False,
+    update: bool = False,
+    diff: bool = False,
+) -> None:
+    """Make a package, or do with one that exists what is asked for.
 
     Parameters
     ----------
     model_name : str
     target : Path
         The directory that holds the package, or will.
-    pkg_template, model_archetype : str or None
-        None: as the package was made, else the usual ones.
-    overlay : Path or None
-        A directory whose files replace the template's; None: as the package was made.
+    pkg_template, model_archetype : str, optional
+        By default, as the package was made, else the usual ones.
+    overlay : Path, optional
+        A directory whose files replace the template's; by default, as the package was made.
     refresh, update, diff : bool
-        What a package that exists is asked for; the last of them that is true counts.
-    """
-
-    model_name: str
-    target: Path
-    pkg_template: str | None = None
-    model_archetype: str | None = None
-    overlay: Path | None = None
-    refresh: bool = False
-    update: bool = False
-    diff: bool = False
-
-    @property
-    def root(self) -> Path:
-        """Return the package's directory."""
-        return self.target / f"{self.model_name}{SUFFIX}"
-
-
-def scaffold(request: Request) -> None:
-    """Make the package, or do with it what is asked for.
+        What is done with a package that exists; the last of them that is true counts.
 
     Raises
     ------
@@ -67,77 +56,63 @@ def scaffold(request: Request) -> None:
     StepError
         If the author and the template changed the same lines.
     """
-    check_model_name(request.model_name)
-    _check_target(request.target)
-    root, choice = request.root, _choice(request)
-    files = render(request.model_name, choice)
-    merge = request.update or request.diff
-    if root.exists() and (request.refresh or merge):
-        changes = plan(root, files, merge=merge)
-        report_found({"changes": {change.path: change.action for change in changes}})
-        if request.diff:
-            sys.stdout.write(difference(root, changes))
-            return
-        apply(root, changes)
-        remember(root, files, choice, [change.path for change in changes if change.action == "keep"])
-        _report(root, changes, tool_code=refresh_tool_code(root))
-        return
-    if os.path.lexists(root):
-        advice = "It is kept. --refresh, --update and --diff bring it up to date with the template."
-        raise UsageError(str(root), "it exists already", advice=advice)
-    if merge:
-        raise UsageError(str(root), "no such package", advice="Make it first, without --update and --diff.")
-    create(root, files, choice)
-    print(f"{root}: made from {choice.template}, archetype {choice.archetype}", file=sys.stderr)
-
-
-def _report(root: Path, changes: list[Change], *, tool_code: bool) -> None:
-    for change in changes:
-        print(f"{root.name}/{change.path}: {_DONE[change.action]}", file=sys.stderr)
-    if tool_code:
-        print(f"{root.name}: the tool's own code in it is as the tool has it now", file=sys.stderr)
-    conflicts = [change.path for change in changes if change.conflicts]
-    if conflicts:
-        advice = "The file has both versions between markers, and yours alone is beside it as .orig: choose."
-        raise StepError(f"{root.name}/{conflicts[0]}", "you and the template changed the same lines", advice=advice)
-
-
-def _choice(request: Request) -> Choice:
-    """Return what to render: what the flags say, else what the package was made from."""
-    made = remembered(request.root)
-    if request.model_archetype and made.archetype not in ("", request.model_archetype):
-        raise UsageError(
-            str(request.root),
-            "it is of another archetype",
-            expected=made.archetype,
-            got=request.model_archetype,
-            advice="Make a new model for another one.",
-        )
-    usual = Choice()
-    template = request.pkg_template or made.template or usual.template
-    archetype = request.model_archetype or made.archetype or usual.archetype
-    return Choice(template, archetype, _overlay(request, made.overlay))
-
-
-def _overlay(request: Request, made_with_one: bool | None) -> Path | None:
-    """Return the directory whose files replace the template's: never in a package that was made without one."""
-    if made_with_one is False:
-        return None
-    if request.overlay or not request.root.is_dir():
-        return request.overlay
-    example = rendering.EXAMPLES / request.model_name
-    if example.is_dir():
-        return example
-    if made_with_one:
-        expected = f"its files in {example}"
-        advice = "Give the directory that it was made with as --overlay."
-        raise UsageError(str(request.root), "it was made with an overlay", expected=expected, got="none", advice=advice)
-    return None
-
-
-def _check_target(target: Path) -> None:
+    check_model_name(model_name)
     if not target.is_dir():
         fault = "not a directory" if target.exists() else "no such directory"
         raise UsageError("--target", fault, got=str(target), advice="Make it, or give another one.")
-    if not os.access(target, os.W_OK | os.X_OK):
-        raise UsageError("--target", "not writable", got=str(target), advice="Give another one.")
+    root = target / f"{model_name}{SUFFIX}"
+    choice = _choice(root, pkg_template, model_archetype, overlay)
+    files = render(model_name, choice)
+    if root.exists() and (refresh or update or diff):
+        changes = plan(root, files, merge=update or diff)
+        report_found({"changes": {change.path: change.action for change in changes}})
+        if diff:
+            sys.stdout.write(difference(root, changes))
+        else:
+            _bring(root, files, choice, changes)
+    elif os.path.lexists(root):
+        advice = "It is kept. --refresh, --update and --diff bring it up to date with the template."
+        raise UsageError(str(root), "it exists already", advice=advice)
+    elif update or diff:
+        raise UsageError(str(root), "no such package", advice="Make it first, without --update and --diff.")
+    else:
+        create(root, files, choice)
+        print(f"{root}: made from {choice.template}, archetype {choice.archetype}", file=sys.stderr)
+
+
+def _bring(root: Path, files: Files, choice: Choice, changes: list[Change]) -> None:
+    apply(root, changes)
+    remember(root, files, choice, [change.path for change in changes if change.action == "keep"])
+    for change in changes:
+        print(f"{root.name}/{change.path}: {_DONE[change.action]}", file=sys.stderr)
+    if refresh_tool_code(root):
+        print(f"{root.name}: the tool's own code in it is as the tool has it now", file=sys.stderr)
+    for change in changes:
+        if change.conflicts:
+            advice = "The file has both versions between markers, and yours alone is beside it as .orig: choose."
+            raise StepError(f"{root.name}/{change.path}", "you and the template changed the same lines", advice=advice)
+
+
+def _choice(root: Path, template: str | None, archetype: str | None, overlay: Path | None) -> Choice:
+    """Return what to render: what the flags say, else what the package was made from."""
+    made = remembered(root)
+    if archetype and archetype != made.get("archetype", archetype):
+        fault, advice = "it is of another archetype", "Make a new model for another one."
+        raise UsageError(str(root), fault, expected=made["archetype"], got=archetype, advice=advice)
+    usual = {**Choice()._asdict(), **made}
+    overlay = _overlay(root, overlay, usual["overlay"])
+    return Choice(template or usual["template"], archetype or usual["archetype"], overlay)
+
+
+def _overlay(root: Path, overlay: Path | None, made_with_one: bool | None) -> Path | None:
+    """Return the directory whose files replace the template's: never in a package that was made without one."""
+    if made_with_one is False:
+        return None
+    if overlay or not root.is_dir():
+        return overlay
+    example = rendering.EXAMPLES / root.name.removesuffix(SUFFIX)
+    if made_with_one and not example.is_dir():
+        expected = f"its files in {example}"
+        advice = "Give the directory that it was made with as --overlay."
+        raise UsageError(str(root), "it was made with an overlay", expected=expected, got="none", advice=advice)
+    return example if example.is_dir() else None

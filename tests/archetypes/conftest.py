@@ -98,6 +98,9 @@ class Model:
         return json.loads(done.stdout)["predictions"]
 
 
+PackageOf = Callable[[str], Model]
+
+
 def write(base: Path, archetype: str, like: str = "", **bodies: str) -> Author:
     """Return a package whose author filled everything in, as for `like`; `bodies` stand in for the good ones."""
     tiny = MODELS[like or archetype]
@@ -110,7 +113,7 @@ def write(base: Path, archetype: str, like: str = "", **bodies: str) -> Author:
 
 
 @pytest.fixture(scope="session")
-def package_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Model]:
+def package_of(tmp_path_factory: pytest.TempPathFactory) -> PackageOf:
     """Return a function that returns the good model of an archetype, made once."""
     made: dict[str, Model] = {}
 

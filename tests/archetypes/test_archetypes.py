@@ -6,7 +6,7 @@ import functools
 import json
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -19,9 +19,8 @@ from scaffolding import render as rendering
 from scaffolding.render import archetypes, contract
 from tests.object_store import put
 
-from .conftest import MODELS, Model, write
+from .conftest import MODELS, Model, PackageOf, write
 
-PackageOf = Callable[[str], Model]
 MATCHING = ["text_to_tensor", "tensor_to_tensor", "dataframe_to_dataframe"]
 
 
@@ -31,8 +30,8 @@ def path_of(uri: str) -> Path:
 
 
 def test_every_archetype_is_listed_with_a_contract_and_has_a_model_here() -> None:
-    assert set(archetypes("mlflow_template")) == set(MODELS)
-    assert all(contract("mlflow_template", name).endswith(".") for name in MODELS)
+    assert set(archetypes()) == set(MODELS)
+    assert all(contract(name).endswith(".") for name in MODELS)
 
 
 def test_archetype_is_a_folder_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,8 +42,8 @@ def test_archetype_is_a_folder_and_nothing_else(tmp_path: Path, monkeypatch: pyt
     spec = added / "model_spec.py.jinja"
     spec.write_text(spec.read_text().replace("dataframe_to_dataframe", "number_to_number"))
     monkeypatch.setattr(rendering, "TEMPLATES", templates)
-    assert "number_to_number" in archetypes("mlflow_template")
-    assert contract("mlflow_template", "number_to_number") == "A number in, a number out."
+    assert "number_to_number" in archetypes()
+    assert contract("number_to_number") == "A number in, a number out."
     author = write(tmp_path, "number_to_number", like="dataframe_to_dataframe")
     assert author.package().returncode == 0
     metadata = yaml.safe_load((author.model / "MLmodel").read_text())["metadata"]
@@ -66,8 +65,7 @@ def test_model_predicts_its_payload_and_another_when_packaged(package_of: Packag
 
 
 TOO_SHORT = {
-    "text_to_tensor": 'return np.ones((1, 2), "float32")',
-    "tensor_to_tensor": 'return np.ones((1, 2), "float32")',
+    **dict.fromkeys(("text_to_tensor", "tensor_to_tensor"), 'return np.ones((1, 2), "float32")'),
     "dataframe_to_dataframe": 'return pd.DataFrame({"score": [0.5]})',
 }
 
@@ -81,8 +79,7 @@ def test_packager_refuses_when_rows_are_missing_and_takes_it_when_the_author_say
     assert done.returncode == 1
     assert "expected 2 rows, got 1" in done.stderr
     assert not author.model.exists()
-    spec = author.root / "model_spec.py"
-    spec.write_text(spec.read_text().replace("ROWS_MATCH = True", "ROWS_MATCH = False"))
+    author.declare("ROWS_MATCH = False")
     assert author.package().returncode == 0
 
 
@@ -112,8 +109,7 @@ def test_model_refuses_a_second_row_before_it_loads_and_itself_when_it_takes_one
     done = author.package()
     assert done.returncode == 2
     assert "expected one row per request, as the model declares, got 2" in done.stderr
-    spec = author.root / "model_spec.py"
-    spec.write_text(spec.read_text().replace('["a", "naïve"]', '["a"]'))
+    author.declare('INPUT_EXAMPLE = pandas.DataFrame({"text": ["a"]})')
     assert author.package().returncode == 0
     model, two = Model(author, tmp_path), MODELS["text_to_tensor"].payload
     done = model.predict(two)
@@ -134,9 +130,14 @@ def test_packager_refuses_example_uri_when_the_model_takes_no_uri(tmp_path: Path
     assert "write INPUT_EXAMPLE" in done.stderr
 
 
-def uris(model: Model, *names: str, **params: str) -> list[str]:
-    payload = {"dataframe_split": {"columns": ["input_uri"], "data": [[name] for name in names]}, "params": params}
-    return [row["output_uri"] for row in model.predictions(payload)]
+def about(*names: object, **params: str) -> dict[str, object]:
+    """Return a payload that names files."""
+    frame = {"columns": ["input_uri"], "data": [[str(name)] for name in names]}
+    return {"dataframe_split": frame, "params": params} if params else {"dataframe_split": frame}
+
+
+def uris(model: Model, *names: object, **params: str) -> list[str]:
+    return [row["output_uri"] for row in model.predictions(about(*names, **params))]
 
 
 def test_results_lie_beside_their_inputs_and_give_way_to_newer_ones(package_of: PackageOf, tmp_path: Path) -> None:
@@ -144,7 +145,7 @@ def test_results_lie_beside_their_inputs_and_give_way_to_newer_ones(package_of: 
     first.write_text("2 4")
     second.write_text("6")
     for _ in range(2):
-        made = [path_of(uri) for uri in uris(package_of("file_uri_to_file"), str(first), second.as_uri())]
+        made = [path_of(uri) for uri in uris(package_of("file_uri_to_file"), first, second.as_uri())]
         assert made == [tmp_path / "a b.txt.result.npy", tmp_path / "ünï.txt.result.npy"]
         assert [np.load(path).tolist() for path in made] == [[[1.0, 2.0]], [[3.0]]]
     assert len(list(tmp_path.iterdir())) == 4
@@ -153,7 +154,7 @@ def test_results_lie_beside_their_inputs_and_give_way_to_newer_ones(package_of: 
 def test_results_lie_where_the_request_says(package_of: PackageOf, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "a.txt").write_text("2 4")
-    made = uris(package_of("file_uri_to_file"), str(tmp_path / "a.txt"), output_dir=str(tmp_path / "out"))
+    made = uris(package_of("file_uri_to_file"), tmp_path / "a.txt", output_dir=str(tmp_path / "out"))
     assert made == [(tmp_path / "out" / "a.txt.result.npy").as_uri()]
 
 
@@ -162,20 +163,15 @@ def test_model_refuses_when_two_inputs_would_have_one_result(package_of: Package
     for part in ("x", "y"):
         (tmp_path / part).mkdir()
         (tmp_path / part / "a.txt").write_text("2")
-        names.append([str(tmp_path / part / "a.txt")])
-    frame = {"columns": ["input_uri"], "data": names}
-    payload = {"dataframe_split": frame, "params": {"output_dir": str(tmp_path)}}
-    done = package_of("file_uri_to_file").predict(payload)
+        names.append(tmp_path / part / "a.txt")
+    done = package_of("file_uri_to_file").predict(about(*names, output_dir=str(tmp_path)))
     assert done.returncode == 1
     assert "two inputs of this request would have the one result" in done.stderr
 
 
-def test_result_is_elsewhere_and_the_log_says_so_when_nothing_can_be_written_beside_the_input(
-    package_of: PackageOf,
-) -> None:
+def test_result_is_elsewhere_and_the_log_says_so_when_none_can_be_beside_the_input(package_of: PackageOf) -> None:
     uri = "/proc/sys/kernel/pid_max"  # a number, in a directory that takes no file, not even root's
-    frame = {"columns": ["input_uri"], "data": [[uri]]}
-    done = package_of("file_uri_to_file").predict({"dataframe_split": frame})
+    done = package_of("file_uri_to_file").predict(about(uri))
     path = path_of(json.loads(done.stdout)["predictions"][0]["output_uri"])
     assert path.name == "pid_max.result.npy"
     assert np.load(path).tolist() == [[float(Path(uri).read_text()) / 2]]
@@ -206,8 +202,7 @@ def remote(tmp_path: Path) -> Iterator[str]:
 
 
 def test_remote_file_is_fetched_and_its_result_is_local(package_of: PackageOf, remote: str, tmp_path: Path) -> None:
-    frame = {"columns": ["input_uri"], "data": [[remote]]}
-    assert package_of("file_uri_to_tensor").predictions({"dataframe_split": frame}) == [[1.0, 2.0, 3.0]]
+    assert package_of("file_uri_to_tensor").predictions(about(remote)) == [[1.0, 2.0, 3.0]]
     (result,) = uris(package_of("file_uri_to_file"), remote)
     assert path_of(result).name == "far.txt.result.npy"
     assert np.load(path_of(result)).tolist() == [[1.0, 2.0, 3.0]]
@@ -220,8 +215,7 @@ def test_object_of_a_store_is_fetched_and_nothing_of_it_stays(
     put(f"{object_store}/inputs")
     put(f"{object_store}/inputs/größe 1.txt", b"2 4 6")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    frame = {"columns": ["input_uri"], "data": [["s3://inputs/größe 1.txt"]]}
-    assert package_of("file_uri_to_tensor").predictions({"dataframe_split": frame}) == [[1.0, 2.0, 3.0]]
+    assert package_of("file_uri_to_tensor").predictions(about("s3://inputs/größe 1.txt")) == [[1.0, 2.0, 3.0]]
     assert list(tmp_path.iterdir()) == []
     (result,) = uris(package_of("file_uri_to_file"), "s3://inputs/größe 1.txt")
     assert [path.name for path in tmp_path.rglob("*.*")] == ["größe 1.txt.result.npy"]
@@ -230,8 +224,7 @@ def test_object_of_a_store_is_fetched_and_nothing_of_it_stays(
 
 def test_object_that_is_not_there_is_named(package_of: PackageOf, object_store: str) -> None:
     put(f"{object_store}/inputs")
-    frame = {"columns": ["input_uri"], "data": [["s3://inputs/none.txt"]]}
-    done = package_of("file_uri_to_tensor").predict({"dataframe_split": frame})
+    done = package_of("file_uri_to_tensor").predict(about("s3://inputs/none.txt"))
     assert done.returncode == 1
     assert "FileNotFoundError: inputs/none.txt" in done.stderr
 
@@ -239,18 +232,17 @@ def test_object_that_is_not_there_is_named(package_of: PackageOf, object_store: 
 def test_name_with_a_colon_is_that_of_a_file(package_of: PackageOf) -> None:
     path = package_of("file_uri_to_tensor").directory / "sample:1.txt"
     path.write_text("2 4 6")
-    frame = {"columns": ["input_uri"], "data": [["sample:1.txt"]]}
-    assert package_of("file_uri_to_tensor").predictions({"dataframe_split": frame}) == [[1.0, 2.0, 3.0]]
+    assert package_of("file_uri_to_tensor").predictions(about("sample:1.txt")) == [[1.0, 2.0, 3.0]]
 
 
-RESULT_FAULTS = [
-    ("no file", "pass", "_forward wrote no file"),
-    ("an empty file", 'open(output_path, "w").close()', "the result file is empty"),
-    ("other bytes", 'import os\n        open(output_path, "wb").write(os.urandom(8))', "two predictions of one input"),
-]
+RESULT_FAULTS = {
+    "no file": ("pass", "_forward wrote no file"),
+    "an empty file": ('open(output_path, "w").close()', "the result file is empty"),
+    "other bytes": ('import os; open(output_path, "wb").write(os.urandom(8))', "two predictions of one input"),
+}
 
 
-@pytest.mark.parametrize(("body", "words"), [row[1:] for row in RESULT_FAULTS], ids=[row[0] for row in RESULT_FAULTS])
+@pytest.mark.parametrize(("body", "words"), RESULT_FAULTS.values(), ids=RESULT_FAULTS)
 def test_packager_refuses_when_the_forward_pass_writes(tmp_path: Path, body: str, words: str) -> None:
     author = write(tmp_path, "file_uri_to_file", _forward=body)
     done = author.package()
@@ -260,10 +252,8 @@ def test_packager_refuses_when_the_forward_pass_writes(tmp_path: Path, body: str
 
 def test_checks_get_the_result_files_and_nothing_of_them_is_left_when_packaged(tmp_path: Path) -> None:
     author = write(tmp_path, "file_uri_to_file")
-    with (author.root / "model_spec.py").open("a") as stream:
-        stream.write(
-            "def CHECKS(example, params, output):\n    raise ValueError(open(output['output_uri'][0][7:]).name)"
-        )
+    raising = "raise ValueError(open(output['output_uri'][0][7:]).name)"
+    author.declare(f"def CHECKS(example, params, output): {raising}")
     done = author.package()
     assert done.returncode == 1
     result = Path(done.stderr.rpartition("ValueError: ")[2].split(". The traceback")[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from model_side.output.comparison import compare
 from model_side.run.direct import call_directly
 from tests.packager.conftest import Author
 
-from .conftest import MODELS, Model, write
+from .conftest import MODELS, PackageOf, write
 
 # A model class whose methods take less than they may, and which tells what it was given.
 PLAIN = """
@@ -53,7 +52,7 @@ def plain(base: Path, arguments: str, body: str, type_: str = "double") -> Autho
 
 
 @pytest.mark.parametrize("archetype", MODELS)
-def test_direct_call_gives_what_the_packaged_model_gives(package_of: Callable[[str], Model], archetype: str) -> None:
+def test_direct_call_gives_what_the_packaged_model_gives(package_of: PackageOf, archetype: str) -> None:
     model, payload = package_of(archetype), MODELS[archetype].payload
     files = read_model(str(model.author.model))
     expected = as_array(model.predictions(payload), files.signature)
@@ -75,9 +74,8 @@ def test_data_and_defaults_are_mlflows_when_the_payload_leaves_them_to_it(tmp_pa
 
 
 def test_predict_is_given_what_it_takes_when_it_takes_data_alone(tmp_path: Path) -> None:
-    assert numbers(plain(tmp_path, "model_input", "return model_input['x'].to_numpy()"), {"inputs": {"x": [1.5]}}) == [
-        1.5
-    ]
+    author = plain(tmp_path, "model_input", "return model_input['x'].to_numpy()")
+    assert numbers(author, {"inputs": {"x": [1.5]}}) == [1.5]
 
 
 FAULTS = {

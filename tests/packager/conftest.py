@@ -40,15 +40,24 @@ class Author:
 
     def write(self, **bodies: str) -> None:
         """Fill in methods; the template's text gives way to the body."""
-        text = self.code.read_text()
         for name, body in bodies.items():
-            text = text.replace(f'raise NotImplementedError("{name}")', body)
-        self.code.write_text(text)
+            self.replace(f'raise NotImplementedError("{name}")', body)
+
+    def replace(self, old: str, new: str) -> None:
+        """Replace a text in the model's code."""
+        text = self.code.read_text()
+        assert old in text
+        self.code.write_text(text.replace(old, new))
+
+    def declare(self, text: str) -> None:
+        """Add lines to model_spec.py."""
+        with (self.root / "model_spec.py").open("a") as stream:
+            stream.write(f"{text}\n")
 
     def add(self, text: str) -> None:
         """Add a line or a method to the model's class, before load_context."""
         first = "    def load_context("
-        self.code.write_text(self.code.read_text().replace(first, f"    {text}\n\n{first}", 1))
+        self.replace(first, f"    {text}\n\n{first}")
 
     def package(self, *flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run the packager, without the seconds that importing mlflow takes."""

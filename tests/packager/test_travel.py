@@ -67,6 +67,19 @@ def test_requirement_travels_when_any_receiver_can_get_it(tmp_path: Path, line: 
     assert read_requirements(tmp_path)[1:] == [each.strip() for each in line.splitlines()]
 
 
+OF_THIS_MACHINE = (
+    *("--editable=../mine", "./mine.whl", "wheels/mine-1-py3-none-any.whl", "/opt/mine"),
+    *("mine @ file:///opt/mine", "mine @ ../mine"),
+)
+PLACES = ("--find-links wheels", "--index-url /srv/simple")
+CREDENTIALS = (
+    "mine @ https://me:hunter2@example.org/mine.zip",
+    "git+https://hunter2@example.org/mine.git",
+    "--extra-index-url https://me:hunter2@example.org/simple",
+    "mine @ https://example.org/mine.zip?access_token=hunter2",
+)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -77,13 +90,20 @@ def test_requirement_travels_when_any_receiver_can_get_it(tmp_path: Path, line: 
         ("mlflow==3.1.0\n!!!\n", "line 2: it is not pinned"),
         ("numpy==2.1.0\n", "it does not name mlflow"),
         ("", "it does not name mlflow"),
+        ("mlflow\udcff", "expected UTF-8"),
+        *((f"mlflow==3.1.0\n{line}\n", "line 2: it names what is on this machine only") for line in OF_THIS_MACHINE),
+        *((f"mlflow==3.1.0\n{line}\n", "line 2: it names a place on this machine") for line in PLACES),
+        ("mlflow==3.1.0\n-r other.txt\n", "line 2: it names another file"),
+        ("mlflow==3.1.0\n--constraint=c.txt\n", "line 2: it names another file"),
+        *((f"mlflow==3.1.0\n{line}\n", "line 2: it holds a credential") for line in CREDENTIALS),
     ],
 )
-def test_requirements_are_refused_when_no_resolver_wrote_them(tmp_path: Path, text: str, said: str) -> None:
-    (tmp_path / "requirements.txt").write_text(text)
+def test_requirements_are_refused_when_they_cannot_travel(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "requirements.txt").write_text(text, errors="surrogateescape")
     with pytest.raises(UsageError) as caught:
         read_requirements(tmp_path)
     assert said in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_every_line_that_cannot_travel_is_named_and_no_credential_is(tmp_path: Path) -> None:

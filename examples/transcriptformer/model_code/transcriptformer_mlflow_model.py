@@ -23,6 +23,11 @@ from transcriptformer.tokenizer.vocab import load_vocabs_and_embeddings
 from . import FileUriToTensor, local_file
 
 PRECISIONS = ("32", "16-mixed")
+# What a dataset and the config of a checkpoint call alike.
+_SAME_NAMES = (
+    *("pad_zeros", "sort_genes", "filter_outliers", "normalize_to_scale"),
+    *("min_expressed_genes", "clip_counts", "remove_duplicate_genes", "use_raw"),
+)
 
 
 class TranscriptformerMLflowModel(FileUriToTensor):
@@ -168,20 +173,13 @@ def _config(checkpoint: Path, device: torch.device) -> DictConfig:
 def _dataset_options(config: DictConfig, gene_col_name: str, aux_vocab: dict[str, Any] | None) -> dict[str, Any]:
     data = config.model.data_config
     return {
+        **{name: data[name] for name in _SAME_NAMES},
         "aux_vocab": aux_vocab,
         "max_len": config.model.model_config.seq_len,
-        "pad_zeros": data.pad_zeros,
         "pad_token": data.gene_pad_token,
-        "sort_genes": data.sort_genes,
         "filter_to_vocab": data.filter_to_vocabs,
-        "filter_outliers": data.filter_outliers,
         "gene_col_name": gene_col_name,
-        "normalize_to_scale": data.normalize_to_scale,
         "randomize_order": data.randomize_genes,
-        "min_expressed_genes": data.min_expressed_genes,
-        "clip_counts": data.clip_counts,
-        "remove_duplicate_genes": data.remove_duplicate_genes,
-        "use_raw": data.use_raw,
     }
 
 

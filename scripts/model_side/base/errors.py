@@ -70,6 +70,21 @@ def near(name: str, known: Iterable[str]) -> str:
     return next((f"Did you mean {match!r}?" for match in get_close_matches(name, list(known), 1)), "")
 
 
+def require_known(name: str, names: Iterable[str], subject: str, kind: str) -> str:
+    """Return `name` if it is one of `names`.
+
+    Raises
+    ------
+    UsageError
+        If it is not, with the nearest that is.
+    """
+    names = list(names)
+    if name in names:
+        return name
+    expected = f"one of {', '.join(names)}"
+    raise UsageError(subject, f"unknown {kind}", expected=expected, got=repr(name), advice=near(name, names))
+
+
 def run_main(main: Callable[[], int], *kinds: type[Exception]) -> int:
     """Run a command line and turn its errors into text on stderr and an exit code.
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from mlflow.models import Model
 
 from ..base.errors import StepError
 from ..base.files import reflink
-from .hashing import Identity, identity
 from .travel import is_of_downloads
 
 
@@ -45,7 +45,7 @@ def stand_ins(artifacts: Mapping[str, Path], directory: Path) -> dict[str, str]:
     return paths
 
 
-def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *, link: bool) -> dict[str, Identity]:
+def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *, link: bool) -> list[str]:
     """Put the artifacts where MLflow put their stand-ins, and correct what MLmodel says of them.
 
     Parameters
@@ -61,8 +61,8 @@ def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *
 
     Returns
     -------
-    mapping of str to Identity
-        What each file was when it was placed, by its path in the model.
+    list of str
+        Each file's path in the model.
 
     Raises
     ------
@@ -71,19 +71,20 @@ def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *
     """
     entry = Model.load(str(model / "MLmodel"))
     saved = entry.flavors["python_function"].get("artifacts") or {}
-    placed: dict[str, Identity] = {}
+    placed: list[Path] = []
     for name, source in artifacts.items():
         target = model / saved[name]["path"]
         saved[name]["uri"] = os.path.relpath(source, package)
         try:
             for origin, place in _files(source, target):
-                placed[place.relative_to(model).as_posix()] = _place(origin, place, link=link)
+                _place(origin, place, link=link)
+                placed.append(place)
         except OSError as error:
             raise StepError(f'artifact "{name}"', "it cannot be copied", got=str(error), advice="Fix it.") from error
     if placed:
-        entry.model_size_bytes = (entry.model_size_bytes or 0) + sum(each.size for each in placed.values())
+        entry.model_size_bytes = (entry.model_size_bytes or 0) + sum(path.stat().st_size for path in placed)
         entry.save(str(model / "MLmodel"))
-    return placed
+    return [path.relative_to(model).as_posix() for path in placed]
 
 
 def _files(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:
@@ -98,21 +99,17 @@ def _files(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:
         yield from ((Path(top, name), place / name) for name in sorted(names))
 
 
-def _place(source: Path, target: Path, *, link: bool) -> Identity:
+def _place(source: Path, target: Path, *, link: bool) -> None:
     target.unlink(missing_ok=True)
-    before = identity(source)
-    if not reflink(source, target) and not (link and _link(source, target)):
-        shutil.copyfile(source, target)  # in the kernel, where it can
-        shutil.copymode(source, target)
-        if identity(source) != before:
-            raise StepError(str(source), "it changed while it was copied", advice="Package again when it is whole.")
-    return identity(source)
-
-
-def _link(source: Path, target: Path) -> bool:
-    try:
-        os.link(source.resolve(), target)
-    except OSError:  # another file system, or one without links
-        target.unlink(missing_ok=True)
-        return False
-    return True
+    if reflink(source, target):
+        return
+    if link:
+        with suppress(OSError):  # another file system, or one without links
+            target.hardlink_to(source.resolve())
+            return
+    before = source.stat()
+    shutil.copyfile(source, target)  # in the kernel, where it can
+    shutil.copymode(source, target)
+    after = source.stat()
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise StepError(str(source), "it changed while it was copied", advice="Package again when it is whole.")

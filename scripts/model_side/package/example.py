@@ -45,6 +45,8 @@ def carry(
         The example as it travels, and all artifacts.
     """
     carried = dict(artifacts)
+    if not isinstance(example.data, pd.DataFrame) or URI_COLUMN not in example.data:
+        return example, carried
     from_flag = flags.example_uri is not None
     uris = []
     for uri in example.data[URI_COLUMN]:
@@ -100,11 +102,6 @@ class Example:
     def for_mlflow(self) -> Any:
         """Return it as ``save_model(input_example=...)`` takes it."""
         return (self.data, dict(self.params)) if self.params else self.data
-
-
-def has_uris(example: Example) -> bool:
-    """Tell whether the example names files by URI."""
-    return isinstance(example.data, pd.DataFrame) and URI_COLUMN in example.data
 
 
 def read_example(flag: str | None, declared: Any, problems: list[str]) -> Example | None:

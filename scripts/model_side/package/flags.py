@@ -7,9 +7,9 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..base.errors import UsageError, near
+from ..base.errors import UsageError, require_known
 
 DTYPES = (
     *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
@@ -19,8 +19,7 @@ SERIALIZATIONS = ("pickle", "code")
 PARAM_TYPES = ("boolean", "integer", "long", "float", "double", "string", "datetime")
 
 
-@dataclass(frozen=True)
-class ParamFlag:
+class ParamFlag(NamedTuple):
     """One param of predict as a flag declares it.
 
     Parameters
@@ -86,18 +85,17 @@ def read_flags(args: argparse.Namespace) -> Flags:
             problems.append(str(error))
             return None
 
-    artifacts = read(args.artifact or None, lambda pairs: _pairs(pairs, "--artifact", "NAME=PATH")) or {}
+    artifacts = read(args.artifact, lambda pairs: _pairs(pairs, "--artifact", "NAME=PATH")) or {}
+    if args.checkpoint:
+        artifacts["checkpoint"] = args.checkpoint
     flags = Flags(
         model_class=args.model_class,
-        artifacts={
-            **{name: Path(path).absolute() for name, path in artifacts.items()},
-            **({"checkpoint": args.checkpoint.absolute()} if args.checkpoint else {}),
-        },
+        artifacts={name: Path(path).absolute() for name, path in artifacts.items()},
         model_config=read(args.model_config_json, _config),
-        tags=read(args.model_tag or None, lambda pairs: _pairs(pairs, "--model-tag", "NAME=VALUE")) or {},
+        tags=read(args.model_tag, lambda pairs: _pairs(pairs, "--model-tag", "NAME=VALUE")),
         example_uri=read(args.example_uri, lambda uri: uri if "://" in uri else str(Path(uri).absolute())),
         output_shape=read(args.output_shape, _shape),
-        output_dtype=read(args.output_dtype, lambda name: known(name, DTYPES, "--output-dtype", "dtype")),
+        output_dtype=read(args.output_dtype, lambda name: require_known(name, DTYPES, "--output-dtype", "dtype")),
         params=read(args.extra_params_spec_json, _params),
         serialization=args.serialization,
         link_artifacts=args.link_artifacts,
@@ -105,21 +103,6 @@ def read_flags(args: argparse.Namespace) -> Flags:
     if problems:
         raise UsageError("command line", "; ".join(problems).rstrip("."))
     return flags
-
-
-def known(name: str, names: Iterable[str], subject: str, kind: str) -> str:
-    """Return `name` if it is one of `names`.
-
-    Raises
-    ------
-    UsageError
-        If it is not, with the nearest that is.
-    """
-    names = list(names)
-    if name in names:
-        return name
-    expected = f"one of {', '.join(names)}"
-    raise UsageError(subject, f"unknown {kind}", expected=expected, got=repr(name), advice=near(name, names))
 
 
 def _json(text: str, flag: str, kind: type, expected: str) -> Any:
@@ -159,7 +142,7 @@ def _param(name: str, entry: Any, subject: str) -> ParamFlag:
     if not isinstance(entry, dict) or "type" not in entry or not entry.keys() <= {"type", "default", "shape"}:
         expected = 'a type, or an object with "type" and perhaps "default" and "shape"'
         raise UsageError(subject, "wrong kind", expected=expected, got=json.dumps(entry))
-    type_ = known(str(entry["type"]), PARAM_TYPES, subject, "type")
+    type_ = require_known(str(entry["type"]), PARAM_TYPES, subject, "type")
     shape = entry.get("shape")
     return ParamFlag(name, type_, entry.get("default"), tuple(shape) if isinstance(shape, list) else None)
 

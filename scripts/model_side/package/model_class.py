@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import inspect
 import sys
-import textwrap
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import get_origin, get_type_hints
 
 import mlflow.pyfunc
 from mlflow.types.type_hints import TypeFromExample
 
-from ..base.errors import StepError, UsageError, near
+from ..base.errors import StepError, UsageError, listed, near
 from ..base.tracebacks import author_traceback, said
-from .spec import describe
-from .unfinished import Function, is_unwritten
+from .unfinished import unwritten
 
 
 def load_model_class(name: str, package: Path) -> type[mlflow.pyfunc.PythonModel]:
@@ -48,11 +45,11 @@ def load_model_class(name: str, package: Path) -> type[mlflow.pyfunc.PythonModel
         advice = near(class_name, classes) or "Write it there, or give --model-class."
         raise UsageError(f"{module_name}:{class_name}", "no such class in that module", advice=advice)
     if not (inspect.isclass(model_class) and issubclass(model_class, mlflow.pyfunc.PythonModel)):
-        raise UsageError(
-            name, "not a model", expected="a subclass of mlflow.pyfunc.PythonModel", got=describe(model_class)
-        )
+        expected = "a subclass of mlflow.pyfunc.PythonModel"
+        raise UsageError(name, "not a model", expected=expected, got=repr(model_class))
     _refuse_left_behind(model_class, package)
-    _refuse_unwritten(model_class, package)
+    if lines := unwritten(package, name):
+        raise UsageError(class_name, f"it is not finished:{listed(lines)}")
     _refuse_unloadable(model_class, package)
     _refuse_unmakable(model_class)
     _refuse_overriding_hint(model_class)
@@ -92,28 +89,10 @@ def _refuse_left_behind(model_class: type, package: Path) -> None:
     """Of the package's own directory, model_code/ alone travels."""
     path = Path(getattr(sys.modules.get(model_class.__module__), "__file__", None) or "/")
     if path.is_relative_to(package) and not path.is_relative_to(package / "model_code"):
-        where = path.relative_to(package).as_posix()
+        expected = "the model's class in model_code/"
         raise UsageError(
-            where, "it does not travel", expected="the model's class in model_code/", advice="Move it there."
+            str(path.relative_to(package)), "it does not travel", expected=expected, advice="Move it there."
         )
-
-
-def _refuse_unwritten(model_class: type, package: Path) -> None:
-    unwritten = [
-        f"{name} ({_place(method.__code__.co_filename, package)}:{method.__code__.co_firstlineno})"
-        for name, method in inspect.getmembers(model_class, inspect.isfunction)
-        if Path(method.__code__.co_filename).is_relative_to(package / "model_code") and _is_unwritten(method)
-    ]
-    if unwritten:
-        raise UsageError(model_class.__name__, f"still to be written: {', '.join(unwritten)}", advice="Write it there.")
-
-
-def _is_unwritten(method: FunctionType) -> bool:
-    try:
-        (function,) = ast.parse(textwrap.dedent(inspect.getsource(method))).body
-    except (OSError, TypeError, SyntaxError):
-        return False
-    return isinstance(function, Function) and is_unwritten(function)
 
 
 def _refuse_unmakable(model_class: type[mlflow.pyfunc.PythonModel]) -> None:
@@ -138,25 +117,15 @@ def _refuse_overriding_hint(model_class: type[mlflow.pyfunc.PythonModel]) -> Non
         return
     if list in (hint, get_origin(hint)) or hint is TypeFromExample:
         advice = "Remove it, or write pandas.DataFrame or numpy.ndarray: MLflow would take it for MODEL_SIGNATURE."
-        subject = f"predict of {model_class.__name__}"
-        raise UsageError(
-            subject, f"the type hint of {named[0]} overrides MODEL_SIGNATURE", got=str(hint), advice=advice
-        )
+        fault = f"the type hint of {named[0]} overrides MODEL_SIGNATURE"
+        raise UsageError(f"predict of {model_class.__name__}", fault, got=str(hint), advice=advice)
 
 
 def _refuse_unloadable(model_class: type[mlflow.pyfunc.PythonModel], package: Path) -> None:
     """MLflow saves a load_context whose argument has another name, and fails when the model is loaded."""
-    code = model_class.load_context.__code__
     names = list(inspect.signature(model_class.load_context).parameters)
     if names != ["self", "context"]:
-        raise UsageError(
-            f"{_place(code.co_filename, package)}:{code.co_firstlineno}",
-            "MLflow cannot call this load_context",
-            expected="load_context(self, context)",
-            got=f"load_context({', '.join(names)})",
-        )
-
-
-def _place(filename: str, package: Path) -> str:
-    path = Path(filename)
-    return path.relative_to(package).as_posix() if path.is_relative_to(package) else filename
+        code = model_class.load_context.__code__
+        place = f"{code.co_filename.removeprefix(f'{package}/')}:{code.co_firstlineno}"
+        expected, got = "load_context(self, context)", f"load_context({', '.join(names)})"
+        raise UsageError(place, "MLflow cannot call this load_context", expected=expected, got=got)

@@ -24,10 +24,9 @@ from ..model.signature import parse_signature
 from ..payload.payload import check_payload
 from .artifacts import place_artifacts, stand_ins
 from .flags import Flags
-from .hashing import Identity
 from .model_class import load_model_class
 from .spec import Spec, read_spec
-from .travel import LEFT_OUT, code_faults, hiding_modules, left_out, require_outside, require_space
+from .travel import LEFT_OUT, code_faults, left_out, require_outside, require_space
 
 CODE = "model_code"
 _FROM_CODE = """\
@@ -53,10 +52,9 @@ def check_package(package: Path, flags: Flags, work: Path) -> tuple[Spec, type[m
     UsageError
         If the package is not as it should be.
     """
-    faults = [*hiding_modules(package), *code_faults(package / CODE)]
-    if faults:
+    if faults := list(code_faults(package / CODE)):
         raise UsageError(package.name, f"it cannot be packaged:{listed(faults)}")
-    sys.path.insert(0, str(package))
+    sys.path.append(str(package))  # no file in it hides a module
     os.chdir(package)
     requirements = read_requirements(package)
     uv_toml(package)
@@ -81,7 +79,7 @@ def dry_run(package: Path, flags: Flags, work: Path) -> None:
     check_package(package, flags, work)
 
 
-def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> dict[str, Identity]:
+def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> list[str]:
     """Save the model that `package` declares to `staged`, which must not exist.
 
     The same sources give the same bytes: the model's time comes from SOURCE_DATE_EPOCH (else 1970-01-01), its identity
@@ -97,8 +95,8 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> dict[st
 
     Returns
     -------
-    mapping of str to Identity
-        What each artifact's file was when it was placed, by its path in the model.
+    list of str
+        The paths of the artifacts' files in the model.
 
     Raises
     ------
@@ -110,6 +108,7 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> dict[st
     # is pickled by its name, and this process ends with the save.
     model_class.load_context = _load_nothing
     tempfile.tempdir = str(work)
+    epoch = datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH") or 0), UTC)
     _save(
         staged,
         python_model=_python_model(spec, model_class, work),
@@ -120,7 +119,7 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> dict[st
         pip_requirements=requirements,
         model_config=dict(spec.model_config),
         metadata=spec.metadata(model_class),
-        mlflow_model=Model(model_uuid=NO_ID, utc_time_created=_time()),
+        mlflow_model=Model(model_uuid=NO_ID, utc_time_created=epoch.strftime("%Y-%m-%d %H:%M:%S")),
     )
     _make_relative(staged / "MLmodel", work)
     nulls_for_nan(staged)
@@ -182,11 +181,6 @@ def _refuse_paths_of(package: Path, staged: Path) -> None:
             )
             name = path.relative_to(staged).as_posix()
             raise UsageError(name, "it would carry a path of this machine", got=str(package), advice=advice)
-
-
-def _time() -> str:
-    seconds = int(os.environ.get("SOURCE_DATE_EPOCH") or 0)
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 _EXAMPLES = ("input_example.json", "serving_input_example.json")

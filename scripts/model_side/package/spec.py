@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import inspect
+import runpy
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
@@ -19,7 +17,7 @@ from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 from ..base.errors import UsageError, listed
 from ..base.tracebacks import author_traceback, said
 from ..model.settings import VERIFICATION, settings_faults
-from .example import Example, carry, has_uris, read_example
+from .example import Example, carry, read_example
 from .flags import Flags
 from .spec_faults import (
     ENTRIES,
@@ -43,8 +41,6 @@ class Spec:
 
     Parameters
     ----------
-    package : Path
-        The package's directory, absolute.
     archetype, model_class : str
         `model_class` is ``module:Class``.
     signature : ModelSignature
@@ -66,7 +62,6 @@ class Spec:
         ``checks(example, params, output)`` raises where the example's output is wrong.
     """
 
-    package: Path
     archetype: str
     model_class: str
     signature: ModelSignature
@@ -76,13 +71,13 @@ class Spec:
     model_config: Mapping[str, Any]
     tags: Mapping[str, str]
     tolerance: Mapping[str, float]
-    allow_nan: bool = False
-    rows_match: bool = False
-    output_files: bool = False
-    verification: Mapping[str, bool] = field(default_factory=lambda: dict(VERIFICATION))
-    serialization: str = "pickle"
-    link_artifacts: bool = False
-    checks: Callable[..., object] | None = None
+    allow_nan: bool
+    rows_match: bool
+    output_files: bool
+    verification: Mapping[str, bool]
+    serialization: str
+    link_artifacts: bool
+    checks: Callable[..., object] | None
 
     def metadata(self, model_class: type) -> dict[str, Any]:
         """Return what MLmodel's metadata says of the contract, and of the class's own part in it."""
@@ -121,9 +116,7 @@ def read_spec(package: Path, flags: Flags) -> Spec:
     model_config = entries["MODEL_CONFIG"] if flags.model_config is None else flags.model_config
     problems += config_faults(model_config, "MODEL_CONFIG" if flags.model_config is None else "--model-config-json")
     example = read_example(flags.example_uri, entries["INPUT_EXAMPLE"], problems)
-    stored = example
-    if example and has_uris(example):
-        stored, artifacts = carry(example, artifacts, package, flags, problems)
+    stored, artifacts = carry(example, artifacts, package, flags, problems) if example else (None, artifacts)
     there = {name: path for name, path in artifacts.items() if path.exists()}
     problems += artifact_faults(there, collide=artifacts_collide())
     problems += [*tolerance_faults(entries["TOLERANCE"]), *settings_faults(entries["VERIFICATION"])]
@@ -131,7 +124,6 @@ def read_spec(package: Path, flags: Flags) -> Spec:
     if signature is None or example is None or stored is None:
         raise UsageError(SPEC, "incomplete")
     return Spec(
-        package=package,
         archetype=entries["ARCHETYPE"],
         model_class=flags.model_class or entries["MODEL_CLASS"],
         signature=signature,
@@ -154,16 +146,12 @@ def read_spec(package: Path, flags: Flags) -> Spec:
 def _run(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UsageError(str(path), "no such file", advice="`invoke scaffold` makes one.")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise UsageError(str(path), "cannot be imported")
-    module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        values = runpy.run_path(str(path), run_name=path.stem)
     except Exception as error:  # the author's code may raise anything
         shown = author_traceback(error, [path])
         raise UsageError(SPEC, f"it raised {said(error)}", author_traceback=shown) from error
-    return {name: value for name, value in vars(module).items() if name.isupper() or name.upper() in ENTRIES}
+    return {name: value for name, value in values.items() if name.isupper() or name.upper() in ENTRIES}
 
 
 def _stop_at(problems: list[str]) -> None:
@@ -186,15 +174,6 @@ def _signature(declared: ModelSignature | None, flags: Flags) -> ModelSignature 
 
 def _params(flags: Flags) -> ParamSchema:
     try:
-        return ParamSchema([ParamSpec(each.name, each.type, each.default, each.shape) for each in flags.params or ()])
+        return ParamSchema([ParamSpec(*each) for each in flags.params or ()])
     except MlflowException as error:
         raise UsageError("--extra-params-spec-json", "MLflow refuses it", got=str(error)) from error
-
-
-def describe(value: object) -> str:
-    """Return what a value is, for a message."""
-    if inspect.isclass(value):
-        return f"the class {value.__name__}({', '.join(base.__name__ for base in value.__bases__)})"
-    if isinstance(value, pd.DataFrame):
-        return f"a DataFrame with the columns {', '.join(map(str, value.columns))}"
-    return f"a {type(value).__name__}"

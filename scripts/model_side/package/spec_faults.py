@@ -6,7 +6,7 @@ import inspect
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -34,14 +34,20 @@ def type_faults(entries: Mapping[str, Any]) -> Iterator[str]:
     """Yield entries of a wrong type, and values that are none of those that an entry can have."""
     for name, kind in TYPES.items():
         if name in entries and not isinstance(entries[name], kind):
-            yield f"{name}: expected a {kind.__name__}, got a {_type_name(entries[name])}"
+            got = f"{type(entries[name]).__module__}.{type(entries[name]).__name__}".removeprefix("builtins.")
+            yield f"{name}: expected a {kind.__name__}, got a {got}"
     if entries.get("SERIALIZATION", SERIALIZATIONS[0]) not in SERIALIZATIONS:
         yield f"SERIALIZATION: expected one of {', '.join(SERIALIZATIONS)}, got {entries['SERIALIZATION']!r}"
     checks = entries.get("CHECKS")
     if checks is not None and not callable(checks):
         yield f"CHECKS: expected a function or None, got a {type(checks).__name__}"
-    elif checks is not None and not _takes_three(checks):
-        yield f"CHECKS: expected a function of example, params and output, got one of {_parameters(checks)}"
+    elif checks is not None:
+        signature = inspect.signature(checks)
+        try:
+            signature.bind(None, None, None)
+        except TypeError:
+            names = ", ".join(signature.parameters) or "nothing"
+            yield f"CHECKS: expected a function of example, params and output, got one of {names}"
 
 
 def name_faults(entries: Mapping[str, Any]) -> Iterator[str]:
@@ -55,12 +61,10 @@ def name_faults(entries: Mapping[str, Any]) -> Iterator[str]:
 def config_faults(config: Mapping[str, Any], where: str) -> Iterator[str]:
     """Yield that JSON cannot hold a model_config: MLflow would give the model something else."""
     try:
-        survives = json.loads(json.dumps(config, allow_nan=False)) == config
+        if json.loads(json.dumps(config, allow_nan=False)) != config:
+            yield f"{where}: expected what JSON can hold: names as texts, lists, no tuples"
     except (TypeError, ValueError, RecursionError) as error:
         yield f"{where}: expected what JSON can hold: {error}"
-    else:
-        if not survives:
-            yield f"{where}: expected what JSON can hold: names as texts, lists, no tuples"
 
 
 def signature_faults(signature: ModelSignature | None) -> Iterator[str]:
@@ -122,22 +126,3 @@ def tolerance_faults(tolerance: Mapping[str, Any]) -> Iterator[str]:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if name not in ("rtol", "atol") or not is_number or not 0 <= value < math.inf:
             yield f'TOLERANCE: expected "rtol" and "atol" with numbers from 0, got {name!r}: {value!r}'
-
-
-def _type_name(value: object) -> str:
-    kind = type(value)
-    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
-
-
-def _takes_three(function: Callable[..., object]) -> bool:
-    try:
-        inspect.signature(function).bind(None, None, None)
-    except TypeError:
-        return False
-    except ValueError:  # what is written in C may not say
-        return True
-    return True
-
-
-def _parameters(function: Callable[..., object]) -> str:
-    return ", ".join(inspect.signature(function).parameters) or "nothing"

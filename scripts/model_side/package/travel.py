@@ -1,11 +1,9 @@
-"""What may travel in a package: its files by their names, and module names that would hide others."""
+"""What may travel in a package: its files by their names."""
 
 from __future__ import annotations
 
-import importlib.machinery
 import os
 import shutil
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
@@ -19,7 +17,6 @@ _SECRET = (
 )
 # What tools leave behind in a directory of code.
 LEFT_OUT = ("__pycache__", "*.py[co]", "*~", ".*", "#*#", "*.bak", "*.orig")
-_OURS = ("mlflow_packager", "model_spec", "model_code", "model_side")
 _MARGIN = 64 * 2**20  # bytes beside the artifacts: code, environment files, the example's output
 
 
@@ -70,28 +67,8 @@ def left_out(code: Path) -> list[str]:
     list of str
         Relative to the package.
     """
-    hidden = (path for path in code.rglob(".*") if path.name not in (".DS_Store",))
+    hidden = (path for path in code.rglob(".*") if path.name != ".DS_Store")
     return sorted(path.relative_to(code.parent).as_posix() for path in hidden)
-
-
-def hiding_modules(package: Path) -> Iterator[str]:
-    """Yield which modules in the package's own directory hide others, while that directory is first on sys.path.
-
-    In model_code/ any name is fine: its modules are ``model_code.<name>``.
-
-    Parameters
-    ----------
-    package : Path
-    """
-    advice = "rename it, or move it to model_code/"
-    for path in sorted(package.iterdir()):
-        name = path.stem if path.suffix == ".py" else path.name if (path / "__init__.py").is_file() else ""
-        if not name or name in _OURS or name.startswith("."):
-            continue
-        if name in sys.stdlib_module_names:
-            yield f"{path.name}: it hides the module {name} of the standard library: {advice}"
-        elif _is_installed(name, package):
-            yield f"{path.name}: it hides the installed module {name}: {advice}"
 
 
 def require_outside(artifacts: Mapping[str, Path], work: Path) -> None:
@@ -202,10 +179,3 @@ def _leads_back(path: Path) -> bool:
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch(name, pattern) for pattern in patterns)
-
-
-def _is_installed(name: str, package: Path) -> bool:
-    """Tell whether a module of that name is found anywhere but in the package's directory."""
-    elsewhere = [entry for entry in sys.path if Path(entry or ".").resolve() != package]
-    spec = importlib.machinery.PathFinder.find_spec(name, elsewhere)
-    return spec is not None and spec.origin is not None

@@ -82,7 +82,7 @@ def call_directly(
 
 def _predict(package: Path, payload: Mapping[str, Any], files: ModelFiles | None) -> Direct:
     start = time.perf_counter()
-    sys.path.insert(0, str(package))
+    sys.path.append(str(package))
     with chdir(package):
         spec = read_spec(package, Flags())
         model_class = load_model_class(spec.model_class, package)

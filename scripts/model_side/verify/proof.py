@@ -117,7 +117,7 @@ def run_checks(package: Path, flags: Flags, staged: Path) -> None:
     staged : Path
         The directory of the MLflow Model.
     """
-    sys.path.insert(0, str(package))
+    sys.path.append(str(package))
     spec = read_spec(package, flags)
     if spec.checks is not None:
         output = read_output(staged.with_name(GOLDEN) if spec.output_files else staged / GOLDEN)
