@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from model_side.package.flags import DTYPES, PARAM_TYPES
+
 from .conftest import BODIES, FLAGS, Author
 
 Change = Callable[[Author], object]
@@ -69,7 +71,20 @@ failed = partial(refused, exit_code=1)
 NO_EXAMPLE = (*FLAGS[:2], *FLAGS[4:])
 FRAME = "import pandas; INPUT_EXAMPLE = pandas.DataFrame"
 ONE = "np.ones((len(input_obj), 4))"
+BAD_FLAGS = [
+    (["--output-shape", "[-1,"], ["--output-shape", "not JSON", "line 1, column 5"]),
+    (["--output-shape", '{"a":1}'], ["--output-shape", "a JSON list of lengths"]),
+    (["--model-config-json", "{'a':1}"], ["--model-config-json", "not JSON", "line 1, column 2"]),
+    (["--extra-params-spec-json", "[1]"], ["--extra-params-spec-json", "a JSON object"]),
+    (["--extra-params-spec-json", '{"n":"integr"}'], ['"n"', "Did you mean 'integer'?", *PARAM_TYPES]),
+    (["--output-dtype", "flaot32"], ["--output-dtype", "Did you mean 'float32'?", *DTYPES]),
+    (["--model-tag", "x"], ["--model-tag", "NAME=VALUE"]),
+    (["--artifact", "w=a", "--artifact", "w=b"], ["--artifact", "'w' is given twice"]),
+    (["--output-shape", "x", "--output-dtype", "y"], ["--output-shape", "--output-dtype"]),
+    (["--no-such-flag"], ["--no-such-flag"]),
+]
 FAULTS = [
+    *(refused(" ".join(flags), nothing, *words, flags=tuple(flags)) for flags, words in BAD_FLAGS),
     refused("no requirements.txt", lambda a: (a.root / "requirements.txt").unlink(), "requirements.txt", "no such file",
           "uv pip compile"),
     refused("an editable requirement", put("requirements.txt", "-e .\n"), "requirements.txt", "-e ."),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from model_side.package.flags import DTYPES, PARAM_TYPES, SERIALIZATIONS
+from model_side.package.flags import SERIALIZATIONS
 from tests import warm_python
 
 from .conftest import BODIES, FLAGS, Author
@@ -131,31 +131,6 @@ def test_packager_says_which_methods_are_unwritten_and_where_when_new(scaffolded
     assert done.returncode == 2
     for name in BODIES:
         assert re.search(rf"model_code/tiny_mlflow_model.py:\d+: {name} is still to be written", done.stderr)
-
-
-BAD_FLAGS = [
-    (["--output-shape", "[-1,"], ["--output-shape", "not JSON", "line 1, column 5"]),
-    (["--output-shape", '{"a":1}'], ["--output-shape", "a JSON list of lengths"]),
-    (["--model-config-json", "{'a':1}"], ["--model-config-json", "not JSON", "line 1, column 2"]),
-    (["--extra-params-spec-json", "[1]"], ["--extra-params-spec-json", "a JSON object"]),
-    (["--extra-params-spec-json", '{"n":"integr"}'], ['"n"', "Did you mean 'integer'?", *PARAM_TYPES]),
-    (["--output-dtype", "flaot32"], ["--output-dtype", "Did you mean 'float32'?", *DTYPES]),
-    (["--model-tag", "x"], ["--model-tag", "NAME=VALUE"]),
-    (["--artifact", "w=a", "--artifact", "w=b"], ["--artifact", "'w' is given twice"]),
-    (["--output-shape", "x", "--output-dtype", "y"], ["--output-shape", "--output-dtype"]),
-    (["--no-such-flag"], ["--no-such-flag"]),
-]
-
-
-@pytest.mark.parametrize(("flags", "words"), BAD_FLAGS)
-def test_packager_names_the_flag_and_the_place_when_it_is_malformed(
-    scaffolded: Author, flags: list[str], words: list[str]
-) -> None:
-    done = scaffolded.package(*flags)
-    assert done.returncode == 2
-    assert all(word in done.stderr for word in words), [word for word in words if word not in done.stderr]
-    assert "Traceback" not in done.stderr
-    assert not scaffolded.model.exists()
 
 
 def test_directory_is_kept_when_it_holds_something_else(author: Author) -> None:

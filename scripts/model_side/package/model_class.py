@@ -59,20 +59,16 @@ def load_model_class(name: str, package: Path) -> type[mlflow.pyfunc.PythonModel
 def _import(name: str, package: Path) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
-            where = name.replace(".", "/") + ".py"
-            raise UsageError(
-                "--model-class", f"no module {error.name}", expected=f"the file {where}", advice="Check MODEL_CLASS."
-            ) from error
-        raise _raised(name, error, package, _missing_advice(error.name or "", package)) from error
     except Exception as error:  # the author's code may raise anything
-        raise _raised(name, error, package, "The traceback above starts in your code.") from error
-
-
-def _raised(name: str, error: Exception, package: Path, advice: str) -> StepError:
-    shown = author_traceback(error, [package / "model_code"])
-    return StepError(name, f"importing it raised {said(error)}", advice=advice, author_traceback=shown)
+        missing = (error.name or "") if isinstance(error, ModuleNotFoundError) else ""
+        if missing and f"{name}.".startswith(f"{missing}."):
+            expected = f"the file {name.replace('.', '/')}.py"
+            fault, advice = f"no module {missing}", "Check MODEL_CLASS."
+            raise UsageError("--model-class", fault, expected=expected, advice=advice) from error
+        advice = _missing_advice(missing, package) if missing else "The traceback above starts in your code."
+        shown = author_traceback(error, [package / "model_code"])
+        fault = f"importing it raised {said(error)}"
+        raise StepError(name, fault, advice=advice, author_traceback=shown) from error
 
 
 def _missing_advice(name: str, package: Path) -> str:

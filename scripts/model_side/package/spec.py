@@ -121,7 +121,7 @@ def read_spec(package: Path, flags: Flags) -> Spec:
     problems += artifact_faults(there, collide=artifacts_collide())
     problems += [*tolerance_faults(entries["TOLERANCE"]), *settings_faults(entries["VERIFICATION"])]
     _stop_at(problems)
-    if signature is None or example is None or stored is None:
+    if example is None or stored is None:
         raise UsageError(SPEC, "incomplete")
     return Spec(
         archetype=entries["ARCHETYPE"],
@@ -159,21 +159,15 @@ def _stop_at(problems: list[str]) -> None:
         raise UsageError(SPEC, f"it cannot be packaged as declared:{listed(problems)}")
 
 
-def _signature(declared: ModelSignature | None, flags: Flags) -> ModelSignature | None:
-    if declared is None:
-        return None
+def _signature(declared: ModelSignature, flags: Flags) -> ModelSignature:
     outputs, params = declared.outputs, declared.params
     if flags.output_shape is not None or flags.output_dtype is not None:
         known = outputs.inputs[0] if outputs and outputs.is_tensor_spec() else TensorSpec(np.dtype("float32"), (-1,))
         dtype = np.dtype(flags.output_dtype) if flags.output_dtype else known.type
         outputs = Schema([TensorSpec(dtype, flags.output_shape or known.shape)])
     if flags.params is not None:
-        params = _params(flags)
+        try:
+            params = ParamSchema([ParamSpec(*each) for each in flags.params])
+        except MlflowException as error:
+            raise UsageError("--extra-params-spec-json", "MLflow refuses it", got=str(error)) from error
     return ModelSignature(declared.inputs, outputs, params)
-
-
-def _params(flags: Flags) -> ParamSchema:
-    try:
-        return ParamSchema([ParamSpec(*each) for each in flags.params or ()])
-    except MlflowException as error:
-        raise UsageError("--extra-params-spec-json", "MLflow refuses it", got=str(error)) from error

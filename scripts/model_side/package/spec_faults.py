@@ -31,7 +31,9 @@ TYPES = {
 
 
 def type_faults(entries: Mapping[str, Any]) -> Iterator[str]:
-    """Yield entries of a wrong type, and values that are none of those that an entry can have."""
+    """Yield that there is no signature, entries of a wrong type, and values that an entry cannot have."""
+    if "MODEL_SIGNATURE" not in entries:
+        yield "MODEL_SIGNATURE: not given: expected a mlflow.models.ModelSignature"
     for name, kind in TYPES.items():
         if name in entries and not isinstance(entries[name], kind):
             got = f"{type(entries[name]).__module__}.{type(entries[name]).__name__}".removeprefix("builtins.")
@@ -67,21 +69,16 @@ def config_faults(config: Mapping[str, Any], where: str) -> Iterator[str]:
         yield f"{where}: expected what JSON can hold: {error}"
 
 
-def signature_faults(signature: ModelSignature | None) -> Iterator[str]:
+def signature_faults(signature: ModelSignature) -> Iterator[str]:
     """Yield what a signature lacks."""
-    if signature is None:
-        yield "MODEL_SIGNATURE: not given: expected a mlflow.models.ModelSignature"
-        return
     for side in ("inputs", "outputs"):
         if not getattr(signature, side):
             yield f"MODEL_SIGNATURE: it has no {side}: declare them, a model's receiver needs both"
 
 
-def example_flag_faults(signature: ModelSignature | None, flags: Flags, archetype: str) -> Iterator[str]:
+def example_flag_faults(signature: ModelSignature, flags: Flags, archetype: str) -> Iterator[str]:
     """Yield that --example-uri is given to a model that takes no URI."""
-    if flags.example_uri is None or signature is None or not signature.inputs:
-        return
-    if URI_COLUMN not in signature.inputs.input_names():
+    if flags.example_uri and signature.inputs and URI_COLUMN not in signature.inputs.input_names():
         which = f"the archetype {archetype}" if archetype else "this model"
         yield (
             f'--example-uri: not for {which}: its signature takes no column "{URI_COLUMN}": '
