@@ -35,7 +35,8 @@ def read_text(path: Path, advice: str = "") -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(str(path), "cannot be read", got=str(error), advice=advice) from error
+        expected = "UTF-8" if isinstance(error, UnicodeDecodeError) else None
+        raise UsageError(str(path), "cannot be read", expected=expected, got=str(error), advice=advice) from error
 
 
 def publish(text: str, target: Path) -> None:
