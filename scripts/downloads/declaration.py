@@ -15,11 +15,11 @@ from typing import Any
 
 from model_side.base.errors import UsageError
 from model_side.base.redact import redact
+from model_side.model.declared_data import DECLARATION, declared_paths, named_files
 
 from .address import address_problem, plain
 
 DATA_DIRECTORY = "model_data"
-DECLARATION = "model_data.toml"
 STATE_DIRECTORY = ".pipeline"
 # Names inside model_data/ that belong to the tool; `.gitignore` comes with the template.
 DESKS, FORMER_RECORD = ".downloads", ".sources.json"
@@ -173,7 +173,7 @@ def _value_problems(table: Mapping[str, Any], kind: str) -> Iterator[str]:
     sha256 = table.get("sha256", "")
     if sha256 and not re.fullmatch(r"(sha256:)?[0-9a-fA-F]{64}", sha256):
         yield f"sha256: expected 64 hexadecimal digits, got {sha256!r}"
-    for path in _paths(table):
+    for path in declared_paths(table):
         if problem := _path_problem(path):
             yield f"{'outputs' if 'outputs' in table else 'path'}: {problem}"
 
@@ -186,12 +186,6 @@ def _command_problems(table: Mapping[str, Any]) -> Iterator[str]:
     outputs = table.get("outputs", [""])
     if not outputs or not all(isinstance(output, str) for output in outputs):
         yield f"outputs: expected a list of paths, got {outputs!r}"
-
-
-def _paths(table: Mapping[str, Any]) -> list[str]:
-    outputs = table.get("outputs")
-    paths = outputs if isinstance(outputs, list) else [table["path"]] if "path" in table else []
-    return [path for path in paths if isinstance(path, str)]
 
 
 def _path_problem(path: str) -> str | None:
@@ -221,31 +215,13 @@ def _clashes(sources: list[Source]) -> list[str]:
 def _source(table: Mapping[str, Any], number: int, package: Path) -> Source:
     given = {key: value for key, value in table.items() if key not in ("path", "outputs", "sha256", "uri")}
     return Source(
-        paths=tuple(str(PurePosixPath(path)) for path in _paths(table)),
+        paths=tuple(str(PurePosixPath(path)) for path in declared_paths(table)),
         number=number,
         uri=plain(table.get("uri", "")),
         sha256=table.get("sha256", "").removeprefix("sha256:").lower(),
         scripts=_scripts(table.get("command", ""), package),
         **given,
     )
-
-
-def named_files(command: str, root: Path) -> list[str]:
-    """Return the files inside `root` that a command names, such as a script of the author's, but no data.
-
-    Parameters
-    ----------
-    command : str
-    root : Path
-        The package's directory.
-
-    Returns
-    -------
-    list of str
-    """
-    words = [word.strip("'\"") for word in command.split()]
-    inside = [word for word in words if PurePosixPath(word).parts[:1] not in ((), ("/",), (DATA_DIRECTORY,))]
-    return [word for word in inside if ".." not in PurePosixPath(word).parts and (root / word).is_file()]
 
 
 def _scripts(command: str, package: Path) -> str:

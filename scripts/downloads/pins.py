@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .declaration import DECLARATION, Source, read_declaration
+from model_side.model.declared_data import DECLARATION
+
+from .declaration import Source, read_declaration
 
 
 def fill_in(package: Path, fetched: Iterable[tuple[Source, str]]) -> list[str]:

@@ -15,7 +15,8 @@ import pytest
 from downloads.bring import Settings
 from downloads.http import session
 from downloads.progress import PlainProgress
-from downloads.session import Outcome, run
+from downloads.record import Outcome
+from downloads.session import run
 from downloads.transfer import Tuning
 from tests.object_store import object_store  # noqa: F401  a fixture
 

@@ -12,8 +12,9 @@ import pytest
 
 from chain.packages import Package
 from downloads.cache import Cache
-from downloads.declaration import named_files, read_declaration
+from downloads.declaration import read_declaration
 from downloads.orphans import orphans
+from model_side.model.declared_data import named_files
 
 from .conftest import SCRIPT, Model, sha256
 
