@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
@@ -13,7 +12,7 @@ from itertools import combinations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from model_side.base.errors import UsageError
+from model_side.base.errors import UsageError, near
 from model_side.base.redact import redact
 from model_side.model.declared_data import DECLARATION, declared_paths, named_files
 
@@ -37,7 +36,8 @@ _REQUIRED: Mapping[str, Mapping[str, str]] = {
     "command": {},
 }
 KEYS = sorted(set().union(*_KINDS.values()))
-_TYPES: Mapping[str, type] = {"unpack": bool, "mutable": bool, "outputs": list}
+_FLAG = (bool, "true or false")
+_TYPES: Mapping[str, tuple[type, str]] = {"unpack": _FLAG, "mutable": _FLAG, "outputs": (list, "a list")}
 _PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._, -]*\])?==[A-Za-z0-9.!+_-]+")
 
 
@@ -137,7 +137,7 @@ def read_declaration(package: Path) -> tuple[Source, ...]:
 
 
 def _tables(document: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], list[str]]:
-    problems = [f"unknown key {key!r}{_nearest(key, ['source'])}" for key in document if key != "source"]
+    problems = [f"unknown key {key!r}. {_nearest(key, ['source'])}" for key in document if key != "source"]
     tables = document.get("source", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         return [], [*problems, "source: expected [[source]] tables, with double brackets"]
@@ -147,15 +147,15 @@ def _tables(document: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], list[
 def _table_problems(table: Mapping[str, Any]) -> Iterator[str]:
     kinds = [kind for kind in _KINDS if kind in table]
     unknown = [key for key in table if key not in KEYS]
-    yield from (f"unknown key {key!r}{_nearest(key, KEYS)}" for key in unknown)
+    yield from (f"unknown key {key!r}. {_nearest(key, KEYS)}" for key in unknown)
     if len(kinds) != 1:
         yield f"expected exactly one of uri, package, command, got {' and '.join(kinds) or 'none'}"
         return
-    wrong = [f"{key}: expected {_a(_TYPES.get(key, str))}, got {value!r}" for key, value in table.items()
-             if key in KEYS and not isinstance(value, _TYPES.get(key, str))]  # fmt: skip
+    types = {key: _TYPES.get(key, (str, "a text")) for key in KEYS if key in table}
+    wrong = [f"{key}: expected {words}, got {table[key]!r}" for key, (kind, words) in types.items()
+             if not isinstance(table[key], kind)]  # fmt: skip
     yield from wrong
-    foreign = [key for key in table if key in KEYS and key not in _KINDS[kinds[0]]]
-    yield from (f"{key}: it does not go with {kinds[0]}" for key in foreign)
+    yield from (f"{key}: it does not go with {kinds[0]}" for key in types if key not in _KINDS[kinds[0]])
     if not wrong:
         yield from _value_problems(table, kinds[0])
 
@@ -231,9 +231,4 @@ def _scripts(command: str, package: Path) -> str:
 
 
 def _nearest(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, 1)
-    return f" (did you mean {near[0]!r}?)" if near else f" (known: {', '.join(known)})"
-
-
-def _a(kind: type) -> str:
-    return {str: "a text", bool: "true or false", list: "a list"}[kind]
+    return near(word, known) or f"Known: {', '.join(known)}."

@@ -200,12 +200,8 @@ def fetch_member(source: Source, package: Path, staged: Path) -> Path:
     where = ["--target", str(staged), "--python", interpreter(version), "--python-version", version]
     what = ["--no-deps", "--only-binary", ":all:", "--link-mode", "copy", source.package]
     install = [*own_configuration(package, package / PROJECT), "pip", "install", "--quiet", "--no-progress"]
-    try:
-        run_uv([*install, *where, *what], package, source.name, shown=redact)
-        return _member(source, staged)
-    except BaseException:
-        remove(staged)
-        raise
+    run_uv([*install, *where, *what], package, source.name, shown=redact)
+    return _member(source, staged)
 
 
 def _member(source: Source, staged: Path) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from model_side.base.errors import ReportedError
-from model_side.base.files import FileEntry
+from model_side.base.files import FileEntry, publish
 
 from .content import Files, digest
 from .declaration import DESKS, FORMER_RECORD, Source
@@ -93,9 +93,7 @@ def write_record(data: Path, entries: Iterable[Entry]) -> None:
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.part")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    publish(text, path)
     (data / FORMER_RECORD).unlink(missing_ok=True)
 
 

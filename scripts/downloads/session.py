@@ -17,7 +17,7 @@ from .bring import Bringer, Settings, is_at_hand
 from .cache import Cache
 from .content import Files, digest, look, remember
 from .declaration import DATA_DIRECTORY, Source, read_declaration
-from .desk import MARKER, alone, desk_of, is_resumable, tidy, tidy_former
+from .desk import MARKER, alone, desk_of, is_resumable, tidy
 from .faults import foreign, missing, redacted
 from .progress import Progress, amount
 from .record import Entry, Outcome, Verdict, Why, decide, entry_of, read_record, write_record
@@ -167,7 +167,6 @@ def _fetch_all(scene: _Scene, settings: Settings, progress: Progress) -> list[Ou
     if settings.offline and absent:
         raise missing(*absent)
     scene.data.mkdir(parents=True, exist_ok=True)
-    tidy_former(scene.package)
     outcomes = {verdict.source: _present(verdict, scene) for verdict in verdicts if not verdict.fetches}
     with progress.shown():
         for outcome in _bring_each(wanted, Bringer(scene.package, settings, progress.say), progress):

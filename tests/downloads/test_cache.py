@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from downloads.cache import Cache, cache_directory, cache_json, cache_lines
+from downloads.cache import Cache, cache_directory, cache_lines
 
 from .conftest import Model, sha256
 from .server import Hostile
@@ -107,8 +107,8 @@ def test_report_names_what_is_there_without_credentials(model: Model, hostile: H
     assert line.split()[:5] == [PIN[:12], "7.0", "kB", "3", "days"]
     assert "w.bin" in line
     assert total.startswith("1 files, 7.0 kB")
-    assert "topsecret" not in line + str(cache_json(contents))
-    assert cache_json(contents)[0]["sha256"] == PIN
+    assert "topsecret" not in line + str(contents)
+    assert contents[0].sha256 == PIN
 
 
 def test_prune_removes_what_was_not_used_for_long(model: Model, hostile: Hostile) -> None:

@@ -12,8 +12,8 @@ from .conftest import Model
 PIN = "a" * 64
 WRONG = {
     'uri = "https://x/y"': "path: missing",
-    'url = "https://x/y"\npath = "a"': "did you mean 'uri'?",
-    'uri = "https://x/y"\npath = "a"\nsha265 = "x"': "did you mean 'sha256'?",
+    'url = "https://x/y"\npath = "a"': "Did you mean 'uri'?",
+    'uri = "https://x/y"\npath = "a"\nsha265 = "x"': "Did you mean 'sha256'?",
     'uri = "https://x/y"\npath = "a"\nsha256 = "xyz"': "expected 64 hexadecimal digits, got 'xyz'",
     'uri = "https://x/y"\npath = "../a"': "expected a path inside model_data/",
     'uri = "https://x/y"\npath = "/a"': "expected a path inside model_data/",
