@@ -12,7 +12,7 @@ from model_side.base.errors import ReportedError
 from model_side.base.files import file_entry
 
 from .archive import unpack
-from .cache import Cache, keep, kept, take
+from .cache import Cache, keep, take
 from .content import Files, digest, look
 from .declaration import DATA_DIRECTORY, Source
 from .desk import BAD, EDITED, PART, check_inside, check_replaceable, desk_of, install, remove, set_aside, tidy
@@ -59,11 +59,6 @@ class _Staged:
     path: Path
     files: Files
     resumed: bool = False
-
-
-def is_at_hand(source: Source, cache: Cache) -> bool:
-    """Tell whether a source can be had without a network, and without a command."""
-    return source.is_local or bool(kept(source, cache))
 
 
 class Bringer:

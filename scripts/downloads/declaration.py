@@ -19,7 +19,6 @@ from model_side.model.declared_data import DECLARATION, declared_paths, named_fi
 from .address import address_problem, plain
 
 DATA_DIRECTORY = "model_data"
-STATE_DIRECTORY = ".pipeline"
 # Names inside model_data/ that belong to the tool; `.gitignore` comes with the template.
 DESKS, FORMER_RECORD = ".downloads", ".sources.json"
 RESERVED_NAMES = (DESKS, FORMER_RECORD, ".gitignore")

@@ -12,11 +12,12 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.step import STATE_DIRECTORY
 from model_side.base.errors import StepError, UsageError
 from model_side.base.files import publish_directory
 
 from .content import files_under
-from .declaration import DATA_DIRECTORY, DESKS, STATE_DIRECTORY
+from .declaration import DATA_DIRECTORY, DESKS
 from .faults import foreign
 
 BAD, EDITED = "bad", "edited"

@@ -1,7 +1,7 @@
 """Copy files of this machine, at file:// addresses."""
 
 # Strings and bare descriptors: ten thousand small files are mostly the cost of Python objects.
-# ruff: noqa: PTH103, PTH118, PTH123
+# ruff: noqa: PTH103, PTH118
 
 from __future__ import annotations
 
@@ -80,14 +80,27 @@ def _copy(files: _Files, target: Path, bar: Bar) -> dict[str, FileEntry]:
 
 def _copy_hashed(source: str, target: str, buffer: memoryview, wrote: Callable[[int], None]) -> FileEntry:
     digest, size = hashlib.sha256(), 0
-    with open(source, "rb", buffering=0) as reading, open(target, "wb") as writing:
-        before = os.fstat(reading.fileno())
-        while count := reading.readinto(buffer):
-            digest.update(buffer[:count])
-            writing.write(buffer[:count])
-            size += count
-            wrote(count)
-        after = os.fstat(reading.fileno())
-    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-        raise StepError(source, "it changes while it is read", advice="Try again when it does not.")
+    read = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        state = _state(read)
+        write = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            while count := os.readv(read, [buffer]):
+                digest.update(buffer[:count])
+                view = buffer[:count]
+                while view:
+                    view = view[os.write(write, view) :]
+                size += count
+                wrote(count)
+        finally:
+            os.close(write)
+        if _state(read) != state:
+            raise StepError(source, "it changes while it is read", advice="Try again when it does not.")
+    finally:
+        os.close(read)
     return FileEntry(size, digest.hexdigest())
+
+
+def _state(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_size, status.st_mtime_ns

@@ -88,7 +88,7 @@ def write_record(data: Path, entries: Iterable[Entry]) -> None:
     entries : iterable of Entry
     """
     ordered = sorted(entries, key=lambda entry: entry.paths)
-    text = json.dumps({"schema": SCHEMA, "sources": list(map(_item, ordered))}, indent=1, sort_keys=True) + "\n"
+    text = json.dumps({"schema": SCHEMA, "sources": list(map(asdict, ordered))}, indent=1, sort_keys=True) + "\n"
     path = data / RECORD
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return
@@ -97,14 +97,9 @@ def write_record(data: Path, entries: Iterable[Entry]) -> None:
     (data / FORMER_RECORD).unlink(missing_ok=True)
 
 
-def _item(entry: Entry) -> dict[str, Any]:
-    return {name: value for name, value in asdict(entry).items() if name != "adopted" or value}
-
-
 def _entry(item: Mapping[str, Any]) -> Entry:
-    files = {str(name): FileEntry(int(fact["size"]), str(fact["sha256"])) for name, fact in item["files"].items()}
-    known = (tuple(item["paths"]), str(item["origin"]), str(item["shown"]), str(item["sha256"]), files)
-    return Entry(*known, adopted=bool(item.get("adopted")))
+    files = {name: FileEntry(**fact) for name, fact in item["files"].items()}
+    return Entry(**{**item, "paths": tuple(item["paths"]), "files": files})
 
 
 class Why(StrEnum):

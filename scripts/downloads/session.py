@@ -13,8 +13,8 @@ from model_side.base.errors import ReportedError, StepError, UsageError
 from model_side.base.redact import redact
 from model_side.model.declared_data import DECLARATION
 
-from .bring import Bringer, Settings, is_at_hand
-from .cache import Cache
+from .bring import Bringer, Settings
+from .cache import Cache, kept
 from .content import Files, digest, look, remember
 from .declaration import DATA_DIRECTORY, Source, read_declaration
 from .desk import MARKER, alone, desk_of, is_resumable, tidy
@@ -163,7 +163,7 @@ def _fetch_all(scene: _Scene, settings: Settings, progress: Progress) -> list[Ou
     verdicts = scene.verdicts(refresh=settings.refresh)
     _record_adopted(scene, verdicts)
     cache, wanted = Cache(settings.cache), [verdict for verdict in verdicts if verdict.fetches]
-    absent = [verdict.source for verdict in wanted if not is_at_hand(verdict.source, cache)]
+    absent = [each.source for each in wanted if not (each.source.is_local or kept(each.source, cache))]
     if settings.offline and absent:
         raise missing(*absent)
     scene.data.mkdir(parents=True, exist_ok=True)

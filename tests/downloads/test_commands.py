@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from downloads.declaration import read_declaration
 from downloads.orphans import orphans
 from model_side.model.declared_data import named_files
 
-from .conftest import SCRIPT, Model, sha256
+from .conftest import Model, sha256
 
 
 @pytest.fixture
@@ -171,21 +170,13 @@ OUTPUTS = {
 }
 
 
-def another(model: Model) -> Model:
-    """Return another package that declares the same and has no model environment."""
-    root = model.root.with_name("bar_mlflow_pkg")
-    root.mkdir()
-    (root / "model_data.toml").write_bytes((model.root / "model_data.toml").read_bytes())
-    return Model(root, model.cache)
-
-
 @pytest.mark.parametrize("kind", OUTPUTS)
 def test_outputs_come_from_the_cache_when_it_has_the_declared_bytes(model: Model, program: Path, kind: str) -> None:
     outputs, pin = OUTPUTS[kind]
     script(program, ALL)
     model.declare(f'command = "bring"\n{outputs}\nsha256 = "{pin}"')
     assert model.actions() == ["ran"]
-    other = another(model)
+    other = model.another()
     assert [other.actions(offline=True), other.actions()] == [["from cache"], ["present"]]
     names = [name for name in NAMES if kind == "several" or name.startswith("out/w" if kind == "file" else "out")]
     assert other.files() == dict.fromkeys(names, b"good")
@@ -215,7 +206,7 @@ def test_outputs_are_kept_in_the_cache_when_a_sha256_is_declared_or_filled_in(mo
     assert Cache(model.cache).contents() == []
     model.declare(SOURCE.replace("--all", "--some"))
     assert model.command_line("--lock").returncode == 0
-    assert another(model).actions() == ["from cache"]
+    assert model.another().actions() == ["from cache"]
 
 
 def test_output_that_is_a_link_to_elsewhere_is_not_kept(model: Model, program: Path, tmp_path: Path) -> None:
@@ -238,7 +229,7 @@ def test_authors_file_is_not_replaced_when_a_command_wants_its_place(model: Mode
 def die_in_the_middle(model: Model, program: Path, body: str) -> None:
     """Download with a command that kills the download, and itself is done for."""
     script(program, f"{body}; kill -9 $PPID")
-    killed = subprocess.run([sys.executable, str(SCRIPT), "--package", str(model.root)], check=False)
+    killed = subprocess.run(model.command, check=False)
     assert killed.returncode == -signal.SIGKILL
 
 

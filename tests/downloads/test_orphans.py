@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from downloads.orphans import orphans, remove_orphans
 from engine.fingerprint import StatCache, see
 from tests.chain.cheap_package import write_package
 
-from .conftest import SCRIPT, Model, sha256
+from .conftest import Model, sha256
 from .server import Answer, Hostile, code, cut
 from .test_sources import tree
 
@@ -107,7 +106,7 @@ def test_leftovers_are_orphans_when_the_run_was_killed(model: Model, hostile: Ho
 
     big = random.Random(1).randbytes(20 << 20)
     model.declare(f'uri = "{hostile.put("/w", big, kill)}"\npath = "w"\nsha256 = "{sha256(big)}"')
-    running.append(subprocess.Popen([sys.executable, str(SCRIPT), "--package", str(model.root)], text=True))
+    running.append(subprocess.Popen(model.command, text=True))
     started.set()
     running[0].wait(20)
     over.set()

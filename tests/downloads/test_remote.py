@@ -33,12 +33,6 @@ def memory() -> Iterator[str]:
     files.rm("/bucket", recursive=True)
 
 
-def test_file_is_brought(model: Model, memory: str) -> None:
-    model.declare(f'uri = "{memory}/a.bin"\npath = "a"\nsha256 = "{sha256(FILES["a.bin"])}"')
-    assert model.actions() == ["fetched"]
-    assert model.files() == {"a": FILES["a.bin"]}
-
-
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_directory_is_brought(model: Model, memory: str, slash: str) -> None:
     model.declare(f'uri = "{memory}{slash}"\npath = "d"')

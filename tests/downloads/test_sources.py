@@ -12,7 +12,6 @@ import pytest
 
 from downloads.content import digest, look
 from engine.fingerprint import StatCache
-from model_side.base.errors import UsageError
 
 from .conftest import Model, sha256
 from .test_archives import tar_of
@@ -222,10 +221,3 @@ def test_last_good_file_stays_when_its_successor_is_wrong(model: Model, tmp_path
     declaration.write_text(declaration.read_text().replace(PIN, "c" * 64))
     assert "expected " + "c" * 64 in model.error()
     assert model.files()["w.bin"] == WEIGHTS
-
-
-@pytest.mark.parametrize("scheme", ["nonsense", "htp"])
-def test_uri_is_refused_when_its_protocol_is_unknown(model: Model, scheme: str) -> None:
-    model.declare(f'uri = "{scheme}://bucket/w.bin"\npath = "w.bin"\nsha256 = "{PIN}"')
-    (outcome,) = model.get()
-    assert isinstance(outcome.error, UsageError)
