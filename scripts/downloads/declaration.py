@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -14,7 +13,7 @@ from typing import Any
 
 from model_side.base.errors import UsageError, near
 from model_side.base.redact import redact
-from model_side.model.declared_data import DECLARATION, declared_paths, named_files
+from model_side.model.declared_data import DECLARATION, declared_document, declared_paths, named_files
 
 from .address import address_problem, plain
 
@@ -113,15 +112,7 @@ def read_declaration(package: Path) -> tuple[Source, ...]:
         If the file is not what it should be; every problem is listed.
     """
     path = package / DECLARATION
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return ()
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(str(path), "not valid TOML", got=redact(str(error)), advice="Fix it.") from error
-    except OSError as error:
-        raise UsageError(str(path), "it cannot be read", got=error.strerror, advice="Fix its permissions.") from error
-    tables, problems = _tables(document)
+    tables, problems = _tables(declared_document(path))
     sources = []
     for number, table in enumerate(tables, start=1):
         found = list(_table_problems(table))

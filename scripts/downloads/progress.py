@@ -92,11 +92,9 @@ def amount(count: float) -> str:
     -------
     str
     """
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
+    from rich.filesize import decimal  # not on the way to a no-op
+
+    return decimal(int(count))
 
 
 class _PlainBar(Bar):

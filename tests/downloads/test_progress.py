@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from downloads.bring import Settings
-from downloads.progress import Bar, RichProgress, amount, progress_on
+from downloads.progress import Bar, RichProgress, progress_on
 from downloads.session import run
 
 from .conftest import QUICK, Model, sha256
@@ -160,8 +160,3 @@ def test_log_says_once_what_an_earlier_run_has_completed(model: Model, directory
     assert model.actions() == ["fetched"]
     said = model.said.getvalue()
     assert said.count("going on from") == said.count("model_data/d: going on from") == 1
-
-
-@pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (2e15, "2000.0 TB")])
-def test_amount_is_for_people(count: float, text: str) -> None:
-    assert amount(count) == text
