@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from downloads.bring import Settings
@@ -18,7 +19,7 @@ from downloads.progress import Progress
 from downloads.record import Outcome
 from downloads.session import run
 from downloads.transfer import Tuning
-from tests.object_store import object_store  # noqa: F401  a fixture
+from tests.object_store import object_store, put  # noqa: F401  a fixture
 
 from .server import Hostile, serving
 
@@ -126,6 +127,14 @@ def hub(hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ho
     monkeypatch.setenv("HF_ENDPOINT", hostile.address)
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     return hostile
+
+
+@pytest.fixture
+def bucket(object_store: str) -> Iterator[str]:  # noqa: F811
+    """Make a bucket of an object store, and return its address."""
+    put(f"{object_store}/weights")
+    yield "s3://weights"
+    fsspec.filesystem("s3").clear_instance_cache()
 
 
 @pytest.fixture

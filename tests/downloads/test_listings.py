@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
@@ -13,20 +12,11 @@ import pytest
 
 from downloads.content import digest, look
 from engine.fingerprint import StatCache
-from tests.object_store import put
 
 from .conftest import Model, contents
 from .server import Hostile
 
 ODD = ["sp ace.bin", "%20.bin", "a#b.bin", "ü.bin", "q?*[1].bin", "back\\slash.bin", ".hidden", "-dash", "a+b&c=d;@e"]
-
-
-@pytest.fixture
-def bucket(object_store: str) -> Iterator[str]:
-    """Make a bucket, and return its address for `fill`."""
-    put(f"{object_store}/weights")
-    yield "weights"
-    fsspec.filesystem("s3").clear_instance_cache()
 
 
 def fill(bucket: str, *names: str) -> None:

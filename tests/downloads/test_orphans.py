@@ -30,13 +30,10 @@ def fill(model: Model, tmp_path: Path) -> str:
     return file
 
 
-def test_orphans_are_none_when_all_is_declared(model: Model, tmp_path: Path) -> None:
-    fill(model, tmp_path)
-    assert orphans(model.root) == []
-
-
 def test_orphans_are_named_and_removed_when_their_source_has_gone(model: Model, tmp_path: Path) -> None:
-    model.declare(fill(model, tmp_path))
+    file = fill(model, tmp_path)
+    assert orphans(model.root) == []
+    model.declare(file)
     names = ["in/t/a.txt", "in/t/deep/er/b.txt", "in/t/z"]
     assert orphans(model.root) == names
     assert model.actions() == ["present"]
