@@ -9,8 +9,9 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 
-from downloads.cache import Cache, cache_directory, cache_json, cache_lines
+from downloads.cache import Cache, cache_directory, cache_lines
 from model_side.base.errors import run_main
 from model_side.base.files import report_found
 
@@ -29,8 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         removed = cache.prune(args.prune * DAY)
         print(f"{directory}: removed {len(removed)} files", file=sys.stderr)
     contents = cache.contents()
-    report_found({"cache": str(directory), "files": cache_json(contents)})
-    print(json.dumps(cache_json(contents), indent=1) if args.json else "\n".join(cache_lines(contents, time.time())))
+    documents = list(map(asdict, contents))
+    report_found({"cache": str(directory), "files": documents})
+    print(json.dumps(documents, indent=1) if args.json else "\n".join(cache_lines(contents, time.time())))
     return 0
 
 

@@ -12,7 +12,7 @@ from model_side.base.errors import ReportedError
 from model_side.base.files import file_entry
 
 from .archive import unpack
-from .cache import Cache, keep, kept, take
+from .cache import Cache, keep, take
 from .content import Files, digest, look
 from .declaration import DATA_DIRECTORY, Source
 from .desk import BAD, EDITED, PART, check_inside, check_replaceable, desk_of, install, remove, set_aside, tidy
@@ -20,7 +20,7 @@ from .faults import missing, wrong_bytes
 from .origins import locate
 from .programs import fetch_member, run_command
 from .progress import Bar
-from .record import Entry, Verdict
+from .record import Outcome, Verdict
 from .transfer import Tuning, fetch, retrying
 from .tree import fetch_tree
 
@@ -53,36 +53,12 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Brought:
-    """What a source has brought to its place.
-
-    Parameters
-    ----------
-    action : str
-        "fetched", "from cache" or "ran".
-    files : mapping of str to FileEntry
-        By name relative to model_data/.
-    sha256 : str
-        Digest of what the source names.
-    """
-
-    action: str
-    files: Files
-    sha256: str
-
-
-@dataclass(frozen=True)
 class _Staged:
     """What lies on the desk, not yet in its place; files are called as they will be there."""
 
     path: Path
     files: Files
     resumed: bool = False
-
-
-def is_at_hand(source: Source, cache: Cache) -> bool:
-    """Tell whether a source can be had without a network, and without a command."""
-    return source.is_local or bool(kept(source, cache))
 
 
 class Bringer:
@@ -97,13 +73,11 @@ class Bringer:
     """
 
     def __init__(self, package: Path, settings: Settings, say: Callable[[str], None]) -> None:
-        self._package, self._settings, self._say = package, settings, say
+        self._package, self.settings, self._say = package, settings, say
         self._data, self._cache = package / DATA_DIRECTORY, Cache(settings.cache)
 
-    def bring(self, verdict: Verdict, entry: Entry | None, found: Files, bar: Bar) -> Brought:
+    def bring(self, verdict: Verdict, bar: Bar) -> Outcome:
         """Bring what `verdict` is about; nothing is in its place before every byte of it is checked.
-
-        `found` is what is in its place now.
 
         Raises
         ------
@@ -112,7 +86,7 @@ class Bringer:
         """
         source = verdict.source
         if source.command:
-            return self._commanded(verdict, entry)
+            return self._commanded(verdict)
         path, desk = source.paths[0], desk_of(self._data, source.paths)
         target = check_inside(self._data, path)
         desk.mkdir(parents=True, exist_ok=True)
@@ -125,24 +99,23 @@ class Bringer:
                     keep(source, staged.files, {path: staged.path}, self._cache)
                 unpacked = unpack(staged.path, desk / "unpacked", source.name)
                 staged = _Staged(desk / "unpacked", _named(unpacked, path))
-            self._install(staged, target, verdict, entry, found)
+            self._install(staged, target, verdict)
         except ReportedError:  # a later run could not go on with it
             tidy(desk)
             raise
         if not (source.unpack or cached):
             keep(source, staged.files, {name: self._data / name for name in staged.files}, self._cache)
-        return Brought("from cache" if cached else "fetched", staged.files, sha256)
+        return Outcome(verdict, "from cache" if cached else "fetched", staged.files, sha256)
 
-    def _commanded(self, verdict: Verdict, entry: Entry | None) -> Brought:
+    def _commanded(self, verdict: Verdict) -> Outcome:
         """Let a command bring it, or the cache; keep what is pinned, but no link: that leads to another's file."""
         source, data = verdict.source, self._data.resolve()
-        offline = self._settings.offline
-        brought = Brought(*run_command(verdict, entry, self._package, self._cache, offline=offline, say=self._say))
-        places = {name: data / name for name in brought.files}
-        is_pinned = bool(source.sha256) or self._settings.lock
-        if brought.action == "ran" and is_pinned and all(place == place.resolve() for place in places.values()):
-            keep(source, brought.files, places, self._cache)
-        return brought
+        outcome = run_command(verdict, self._package, self._cache, offline=self.settings.offline, say=self._say)
+        places = {name: data / name for name in outcome.files}
+        is_pinned = bool(source.sha256) or self.settings.lock
+        if outcome.action == "ran" and is_pinned and all(place == place.resolve() for place in places.values()):
+            keep(source, outcome.files, places, self._cache)
+        return outcome
 
     def _from_cache(self, source: Source, desk: Path) -> _Staged | None:
         remove(desk / "cached")
@@ -152,7 +125,7 @@ class Bringer:
 
     def _checked(self, source: Source, desk: Path, bar: Bar) -> _Staged:
         """Bring what a source names to its desk, and check its sha256."""
-        if self._settings.offline and not source.is_local:  # what the cache had was not sound
+        if self.settings.offline and not source.is_local:  # what the cache had was not sound
             raise missing(source)
         staged = self._staged(source, desk, bar)
         got = digest(staged.files, source.paths)
@@ -169,7 +142,7 @@ class Bringer:
         return staged
 
     def _staged(self, source: Source, desk: Path, bar: Bar) -> _Staged:
-        tuning, path, pinned = self._settings.tuning, source.paths[0], bool(source.sha256)
+        tuning, path, pinned = self.settings.tuning, source.paths[0], bool(source.sha256)
         if source.package:
             member = fetch_member(source, self._package, desk / PART)
             if member.is_file():
@@ -180,20 +153,20 @@ class Bringer:
             remove(desk / PART)
             return _Staged(desk / PART, _named(found(desk / PART, bar), path))
         if isinstance(found, tuple):
-            files, resumed = fetch_tree(found, desk, self._settings.jobs, tuning, bar, pinned=pinned)
+            files, resumed = fetch_tree(found, desk, self.settings.jobs, tuning, bar, pinned=pinned)
             return _Staged(desk / PART, _named(files, path), resumed)
         if (desk / PART).is_dir():
             remove(desk / PART)
         fact, resumed = fetch(found, desk / PART, tuning, bar, pinned=pinned)
         return _Staged(desk / PART, {path: fact}, resumed)
 
-    def _install(self, staged: _Staged, target: Path, verdict: Verdict, entry: Entry | None, found: Files) -> None:
+    def _install(self, staged: _Staged, target: Path, verdict: Verdict) -> None:
         """Put what was brought in its place; an author's edit of it goes to the desk."""
-        if not verdict.owned and dict(found) == dict(staged.files):
+        source, path, found, entry = verdict.source, verdict.source.paths[0], verdict.found, verdict.entry
+        if entry is None and found == staged.files:
             return  # a run was killed after it had installed the very same bytes and before it had recorded them
-        source, path = verdict.source, verdict.source.paths[0]
         known = {name.removeprefix(f"{path}/") for name in (entry.files if entry else ())}
-        check_replaceable(target, owned=verdict.owned, known=known)
+        check_replaceable(target, owned=entry is not None, known=known)
         if verdict.altered:
             desk = desk_of(self._data, source.paths)
             aside = set_aside(target, desk, EDITED, digest(found, source.paths)[:12], path)

@@ -12,11 +12,10 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from environments.settings import user_cache
 from model_side.base.files import FileEntry, file_entry, share
@@ -161,7 +160,17 @@ class Cache:
 
     def contents(self) -> list[Cached]:
         """Return every object, the longest unused first."""
-        return sorted(self._contents(), key=lambda cached: (cached.used, cached.sha256))
+        found = []
+        for place in self._objects.glob("??/" + "?" * 62):
+            with suppress(OSError, ValueError):
+                status, sha256 = place.stat(), place.parent.name + place.name
+                note, used = {}, status.st_mtime
+                with suppress(FileNotFoundError):
+                    note = json.loads(self._note(sha256).read_bytes())
+                    used = self._note(sha256).stat().st_mtime
+                links = status.st_nlink - 1
+                found.append(Cached(sha256, status.st_size, note.get("name", ""), note.get("from", ""), used, links))
+        return sorted(found, key=lambda cached: (cached.used, cached.sha256))
 
     def prune(self, older_than_seconds: float) -> list[Cached]:
         """Remove the objects that were not used for this long, and what cut-off runs left; return what was removed.
@@ -181,17 +190,6 @@ class Cache:
         for leftover in self._objects.glob("*/*.part"):
             leftover.unlink(missing_ok=True)
         return old
-
-    def _contents(self) -> Iterator[Cached]:
-        for place in self._objects.glob("??/" + "?" * 62):
-            with suppress(OSError, ValueError):
-                status, sha256 = place.stat(), place.parent.name + place.name
-                note, used = {}, status.st_mtime
-                with suppress(FileNotFoundError):
-                    note = json.loads(self._note(sha256).read_bytes())
-                    used = self._note(sha256).stat().st_mtime
-                links = status.st_nlink - 1
-                yield Cached(sha256, status.st_size, note.get("name", ""), note.get("from", ""), used, links)
 
     def _drop(self, sha256: str) -> None:
         self._place(sha256).unlink(missing_ok=True)
@@ -273,25 +271,16 @@ def cache_lines(contents: Sequence[Cached], now: float) -> list[str]:
     now : float
         Seconds since the epoch.
     """
-    lines = [
-        f"{cached.sha256[:12]}  {amount(cached.size):>9}  {_age(now - cached.used):>12}  {_uses(cached.links):>12}  "
-        f"{cached.name}  {cached.shown}"
-        for cached in contents
-    ]
+    lines = []
+    for cached in contents:
+        age, links = _age(now - cached.used), f"{cached.links} link{'s' * (cached.links != 1)}"
+        facts = f"{cached.sha256[:12]}  {amount(cached.size):>9}  {age:>12}  {links:>12}"
+        lines.append(f"{facts}  {cached.name}  {cached.shown}")
     only_here = sum(cached.size for cached in contents if not cached.links)
     total = amount(sum(cached.size for cached in contents))
     return [*lines, f"{len(contents)} files, {total}; pruning all of it would free {amount(only_here)}"]
 
 
-def cache_json(contents: Sequence[Cached]) -> list[dict[str, Any]]:
-    """Return the objects as JSON documents."""
-    return [asdict(cached) for cached in contents]
-
-
 def _age(seconds: float) -> str:
     days = int(max(seconds, 0) // _DAY)
     return "today" if days == 0 else f"{days} day{'s' * (days > 1)} ago"
-
-
-def _uses(links: int) -> str:
-    return f"{links} link{'s' * (links != 1)}"

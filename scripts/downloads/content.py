@@ -47,11 +47,18 @@ def look(data: Path, paths: Iterable[str], stats: StatCache) -> dict[str, FileEn
     """
     found = {}
     for path in paths:
-        for name, place in _walk(data / path, path):
-            status = Path(place).stat()
-            fingerprint = stats.fingerprint(place, f"{DATA_DIRECTORY}/{name}", status)
+        for name, place in _files_at(data / path, path):
+            status = place.stat()
+            fingerprint = stats.fingerprint(os.fspath(place), f"{DATA_DIRECTORY}/{name}", status)
             found[name] = FileEntry(status.st_size, fingerprint.removeprefix("sha256:"))
     return found
+
+
+def _files_at(place: Path, name: str) -> Iterator[tuple[str, Path | os.DirEntry[str]]]:
+    if place.is_dir():
+        yield from ((f"{name}/{member}" if name else member, entry) for member, entry in files_under(str(place)))
+    elif place.exists():
+        yield name, place
 
 
 def remember(data: Path, files: Files, stats: StatCache) -> None:
@@ -109,18 +116,23 @@ def _of_line(line: str) -> tuple[str, str]:
     return line[1:65], _ESCAPED.sub(lambda found: _MEANT[found[0]], line[67:])
 
 
-def _walk(place: Path, name: str) -> Iterator[tuple[str, str]]:
-    if place.is_dir():
-        yield from _members(str(place), name)
-    elif place.exists():
-        yield name, str(place)
+def files_under(top: str, deepest: int | None = None) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield each file under a directory with its name in it; no recursion: a tree may be deep.
 
-
-def _members(directory: str, name: str) -> Iterator[tuple[str, str]]:
-    with os.scandir(directory) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            member = f"{name}/{entry.name}" if name else entry.name
-            if entry.is_dir():
-                yield from _members(entry.path, member)
-            else:
-                yield member, entry.path
+    Parameters
+    ----------
+    top : str
+    deepest : int, optional
+        How many directories down to look at most.
+    """
+    waiting = [""]
+    while waiting:
+        directory = waiting.pop()
+        with os.scandir(Path(top, directory)) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+        for entry in found:
+            name = f"{directory}/{entry.name}" if directory else entry.name
+            if not entry.is_dir():
+                yield name, entry
+            elif deepest is None or name.count("/") < deepest:
+                waiting.append(name)

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from model_side.base.errors import UsageError
+from model_side.base.errors import UsageError, near
 from model_side.base.redact import redact
+from model_side.model.declared_data import DECLARATION, declared_document, declared_paths, named_files
 
 from .address import address_problem, plain
 
 DATA_DIRECTORY = "model_data"
-DECLARATION = "model_data.toml"
-STATE_DIRECTORY = ".pipeline"
 # Names inside model_data/ that belong to the tool; `.gitignore` comes with the template.
 DESKS, FORMER_RECORD = ".downloads", ".sources.json"
 RESERVED_NAMES = (DESKS, FORMER_RECORD, ".gitignore")
@@ -37,7 +34,8 @@ _REQUIRED: Mapping[str, Mapping[str, str]] = {
     "command": {},
 }
 KEYS = sorted(set().union(*_KINDS.values()))
-_TYPES: Mapping[str, type] = {"unpack": bool, "mutable": bool, "outputs": list}
+_FLAG = (bool, "true or false")
+_TYPES: Mapping[str, tuple[type, str]] = {"unpack": _FLAG, "mutable": _FLAG, "outputs": (list, "a list")}
 _PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._, -]*\])?==[A-Za-z0-9.!+_-]+")
 
 
@@ -114,15 +112,7 @@ def read_declaration(package: Path) -> tuple[Source, ...]:
         If the file is not what it should be; every problem is listed.
     """
     path = package / DECLARATION
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return ()
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(str(path), "not valid TOML", got=redact(str(error)), advice="Fix it.") from error
-    except OSError as error:
-        raise UsageError(str(path), "it cannot be read", got=error.strerror, advice="Fix its permissions.") from error
-    tables, problems = _tables(document)
+    tables, problems = _tables(declared_document(path))
     sources = []
     for number, table in enumerate(tables, start=1):
         found = list(_table_problems(table))
@@ -137,7 +127,7 @@ def read_declaration(package: Path) -> tuple[Source, ...]:
 
 
 def _tables(document: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], list[str]]:
-    problems = [f"unknown key {key!r}{_nearest(key, ['source'])}" for key in document if key != "source"]
+    problems = [f"unknown key {key!r}. {_nearest(key, ['source'])}" for key in document if key != "source"]
     tables = document.get("source", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         return [], [*problems, "source: expected [[source]] tables, with double brackets"]
@@ -147,15 +137,15 @@ def _tables(document: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], list[
 def _table_problems(table: Mapping[str, Any]) -> Iterator[str]:
     kinds = [kind for kind in _KINDS if kind in table]
     unknown = [key for key in table if key not in KEYS]
-    yield from (f"unknown key {key!r}{_nearest(key, KEYS)}" for key in unknown)
+    yield from (f"unknown key {key!r}. {_nearest(key, KEYS)}" for key in unknown)
     if len(kinds) != 1:
         yield f"expected exactly one of uri, package, command, got {' and '.join(kinds) or 'none'}"
         return
-    wrong = [f"{key}: expected {_a(_TYPES.get(key, str))}, got {value!r}" for key, value in table.items()
-             if key in KEYS and not isinstance(value, _TYPES.get(key, str))]  # fmt: skip
+    types = {key: _TYPES.get(key, (str, "a text")) for key in KEYS if key in table}
+    wrong = [f"{key}: expected {words}, got {table[key]!r}" for key, (kind, words) in types.items()
+             if not isinstance(table[key], kind)]  # fmt: skip
     yield from wrong
-    foreign = [key for key in table if key in KEYS and key not in _KINDS[kinds[0]]]
-    yield from (f"{key}: it does not go with {kinds[0]}" for key in foreign)
+    yield from (f"{key}: it does not go with {kinds[0]}" for key in types if key not in _KINDS[kinds[0]])
     if not wrong:
         yield from _value_problems(table, kinds[0])
 
@@ -173,7 +163,7 @@ def _value_problems(table: Mapping[str, Any], kind: str) -> Iterator[str]:
     sha256 = table.get("sha256", "")
     if sha256 and not re.fullmatch(r"(sha256:)?[0-9a-fA-F]{64}", sha256):
         yield f"sha256: expected 64 hexadecimal digits, got {sha256!r}"
-    for path in _paths(table):
+    for path in declared_paths(table):
         if problem := _path_problem(path):
             yield f"{'outputs' if 'outputs' in table else 'path'}: {problem}"
 
@@ -186,12 +176,6 @@ def _command_problems(table: Mapping[str, Any]) -> Iterator[str]:
     outputs = table.get("outputs", [""])
     if not outputs or not all(isinstance(output, str) for output in outputs):
         yield f"outputs: expected a list of paths, got {outputs!r}"
-
-
-def _paths(table: Mapping[str, Any]) -> list[str]:
-    outputs = table.get("outputs")
-    paths = outputs if isinstance(outputs, list) else [table["path"]] if "path" in table else []
-    return [path for path in paths if isinstance(path, str)]
 
 
 def _path_problem(path: str) -> str | None:
@@ -221,31 +205,13 @@ def _clashes(sources: list[Source]) -> list[str]:
 def _source(table: Mapping[str, Any], number: int, package: Path) -> Source:
     given = {key: value for key, value in table.items() if key not in ("path", "outputs", "sha256", "uri")}
     return Source(
-        paths=tuple(str(PurePosixPath(path)) for path in _paths(table)),
+        paths=tuple(str(PurePosixPath(path)) for path in declared_paths(table)),
         number=number,
         uri=plain(table.get("uri", "")),
         sha256=table.get("sha256", "").removeprefix("sha256:").lower(),
         scripts=_scripts(table.get("command", ""), package),
         **given,
     )
-
-
-def named_files(command: str, root: Path) -> list[str]:
-    """Return the files inside `root` that a command names, such as a script of the author's, but no data.
-
-    Parameters
-    ----------
-    command : str
-    root : Path
-        The package's directory.
-
-    Returns
-    -------
-    list of str
-    """
-    words = [word.strip("'\"") for word in command.split()]
-    inside = [word for word in words if PurePosixPath(word).parts[:1] not in ((), ("/",), (DATA_DIRECTORY,))]
-    return [word for word in inside if ".." not in PurePosixPath(word).parts and (root / word).is_file()]
 
 
 def _scripts(command: str, package: Path) -> str:
@@ -255,9 +221,4 @@ def _scripts(command: str, package: Path) -> str:
 
 
 def _nearest(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, 1)
-    return f" (did you mean {near[0]!r}?)" if near else f" (known: {', '.join(known)})"
-
-
-def _a(kind: type) -> str:
-    return {str: "a text", bool: "true or false", list: "a list"}[kind]
+    return near(word, known) or f"Known: {', '.join(known)}."

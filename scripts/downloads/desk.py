@@ -7,16 +7,17 @@ author's files. ``bad`` holds wrong bytes, ``edited`` what an author had edited;
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.step import STATE_DIRECTORY
 from model_side.base.errors import StepError, UsageError
 from model_side.base.files import publish_directory
 
-from .declaration import DATA_DIRECTORY, DESKS, STATE_DIRECTORY
+from .content import files_under
+from .declaration import DATA_DIRECTORY, DESKS
 from .faults import foreign
 
 BAD, EDITED = "bad", "edited"
@@ -122,24 +123,6 @@ def tidy(desk: Path) -> None:
         desk.rmdir()
 
 
-def tidy_former(package: Path) -> None:
-    """Remove what version 0.1 left unfinished beside its targets, as it has noted itself.
-
-    Parameters
-    ----------
-    package : Path
-    """
-    note = package / STATE_DIRECTORY / "leftovers.json"
-    try:
-        begun = [str(path) for path in json.loads(note.read_bytes())["begun"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    for path in begun:
-        for end in (".part", ".part.json"):
-            remove(package / DATA_DIRECTORY / f"{path}{end}")
-    note.unlink()
-
-
 def check_inside(data: Path, path: str) -> Path:
     """Return the place of `path` in model_data/.
 
@@ -185,7 +168,7 @@ def check_replaceable(target: Path, *, owned: bool, known: Collection[str] = ())
         If something there is the author's own.
     """
     if target.is_dir() and not target.is_symlink():
-        own = sorted(_members(target) - set(known))
+        own = sorted({name for name, _ in files_under(str(target))} - set(known))
         if own:
             got = ", ".join(own[:5]) + (" ..." if len(own) > 5 else "")
             advice = "Move them away; a source never replaces an author's files."
@@ -223,7 +206,3 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _members(directory: Path) -> set[str]:
-    return {str(path.relative_to(directory)) for path in directory.rglob("*") if not path.is_dir()}

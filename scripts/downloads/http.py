@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import email.utils
 import re
 import ssl
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from functools import cache, partial
 from typing import Any
@@ -130,7 +128,7 @@ def get_json(url: str, headers: dict[str, str] | None = None) -> tuple[Any, str]
 def _get(url: str, headers: dict[str, str], shown: str) -> requests.Response:
     timeout = (_CONNECT_SECONDS, _SILENCE_SECONDS)
     # Where something authorizes already, requests does not look into ~/.netrc.
-    auth = _as_it_is if "Authorization" in headers else None
+    auth = (lambda request: request) if "Authorization" in headers else None
     try:
         return session().get(url, headers=headers, auth=auth, stream=True, timeout=timeout)
     except (exceptions.InvalidURL, exceptions.InvalidSchema, exceptions.MissingSchema) as error:
@@ -144,10 +142,6 @@ def _get(url: str, headers: dict[str, str], shown: str) -> requests.Response:
         raise CutError(shown, f"the proxy did not answer ({_cause(error)})") from error
     except requests.RequestException as error:
         raise CutError(shown, _cause(error)) from error
-
-
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
 
 
 def _check_status(response: requests.Response, shown: str, ranged: bool) -> None:
@@ -201,12 +195,11 @@ def _length(response: requests.Response) -> int | None:
 
 
 def _retry_after(response: requests.Response) -> float:
-    asked = response.headers.get("Retry-After", "")
-    if asked.isdecimal():
-        return min(float(asked), _LONGEST_WAIT)
-    if moment := email.utils.parsedate_tz(asked):
-        return min(max(0.0, email.utils.mktime_tz(moment) - time.time()), _LONGEST_WAIT)
-    return 0.0
+    """Return how many seconds the server asks to wait, within reason."""
+    try:
+        return min(urllib3.Retry().parse_retry_after(response.headers.get("Retry-After", "0")), _LONGEST_WAIT)
+    except urllib3.exceptions.InvalidHeader:
+        return 0.0
 
 
 def _cause(error: BaseException) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 from model_side.base.errors import StepError
 from model_side.base.files import FileEntry
 
+from .content import files_under
 from .origins import Copy, is_pattern, matching, top_of
 from .progress import Bar
 
@@ -36,7 +37,7 @@ def locate_local(uri: str) -> Copy:
     path = _path(uri)
     try:
         if path.is_dir():
-            return partial(_copy, list(_files(str(path))))
+            return partial(_copy, list(files_under(str(path))))
         if path.is_file():
             return partial(_copy, [("", path)])
         if not path.exists() and is_pattern(uri):
@@ -44,7 +45,7 @@ def locate_local(uri: str) -> Copy:
             top = top_of(uri)
             pattern = os.fsdecode(unquote_to_bytes(uri[len(top) + 1 :]))
             is_wanted, deepest = matching(pattern, uri), None if "**" in pattern else pattern.count("/")
-            found = [(name, file) for name, file in _files(str(_path(top)), deepest) if is_wanted(name)]
+            found = [(name, file) for name, file in files_under(str(_path(top)), deepest) if is_wanted(name)]
             if files := [(name, file) for name, file in found if file.is_file()]:
                 return partial(_copy, files)
     except OSError as error:
@@ -55,21 +56,6 @@ def locate_local(uri: str) -> Copy:
 def _path(uri: str) -> Path:
     """Return the path that an address stands for; a name that is not UTF-8 can be given percent-encoded."""
     return Path(os.fsdecode(unquote_to_bytes(uri.removeprefix("file://"))))
-
-
-def _files(top: str, deepest: int | None = None) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yield each file with its name, down to `deepest` below the top; no recursion: a tree may be deep."""
-    waiting = [""]
-    while waiting:
-        directory = waiting.pop()
-        with os.scandir(os.path.join(top, directory)) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-        for entry in found:
-            name = f"{directory}/{entry.name}" if directory else entry.name
-            if not entry.is_dir():
-                yield name, entry
-            elif deepest is None or name.count("/") < deepest:
-                waiting.append(name)
 
 
 def _copy(files: _Files, target: Path, bar: Bar) -> dict[str, FileEntry]:

@@ -57,15 +57,17 @@ def remove_orphans(package: Path, *, every: bool = False) -> tuple[list[str], li
     """
     with alone(package, partial(print, file=sys.stderr)):
         names, data = orphans(package, every=every), package / DATA_DIRECTORY
-        undeclared, entries = {entry.paths for entry in _undeclared(package)}, read_record(data)
-        kept = set(_edited(package)) & set(names)
-        removed = sorted(set(names) - kept)
+        undeclared, entries = _undeclared(package), read_record(data).values()
+        brought = {name: fact for entry in undeclared for name, fact in entry.files.items()}
+        found = look(data, brought, StatCache())
+        kept = [name for name in names if name in brought and found.get(name) != brought[name]]
+        removed = [name for name in names if name not in kept]
         for name in removed:
             remove(data / name)
         _remove_empty(data, names)
         if undeclared:
-            write_record(data, [entry for paths, entry in entries.items() if paths not in undeclared])
-    return removed, sorted(kept)
+            write_record(data, [entry for entry in entries if entry not in undeclared])
+    return removed, kept
 
 
 def adopted(package: Path) -> list[str]:
@@ -105,13 +107,6 @@ def _on_desks(package: Path, *, every: bool) -> Iterator[str]:
     for path in (package / DATA_DIRECTORY / DESKS).glob("*/*"):
         if path.name not in (EDITED, OLD) and (every or path.parent.name not in declared):
             yield f"{DESKS}/{path.parent.name}/{path.name}"
-
-
-def _edited(package: Path) -> Iterator[str]:
-    data = package / DATA_DIRECTORY
-    for entry in _undeclared(package):
-        found = look(data, entry.files, StatCache())
-        yield from (name for name, fact in found.items() if fact != entry.files.get(name))
 
 
 def _remove_empty(data: Path, names: Iterable[str]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .declaration import DECLARATION, Source, read_declaration
+from model_side.base.files import publish
+from model_side.model.declared_data import DECLARATION
+
+from .declaration import Source, read_declaration
 
 
 def fill_in(package: Path, fetched: Iterable[tuple[Source, str]]) -> list[str]:
@@ -45,10 +46,9 @@ def _edit(path: Path, wanted: dict[int, str]) -> None:
         value.trivia.trail = "\r\n" if "\r\n" in text else "\n"
         _set(tables[number - 1], value)
     place = path.resolve()
-    aside = place.with_name(f"{place.name}.{os.getpid()}.part")
-    aside.write_bytes(tomlkit.dumps(document).encode("utf-8"))
-    shutil.copymode(place, aside)
-    aside.replace(place)
+    mode = place.stat().st_mode
+    publish(tomlkit.dumps(document), place)
+    place.chmod(mode)
 
 
 def _set(table: Any, sha256: object) -> None:

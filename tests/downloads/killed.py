@@ -20,7 +20,7 @@ def main() -> int:
     package, cache, left = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     from downloads.bring import Settings
     from downloads.http import session as connections
-    from downloads.progress import PlainProgress
+    from downloads.progress import Progress
     from downloads.session import run
     from downloads.transfer import Tuning
 
@@ -35,7 +35,7 @@ def main() -> int:
 
     settings = Settings(cache, tuning=Tuning(attempts=3, first_wait=0.001, longest_wait=0.002, block=1 << 20))
     sys.addaudithook(count)
-    outcomes = run(package, settings, PlainProgress(io.StringIO()))
+    outcomes = run(package, settings, Progress(io.StringIO()))
     return int(any(outcome.error for outcome in outcomes))
 
 

@@ -197,9 +197,14 @@ def throttled(gate: threading.Event, first: int) -> Fault:
 def serving(certificate: Path | None = None) -> Iterator[Hostile]:
     """Run a server on a free port of the loopback device; over TLS where it has a certificate with its key."""
     hostile = Hostile()
-    handler = type("Handler", (Answer,), {"hostile": hostile})
+    with running(type("Handler", (Answer,), {"hostile": hostile}), certificate) as hostile.address:
+        yield hostile
+
+
+@contextmanager
+def running(handler: type[BaseHTTPRequestHandler], certificate: Path | None = None) -> Iterator[str]:
+    """Run a server of any kind, and give its address."""
     server = _Quiet(("127.0.0.1", 0), handler)
-    hostile.address = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_address[1]}"
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
@@ -207,7 +212,7 @@ def serving(certificate: Path | None = None) -> Iterator[Hostile]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
-        yield hostile
+        yield f"http{'s' if certificate else ''}://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()

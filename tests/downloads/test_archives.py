@@ -13,8 +13,9 @@ import pytest
 from downloads import archive
 from downloads.archive import unpack
 from model_side.base.errors import ReportedError, StepError
+from model_side.base.files import FileEntry
 
-from .conftest import Model, sha256
+from .conftest import Model, contents, sha256
 from .server import Hostile, code, cut
 
 FILES = {"top/a.txt": b"a" * 1000, "top/deep/b.bin": b"b" * 3_000_001, "c": b"", "top/exact": b"e" * 1024}
@@ -60,16 +61,15 @@ def unpacked(tmp_path: Path, content: bytes) -> Path:
     path = tmp_path / "archive"
     path.write_bytes(content)
     facts = unpack(path, tmp_path / "out", "model_data/x")
-    files = {str(file.relative_to(tmp_path / "out")): file for file in (tmp_path / "out").rglob("*") if file.is_file()}
-    assert {name: fact.sha256 for name, fact in facts.items()} == {n: sha256(f.read_bytes()) for n, f in files.items()}
-    assert all(facts[name].size == file.stat().st_size for name, file in files.items())
+    files = contents(tmp_path / "out")
+    assert facts == {name: FileEntry(len(text), sha256(text)) for name, text in files.items()}
     return tmp_path / "out"
 
 
 @pytest.mark.parametrize("kind", ["tar", "gz", "bz2", "xz", "zst", "zip"])
 def test_archive_is_unpacked_when_it_is_good(tmp_path: Path, kind: str) -> None:
     out = unpacked(tmp_path, good(kind))
-    assert {str(f.relative_to(out)): f.read_bytes() for f in out.rglob("*") if f.is_file()} == FILES
+    assert contents(out) == FILES
 
 
 HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
@@ -160,9 +160,7 @@ def test_bomb_is_refused_when_it_has_too_many_members(tmp_path: Path, monkeypatc
 def test_links_inside_become_files(tmp_path: Path) -> None:
     links = [(header("d/soft", tarfile.SYMTYPE, "../a"), b""), (header("hard", tarfile.LNKTYPE, "a"), b"")]
     out = unpacked(tmp_path, tar_of([("a", b"content"), *links]))
-    assert {str(f.relative_to(out)): f.read_bytes() for f in out.rglob("*") if f.is_file()} == dict.fromkeys(
-        ["a", "d/soft", "hard"], b"content"
-    )
+    assert contents(out) == dict.fromkeys(["a", "d/soft", "hard"], b"content")
     assert not [path for path in out.rglob("*") if path.is_symlink()]
 
 

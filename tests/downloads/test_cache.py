@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from downloads.cache import Cache, cache_directory, cache_json, cache_lines
+from downloads.cache import Cache, cache_directory, cache_lines
 
 from .conftest import Model, sha256
 from .server import Hostile
@@ -28,17 +28,9 @@ def stored(model: Model) -> Path:
     return model.cache / "objects" / PIN[:2] / PIN[2:]
 
 
-def another(model: Model) -> Model:
-    """Return another package that declares the same."""
-    root = model.root.with_name("bar_mlflow_pkg")
-    root.mkdir()
-    (root / "model_data.toml").write_bytes((model.root / "model_data.toml").read_bytes())
-    return Model(root, model.cache)
-
-
 def test_other_model_takes_the_file_without_a_download(model: Model, hostile: Hostile) -> None:
     fetched(model, hostile)
-    other = another(model)
+    other = model.another()
     assert other.actions() == ["from cache"]
     assert other.files() == {"w.bin": WEIGHTS}
     assert len(hostile.asked) == 1
@@ -49,7 +41,7 @@ def test_other_model_takes_the_file_without_a_download(model: Model, hostile: Ho
 
 def test_damaged_object_is_dropped_and_the_file_fetched_again(model: Model, hostile: Hostile) -> None:
     fetched(model, hostile)
-    other = another(model)
+    other = model.another()
     stored(model).chmod(0o644)
     stored(model).write_bytes(b"W" + WEIGHTS[1:])
     assert other.actions() == ["fetched"]
@@ -59,7 +51,7 @@ def test_damaged_object_is_dropped_and_the_file_fetched_again(model: Model, host
 
 def test_edit_through_a_link_is_seen_in_every_model(model: Model, hostile: Hostile) -> None:
     fetched(model, hostile)
-    other = another(model)
+    other = model.another()
     assert other.actions() == ["from cache"]
     path = model.data / "w.bin"
     path.chmod(0o644)
@@ -85,7 +77,7 @@ def test_copy_is_made_when_links_are_not_possible(
 
     monkeypatch.setattr(os, "link", refuse)
     fetched(model, hostile)
-    other = another(model)
+    other = model.another()
     assert other.actions() == ["from cache"]
     assert stored(model).stat().st_nlink == 1
     assert other.files() == {"w.bin": WEIGHTS}
@@ -107,8 +99,8 @@ def test_report_names_what_is_there_without_credentials(model: Model, hostile: H
     assert line.split()[:5] == [PIN[:12], "7.0", "kB", "3", "days"]
     assert "w.bin" in line
     assert total.startswith("1 files, 7.0 kB")
-    assert "topsecret" not in line + str(cache_json(contents))
-    assert cache_json(contents)[0]["sha256"] == PIN
+    assert "topsecret" not in line + str(contents)
+    assert contents[0].sha256 == PIN
 
 
 def test_prune_removes_what_was_not_used_for_long(model: Model, hostile: Hostile) -> None:

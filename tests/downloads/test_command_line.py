@@ -56,15 +56,6 @@ def test_download_stops_and_says_so_when_a_sha256_is_missing(model: Model, tmp_p
     assert not model.data.exists()
 
 
-def test_mutable_source_is_accepted_with_a_warning_each_time(model: Model, tmp_path: Path) -> None:
-    model.declare(f"{local(tmp_path)}\nmutable = true")
-    for _ in range(2):
-        done = model.command_line()
-        assert done.returncode == 0
-        assert "warning: model_data/w.bin: mutable" in done.stderr
-    assert model.files() == {"w.bin": WEIGHTS}
-
-
 def test_mutable_source_is_fetched_again_when_refresh_is_asked(model: Model, tmp_path: Path) -> None:
     model.declare(f"{local(tmp_path)}\nmutable = true")
     assert model.command_line().returncode == 0

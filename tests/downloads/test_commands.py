@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from chain.packages import Package
 from downloads.cache import Cache
-from downloads.declaration import named_files, read_declaration
+from downloads.declaration import read_declaration
 from downloads.orphans import orphans
+from model_side.model.declared_data import named_files
 
-from .conftest import SCRIPT, Model, sha256
+from .conftest import Model, sha256
 
 
 @pytest.fixture
@@ -80,23 +80,20 @@ def test_command_does_not_run_again_when_its_outputs_are_there(model: Model, pro
     assert (model.root / "runs").read_text() == "x\n"
 
 
-@pytest.mark.parametrize("change", ["alter", "delete"])
-def test_command_runs_again_when_an_output_is_no_longer_what_it_was(model: Model, program: Path, change: str) -> None:
+@pytest.mark.parametrize("change", ["alter", "delete", "declare"])
+def test_command_runs_again_when_an_output_or_the_declaration_has_changed(
+    model: Model, program: Path, change: str
+) -> None:
     model.declare(SOURCE)
     assert model.actions() == ["ran"]
     path = model.data / "out/w.bin"
-    path.write_text("evil") if change == "alter" else path.unlink()
+    if change == "declare":
+        model.declare(SOURCE.replace("--all", "--some"))
+    else:
+        path.write_text("evil") if change == "alter" else path.unlink()
     assert model.actions() == ["ran"]
     assert path.read_text() == "good"
     assert model.actions() == ["present"]
-
-
-def test_command_runs_again_when_it_is_declared_differently(model: Model, program: Path) -> None:
-    model.declare(SOURCE)
-    assert model.actions() == ["ran"]
-    model.declare(SOURCE.replace("--all", "--some"))
-    assert model.actions() == ["ran"]
-    assert model.files() == {"out/w.bin": b"good"}
 
 
 def test_command_runs_again_when_the_authors_script_that_it_names_changes(model: Model, program: Path) -> None:
@@ -110,14 +107,19 @@ def test_command_runs_again_when_the_authors_script_that_it_names_changes(model:
     assert model.files() == {"out/w.bin": b"two"}
 
 
-def test_old_outputs_come_back_when_the_command_fails(model: Model, program: Path) -> None:
+@pytest.mark.parametrize(("end", "how"), [("exit 3", "exit code 3"), ("kill -9 $$", "signal 9")])
+def test_only_old_outputs_are_there_when_the_command_fails(model: Model, program: Path, end: str, how: str) -> None:
+    script(program, f"mkdir model_data/out; echo half > model_data/out/w.bin; {end}")
     model.declare(SOURCE)
+    assert how in model.error()
+    assert model.files() == {}
+    script(program, GOOD)
     assert model.actions() == ["ran"]
     model.declare(SOURCE.replace("--all", "--some"))
-    script(program, "mkdir model_data/out; echo half > model_data/out/w.bin; exit 3")
+    script(program, f"mkdir model_data/out; echo half > model_data/out/w.bin; {end}")
     error = model.error()
     assert "its command failed" in error
-    assert "exit code 3" in error
+    assert how in error
     assert model.files() == {"out/w.bin": b"good"}
 
 
@@ -132,13 +134,6 @@ def test_authors_file_among_the_outputs_is_kept_aside_when_the_command_runs_agai
         "w.bin": b"good",
         "mine": b"mine",
     }
-
-
-def test_nothing_is_left_when_the_command_fails(model: Model, program: Path) -> None:
-    script(program, "mkdir model_data/out; echo half > model_data/out/w.bin; kill -9 $$")
-    model.declare(SOURCE)
-    assert "signal 9" in model.error()
-    assert model.files() == {}
 
 
 def test_command_is_at_fault_when_an_output_is_missing(model: Model, program: Path) -> None:
@@ -170,21 +165,13 @@ OUTPUTS = {
 }
 
 
-def another(model: Model) -> Model:
-    """Return another package that declares the same and has no model environment."""
-    root = model.root.with_name("bar_mlflow_pkg")
-    root.mkdir()
-    (root / "model_data.toml").write_bytes((model.root / "model_data.toml").read_bytes())
-    return Model(root, model.cache)
-
-
 @pytest.mark.parametrize("kind", OUTPUTS)
 def test_outputs_come_from_the_cache_when_it_has_the_declared_bytes(model: Model, program: Path, kind: str) -> None:
     outputs, pin = OUTPUTS[kind]
     script(program, ALL)
     model.declare(f'command = "bring"\n{outputs}\nsha256 = "{pin}"')
     assert model.actions() == ["ran"]
-    other = another(model)
+    other = model.another()
     assert [other.actions(offline=True), other.actions()] == [["from cache"], ["present"]]
     names = [name for name in NAMES if kind == "several" or name.startswith("out/w" if kind == "file" else "out")]
     assert other.files() == dict.fromkeys(names, b"good")
@@ -214,7 +201,7 @@ def test_outputs_are_kept_in_the_cache_when_a_sha256_is_declared_or_filled_in(mo
     assert Cache(model.cache).contents() == []
     model.declare(SOURCE.replace("--all", "--some"))
     assert model.command_line("--lock").returncode == 0
-    assert another(model).actions() == ["from cache"]
+    assert model.another().actions() == ["from cache"]
 
 
 def test_output_that_is_a_link_to_elsewhere_is_not_kept(model: Model, program: Path, tmp_path: Path) -> None:
@@ -237,7 +224,7 @@ def test_authors_file_is_not_replaced_when_a_command_wants_its_place(model: Mode
 def die_in_the_middle(model: Model, program: Path, body: str) -> None:
     """Download with a command that kills the download, and itself is done for."""
     script(program, f"{body}; kill -9 $PPID")
-    killed = subprocess.run([sys.executable, str(SCRIPT), "--package", str(model.root)], check=False)
+    killed = subprocess.run(model.command, check=False)
     assert killed.returncode == -signal.SIGKILL
 
 

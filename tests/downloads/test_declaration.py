@@ -12,8 +12,8 @@ from .conftest import Model
 PIN = "a" * 64
 WRONG = {
     'uri = "https://x/y"': "path: missing",
-    'url = "https://x/y"\npath = "a"': "did you mean 'uri'?",
-    'uri = "https://x/y"\npath = "a"\nsha265 = "x"': "did you mean 'sha256'?",
+    'url = "https://x/y"\npath = "a"': "Did you mean 'uri'?",
+    'uri = "https://x/y"\npath = "a"\nsha265 = "x"': "Did you mean 'sha256'?",
     'uri = "https://x/y"\npath = "a"\nsha256 = "xyz"': "expected 64 hexadecimal digits, got 'xyz'",
     'uri = "https://x/y"\npath = "../a"': "expected a path inside model_data/",
     'uri = "https://x/y"\npath = "/a"': "expected a path inside model_data/",
@@ -72,10 +72,6 @@ def test_file_is_refused_when_it_is_no_declaration(model: Model, text: str | byt
 
 
 def test_sha256_is_taken_in_either_form(model: Model) -> None:
-    model.declare(
-        *(
-            f'uri = "https://x/{n}"\npath = "{n}"\nsha256 = "{pin}"'
-            for n, pin in enumerate([PIN, f"sha256:{PIN.upper()}"])
-        )
-    )
+    pins = {"a": PIN, "b": f"sha256:{PIN.upper()}"}
+    model.declare(*(f'uri = "https://x/y"\npath = "{path}"\nsha256 = "{pin}"' for path, pin in pins.items()))
     assert [source.sha256 for source in read_declaration(model.root)] == [PIN, PIN]

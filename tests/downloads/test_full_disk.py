@@ -5,12 +5,11 @@ from __future__ import annotations
 import io
 import random
 import subprocess
-import sys
 import tarfile
 
 import pytest
 
-from .conftest import SCRIPT, Model, sha256
+from .conftest import Model, sha256
 from .server import Hostile
 
 GOOD, MORE = random.Random(1).randbytes(5 << 20), random.Random(2).randbytes(9 << 20)
@@ -47,7 +46,7 @@ def test_full_disk_is_an_error_and_the_last_good_file_stays(model: Model, hostil
     (model.root / "model_data.toml").rename(model.root / "next.toml")
     model.declare(good)
     model.data.mkdir(exist_ok=True)
-    command = ["unshare", "-rm", "sh", "-c", RUN, "sh", sys.executable, str(SCRIPT), "--package", str(model.root)]
+    command = ["unshare", "-rm", "sh", "-c", RUN, "sh", *model.command]
     environment = {"PATH": "/usr/bin:/bin", "MODEL_DATA_CACHE": str(model.cache)}
     try:
         done = subprocess.run(command, cwd=model.root, env=environment, capture_output=True, text=True, check=False)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import random
 import re
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 
 from .conftest import Model, sha256
+from .server import running
 
 pytest.importorskip("gcsfs", reason="gcsfs is not installed")
 BIG = random.Random(1).randbytes(20 << 20)
@@ -77,16 +77,10 @@ class Storage(BaseHTTPRequestHandler):
 @pytest.fixture(autouse=True)
 def storage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Run it where the library looks for an emulator; no credentials of this machine are found."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Storage)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_address[1]}")
     monkeypatch.setenv("HOME", str(tmp_path))
-    yield
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with running(Storage) as address:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
+        yield
 
 
 def test_file_directory_and_pattern_are_brought_without_a_word_of_the_library(model: Model) -> None:

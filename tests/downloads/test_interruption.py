@@ -6,7 +6,6 @@ import ctypes
 import random
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,7 +15,7 @@ import pytest
 
 from downloads.transfer import Tuning
 
-from .conftest import SCRIPT, Model, sha256
+from .conftest import Model, sha256
 from .server import Answer, Fault, Hostile, cut
 
 MB = 1 << 20
@@ -37,8 +36,7 @@ class Run:
 
     def interrupted(self, model: Model) -> str:
         """Run it, interrupt it, and return what it said."""
-        command = [sys.executable, str(SCRIPT), "--package", str(model.root)]
-        running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        running = subprocess.Popen(model.command, stderr=subprocess.PIPE, text=True)
         try:
             assert self._silent.wait(30)
             interrupt(running.pid)
@@ -96,12 +94,8 @@ def test_run_ends_when_a_server_answers(model: Model, hostile: Hostile, run: Run
     assert model.files() == {"w.bin": LONG}
 
 
-def test_run_ends_when_a_listing_never_comes(
-    model: Model, hostile: Hostile, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("HF_ENDPOINT", hostile.address)
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
-    hostile.put("/api/models/o/r/revision/main", b"", run.silence)
+def test_run_ends_when_a_listing_never_comes(model: Model, hub: Hostile, run: Run) -> None:
+    hub.put("/api/models/o/r/revision/main", b"", run.silence)
     model.declare('uri = "hf://o/r/"\npath = "d"\nmutable = true')
     run.interrupted(model)
     assert model.files() == {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
@@ -13,20 +12,11 @@ import pytest
 
 from downloads.content import digest, look
 from engine.fingerprint import StatCache
-from tests.object_store import put
 
-from .conftest import Model
+from .conftest import Model, contents
 from .server import Hostile
 
 ODD = ["sp ace.bin", "%20.bin", "a#b.bin", "ü.bin", "q?*[1].bin", "back\\slash.bin", ".hidden", "-dash", "a+b&c=d;@e"]
-
-
-@pytest.fixture
-def bucket(object_store: str) -> Iterator[str]:
-    """Make a bucket, and return its address for `fill`."""
-    put(f"{object_store}/weights")
-    yield "weights"
-    fsspec.filesystem("s3").clear_instance_cache()
 
 
 def fill(bucket: str, *names: str) -> None:
@@ -53,14 +43,10 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_listing_is_refused_before_a_byte_is_fetched(
-    model: Model, hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.setenv("HF_ENDPOINT", hostile.address)
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
-    hostile.put("/api/models/o/r/revision/main", json.dumps({"sha": "c"}).encode())
+def test_listing_is_refused_before_a_byte_is_fetched(model: Model, hub: Hostile, name: str) -> None:
+    hub.put("/api/models/o/r/revision/main", json.dumps({"sha": "c"}).encode())
     entries = [{"type": "file", "path": path, "oid": "o", "size": 1} for path in ("a", name)]
-    hostile.put("/api/models/o/r/tree/c", json.dumps(entries).encode())
+    hub.put("/api/models/o/r/tree/c", json.dumps(entries).encode())
     model.declare('uri = "hf://o/r"\npath = "d"\nmutable = true')
     error = model.error()
     assert "the listing is refused" in error
@@ -83,7 +69,7 @@ PATTERNS = {
 }
 
 
-def hub(hostile: Hostile) -> None:
+def fill_hub(hostile: Hostile) -> None:
     entries = [{"type": "file", "path": f"top/{name}", "oid": "o", "size": 4 + len(name)} for name in TREE]
     hostile.put("/api/models/o/r/revision/main", json.dumps({"sha": "c"}).encode())
     for place in ("top", "top/deep"):
@@ -93,12 +79,8 @@ def hub(hostile: Hostile) -> None:
         hostile.put(f"/o/r/resolve/c/top/{name}", f"top/{name}".encode())
 
 
-def test_pattern_matches_the_same_by_every_protocol(
-    model: Model, bucket: str, hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HF_ENDPOINT", hostile.address)
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
-    hub(hostile)
+def test_pattern_matches_the_same_by_every_protocol(model: Model, bucket: str, hub: Hostile, tmp_path: Path) -> None:
+    fill_hub(hub)
     here = tmp_path / "a b [1]"
     for name in TREE:
         (here / "top" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -111,9 +93,8 @@ def test_pattern_matches_the_same_by_every_protocol(
         model.declare(*sources)
         assert model.actions() == ["fetched"] * 3
         for name in tops.values():
-            top = model.data / name
-            found[pattern, name] = {str(path.relative_to(top)) for path in top.rglob("*") if path.is_file()}
-            shutil.rmtree(top)
+            found[pattern, name] = set(contents(model.data / name))
+            shutil.rmtree(model.data / name)
     assert found == {(pattern, name): set(PATTERNS[pattern]) for pattern in PATTERNS for name in tops.values()}
 
 

@@ -22,23 +22,7 @@ uri = "{uri}"
 path = "c"
 mutable = true  # stays without
 """
-AFTER = """# the weights
-[[source]]  # first
-uri = "{uri}"   # where
-path = "a"            # there
-sha256 = "{pin}"
-
-# about the second
-[[source]]
-sha256 = "{pin}"  # not yet
-uri = "{uri}"
-path = 'b'
-
-[[source]]
-uri = "{uri}"
-path = "c"
-mutable = true  # stays without
-"""
+AFTER = BEFORE.replace("# there\n", '# there\nsha256 = "{pin}"\n').replace('sha256 = ""', 'sha256 = "{pin}"')
 
 
 def write(model: Model, tmp_path: Path) -> tuple[Path, str]:

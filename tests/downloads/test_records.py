@@ -56,21 +56,15 @@ def bring(found: Origin | tuple[Member, ...], tmp_path: Path) -> dict[str, FileE
         ("hf://owner/repo/sub dir/@v1", {"w.bin": "sub dir/w.bin", "v.bin": "sub dir/v.bin"}),
         ("hf://owner/repo", {name: name for name in FILES}),
         ("hf://owner/repo@v1", {name: name for name in FILES}),
+        ("hf://datasets/owner/repo/", {name: name for name in FILES}),
         ("hf://owner/repo/sub dir/w*", {"w.bin": "sub dir/w.bin"}),
     ],
 )
 def test_hub_gives_what_the_address_says(hostile: Hostile, tmp_path: Path, uri: str, names: dict[str, str]) -> None:
-    fill_hub(hostile)
+    fill_hub(hostile, "datasets/" if "datasets" in uri else "models/")
     found = locate_on_hub(uri, {"HF_ENDPOINT": hostile.address, "HF_HOME": str(tmp_path)})
     facts = bring(found, tmp_path)
     assert {name: fact.sha256 for name, fact in facts.items()} == {n: sha256(FILES[m]) for n, m in names.items()}
-
-
-def test_hub_gives_a_dataset(hostile: Hostile, tmp_path: Path) -> None:
-    fill_hub(hostile, "datasets/")
-    environment = {"HF_ENDPOINT": hostile.address, "HF_HOME": str(tmp_path)}
-    facts = bring(locate_on_hub("hf://datasets/owner/repo/", environment), tmp_path)
-    assert facts.keys() == FILES.keys()
 
 
 @pytest.mark.parametrize("where", ["HF_TOKEN", "file"])
@@ -85,12 +79,8 @@ def test_hub_gets_the_token_from_where_its_own_tools_keep_it(hostile: Hostile, t
 
 
 def test_token_of_the_hub_wins_over_netrc_and_goes_to_no_other_host(
-    hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hostile: Hostile, tmp_path: Path, netrc: Path
 ) -> None:
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login me password topsecret4\nmachine localhost login me password topsecret5\n")
-    netrc.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(netrc))
     fill_hub(hostile)
     elsewhere = hostile.put("/elsewhere", b"w").replace("127.0.0.1", "localhost")
     hostile.put("/cdn/config.json", b"", redirect(elsewhere))
@@ -113,13 +103,9 @@ def test_token_of_the_hub_goes_to_no_other_host_when_a_listing_goes_on_there(hos
     assert sent[f"{api}/page2"] == ""
 
 
-def test_hub_source_is_brought_after_trouble(
-    model: Model, hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HF_ENDPOINT", hostile.address)
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
-    fill_hub(hostile)
-    hostile.faults["/api/models/owner/repo/revision/main"].append(code(503))
+def test_hub_source_is_brought_after_trouble(model: Model, hub: Hostile) -> None:
+    fill_hub(hub)
+    hub.faults["/api/models/owner/repo/revision/main"].append(code(503))
     model.declare('uri = "hf://owner/repo"\npath = "d"')
     assert model.actions(lock=True) == ["fetched"]
     assert model.files() == {f"d/{name}": content for name, content in FILES.items()}

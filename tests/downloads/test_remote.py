@@ -33,12 +33,6 @@ def memory() -> Iterator[str]:
     files.rm("/bucket", recursive=True)
 
 
-def test_file_is_brought(model: Model, memory: str) -> None:
-    model.declare(f'uri = "{memory}/a.bin"\npath = "a"\nsha256 = "{sha256(FILES["a.bin"])}"')
-    assert model.actions() == ["fetched"]
-    assert model.files() == {"a": FILES["a.bin"]}
-
-
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_directory_is_brought(model: Model, memory: str, slash: str) -> None:
     model.declare(f'uri = "{memory}{slash}"\npath = "d"')
@@ -78,13 +72,11 @@ def test_transfer_starts_over_when_the_file_changed(memory: str, tmp_path: Path)
 
 
 @pytest.fixture
-def bucket(object_store: str) -> Iterator[str]:
-    """Put the files in a bucket."""
-    put(f"{object_store}/weights")
+def bucket(bucket: str) -> str:
+    """Put the files in the bucket."""
     for name, content in FILES.items():
-        put(f"{object_store}/weights/dir/{name}", content)
-    yield "s3://weights"
-    fsspec.filesystem("s3").clear_instance_cache()
+        fsspec.filesystem("s3").pipe_file(f"{bucket}/dir/{name}", content)
+    return bucket
 
 
 def test_s3_brings_files_directories_and_patterns(model: Model, bucket: str, tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from downloads.content import digest, look
 from engine.fingerprint import StatCache
-from model_side.base.errors import UsageError
 
 from .conftest import Model, sha256
 from .test_archives import tar_of
@@ -74,15 +73,10 @@ def test_wheel_member_is_installed_when_it_is_a_file(
     assert model.files() == {"w.bin": WEIGHTS}
 
 
-def test_wheel_is_found_by_the_packages_own_uv_toml_when_a_project_is_around_it(model: Model, tmp_path: Path) -> None:
+def test_wheel_directory_is_found_by_the_packages_own_uv_toml_in_a_project(model: Model, tmp_path: Path) -> None:
     build_wheel(tmp_path / "wheels")
     (model.root / "uv.toml").write_text(f'find-links = ["{tmp_path / "wheels"}"]\n')
     (model.root.parent / "pyproject.toml").write_text('[project]\nname = "x"\nversion = "0"\n')
-    model.declare('package = "tiny-weights==1.2"\nmember = "tiny_weights/data"\npath = "d"')
-    assert model.actions(lock=True) == ["fetched"]
-
-
-def test_wheel_member_is_installed_when_it_is_a_directory(model: Model, wheels: Path) -> None:
     model.declare('package = "tiny-weights==1.2"\nmember = "tiny_weights/data"\npath = "d"')
     assert model.actions(lock=True) == ["fetched"]
     assert model.files() == {"d/w.bin": WEIGHTS, "d/v.bin": b"v"}
@@ -222,10 +216,3 @@ def test_last_good_file_stays_when_its_successor_is_wrong(model: Model, tmp_path
     declaration.write_text(declaration.read_text().replace(PIN, "c" * 64))
     assert "expected " + "c" * 64 in model.error()
     assert model.files()["w.bin"] == WEIGHTS
-
-
-@pytest.mark.parametrize("scheme", ["nonsense", "htp"])
-def test_uri_is_refused_when_its_protocol_is_unknown(model: Model, scheme: str) -> None:
-    model.declare(f'uri = "{scheme}://bucket/w.bin"\npath = "w.bin"\nsha256 = "{PIN}"')
-    (outcome,) = model.get()
-    assert isinstance(outcome.error, UsageError)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import random
 import subprocess
-import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from .conftest import QUICK, SCRIPT, Model, sha256
+from .conftest import QUICK, Model, sha256
 from .server import (
     Answer,
     Fault,
@@ -147,8 +146,9 @@ def place_on_desk(model: Model, name: str) -> Path:
     return path
 
 
-def test_network_is_named_when_nobody_listens(model: Model, hostile: Hostile) -> None:
-    model.declare(f'uri = "http://127.0.0.1:9/w"\npath = "w.bin"\nsha256 = "{"a" * 64}"')
+@pytest.mark.parametrize("scheme", ["http", "ftp"])
+def test_network_is_named_when_nobody_listens(model: Model, scheme: str) -> None:
+    model.declare(f'uri = "{scheme}://127.0.0.1:9/w"\npath = "w.bin"\nsha256 = "{"a" * 64}"')
     assert "network: " in model.error()
 
 
@@ -224,13 +224,7 @@ def test_empty_file_is_brought(model: Model, hostile: Hostile) -> None:
     assert model.files() == {"w.bin": b""}
 
 
-def test_user_and_password_come_from_netrc(
-    model: Model, hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login me password topsecret4\n")
-    netrc.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(netrc))
+def test_user_and_password_come_from_netrc(model: Model, hostile: Hostile, netrc: Path) -> None:
     want(model, hostile, content=b"w")
     assert model.actions() == ["fetched"]
     assert hostile.asked[0].headers["authorization"].startswith("Basic ")
@@ -240,8 +234,7 @@ def test_second_download_waits_for_the_first(model: Model, hostile: Hostile) -> 
     second: list[subprocess.Popen[str]] = []
 
     def start_another(answer: Answer) -> None:
-        command = [sys.executable, str(SCRIPT), "--package", str(model.root)]
-        second.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
+        second.append(subprocess.Popen(model.command, stderr=subprocess.PIPE, text=True))
         assert second[0].stderr
         assert "waiting for another download of it" in second[0].stderr.readline()
         answer.serve()

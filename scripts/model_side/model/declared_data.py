@@ -13,8 +13,8 @@ from ..base.redact import redact
 DECLARATION = "model_data.toml"
 
 
-def declared_sources(path: Path) -> list[dict[str, Any]]:
-    """Return the ``[[source]]`` tables of a declaration as they are written; none where there is no file.
+def declared_document(path: Path) -> Mapping[str, Any]:
+    """Return a declaration as it is written; nothing where there is no file.
 
     Parameters
     ----------
@@ -24,13 +24,25 @@ def declared_sources(path: Path) -> list[dict[str, Any]]:
     Raises
     ------
     UsageError
-        If it is not valid TOML.
+        If it cannot be read, or is not valid TOML.
     """
+    subject = f"{path.parent.name}/{path.name}"
     try:
-        tables = _parsed(path.read_bytes()).get("source", []) if path.is_file() else []
+        return _parsed(path.read_bytes()) if path.is_file() else {}
+    except OSError as error:
+        raise UsageError(subject, "it cannot be read", got=error.strerror, advice="Fix its permissions.") from error
     except ValueError as error:  # of TOML, and of the bytes of a text
-        subject = f"{path.parent.name}/{path.name}"
         raise UsageError(subject, "not valid TOML", got=redact(str(error)), advice="Fix it.") from error
+
+
+def declared_sources(path: Path) -> list[dict[str, Any]]:
+    """Return the ``[[source]]`` tables of a declaration as they are written; raises as `declared_document` does.
+
+    Parameters
+    ----------
+    path : Path
+    """
+    tables = declared_document(path).get("source", [])
     return [dict(table) for table in tables if isinstance(table, dict)] if isinstance(tables, list) else []
 
 
