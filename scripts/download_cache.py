@@ -13,7 +13,7 @@ from dataclasses import asdict
 
 from downloads.cache import Cache, cache_directory, cache_lines
 from model_side.base.errors import run_main
-from model_side.base.files import report_found
+from model_side.base.found import report_found
 
 DAY = 86400
 

@@ -34,19 +34,21 @@ def run_in_foreground(
     words : sequence of str
         Arguments beside the command's own.
     as_json : bool
-        Whether stdout is for a JSON document alone: what the command says goes to stderr then.
+        Whether stdout is for a JSON document alone: what the command says there is found as ``text`` then.
     """
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         found = Path(scratch, "found.json")
-        code = subprocess.run(
+        done = subprocess.run(
             [*command.argv(), *words],
             cwd=directory if directory.is_dir() else directory.parent,
             env=_environment(command) | {FOUND_VARIABLE: str(found)},
-            stdout=sys.stderr if as_json else None,
+            stdout=subprocess.PIPE if as_json else None,
+            text=True,
             check=False,
-        ).returncode
-        facts = json.loads(found.read_bytes()) if found.exists() else {}
+        )
+        code, facts = done.returncode, json.loads(found.read_bytes()) if found.exists() else {}
+        facts |= {"text": done.stdout} if done.stdout else {}
     kind = UsageError if code == 2 else StepError
     error = kind(step, f"failed with exit code {code}") if code else None
     action = Action.FAILED if code else Action.RAN

@@ -73,10 +73,10 @@ def _step(outcome: Outcome) -> dict[str, Any]:
             for reason in outcome.reasons
         ],
         "seconds": round(outcome.seconds, 3),
-        "found": dict(outcome.found),
+        "found": {name: fact for name, fact in outcome.found.items() if name != "error"},
     }
     if outcome.error or outcome.note:
-        facts["error"] = str(outcome.error or outcome.note)
+        facts["error"] = outcome.found.get("error") or str(outcome.error or outcome.note)
     return facts
 
 

@@ -52,7 +52,7 @@ class Request(NamedTuple):
         if jobs < 1:
             raise UsageError("--jobs", "out of range", expected="at least 1", got=str(jobs))
         for name in flags.get("model") or ():
-            if len(name.split()) > 1:  # the words of a command are told apart by spaces
+            if len(name.split()) > 1 or "/" in name:  # the words of a command are told apart by spaces
                 expected = "letters, digits and underscores"
                 raise UsageError("--model", "not the name of a model", expected=expected, got=repr(name))
         return cls(

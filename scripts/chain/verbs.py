@@ -178,7 +178,9 @@ def _alone(script: str, words: Sequence[str], *, as_json: bool) -> int:
 
     outcome = run_in_foreground(script, tool_command(script), Path.cwd(), words, as_json=as_json)
     if as_json:
-        print(report.document([], ok=not outcome.error, found=dict(outcome.found)))
+        found = dict(outcome.found)
+        error = {"error": found.pop("error")} if "error" in found else {}
+        print(report.document([], ok=not outcome.error, found=found, **error))
     return outcome.error.exit_code if outcome.error else 0
 
 
@@ -258,9 +260,9 @@ def run(verb: Callable[[], int], *, as_json: bool = False) -> int:
         except BrokenPipeError:  # whoever read the output has had enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        except PipelineError as error:
+        except (PipelineError, KeyboardInterrupt) as error:
             if as_json:
-                print(report.document([], ok=False, error=str(error)))
+                print(report.document([], ok=False, error=str(error) or "interrupted"))
             raise
 
     return run_main(call, PipelineError)

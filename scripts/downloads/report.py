@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from model_side.base.errors import ReportedError
-from model_side.base.files import report_found
+from model_side.base.found import report_found
 
 from .bring import Settings
 from .pins import fill_in

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 
 class PipelineError(Exception):
     """A fault that a person can fix.
@@ -19,6 +23,7 @@ class PipelineError(Exception):
     """
 
     exit_code = 1
+    found: Mapping[str, Any] = MappingProxyType({})  # what a failed command has for a program
 
     def __init__(
         self,

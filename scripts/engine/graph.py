@@ -64,6 +64,14 @@ def order(steps: Sequence[Step], goal: str | None = None) -> tuple[Step, ...]:
     return tuple(placed.values())
 
 
+def goal_of(steps: Sequence[Step], target: str | None) -> str | None:
+    """Return the step that `target` names, or that writes it."""
+    for step in steps:
+        if target is not None and target != step.name and target.rstrip("/") in step.targets:
+            return step.name
+    return target
+
+
 def unknown_step(
     name: str, known: Sequence[str] | set[str] | Mapping[str, object], subject: str = "step"
 ) -> UsageError:

@@ -11,7 +11,7 @@ from pathlib import Path
 from .errors import PipelineError
 from .faults import failure, refuse_unfinished, unwritable
 from .fingerprint import StatCache
-from .graph import order, unknown_step
+from .graph import goal_of, order, unknown_step
 from .ledger import evidence_of, load_ledger, note_evidence, save_stat_cache
 from .lock import is_held, locked, making
 from .logs import Said, log_of, read_said, tail
@@ -19,7 +19,7 @@ from .processes import Processes, terminable
 from .staleness import Reason, Seen, Why, as_made, edited
 from .step import Step
 from .transaction import Transaction, keep_copy, recover
-from .walk import Action, Outcome, Pipeline, Result, Walk, would_run
+from .walk import Action, Outcome, Pipeline, Result, Walk, not_started, would_run
 
 
 def build(
@@ -163,6 +163,9 @@ class Builder:
         settled = all(outcome.action is Action.UP_TO_DATE for outcome in outcomes) and not walk.interrupted
         unusable = any(outcome.action is Action.FAILED for outcome in outcomes) and not is_held(pipeline.root)
         if self.dry_run or unusable or settled:
+            if not self.dry_run:  # where one step cannot run, none is started
+                told = [not_started(outcome) for outcome in told]
+                outcomes = tuple(map(not_started, outcomes))
             for outcome in told:
                 self.tell(pipeline, outcome)
             if not self.dry_run:
@@ -231,7 +234,15 @@ class Builder:
         except OSError as fault:
             error = unwritable(fault, walk.pipeline.root)
         action = Action.FAILED if error else Action.RAN
-        return Outcome(step.name, action, reasons, time.monotonic() - started, error, told=said.told, found=said.found)
+        return Outcome(
+            step.name,
+            action,
+            reasons,
+            time.monotonic() - started,
+            error,
+            told=said.told,
+            found=error.found if error else said.found,
+        )
 
     def _transact(self, walk: Walk, step: Step, seen: Seen) -> Said:
         record = walk.record(step)
@@ -283,13 +294,7 @@ class Builder:
         said = read_said(log)
         if code:
             self.say(tail(log))
-            raise failure(step, code, f"above and in {root.name}/{log.relative_to(root)}")
+            error = failure(step, code, f"above and in {root.name}/{log.relative_to(root)}")
+            error.found = said.found
+            raise error
         return said
-
-
-def goal_of(steps: Sequence[Step], target: str | None) -> str | None:
-    """Return the step that `target` names, or that writes it."""
-    for step in steps:
-        if target is not None and target != step.name and target.rstrip("/") in step.targets:
-            return step.name
-    return target

@@ -245,6 +245,12 @@ def would_run(step: Step, seen: Seen, reasons: tuple[Reason, ...]) -> Outcome:
     return Outcome(step.name, Action.WOULD_RUN, reasons)
 
 
+def not_started(outcome: Outcome) -> Outcome:
+    """Return what a build makes of a stale step where another one cannot run."""
+    stale = outcome.action is Action.WOULD_RUN
+    return outcome._replace(action=Action.SKIPPED, note="not started") if stale else outcome
+
+
 def _refuse_unusable(step: Step, seen: Seen, record: Seen | Reason, root: Path, coming: Collection[str]) -> None:
     """Refuse a dependency that is missing, or that was a file and is a directory now, or the other way round."""
     for name in step.dependencies:

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from model_side.base.errors import UsageError
-from model_side.base.files import report_found
+from model_side.base.found import report_found
 
 from .includes import included
 from .installed import pins

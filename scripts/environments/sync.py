@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from model_side.base.errors import UsageError
-from model_side.base.files import report_found
+from model_side.base.found import report_found
 
 from .bytecode import install
 from .installed import installed

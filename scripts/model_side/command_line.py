@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from .base.errors import ReportedError, UsageError, run_main
-from .base.files import make_work_directory, publish_directory, report_found, require_file
+from .base.files import make_work_directory, publish_directory, require_file
+from .base.found import report_found
 from .model.model import disable_tracing, quiet_mlflow
 from .package.flags import DTYPES, PARAM_TYPES, SERIALIZATIONS, Flags, read_flags
 

@@ -30,6 +30,7 @@ MADE = Path(STATE_DIRECTORY, "scaffold.json")
 TOOL_CODE = Path(STATE_DIRECTORY, "model_side")
 OLD_TOOL_CODE = "model_side/"  # where it lay before it was hidden
 PACKAGER = "mlflow_packager.py"
+MARKER = b"<<<<<<< yours\n"  # of git merge-file, where both changed the same lines
 TOOLS_OWN = (PACKAGER, "model_code/__init__.py")  # they come back where they were removed
 
 

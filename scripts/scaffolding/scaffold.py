@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 from model_side.base.errors import StepError, UsageError
-from model_side.base.files import report_found
+from model_side.base.found import report_found
 
 from . import render as rendering
 from .names import check_model_name
-from .package_files import Change, apply, create, difference, plan, refresh_tool_code, remember, remembered
+from .package_files import MARKER, Change, apply, create, difference, plan, refresh_tool_code, remember, remembered
 from .render import Choice, Files, render
 
 SUFFIX = "_mlflow_pkg"
@@ -65,7 +65,7 @@ def scaffold(
     files = render(model_name, choice)
     if root.exists() and (refresh or update or diff):
         changes = plan(root, files, merge=update or diff)
-        report_found({"changes": {change.path: change.action for change in changes}})
+        report_found({"changes": {each.path: "conflict" if each.conflicts else each.action for each in changes}})
         if diff:
             sys.stdout.write(difference(root, changes))
         else:
@@ -84,13 +84,14 @@ def _bring(root: Path, files: Files, choice: Choice, changes: list[Change]) -> N
     apply(root, changes)
     remember(root, files, choice, [change.path for change in changes if change.action == "keep"])
     for change in changes:
-        print(f"{root.name}/{change.path}: {_DONE[change.action]}", file=sys.stderr)
+        conflicts = f", with {change.conflicts} conflicts" if change.conflicts else ""
+        print(f"{root.name}/{change.path}: {_DONE[change.action]}{conflicts}", file=sys.stderr)
     if refresh_tool_code(root):
         print(f"{root.name}: the tool's own code in it is as the tool has it now", file=sys.stderr)
-    for change in changes:
-        if change.conflicts:
+    for path in files:
+        if (root / path).is_file() and MARKER in (root / path).read_bytes():
             advice = "The file has both versions between markers, and yours alone is beside it as .orig: choose."
-            raise StepError(f"{root.name}/{change.path}", "you and the template changed the same lines", advice=advice)
+            raise StepError(f"{root.name}/{path}", "you and the template changed the same lines", advice=advice)
 
 
 def _choice(root: Path, template: str | None, archetype: str | None, overlay: Path | None) -> Choice:

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from model_side.base.errors import StepError, UsageError
-from model_side.base.files import report_found
+from model_side.base.found import report_found
 from model_side.model.manifest import check_manifest
 from model_side.model.model import quiet_mlflow, whole_model
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from model_side.base.errors import StepError
-from model_side.base.files import publish, report_found, require_writable
+from model_side.base.files import publish, require_writable
+from model_side.base.found import report_found
 from model_side.model.model import quiet_mlflow, read_model, whole_model
 from model_side.payload.payload import new_texts, read_payload
 from model_side.payload.text import dumps_strict

@@ -27,7 +27,8 @@ SETTINGS = {
 # fifo called `reached` makes a step say so and wait.
 STAND_IN = """#!/bin/sh
 model=mlflow_model_artifacts
-[ -e broken ] && { echo "the stand-in is broken"; exit 1; }
+[ -e broken ] && { echo "the stand-in is broken"
+    [ -z "$STEP_FOUND" ] || echo '{"error": "it is broken", "half": 1}' > "$STEP_FOUND"; exit 1; }
 [ -p reached ] && { echo half > test_input_payload.json; echo $$ > reached; sleep 1000; }
 case "$1" in
 *generate_model_pkg*)

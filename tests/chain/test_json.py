@@ -77,6 +77,20 @@ def test_json_is_one_document_of_the_same_shape_when_it_is_about_no_package(word
     assert document(invoke(models, *words, "--json", models_dir=models_dir))["models"] == []
 
 
+def test_json_tells_the_steps_own_error_and_what_it_found_when_it_fails(models: Path) -> None:
+    (models / "two_mlflow_pkg" / "broken").touch()
+    found = document(invoke(models, "predict", "--model", "two", "--json", "--force"))
+    failed = found["models"][0]["steps"][-1]
+    assert (failed["action"], failed["error"], failed["found"]) == ("failed", "it is broken", {"half": 1})
+    (models / "two_mlflow_pkg" / "broken").unlink()
+
+
+def test_json_tells_why_a_model_is_refused_and_what_a_listing_says(models: Path) -> None:
+    assert "nowhere" in document(invoke(models, *ALONE[2], "--json", models_dir=[]))["error"]
+    listed = document(invoke(models, *ALONE[0], "--json", models_dir=[]))["found"]["text"]
+    assert "text_to_tensor" in listed
+
+
 def test_json_tells_what_a_step_found_when_it_ran_and_when_it_is_up_to_date(models: Path) -> None:
     for flags in (["--force"], []):
         found = document(invoke(models, "package", "--model", "one", "--json", *flags))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from model_side.base.errors import listed, near
-from model_side.base.files import report_found
+from model_side.base.found import report_found
 
 
 def test_report_is_written_whole_when_the_engine_asks_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,8 @@ from dataclasses import KW_ONLY, dataclass
 from itertools import islice
 from typing import ClassVar
 
+from .found import report_found
+
 INTERRUPTED = 130
 
 
@@ -101,6 +103,7 @@ def run_main(main: Callable[[], int], *kinds: type[Exception]) -> int:
         if own := getattr(error, "author_traceback", ""):
             print(own.rstrip(), file=sys.stderr)
         print(f"error: {error}", file=sys.stderr)
+        report_found({"error": str(error)})
         return int(getattr(error, "exit_code", 1))
     except OSError as error:
         reason = error.strerror or str(error)

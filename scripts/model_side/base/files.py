@@ -6,11 +6,10 @@ import ctypes
 import errno
 import fcntl
 import hashlib
-import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,18 +53,6 @@ def publish(text: str, target: Path) -> None:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
-
-
-def report_found(facts: Mapping[str, object]) -> None:
-    """Tell the engine what a step found: write it as JSON to the file that the variable STEP_FOUND names, if it is set.
-
-    Parameters
-    ----------
-    facts : mapping of str to object
-        What the json module can write; it appears as `found` of the step in the chain's JSON document.
-    """
-    if target := os.environ.get("STEP_FOUND"):
-        publish(json.dumps(dict(facts)), Path(target))
 
 
 def remove_files(directory: Path, names: Iterable[str]) -> None:

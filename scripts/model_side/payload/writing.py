@@ -8,7 +8,8 @@ import tempfile
 from pathlib import Path
 
 from ..base.errors import UsageError
-from ..base.files import publish, publish_directory, report_found
+from ..base.files import publish, publish_directory
+from ..base.found import report_found
 from ..model.model import ModelFiles, read_model
 from .csv import payload_from_csv, payload_to_csv
 from .negatives import negative_payloads

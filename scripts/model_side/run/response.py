@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..base.files import publish, read_text, report_found, require_writable
+from ..base.files import publish, read_text, require_writable
+from ..base.found import report_found
 from ..model.model import disable_tracing, quiet_mlflow, read_model, whole_model
 from ..output.files import JSON, export, require_suitable
 from ..payload.payload import read_payload

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import StepError, UsageError
-from ..base.files import publish, read_text, remove_files, report_found, require_file, require_writable
+from ..base.files import publish, read_text, remove_files, require_file, require_writable
+from ..base.found import report_found
 from ..base.processes import figures_of
 from ..model.model import ModelFiles, local_directory, quiet_mlflow, read_model
 from ..output.arrays import Arrays
