@@ -39,11 +39,16 @@ def download(request: Request, *, lock: bool, check: bool, offline: bool) -> int
     words = ["--lock"] * lock + ["--check"] * check + ["--offline"] * offline
     packages = [require(package) for package in request.packages()]
     if check:
-        return _in_foreground(request, packages, "download-data", [words])
+        return _end(request, _in_foreground(request, packages, "download-data", [words]))
     # A package must be there, and a source that is a command runs in the model environment.
     runs = not offline and any(package.runs_commands() for package in packages)
     results = _build(request, request.pipelines(), "sync-env" if runs else "scaffold", ())
-    return _then(request, results, packages, "download-data", [words])
+    results = _in_foreground(request, packages, "download-data", [words], results)
+    if lock and all(result.ok for result in results):  # what has come is now recorded
+        built = _build(request, request.pipelines(), "download-data", ())
+        pairs = zip(results, built, strict=True)
+        results = [one._replace(outcomes=(*one.outcomes, *now.outcomes[-1:])) for one, now in pairs]
+    return _close(request, results)
 
 
 def payload(request: Request, form: str, *, negative: bool) -> int:
@@ -58,7 +63,7 @@ def payload(request: Request, form: str, *, negative: bool) -> int:
         calls.append(["--format", form, "--json-payload-filepath", str(other), *force])
     if negative:
         calls.append(["--negative", str(path.with_suffix(".negative")), *force])
-    return _then(request, results, request.packages(), "payload", calls)
+    return _close(request, _in_foreground(request, request.packages(), "payload", calls, results))
 
 
 def check(model_uri: str, *, manifest_only: bool, as_json: bool) -> int:
@@ -107,7 +112,7 @@ def scaffold(request: Request, archetype: str, *, update: bool, diff: bool) -> i
     """Make packages that do not exist, and refresh the tool's files in those that do."""
     if update or diff:
         words = ["--diff"] if diff or request.dry_run else ["--update"]
-        return _in_foreground(request, request.packages(), "scaffold", [words])
+        return _end(request, _in_foreground(request, request.packages(), "scaffold", [words]))
     extra = {"scaffold": ["--model-archetype", archetype] if archetype else []}
     pipelines = [declared(package, extra) for package in request.packages()]
     return _close(request, _build(request, pipelines, "scaffold", ("scaffold",) * bool(archetype)))
@@ -136,19 +141,11 @@ def _close(request: Request, results: Sequence[Result]) -> int:
     return max((result.exit_code for result in results), default=0)
 
 
-def _then(
-    request: Request,
-    results: Sequence[Result],
-    packages: Sequence[Package],
-    step: str,
-    calls: Sequence[Sequence[str]],
-) -> int:
-    """Close a build, and go on with commands of a step where it went well."""
-    if not all(result.ok for result in results):
-        return _close(request, results)
-    if not request.as_json:
-        _close(request, results)
-    return _in_foreground(request, packages, step, calls, results)
+def _end(request: Request, results: Sequence[Result]) -> int:
+    """Print the JSON document of what has spoken for itself, and return its exit code."""
+    if request.as_json:
+        print(report.document(results))
+    return max((result.exit_code for result in results), default=0)
 
 
 def _in_foreground(
@@ -157,19 +154,20 @@ def _in_foreground(
     step: str,
     calls: Sequence[Sequence[str]],
     before: Sequence[Result] = (),
-) -> int:
-    """Run a step's own command with more words, once for each of `calls`, and say what it found."""
+) -> list[Result]:
+    """Run a step's own command with more words, once for each of `calls`, where all went well before."""
     from .foreground import run_in_foreground
 
-    earlier = {result.name: result.outcomes for result in before}
+    if not all(result.ok for result in before):
+        return list(before)
+    earlier = {result.name: result for result in before}
     results = []
     for package in packages:
-        command = command_of(package, step)
-        ran = (run_in_foreground(step, command, package.root, words, as_json=request.as_json) for words in calls)
-        results.append(Result(package.name, (*earlier.get(package.name, ()), *ran)))
-    if request.as_json:
-        print(report.document(results))
-    return max((result.exit_code for result in results), default=0)
+        command, known = command_of(package, step), earlier.get(package.name, Result(package.name, ()))
+        ran = [run_in_foreground(step, command, package.root, words, as_json=request.as_json) for words in calls]
+        seconds = known.seconds + sum(outcome.seconds for outcome in ran)
+        results.append(Result(package.name, (*known.outcomes, *ran), seconds))
+    return results
 
 
 def _alone(script: str, words: Sequence[str], *, as_json: bool) -> int:
@@ -221,7 +219,7 @@ def clean(request: Request, *, environment: bool = False, everything: bool = Fal
         cleaned = [Result(name, (Outcome("clean", action, found={"lines": each}),)) for name, each in lines.items()]
         print(report.document(cleaned))
     else:
-        print("".join(f"{line}\n" for each in lines.values() for line in each), end="")
+        print("\n".join(line for name, each in lines.items() for line in each or [f"{name}: nothing to remove"]))
     return 0
 
 

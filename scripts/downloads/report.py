@@ -47,6 +47,10 @@ def download(package: Path, settings: Settings, *, every_byte: bool, as_json: bo
         raise
     errors = [outcome.error for outcome in outcomes if outcome.error]
     report_found({"sources": [_facts(outcome) for outcome in outcomes]})
+    if errors:
+        report_found({"error": "; ".join(map(str, errors))})
+    elif every_byte:
+        print(f"{package.resolve().name}: every byte of {len(outcomes)} sources is as declared", file=sys.stderr)
     if as_json:
         _print_json(package, outcomes, ok=not errors)
     for error in errors:

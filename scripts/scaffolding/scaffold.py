@@ -70,6 +70,8 @@ def scaffold(
             sys.stdout.write(difference(root, changes))
         else:
             _bring(root, files, choice, changes)
+        if (update or diff) and not changes:
+            print(f"{root.name}: up to date with its template", file=sys.stderr)
     elif os.path.lexists(root):
         advice = "It is kept. --refresh, --update and --diff bring it up to date with the template."
         raise UsageError(str(root), "it exists already", advice=advice)

@@ -45,7 +45,7 @@ def test_lock_fills_in_what_a_build_refused_to_guess(package: Path) -> None:
     text = (package / "model_data.toml").read_text()
     assert hashlib.sha256(b"weights").hexdigest() in text
     assert text.startswith("# mine\n")
-    assert invoke(package, "download-data").returncode == 0
+    assert "download-data  up to date" in invoke(package, "download-data").stdout
     assert (package / "model_data" / "w.bin").read_text() == "weights"
     assert invoke(package, "download-data", "--check").returncode == 0
     (package / "model_data" / "w.bin").write_text("weightz")
@@ -137,6 +137,14 @@ def test_cache_shows_what_it_holds_and_prunes_it(package: Path) -> None:
     assert "0 files" in invoke(package, "cache").stdout
     assert json.loads(invoke(package, "cache", "--json").stdout)["found"]["files"] == []
     assert "removed 0 files" in invoke(package, "cache", "--prune", "0").stderr
+
+
+def test_verb_says_so_when_there_is_nothing_to_do(package: Path) -> None:
+    assert invoke(package, "download-data", "--lock").returncode == 0
+    assert "every byte of 1 sources is as declared" in invoke(package, "download-data", "--check").stderr
+    assert "up to date with its template" in invoke(package, "scaffold", "--update").stderr
+    invoke(package, "clean")
+    assert invoke(package, "clean").stdout == "foo: nothing to remove\n"
 
 
 def test_path_that_leaves_is_named_as_the_author_wrote_it(package: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from model_side.base.errors import listed, near
+from model_side.base.errors import UsageError, listed, near, run_main
 from model_side.base.found import report_found
 
 
@@ -33,3 +34,16 @@ def test_list_of_faults_ends_at_the_most_when_there_are_more() -> None:
     assert listed([]) == ""
     assert listed(["a", "b"], 2) == listed(["a", "b"]) == "\n  a\n  b"
     assert listed(map(str, count()), 2) == "\n  0\n  1\n  and more"
+
+
+def test_interpreter_without_the_models_libraries_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> int:
+        raise ModuleNotFoundError("No module named 'mlflow'", name="mlflow")
+
+    assert run_main(main) == 2
+    assert f"{sys.executable} has no mlflow. Run it with .venv/bin/python" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fault", ["did you mean 'a'?", "it is wrong", "it is wrong."])
+def test_error_ends_in_one_stop(fault: str) -> None:
+    assert str(UsageError("x", fault)) == f"x: {fault.removesuffix('.')}{'' if fault.endswith('?') else '.'}"

@@ -6,11 +6,13 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass
 from itertools import islice
+from pathlib import Path
 from typing import ClassVar
 
 from .found import report_found
 
 INTERRUPTED = 130
+_LIBRARIES = ("mlflow", "numpy", "pandas", "yaml")  # of a model environment
 
 
 @dataclass(eq=False, repr=False)
@@ -44,7 +46,9 @@ class ReportedError(Exception):
         facts = [f"expected {self.expected}"] if self.expected is not None else []
         facts += [f"got {self.got}"] if self.got is not None else []
         head = f"{self.subject}: {self.fault}" + (f": {', '.join(facts)}" if facts else "")
-        return f"{head}{self.advice}" if head.endswith("\n") else f"{head.removesuffix('.')}. {self.advice}".rstrip()
+        if head.endswith("\n"):
+            return f"{head}{self.advice}"
+        return f"{head if head.endswith(('.', '?')) else f'{head}.'} {self.advice}".rstrip()
 
 
 class StepError(ReportedError):
@@ -105,6 +109,12 @@ def run_main(main: Callable[[], int], *kinds: type[Exception]) -> int:
         print(f"error: {error}", file=sys.stderr)
         report_found({"error": str(error)})
         return int(getattr(error, "exit_code", 1))
+    except ModuleNotFoundError as error:
+        if error.name not in _LIBRARIES:
+            raise
+        script, advice = Path(sys.argv[0]).name, "Run it with .venv/bin/python of the model's package."
+        print(f"error: {script}: {sys.executable} has no {error.name}. {advice}", file=sys.stderr)
+        return UsageError.exit_code
     except OSError as error:
         reason = error.strerror or str(error)
         print(f"error: {error.filename or 'file system'}: {reason}. Fix it and try again.", file=sys.stderr)
