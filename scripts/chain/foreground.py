@@ -16,7 +16,7 @@ from engine.errors import StepError, UsageError
 from engine.logs import FOUND_VARIABLE
 from engine.step import Command
 from engine.walk import Action, Outcome
-from model_side.base.processes import clean_environment
+from model_side.base.variables import clean_environment
 
 
 def run_in_foreground(

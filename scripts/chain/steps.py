@@ -11,7 +11,7 @@ from typing import NamedTuple
 from engine.step import Command, Preparation, Says, Step
 from engine.walk import Pipeline
 from environments.settings import uv_anchored, uv_files, uv_settings, uv_tables, uv_version
-from model_side.base.processes import QUIET
+from model_side.base.variables import QUIET
 
 from .packages import REPOSITORY, Package
 
@@ -39,7 +39,7 @@ def pipeline_for(package: Package, extra: Mapping[str, Sequence[str]] | None = N
     """Return the chain of a package, ready to build; `extra` gives steps arguments for this run alone."""
     once = {name: tuple(words) for name, words in (extra or {}).items()}
     steps = tuple(
-        replace(step, command=replace(step.runs, once=once[step.name])) if once.get(step.name) else step
+        replace(step, command=step.runs._replace(once=once[step.name])) if once.get(step.name) else step
         for step in steps_for(package)
     )
     return Pipeline(package.root, steps, package.name)

@@ -12,7 +12,7 @@ from engine.errors import PipelineError, UsageError
 from engine.runner import Builder
 from engine.walk import Action, Outcome, Pipeline, Result
 from model_side.base.errors import run_main
-from model_side.base.processes import clean_environment
+from model_side.base.variables import clean_environment
 
 from . import report
 from .orphans import adopted, orphans, remove_orphans

@@ -23,7 +23,7 @@ from engine.errors import PipelineError
 from engine.processes import terminable
 from engine.runner import Builder
 from engine.walk import Action, Outcome, Pipeline
-from model_side.base.processes import clean_environment
+from model_side.base.variables import clean_environment
 
 from . import report
 from .packages import Package

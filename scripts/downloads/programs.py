@@ -14,8 +14,8 @@ from pathlib import Path
 from engine.fingerprint import StatCache
 from environments.uv import PROJECT, interpreter, own_configuration, python_version, run_uv
 from model_side.base.errors import StepError, UsageError
-from model_side.base.processes import clean_environment
 from model_side.base.redact import redact
+from model_side.base.variables import clean_environment
 
 from .cache import Cache, take
 from .content import Files, digest, look

@@ -5,8 +5,10 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
 
 from .errors import UsageError
 
@@ -25,8 +27,7 @@ class Says(StrEnum):
     LIVE = "live"  # stderr is the terminal's, for progress bars
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """What a step runs, and how.
 
     Parameters
@@ -49,8 +50,8 @@ class Command:
     """
 
     words: str | tuple[str, ...]
-    places: Mapping[str, str] = field(default_factory=dict)
-    env: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, str] = MappingProxyType({})
+    env: Mapping[str, str] = MappingProxyType({})
     says: Says = Says.LOG
     once: tuple[str, ...] = ()
     host: tuple[str, ...] = ()
@@ -79,8 +80,7 @@ class Command:
         return self.words if isinstance(self.words, str) else "\n".join(self.words)
 
 
-@dataclass(frozen=True)
-class Preparation:
+class Preparation(NamedTuple):
     """What prepares something for a step while an earlier one runs. Its failure is ignored.
 
     Parameters
@@ -158,7 +158,7 @@ class Step:
         object.__setattr__(self, "after", _several(self.after))
         command = self.command if isinstance(self.command, Command) else Command(_words(self.command))
         values = {key: str(value) for key, value in self.params.items()}
-        object.__setattr__(self, "runs", replace(command, places={**values, **command.places}))
+        object.__setattr__(self, "runs", command._replace(places={**values, **command.places}))
         problems = [problem for problem in self._problems() if problem]
         if problems:
             raise UsageError(f"step {self.name!r}", "; ".join(problems), advice="Fix the step's declaration.")

@@ -16,7 +16,8 @@ from typing import IO, NamedTuple
 from environments.settings import uv_anchored
 from environments.uv import uv_executable
 from model_side.base.errors import StepError, UsageError
-from model_side.base.processes import QUIET, Figures, clean_environment, pyvenv
+from model_side.base.processes import Figures
+from model_side.base.variables import QUIET, clean_environment, pyvenv
 from model_side.model.model import local_directory
 from model_side.payload.text import predictions_from_json
 

@@ -24,7 +24,7 @@ from environments.installed import Snapshot, altered_files, changes, installed, 
 from environments.settings import user_cache
 from environments.uv import interpreter, own_configuration, own_settings, run_uv
 from model_side.base.errors import StepError, UsageError
-from model_side.base.processes import QUIET, clean_environment, pyvenv
+from model_side.base.variables import QUIET, clean_environment, pyvenv
 from model_side.model.requirements import REQUIREMENTS
 
 from .recipe import GIVEN, PYTHON_ENV, Recipe, digest, read_recipe, recipe_ahead

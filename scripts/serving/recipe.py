@@ -15,7 +15,7 @@ from environments.settings import uv_files, uv_settings, uv_tables
 from environments.uv import OWN_FILES
 from model_side.base.errors import UsageError
 from model_side.base.files import read_text
-from model_side.base.processes import pyvenv
+from model_side.base.variables import pyvenv
 from model_side.model.requirements import REQUIREMENTS, UV_TOML, read_requirements, read_uv_toml, uv_toml
 
 PYTHON_ENV = "python_env.yaml"

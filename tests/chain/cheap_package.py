@@ -92,7 +92,7 @@ def build_cheaply(package: Package, python: Path) -> Result:
     """Build the package's real chain through the real runner, with the stand-in for the tool's interpreter."""
     chain = pipeline_for(package)
     places = {**chain.steps[0].runs.places, "python": str(python)}
-    steps = tuple(replace(step, command=replace(step.runs, places=places)) for step in chain.steps)
+    steps = tuple(replace(step, command=step.runs._replace(places=places)) for step in chain.steps)
     return Builder().build_all([Pipeline(package.root, steps, package.name)])[0]
 
 

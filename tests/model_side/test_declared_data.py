@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from model_side.base.errors import UsageError
-from model_side.base.processes import pyvenv
+from model_side.base.variables import pyvenv
 from model_side.model.declared_data import declared_paths, declared_sources
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from ..base.errors import StepError, UsageError, listed
 from ..base.files import FileEntry, file_entry
-from ..base.processes import pyvenv
 from ..base.redact import redacted
+from ..base.variables import pyvenv
 from .declared_data import DECLARATION, declared_sources
 
 MANIFEST = "package_manifest.json"

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 import yaml
 
 from ..base.errors import StepError, UsageError, near
-from ..base.processes import QUIET
+from ..base.variables import QUIET
 from .signature import Signature, parse_signature
 
 _HINT_ADVICE = "Add type hints to the `predict` method"
