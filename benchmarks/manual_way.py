@@ -46,7 +46,7 @@ steps = []
 for step in chain.steps:
     if step.name == "serve-predict":
         words = step.runs.words[: step.runs.words.index("--rest-output")]
-        step = replace(step, command=replace(step.runs, words=words), targets=step.targets[:1])
+        step = replace(step, command=step.runs._replace(words=words), targets=step.targets[:1])
     steps += [step] * (step.name != "verify")
 raise SystemExit(Builder(jobs=2).build_all([Pipeline(chain.root, tuple(steps), chain.name)])[0].exit_code)
 """

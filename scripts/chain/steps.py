@@ -63,33 +63,36 @@ def serving(package: Package) -> Command:
 
 def tool_command(line: str) -> Command:
     """Return the command of one of the tool's own scripts that no package's chain has."""
-    return _Commands({"python": sys.executable, "scripts": str(REPOSITORY / "scripts")}).tool(line)
+    return _Commands({"python": sys.executable, "scripts": str(REPOSITORY / "scripts")}, _environment()).tool(line)
 
 
 class _Commands(NamedTuple):
     """What makes the commands of one package; no word of a line holds a space."""
 
     places: Mapping[str, str]
+    environment: Mapping[str, str]
 
     @classmethod
     def of(cls, package: Package) -> _Commands:
         places = {"python": sys.executable, "models": str(package.models_dir)}
-        return cls({**places, "repository": str(REPOSITORY), "scripts": str(REPOSITORY / "scripts")})
+        places |= {"repository": str(REPOSITORY), "scripts": str(REPOSITORY / "scripts")}
+        return cls(places, _environment())
 
     def tool(self, line: str, says: Says = Says.LOG) -> Command:
         """Return the command of a script that runs in the tool's environment."""
         script, *arguments = line.split()
-        return Command(("{python}", f"{{scripts}}/{script}.py", *arguments), self.places, self._environment(), says)
+        return Command(("{python}", f"{{scripts}}/{script}.py", *arguments), self.places, self.environment, says)
 
     def model(self, line: str, says: Says = Says.LOG, *, light: bool = False) -> Command:
         """Return the command of a script that runs in the model environment, in its warm interpreter."""
         words = (".venv/bin/python", *line.split())
         # mlflow_packager.py takes the tool's own code from there, as the other scripts do, not from the package's copy.
-        environment = {**self._environment(), "MODEL_SIDE": "{scripts}"}
+        environment = {**self.environment, "MODEL_SIDE": "{scripts}"}
         return Command(words, self.places, environment, says, host=WARM, light=light)
 
-    def _environment(self) -> dict[str, str]:
-        return {**QUIET, **uv_anchored(os.environ)}
+
+def _environment() -> dict[str, str]:
+    return {**QUIET, **uv_anchored(os.environ)}
 
 
 class _Uv(NamedTuple):
