@@ -85,9 +85,10 @@ def see(step: Step, root: str, cache: StatCache, memo: Memo | None = None) -> Se
     def several(paths: Iterator[tuple[str, str]], ignored: tuple[str, ...] = ()) -> dict[str, str]:
         files: dict[str, str] = {}
         for name, path in paths:
-            if (name, ignored) not in memo:
-                memo[name, ignored] = scan(path, name, cache, ignored)
-            files.update(memo[name, ignored])
+            inside_it = tuple(each for each in ignored if each.startswith(f"{name}/"))
+            if (name, inside_it) not in memo:
+                memo[name, inside_it] = scan(path, name, cache, inside_it)
+            files.update(memo[name, inside_it])
         return files
 
     def inside(names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
