@@ -453,13 +453,17 @@ def test_several_models_are_named_in_lines_and_table(tmp_path: Path) -> None:
     assert "three" not in done.stdout
 
 
-def test_build_exits_130_and_leaves_nothing_half_done_when_interrupted(models: Path, root: Path) -> None:
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_build_exits_130_and_leaves_nothing_half_done_when_interrupted(
+    models: Path, root: Path, flags: list[str]
+) -> None:
     os.mkfifo(root / "reached")
-    running = start(models, "payload", "--model", "cheap", "--force")
+    running = start(models, "payload", "--model", "cheap", "--force", *flags)
     pid = int((root / "reached").read_text())
     running.send_signal(signal.SIGINT)
-    said = running.communicate(timeout=60)[1]
+    printed, said = running.communicate(timeout=60)
     assert running.returncode == 130
+    assert not flags or json.loads(printed) == {"ok": False, "models": [], "error": "interrupted"}
     assert "interrupted" in said
     assert "Traceback" not in said
     assert not Path(f"/proc/{pid}").exists()
