@@ -13,6 +13,7 @@ from typing import Any
 
 import large_weights
 import manual_way
+import many_steps
 import no_op
 import weights
 from measuring import REPOSITORY, Figure
@@ -21,6 +22,7 @@ RESULTS, PAGE = REPOSITORY / "benchmarks" / "results.json", REPOSITORY / "docs" 
 # Each section: its name, what it is about, what measures it.
 SECTIONS = {
     "no-op": ("Nothing to do", no_op.measure),
+    "many steps": ("Many steps", many_steps.measure),
     "manual way": ("Against the manual way", manual_way.measure),
     "packaging": ("Packaging large weights", large_weights.measure),
     "weights": ("Bringing weights", weights.measure),

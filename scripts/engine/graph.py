@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from graphlib import CycleError, TopologicalSorter
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 from .errors import UsageError
-from .step import Step, overlaps
+from .step import Step
 
 
 def check(steps: Sequence[Step]) -> Mapping[str, frozenset[str]]:
@@ -40,7 +43,10 @@ def _check(steps: tuple[_Shape, ...]) -> Mapping[str, frozenset[str]]:
         for name in step.after:
             if name not in names:
                 raise unknown_step(name, names, subject=f"step {step.name!r}")
-    before = {step.name: _before(step, steps) for step in steps}
+    written = _Targets()
+    for step in steps:
+        written.add(step)
+    before = {step.name: frozenset({*_makers(step, written), *step.after}) for step in steps}
     _refuse_cycle(before)
     return before
 
@@ -51,17 +57,54 @@ def order(steps: Sequence[Step], goal: str | None = None) -> tuple[Step, ...]:
     by_name = {step.name: step for step in steps}
     if goal is not None and goal not in by_name:
         raise unknown_step(goal, by_name)
+    position = {name: number for number, name in enumerate(by_name)}
     placed: dict[str, Step] = {}
-
-    def place(name: str) -> None:
-        if name not in placed:
-            for earlier in sorted(before[name], key=list(by_name).index):
-                place(earlier)
+    ahead = [goal] if goal is not None else [*reversed(by_name)]
+    while ahead:
+        waits_for = [name for name in before[ahead[-1]] if name not in placed]
+        if waits_for:
+            ahead += sorted(waits_for, key=position.__getitem__, reverse=True)
+        else:
+            name = ahead.pop()
             placed[name] = by_name[name]
-
-    for name in by_name if goal is None else [goal]:
-        place(name)
     return tuple(placed.values())
+
+
+class Ready:
+    """The steps that can start: all before them are done; the first in order comes first.
+
+    Parameters
+    ----------
+    steps : sequence of Step
+        In order, with all that they need.
+    before : mapping of str to frozenset of str
+        For each step, those directly before it.
+    """
+
+    def __init__(self, steps: Sequence[Step], before: Mapping[str, frozenset[str]]) -> None:
+        self._steps = steps
+        self._position = {step.name: position for position, step in enumerate(steps)}
+        self._waits_for = {step.name: len(before[step.name]) for step in steps}
+        self._next: dict[str, list[str]] = defaultdict(list)
+        for step in steps:
+            for earlier in before[step.name]:
+                self._next[earlier].append(step.name)
+        self._ready = [position for position, step in enumerate(steps) if not before[step.name]]
+
+    def __bool__(self) -> bool:
+        """Return whether there is one."""
+        return bool(self._ready)
+
+    def pop(self) -> Step:
+        """Return the next one, which starts."""
+        return self._steps[heappop(self._ready)]
+
+    def done(self, name: str) -> None:
+        """Take note that a step is done."""
+        for later in self._next[name]:
+            self._waits_for[later] -= 1
+            if not self._waits_for[later]:
+                heappush(self._ready, self._position[later])
 
 
 def goal_of(steps: Sequence[Step], target: str | None) -> str | None:
@@ -81,48 +124,62 @@ def unknown_step(
     return UsageError(subject, f"no step is called {name!r}", advice=advice)
 
 
-def _before(step: _Shape, steps: Sequence[_Shape]) -> frozenset[str]:
-    makers = {
-        other.name
-        for other in steps
-        if any(overlaps(target, dependency) for target in other.targets for dependency in step.dependencies)
-    }
-    return frozenset(makers | set(step.after))
+def _makers(step: _Shape, written: _Targets) -> Iterator[str]:
+    return (name for dependency in step.dependencies for _, name in written.overlapping(dependency))
+
+
+class _Targets:
+    """All targets with their steps, to be found by what is at a path, above it or below it."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        self._below: dict[str, list[tuple[str, str]]] = defaultdict(list)
+
+    def add(self, step: _Shape) -> None:
+        """Add those of a step."""
+        for target in step.targets:
+            self._at[target].append((target, step.name))
+            for parent in _parents(target):
+                self._below[parent].append((target, step.name))
+
+    def overlapping(self, path: str) -> Iterator[tuple[str, str]]:
+        """Yield each target that is at a path, above it or below it, with its step's name."""
+        for place in (path, *_parents(path)):
+            yield from self._at.get(place, ())
+        yield from self._below.get(path, ())
+
+
+def _parents(path: str) -> Iterator[str]:
+    """Yield the directories that a relative path names on the way."""
+    end = path.rfind("/")
+    while end > 0:
+        yield path[:end]
+        end = path.rfind("/", 0, end)
 
 
 def _refuse_doubled_names(steps: Sequence[_Shape]) -> None:
-    names = [step.name for step in steps]
-    doubled = sorted({name for name in names if names.count(name) > 1})
+    doubled = sorted(name for name, count in Counter(step.name for step in steps).items() if count > 1)
     if doubled:
         raise UsageError("pipeline", f"two steps are called {doubled[0]!r}", advice="Give each step a name of its own.")
 
 
 def _refuse_doubled_targets(steps: Sequence[_Shape]) -> None:
-    written: list[tuple[str, str]] = []
+    written = _Targets()
     for step in steps:
         for target in step.targets:
-            for other, name in written:
-                if overlaps(target, other):
-                    where = repr(target) if target == other else f"{other!r} and {target!r}"
-                    raise UsageError(
-                        "pipeline",
-                        f"steps {name!r} and {step.name!r} both write {where}",
-                        advice="Let one step alone write it.",
-                    )
-        written += [(target, step.name) for target in step.targets]
+            for other, name in written.overlapping(target):
+                where = repr(target) if target == other else f"{other!r} and {target!r}"
+                raise UsageError(
+                    "pipeline",
+                    f"steps {name!r} and {step.name!r} both write {where}",
+                    advice="Let one step alone write it.",
+                )
+        written.add(step)
 
 
 def _refuse_cycle(before: Mapping[str, frozenset[str]]) -> None:
-    done: set[str] = set()
-
-    def visit(name: str, trail: tuple[str, ...]) -> None:
-        if name in trail:
-            cycle = " → ".join((*trail[trail.index(name) :], name))
-            raise UsageError("pipeline", f"its steps form a cycle: {cycle}", advice="Break it at one of them.")
-        if name not in done:
-            for earlier in sorted(before[name]):
-                visit(earlier, (*trail, name))
-            done.add(name)
-
-    for name in before:
-        visit(name, ())
+    try:
+        TopologicalSorter({name: sorted(earlier) for name, earlier in before.items()}).prepare()
+    except CycleError as error:
+        cycle = " → ".join(reversed(error.args[1]))
+        raise UsageError("pipeline", f"its steps form a cycle: {cycle}", advice="Break it at one of them.") from None

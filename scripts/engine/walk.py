@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from .errors import PipelineError, UsageError
 from .fingerprint import Memo, StatCache, see
-from .graph import check
+from .graph import Ready, check
 from .ledger import Ledger, load_ledger, load_stat_cache
 from .lock import holder
 from .staleness import MISSING, Reason, Seen, Why, decide
@@ -145,6 +145,7 @@ class Walk:
         self.cache = load_stat_cache(self.pipeline.root)
         self.interrupted = self.interrupted or interrupted(self.pipeline.root)
         self._before = self.pipeline.before
+        self._by_name = {step.name: step for step in self.steps}
         self._memo: Memo = {}
         self._guard = threading.Lock()
 
@@ -163,11 +164,11 @@ class Walk:
     def judge(self, step: Step, earlier: Mapping[str, Outcome]) -> tuple[Seen, tuple[Reason, ...]]:
         """Read and decide; no reasons means up to date."""
         seen, record = self.look(step), self.record(step)
-        coming = [name for name, outcome in earlier.items() if outcome.action is Action.WOULD_RUN]
+        coming = [name for name in sorted(self._before[step.name]) if earlier[name].action is Action.WOULD_RUN]
         _refuse_unusable(step, seen, record, self.pipeline.root, self._made_by(coming))
         known = self._cut_off() if step.name in self.interrupted else decide(step, seen, record).reasons
         forced = (Reason(Why.FORCED),) if step.name in self.force else ()
-        ahead = (Reason(Why.UPSTREAM, name) for name in coming if name in self._before[step.name])
+        ahead = (Reason(Why.UPSTREAM, name) for name in coming)
         reasons = (*forced, *known, *ahead)
         if reasons and step.refusal and (why_not := step.refusal()):
             raise UsageError(f"{self.pipeline.root.name}", why_not)
@@ -181,23 +182,24 @@ class Walk:
         """Return what these steps will write; where there is no directory yet, the first step may write anything."""
         if not self.pipeline.root.is_dir():
             return ("",)
-        return tuple(target for step in self.steps if step.name in names for target in step.targets)
+        return tuple(target for name in names for target in self._by_name[name].targets)
 
     def go(self, act: Act, jobs: int = 1) -> tuple[Outcome, ...]:
         """Walk: each step as soon as those before it are done; what follows a failure is skipped."""
         done: dict[str, Outcome] = {}
-        waiting = list(self.steps)
+        ready = Ready(self.steps, self._before)
         running: dict[Future[Outcome], Step] = {}
 
         def finish(outcome: Outcome) -> None:
             done[outcome.step] = outcome
+            ready.done(outcome.step)
             self.tell(outcome)
 
         with _threads(jobs) as pool:
             try:
-                while waiting or running:
-                    for step in [step for step in waiting if self._before[step.name] <= done.keys()]:
-                        waiting.remove(step)
+                while ready or running:
+                    while ready:
+                        step = ready.pop()
                         outcome = self._settle(step, done)
                         if isinstance(outcome, Outcome):
                             finish(outcome)

@@ -10,6 +10,8 @@ import pytest
 from engine import Says, Step, build, status
 from engine.errors import UsageError
 from engine.graph import order
+from engine.runner import Builder
+from engine.walk import Pipeline
 
 
 class Number(IntEnum):
@@ -24,6 +26,31 @@ def test_order_puts_each_step_after_what_it_needs_when_declared_backwards() -> N
     steps = [step("c", ("b",), ("c",)), step("b", ("a/x",), ("b",)), step("a", (), ("a",)), step("z", after=("c",))]
     assert [each.name for each in order(steps)] == ["a", "b", "c", "z"]
     assert [each.name for each in order(steps, "b")] == ["a", "b"]
+
+
+def test_long_chain_is_walked_in_order_when_its_last_step_is_declared_first(tmp_path: Path) -> None:
+    (tmp_path / "f0").write_text("x")
+    steps = [step(f"s{n}", (f"f{n - 1}",), (f"f{n}",)) for n in range(1100, 0, -1)]
+    assert [outcome.step for outcome in status(steps, root=tmp_path).outcomes] == [f"s{n}" for n in range(1, 1101)]
+
+
+def test_steps_are_walked_in_order_as_they_become_ready(tmp_path: Path) -> None:
+    steps = [step("a", (), ("x",)), step("b", ("x",), ("y",)), step("c"), step("d", ("y",)), step("e", after=("a",))]
+    told: list[str] = []
+    pipeline = Pipeline(tmp_path, tuple(steps))
+    Builder(dry_run=True, tell=lambda _, outcome: told.append(outcome.step)).build(pipeline)
+    assert told == ["a", "b", "c", "d", "e"]
+
+
+def test_targets_and_dependencies_meet_above_and_below_a_path() -> None:
+    steps = [
+        step("file", ("d/e/f",)),
+        step("root", ("d",)),
+        step("near", ("d/e2",)),
+        step("w", (), ("d/e",)),
+    ]
+    assert [each.name for each in order(steps)] == ["w", "file", "root", "near"]
+    assert order(steps, "near") == (steps[2],)
 
 
 FAULTS = [
