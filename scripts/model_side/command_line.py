@@ -17,7 +17,7 @@ from typing import Any
 from .base.errors import ReportedError, UsageError, run_main
 from .base.files import make_work_directory, publish_directory, require_file
 from .base.found import report_found
-from .model.model import disable_tracing, quiet_mlflow
+from .model.model import disable_tracing, quiet_mlflow, require_plain
 from .package.flags import DTYPES, PARAM_TYPES, SERIALIZATIONS, Flags, read_flags
 
 _LAST_EPOCH = 253402300799  # the end of year 9999
@@ -44,6 +44,7 @@ def _main(package: Path, args: argparse.Namespace) -> int:
     flags = read_flags(args)
     _require_epoch()
     target: Path = args.out_dir.resolve()  # where a link leads: the link itself stays
+    require_plain(target)
     _refuse_other_content(target)
     if args.json_payload_filepath:
         require_file(args.json_payload_filepath, "--json-payload-filepath")

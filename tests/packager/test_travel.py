@@ -21,15 +21,7 @@ def two_weights(root: Path) -> dict[str, Path]:
     return paths
 
 
-def test_artifacts_of_one_base_name_are_refused_when_mlflow_would_keep_one(tmp_path: Path) -> None:
-    paths = two_weights(tmp_path)
-    assert list(artifact_faults(paths, collide=False)) == []
-    (fault,) = artifact_faults(paths, collide=True)
-    assert 'artifacts "one" and "two": both are called w.txt' in fault
-    assert list(artifact_faults({"one": paths["one"]}, collide=True)) == []
-
-
-def test_artifacts_of_one_base_name_both_travel_when_mlflow_keeps_them_apart(author: Author) -> None:
+def test_artifacts_of_one_base_name_both_travel(author: Author) -> None:
     two_weights(author.root / "model_data")
     words = [f"--artifact={name}=model_data/{name}/w.txt" for name in ("one", "two")]
     assert author.package(*FLAGS, *words).returncode == 0
@@ -41,7 +33,7 @@ def test_tree_ends_when_a_link_leads_back(tmp_path: Path) -> None:
     (tmp_path / "a" / "w").touch()
     (tmp_path / "a" / "back").symlink_to(tmp_path)
     assert {path.name for path in tree(tmp_path)} == {"w", "back"}
-    (fault,) = artifact_faults({"checkpoint": tmp_path}, collide=False)
+    (fault,) = artifact_faults({"checkpoint": tmp_path})
     assert "a/back: a link to a directory that it lies in itself" in fault
 
 

@@ -90,7 +90,7 @@ def test_inputs_are_the_local_paths_in_a_payload() -> None:
             "n": [1.5, None],
         }
     }
-    assert list(inputs(payload)) == [Path("/data/a b.h5ad"), Path("c.txt")]
+    assert list(inputs(payload)) == [Path("/data/a b.h5ad"), Path("c.txt"), Path("//[x")]
 
 
 def test_copy_elsewhere_is_refused_with_advice_when_it_cannot_be_made(tmp_path: Path) -> None:

@@ -134,6 +134,8 @@ def _example_name(entry: Mapping[str, Any]) -> str | None:
 def _local_model(model_uri: str) -> Path | None:
     """Return the directory of a local model, None for one that must be fetched."""
     directory = local_directory(model_uri)
+    if directory:
+        require_plain(directory)
     if directory is None or (directory / "MLmodel").is_file():
         return directory
     if directory.is_dir():
@@ -141,6 +143,24 @@ def _local_model(model_uri: str) -> Path | None:
     names = [path.name for path in directory.parent.iterdir()] if directory.parent.is_dir() else []
     advice = near(directory.name, names) or "Run `invoke package`, or give the model's path or URI."
     raise UsageError(model_uri, "no such model", advice=advice)
+
+
+def require_plain(directory: Path) -> None:
+    """Check that MLflow can load a model from a directory: it takes %41 in the path for an A, quoted or not.
+
+    Parameters
+    ----------
+    directory : Path
+
+    Raises
+    ------
+    UsageError
+        If its path holds such an escape.
+    """
+    path = str(directory.absolute())
+    if unquote(path) != path:
+        advice = "Rename the directory, or move the model."
+        raise UsageError(path, "MLflow loads no model from this path", expected="no % with two digits", advice=advice)
 
 
 def _fetch(uri: str, target: str) -> Path:

@@ -1,6 +1,6 @@
 """Put artifacts into a saved model: their bytes shared where the file system can, else copied once.
 
-MLflow is given empty stand-ins, and the files follow. Import it in the model environment only.
+MLflow is given empty stand-ins, called as the artifacts are; the files follow. Import it in the model environment only.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from mlflow.models import Model
 
 from ..base.errors import StepError
 from ..base.files import reflink
-from .travel import is_of_downloads
+from .travel import is_of_downloads, travelling_name
+
+ARTIFACTS = "artifacts"  # where MLflow keeps them
 
 
 def stand_ins(artifacts: Mapping[str, Path], directory: Path) -> dict[str, str]:
-    """Make an empty file or directory of each artifact's name.
+    """Make an empty file for each artifact.
 
     Parameters
     ----------
@@ -33,20 +35,14 @@ def stand_ins(artifacts: Mapping[str, Path], directory: Path) -> dict[str, str]:
     dict of str to str
         Their paths by the artifacts' names, as MLflow takes them.
     """
-    paths = {}
-    for name, path in artifacts.items():
-        stand_in = directory / name / path.name
-        stand_in.parent.mkdir(parents=True)
-        if path.is_dir():
-            stand_in.mkdir()
-        else:
-            stand_in.touch()
-        paths[name] = str(stand_in)
-    return paths
+    directory.mkdir()
+    for name in artifacts:
+        (directory / name).touch()
+    return {name: str(directory / name) for name in artifacts}
 
 
 def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *, link: bool) -> list[str]:
-    """Put the artifacts where MLflow put their stand-ins, and correct what MLmodel says of them.
+    """Put the artifacts in place of their stand-ins, and correct what MLmodel says of them.
 
     Parameters
     ----------
@@ -72,9 +68,12 @@ def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *
     entry = Model.load(str(model / "MLmodel"))
     saved = entry.flavors["python_function"].get("artifacts") or {}
     placed: list[Path] = []
+    for name in artifacts:
+        (model / saved[name]["path"]).unlink()
     for name, source in artifacts.items():
-        target = model / saved[name]["path"]
-        saved[name]["uri"] = os.path.relpath(source, package)
+        target = model / ARTIFACTS / _place_of(name, artifacts)
+        target.parent.mkdir(exist_ok=True)
+        saved[name] = {"path": target.relative_to(model).as_posix(), "uri": os.path.relpath(source, package)}
         try:
             for origin, place in _files(source, target):
                 _place(origin, place, link=link)
@@ -85,6 +84,14 @@ def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *
         entry.model_size_bytes = (entry.model_size_bytes or 0) + sum(path.stat().st_size for path in placed)
         entry.save(str(model / "MLmodel"))
     return [path.relative_to(model).as_posix() for path in placed]
+
+
+def _place_of(name: str, artifacts: Mapping[str, Path]) -> str:
+    """Return where an artifact goes: under its own name, in a directory for itself where that name is not its alone."""
+    base = travelling_name(artifacts[name].name)
+    rest = {other: travelling_name(path.name) for other, path in artifacts.items() if other != name}
+    others = {*rest, *rest.values()}
+    return f"{name}/{base}" if base in others else base
 
 
 def _files(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:
@@ -100,7 +107,6 @@ def _files(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _place(source: Path, target: Path, *, link: bool) -> None:
-    target.unlink(missing_ok=True)
     if reflink(source, target):
         return
     if link:

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 
+from ..base.named_files import named_file
 from .flags import Flags
 
 DATA = "model_data"
@@ -54,16 +55,15 @@ def carry(
         if not isinstance(uri, str):
             problems.append(f"{where}: expected a path or URI in the column {URI_COLUMN}, got {uri!r}")
             continue
-        if "://" in uri and not uri.startswith("file://"):
+        named = named_file(uri, package)
+        if not named:
             uris.append(uri)
-            continue
-        path = package / (unquote(urlsplit(uri).path) if uri.startswith("file://") else uri)
-        if not path.is_file():
-            problems.append(f"{where}: no such file: {uri}")
-        elif not from_flag and not is_data(os.path.relpath(path, package)):
+        elif not named.path.exists():
+            problems.append(f"{where}: no such file or directory: {uri}")
+        elif not from_flag and not is_data(os.path.relpath(named.path, package)):
             problems.append(f'{where}: expected a file inside {DATA}/, got "{uri}": move it there')
         else:
-            uris.append(_artifact_uri(path, carried))
+            uris.append(_artifact_uri(named.path, carried) + quote(named.part, safe="/:"))
     if len(uris) != len(example.data):
         return example, carried
     return replace(example, data=example.data.assign(input_uri=uris)), carried
@@ -74,7 +74,7 @@ def _artifact_uri(path: Path, artifacts: dict[str, Path]) -> str:
         if path.resolve() == known.resolve():
             return f"artifact://{name}"
         if known.is_dir() and path.resolve().is_relative_to(known.resolve()):
-            return f"artifact://{name}/{path.resolve().relative_to(known.resolve()).as_posix()}"
+            return f"artifact://{name}/{quote(path.resolve().relative_to(known.resolve()).as_posix())}"
     number = sum(name.startswith("input_example") for name in artifacts)
     name = f"input_example_{number}" if number else "input_example"
     artifacts[name] = path

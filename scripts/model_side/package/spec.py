@@ -21,7 +21,6 @@ from .example import Example, carry, read_example
 from .flags import Flags
 from .spec_faults import (
     ENTRIES,
-    artifacts_collide,
     config_faults,
     declared_artifact_faults,
     example_flag_faults,
@@ -118,7 +117,7 @@ def read_spec(package: Path, flags: Flags) -> Spec:
     example = read_example(flags.example_uri, entries["INPUT_EXAMPLE"], problems)
     stored, artifacts = carry(example, artifacts, package, flags, problems) if example else (None, artifacts)
     there = {name: path for name, path in artifacts.items() if path.exists()}
-    problems += artifact_faults(there, collide=artifacts_collide())
+    problems += artifact_faults(there)
     problems += [*tolerance_faults(entries["TOLERANCE"]), *settings_faults(entries["VERIFICATION"])]
     _stop_at(problems)
     if example is None or stored is None:

@@ -11,7 +11,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import mlflow
 from mlflow.models import ModelSignature
 
 from .example import DATA, URI_COLUMN, is_data
@@ -110,11 +109,6 @@ def declared_artifact_faults(declared: Mapping[str, Any], flags: Flags, artifact
         elif not path.exists():
             shown = declared[name] if name not in flags.artifacts else os.path.relpath(path)
             yield f"{where}: no such file or directory: {shown}: run `invoke download-data`, or put it there"
-
-
-def artifacts_collide() -> bool:
-    """Tell whether this MLflow saves artifacts with one base name to one path: it did before 3.16."""
-    return tuple(map(int, mlflow.__version__.split(".")[:2])) < (3, 16)
 
 
 def tolerance_faults(tolerance: Mapping[str, Any]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatch
@@ -17,29 +18,23 @@ _SECRET = (
 )
 # What tools leave behind in a directory of code.
 LEFT_OUT = ("__pycache__", "*.py[co]", "*~", ".*", "#*#", "*.bak", "*.orig")
+# MLflow finds no file with one of these in its name where it fetches a model: `mlflow models predict`, registries.
+_LOST = re.compile(r"[#?\x00-\x1f\x7f]|%(?=[0-9A-Fa-f]{2})")
 _MARGIN = 64 * 2**20  # bytes beside the artifacts: code, environment files, the example's output
 
 
-def artifact_faults(artifacts: Mapping[str, Path], *, collide: bool) -> Iterator[str]:
+def artifact_faults(artifacts: Mapping[str, Path]) -> Iterator[str]:
     """Yield what is wrong with files and directories that are to travel as artifacts.
 
     Parameters
     ----------
     artifacts : mapping of str to Path
         Those that exist.
-    collide : bool
-        Whether this MLflow puts artifacts with the same base name into one place.
     """
-    names: dict[str, str] = {}
     for name, path in artifacts.items():
         for file in tree(path):
-            yield from (f'artifact "{name}": {fault}' for fault in _file_faults(file, path.parent))
-        other = names.setdefault(path.name, name)
-        if collide and other != name:
-            yield (
-                f'artifacts "{other}" and "{name}": both are called {path.name}, and this MLflow would keep one of '
-                "them: rename one, or take mlflow>=3.16"
-            )
+            faults = *_file_faults(file, path.parent), *_name_faults(file, path)
+            yield from (f'artifact "{name}": {fault}' for fault in faults)
 
 
 def code_faults(code: Path) -> Iterator[str]:
@@ -52,6 +47,12 @@ def code_faults(code: Path) -> Iterator[str]:
     """
     for path in tree(code, LEFT_OUT):
         yield from _file_faults(path, code.parent)
+        yield from _name_faults(path, code)
+
+
+def travelling_name(name: str) -> str:
+    """Return the name that a file or directory has in a model: MLflow does not find every name."""
+    return _LOST.sub("_", name)
 
 
 def left_out(code: Path) -> list[str]:
@@ -159,6 +160,12 @@ def _file_faults(path: Path, root: Path) -> Iterator[str]:
         yield f"{shown}: expected a file or a directory, got a pipe, a socket or a device"
     elif not _is_readable(path):
         yield f"{shown}: it cannot be read: permission denied"
+
+
+def _name_faults(path: Path, top: Path) -> Iterator[str]:
+    if _LOST.search(path.relative_to(top).as_posix()):
+        shown = path.relative_to(top.parent).as_posix()
+        yield f'{shown!r}: MLflow fetches no file of this name: rename it, without "#", "?" or a % before two digits'
 
 
 def _is_open(directory: Path) -> bool:

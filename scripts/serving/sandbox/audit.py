@@ -8,7 +8,8 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+
+from model_side.base.named_files import named_file
 
 from .leash import SYSTEM
 
@@ -91,14 +92,8 @@ def inputs(payload: Any) -> Iterator[Path]:
     if isinstance(payload, dict | list):
         for each in payload.values() if isinstance(payload, dict) else payload:
             yield from inputs(each)
-    elif isinstance(payload, str) and payload:
-        try:
-            parts = urlsplit(payload)
-        except ValueError:  # some other text
-            return
-        path = Path(unquote(parts.path) if parts.scheme else payload)
-        if parts.scheme in ("", "file") and path.name:  # not "/" or ".", which would let everything through
-            yield path
+    elif isinstance(payload, str) and (named := named_file(payload)) and named.path.name:
+        yield named.path  # not "/" or ".", which would let everything through
 
 
 def _shown(path: Path) -> str:
