@@ -131,6 +131,8 @@ def _parser(package: Path, description: str | None) -> argparse.ArgumentParser:
     add("--model-config-json", metavar="JSON", help="context.model_config, as JSON or a file of it (MODEL_CONFIG)")
     add("--model-tag", action="append", default=[], metavar="NAME=VALUE", help="a tag; repeatable (TAGS)")
     add("--example-uri", metavar="URI", help="the input example's file (INPUT_EXAMPLE)")
+    beside = "what must lie beside it, a path or a pattern; repeatable (EXAMPLE_FILES)"
+    add("--example-file", action="append", default=[], metavar="PATH", help=beside)
     add("--output-shape", metavar="JSON", help="such as [-1,2048]; -1 varies (MODEL_SIGNATURE)")
     add("--output-dtype", metavar="DTYPE", help=f"one of {', '.join(DTYPES)} (MODEL_SIGNATURE)")
     types = f'a type of {", ".join(PARAM_TYPES)}, or {{"type": ..., "default": ...}}'

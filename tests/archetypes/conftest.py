@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,15 @@ MODELS = {
         FILE,
         {"dataframe_split": {"columns": ["input_uri"], "data": [["artifact://input_example"]] * 2}},
         [[0.5, 1.0, 1.5], [2.0, 2.5, 3.0]] * 2,
+    ),
+    "file_uri_to_dataframe": Tiny(
+        {
+            "_get_input": "import numpy as np\n        return np.loadtxt(uri, ndmin=2)",
+            "_forward": 'return pd.DataFrame({"name": ["a", "b"], "score": input_obj.sum(axis=1) * self.scale})',
+        },
+        FILE,
+        {"dataframe_split": {"columns": ["input_uri"], "data": [["artifact://input_example"]] * 2}},
+        [{"name": "a", "score": 3.0}, {"name": "b", "score": 7.5}] * 2,
     ),
     "text_to_tensor": Tiny(
         {
@@ -126,3 +138,16 @@ def package_of(tmp_path_factory: pytest.TempPathFactory) -> PackageOf:
         return made[archetype]
 
     return of
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Iterator[str]:
+    """Give the address of a file on an HTTP server."""
+    (tmp_path / "far.txt").write_text("2 4 6")
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/far.txt"
+        server.shutdown()
+        thread.join()

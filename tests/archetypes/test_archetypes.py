@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import shutil
-import threading
-from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -61,7 +57,7 @@ def test_model_predicts_its_payload_and_another_when_packaged(package_of: Packag
         assert found == MODELS[archetype].predictions
     metadata = yaml.safe_load((model.author.model / "MLmodel").read_text())["metadata"]
     assert metadata["archetype"] == archetype
-    assert metadata["rows_match"] is (archetype != "file_uri_to_tensor")
+    assert metadata["rows_match"] is (archetype not in ("file_uri_to_tensor", "file_uri_to_dataframe"))
 
 
 TOO_SHORT = {
@@ -186,19 +182,6 @@ def test_log_is_silent_when_the_input_travels_in_the_model(package_of: PackageOf
     done = model.predict(example)
     assert done.returncode == 0
     assert "nothing can be written beside it" not in done.stderr
-
-
-@pytest.fixture
-def remote(tmp_path: Path) -> Iterator[str]:
-    """Give the address of a file on an HTTP server."""
-    (tmp_path / "far.txt").write_text("2 4 6")
-    handler = functools.partial(SimpleHTTPRequestHandler, directory=tmp_path)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/far.txt"
-        server.shutdown()
-        thread.join()
 
 
 def test_remote_file_is_fetched_and_its_result_is_local(package_of: PackageOf, remote: str, tmp_path: Path) -> None:

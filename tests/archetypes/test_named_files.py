@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 from mlflow.artifacts import download_artifacts
 
@@ -89,6 +90,20 @@ def test_payload_names_files_by_path_by_uri_or_in_an_artifact(model: Model) -> N
     assert model.predictions(asked(*(f"artifact://data/{quote(name)}" for name in kept))) == EXPECTED_KEPT
 
 
+def test_part_of_a_remote_file_is_read_from_what_was_fetched(model: Model, remote: str) -> None:
+    assert model.predictions(asked(f"{remote}::row/0", f"{remote}?version=1")) == [[1.0, 2.0, 3.0]] * 2
+
+
+def test_results_of_directories_and_parts_lie_beside_them(tmp_path: Path) -> None:
+    author = write(tmp_path, "file_uri_to_file", _get_input=f"import numpy as np\n        {READ}")
+    assert author.package().returncode == 0
+    fill(tmp_path)
+    found = Model(author, tmp_path).predictions(asked("store #2.zarr", f"{PART}::row/1"))
+    names = ("store #2.zarr.result.npy", f"{PART}::row_1.result.npy")
+    assert [row["output_uri"] for row in found] == [(tmp_path / name).as_uri() for name in names]
+    assert [np.load(tmp_path / name).tolist() for name in names] == [scaled(13), [[10.0, 10.5]]]
+
+
 @pytest.mark.parametrize("uri", ["none #1.txt", "file:///none%201.txt", "none.txt::row/1"])
 def test_file_that_is_not_there_is_named_as_the_request_does(model: Model, uri: str) -> None:
     done = model.predict(asked(uri))
@@ -114,7 +129,7 @@ def test_name_in_a_directory_is_refused_by_its_own_fault_when_mlflow_would_not_f
         path = tmp_path / top / name
         path.parent.mkdir(parents=True)
         path.touch()
-    (fault,) = artifact_faults({"w": tmp_path / "model_data" / "tf_tiny"})
+    (fault,) = artifact_faults({"w": tmp_path / "model_data" / "tf_tiny"}, {})
     assert f"{'tf_tiny/' + name!r}: MLflow fetches no file of this name: rename it" in fault
     (fault,) = code_faults(tmp_path / "model_code")
     assert f"{'model_code/' + name!r}: MLflow fetches no file of this name" in fault

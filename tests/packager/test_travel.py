@@ -33,7 +33,7 @@ def test_tree_ends_when_a_link_leads_back(tmp_path: Path) -> None:
     (tmp_path / "a" / "w").touch()
     (tmp_path / "a" / "back").symlink_to(tmp_path)
     assert {path.name for path in tree(tmp_path)} == {"w", "back"}
-    (fault,) = artifact_faults({"checkpoint": tmp_path})
+    (fault,) = artifact_faults({"checkpoint": tmp_path}, {})
     assert "a/back: a link to a directory that it lies in itself" in fault
 
 

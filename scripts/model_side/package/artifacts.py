@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,7 +41,9 @@ def stand_ins(artifacts: Mapping[str, Path], directory: Path) -> dict[str, str]:
     return {name: str(directory / name) for name in artifacts}
 
 
-def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *, link: bool) -> list[str]:
+def place_artifacts(
+    model: Path, artifacts: Mapping[str, Path], parts: Mapping[str, tuple[Path, ...]], package: Path, *, link: bool
+) -> list[str]:
     """Put the artifacts in place of their stand-ins, and correct what MLmodel says of them.
 
     Parameters
@@ -50,6 +52,8 @@ def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *
         The saved MLflow Model.
     artifacts : mapping of str to Path
         Absolute, by name.
+    parts : mapping of str to tuple of Path
+        What travels of an artifact, where not all of it does.
     package : Path
         The directory that paths in MLmodel are relative to.
     link : bool
@@ -72,10 +76,9 @@ def place_artifacts(model: Path, artifacts: Mapping[str, Path], package: Path, *
         (model / saved[name]["path"]).unlink()
     for name, source in artifacts.items():
         target = model / ARTIFACTS / _place_of(name, artifacts)
-        target.parent.mkdir(exist_ok=True)
         saved[name] = {"path": target.relative_to(model).as_posix(), "uri": os.path.relpath(source, package)}
         try:
-            for origin, place in _files(source, target):
+            for origin, place in _files(source, target, parts.get(name, (source,))):
                 _place(origin, place, link=link)
                 placed.append(place)
         except OSError as error:
@@ -94,16 +97,19 @@ def _place_of(name: str, artifacts: Mapping[str, Path]) -> str:
     return f"{name}/{base}" if base in others else base
 
 
-def _files(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:
+def _files(source: Path, target: Path, parts: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
     """Yield each file of an artifact and its place, whose directory is there; links are followed."""
-    if not source.is_dir():
-        yield source, target
-        return
-    for top, directories, names in os.walk(source, followlinks=True):
-        place = target / os.path.relpath(top, source)
-        place.mkdir(parents=True, exist_ok=True)
-        directories[:] = sorted(name for name in directories if not is_of_downloads(Path(top, name)))
-        yield from ((Path(top, name), place / name) for name in sorted(names))
+    for part in parts:
+        place = target / part.relative_to(source)
+        if not part.is_dir():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            yield part, place
+            continue
+        for top, directories, names in os.walk(part, followlinks=True):
+            inner = place / os.path.relpath(top, part)
+            inner.mkdir(parents=True, exist_ok=True)
+            directories[:] = sorted(name for name in directories if not is_of_downloads(Path(top, name)))
+            yield from ((Path(top, name), inner / name) for name in sorted(names))
 
 
 def _place(source: Path, target: Path, *, link: bool) -> None:

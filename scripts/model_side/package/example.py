@@ -1,87 +1,23 @@
-"""Let the files of an input example travel in the model, named so that a moved model still finds them."""
+"""The input example of model_spec.py or of --example-uri."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 
-from ..base.named_files import named_file
-from .flags import Flags
-
 DATA = "model_data"
+URI_COLUMN = "input_uri"
 
 
 def is_data(path: str) -> bool:
     """Tell whether a declared path lies inside model_data/, where the pipeline sees it change."""
     normal = os.path.normpath(path)
     return normal == DATA or normal.startswith(DATA + os.sep)
-
-
-def carry(
-    example: Example, artifacts: Mapping[str, Path], package: Path, flags: Flags, problems: list[str]
-) -> tuple[Example, dict[str, Path]]:
-    """Let local files of the example travel as artifacts, named by artifact://, so that a moved package works.
-
-    Parameters
-    ----------
-    example : Example
-    artifacts : mapping of str to Path
-        Absolute, by name.
-    package : Path
-        The directory that paths in INPUT_EXAMPLE are relative to.
-    flags : Flags
-    problems : list of str
-        What is wrong is added to it.
-
-    Returns
-    -------
-    Example, dict of str to Path
-        The example as it travels, and all artifacts.
-    """
-    carried = dict(artifacts)
-    if not isinstance(example.data, pd.DataFrame) or URI_COLUMN not in example.data:
-        return example, carried
-    from_flag = flags.example_uri is not None
-    uris = []
-    for uri in example.data[URI_COLUMN]:
-        where = "--example-uri" if from_flag else "INPUT_EXAMPLE"
-        if not isinstance(uri, str):
-            problems.append(f"{where}: expected a path or URI in the column {URI_COLUMN}, got {uri!r}")
-            continue
-        named = named_file(uri, package)
-        if not named:
-            uris.append(uri)
-        elif not named.path.exists():
-            problems.append(f"{where}: no such file or directory: {uri}")
-        elif not from_flag and not is_data(os.path.relpath(named.path, package)):
-            problems.append(f'{where}: expected a file inside {DATA}/, got "{uri}": move it there')
-        else:
-            uris.append(_artifact_uri(named.path, carried) + quote(named.part, safe="/:"))
-    if len(uris) != len(example.data):
-        return example, carried
-    return replace(example, data=example.data.assign(input_uri=uris)), carried
-
-
-def _artifact_uri(path: Path, artifacts: dict[str, Path]) -> str:
-    for name, known in artifacts.items():
-        if path.resolve() == known.resolve():
-            return f"artifact://{name}"
-        if known.is_dir() and path.resolve().is_relative_to(known.resolve()):
-            return f"artifact://{name}/{quote(path.resolve().relative_to(known.resolve()).as_posix())}"
-    number = sum(name.startswith("input_example") for name in artifacts)
-    name = f"input_example_{number}" if number else "input_example"
-    artifacts[name] = path
-    return f"artifact://{name}"
-
-
-URI_COLUMN = "input_uri"
 
 
 @dataclass(frozen=True)

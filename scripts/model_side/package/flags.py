@@ -61,6 +61,7 @@ class Flags:
     model_config: Mapping[str, Any] | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     example_uri: str | None = None
+    example_files: tuple[str, ...] = ()
     output_shape: tuple[int, ...] | None = None
     output_dtype: str | None = None
     params: tuple[ParamFlag, ...] | None = None
@@ -94,6 +95,7 @@ def read_flags(args: argparse.Namespace) -> Flags:
         model_config=read(args.model_config_json, _config),
         tags=read(args.model_tag, lambda pairs: _pairs(pairs, "--model-tag", "NAME=VALUE")),
         example_uri=read(args.example_uri, lambda uri: uri if "://" in uri else str(Path(uri).absolute())),
+        example_files=tuple(str(Path(path).absolute()) for path in args.example_file),
         output_shape=read(args.output_shape, _shape),
         output_dtype=read(args.output_dtype, lambda name: require_known(name, DTYPES, "--output-dtype", "dtype")),
         params=read(args.extra_params_spec_json, _params),

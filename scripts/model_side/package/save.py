@@ -10,6 +10,7 @@ import stat
 import sys
 import tempfile
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from ..payload.payload import check_payload
 from .artifacts import place_artifacts, stand_ins
 from .flags import Flags
 from .model_class import load_model_class
-from .spec import Spec, read_spec
+from .spec import SPEC, Spec, read_spec
+from .spec_faults import file_column_faults
 from .travel import LEFT_OUT, code_faults, left_out, require_outside, require_space
 
 CODE = "model_code"
@@ -61,8 +63,10 @@ def check_package(package: Path, flags: Flags, work: Path) -> tuple[Spec, type[m
     spec = read_spec(package, flags)
     require_outside(spec.artifacts, work)
     model_class = load_model_class(spec.model_class, package)
+    if faults := list(file_column_faults(model_class, spec.signature, spec.example, spec.stored)):
+        raise UsageError(SPEC, f"it cannot be packaged as declared:{listed(faults)}")
     check_example(spec, one_row=spec.metadata(model_class)["one_row"])
-    require_space(spec.artifacts.values(), work)
+    require_space(chain(*(spec.parts.get(name, (path,)) for name, path in spec.artifacts.items())), work)
     return spec, model_class, requirements
 
 
@@ -124,7 +128,7 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> list[st
     _make_relative(staged / "MLmodel", work)
     nulls_for_nan(staged)
     _refuse_paths_of(package, staged)
-    placed = place_artifacts(staged, spec.artifacts, package, link=spec.link_artifacts)
+    placed = place_artifacts(staged, spec.artifacts, spec.parts, package, link=spec.link_artifacts)
     if settings := uv_toml(package):
         (staged / UV_TOML).write_text(settings, encoding="utf-8")
     return placed

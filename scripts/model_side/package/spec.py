@@ -17,8 +17,9 @@ from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 from ..base.errors import UsageError, listed
 from ..base.tracebacks import author_traceback, said
 from ..model.settings import VERIFICATION, settings_faults
-from .example import Example, carry, read_example
+from .example import Example, read_example
 from .flags import Flags
+from .luggage import Luggage
 from .spec_faults import (
     ENTRIES,
     config_faults,
@@ -46,7 +47,9 @@ class Spec:
     example, stored : Example
         As declared, and as it travels: files by artifact:// instead of a path.
     artifacts : mapping of str to Path
-        Absolute, by the name in ``context.artifacts``; the example's own file among them.
+        Absolute, by the name in ``context.artifacts``; the example's own files among them.
+    parts : mapping of str to tuple of Path
+        What travels of an artifact, by its name, where not all of that directory does.
     model_config, tags, tolerance : mapping
     allow_nan, rows_match, output_files : bool
         Whether numbers may be NaN; whether the output has a row for each row of the input; whether the outputs are URIs
@@ -67,6 +70,7 @@ class Spec:
     example: Example
     stored: Example
     artifacts: Mapping[str, Path]
+    parts: Mapping[str, tuple[Path, ...]]
     model_config: Mapping[str, Any]
     tags: Mapping[str, str]
     tolerance: Mapping[str, float]
@@ -115,9 +119,10 @@ def read_spec(package: Path, flags: Flags) -> Spec:
     model_config = entries["MODEL_CONFIG"] if flags.model_config is None else flags.model_config
     problems += config_faults(model_config, "MODEL_CONFIG" if flags.model_config is None else "--model-config-json")
     example = read_example(flags.example_uri, entries["INPUT_EXAMPLE"], problems)
-    stored, artifacts = carry(example, artifacts, package, flags, problems) if example else (None, artifacts)
-    there = {name: path for name, path in artifacts.items() if path.exists()}
-    problems += artifact_faults(there)
+    luggage = Luggage(package, flags, artifacts, problems)
+    stored = luggage.pack(example, entries["EXAMPLE_FILES"]) if example else None
+    there = {name: path for name, path in luggage.artifacts.items() if path.exists()}
+    problems += artifact_faults(there, luggage.parts)
     problems += [*tolerance_faults(entries["TOLERANCE"]), *settings_faults(entries["VERIFICATION"])]
     _stop_at(problems)
     if example is None or stored is None:
@@ -128,7 +133,8 @@ def read_spec(package: Path, flags: Flags) -> Spec:
         signature=signature,
         example=example,
         stored=stored,
-        artifacts=artifacts,
+        artifacts=luggage.artifacts,
+        parts=luggage.parts,
         model_config=model_config,
         tags={**{str(k): str(v) for k, v in entries["TAGS"].items()}, **flags.tags},
         tolerance={"rtol": 1e-5, "atol": 0.0, **{k: float(v) for k, v in entries["TOLERANCE"].items()}},

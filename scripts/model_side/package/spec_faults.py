@@ -11,14 +11,17 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType
 
-from .example import DATA, URI_COLUMN, is_data
+from .example import DATA, URI_COLUMN, Example, is_data
 from .flags import SERIALIZATIONS, Flags
 
 # Each entry, and what counts where it is not given; the default of MODEL_CLASS depends on the package.
 ENTRIES: Mapping[str, Any] = {
     **{"ARCHETYPE": "", "MODEL_CLASS": "", "MODEL_SIGNATURE": None, "INPUT_EXAMPLE": None},
+    "EXAMPLE_FILES": [],
     **{"ARTIFACTS": {}, "MODEL_CONFIG": {}, "TAGS": {}, "TOLERANCE": {}, "VERIFICATION": {}},
     **{"ALLOW_NAN": False, "ROWS_MATCH": False, "OUTPUT_FILES": False},
     **{"SERIALIZATION": SERIALIZATIONS[0], "LINK_ARTIFACTS": False, "CHECKS": None},
@@ -82,6 +85,43 @@ def example_flag_faults(signature: ModelSignature, flags: Flags, archetype: str)
         yield (
             f'--example-uri: not for {which}: its signature takes no column "{URI_COLUMN}": '
             "leave it out and write INPUT_EXAMPLE"
+        )
+
+
+def file_column_faults(
+    model_class: type, signature: ModelSignature, example: Example, stored: Example
+) -> Iterator[str]:
+    """Yield where FILE_COLUMNS of a model's class, if its base has any, and the signature and the example do not fit.
+
+    Parameters
+    ----------
+    model_class : type
+    signature : ModelSignature
+    example, stored : Example
+        As declared, and as it travels.
+    """
+    columns = getattr(model_class, "FILE_COLUMNS", None)
+    if columns is None:
+        return
+    label = f"FILE_COLUMNS of {model_class.__name__}"
+    inputs = (each for each in signature.inputs.inputs if isinstance(each, ColSpec))
+    texts = [each.name for each in inputs if each.type == DataType.string]
+    if not isinstance(columns, tuple | list):
+        yield f'{label}: expected names of string columns, such as ("input_uri",), got {columns!r}'
+        return
+    for name in columns:
+        if name not in texts:
+            known = ", ".join(str(each) for each in texts) or "none"
+            yield f"{label}: expected string columns of MODEL_SIGNATURE, which are {known}, got {name!r}"
+    frames = (example.data, stored.data)
+    for name in example.data.columns if isinstance(example.data, pd.DataFrame) else ():
+        declared, carried = (list(frame[name]) for frame in frames)
+        moved = (isinstance(one, str) and one != other for one, other in zip(declared, carried, strict=True))
+        if name not in columns and any(moved):
+            yield f'INPUT_EXAMPLE: the column "{name}" names files: add it to {label}, ("{name}",)'
+        plain = [each for each in carried if name in columns and isinstance(each, str) and "://" not in each]
+        yield from (
+            f'INPUT_EXAMPLE: column "{name}": expected a path inside {DATA}/ or a URI, got "{each}"' for each in plain
         )
 
 

@@ -23,16 +23,18 @@ _LOST = re.compile(r"[#?\x00-\x1f\x7f]|%(?=[0-9A-Fa-f]{2})")
 _MARGIN = 64 * 2**20  # bytes beside the artifacts: code, environment files, the example's output
 
 
-def artifact_faults(artifacts: Mapping[str, Path]) -> Iterator[str]:
+def artifact_faults(artifacts: Mapping[str, Path], parts: Mapping[str, tuple[Path, ...]]) -> Iterator[str]:
     """Yield what is wrong with files and directories that are to travel as artifacts.
 
     Parameters
     ----------
     artifacts : mapping of str to Path
         Those that exist.
+    parts : mapping of str to tuple of Path
+        What travels of an artifact, where not all of it does.
     """
     for name, path in artifacts.items():
-        for file in tree(path):
+        for file in (each for part in parts.get(name, (path,)) for each in tree(part)):
             faults = *_file_faults(file, path.parent), *_name_faults(file, path)
             yield from (f'artifact "{name}": {fault}' for fault in faults)
 
