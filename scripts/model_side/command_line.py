@@ -72,6 +72,7 @@ def _package(package: Path, flags: Flags, args: argparse.Namespace, work: Path, 
     from .package.hashing import hashing
     from .package.save import dry_run, save_model
     from .run.child import run_in_child
+    from .verify.at_home import compared_at_home
     from .verify.proof import prove, prove_payload, run_checks
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)  # what it warns of is decided here
@@ -86,7 +87,8 @@ def _package(package: Path, flags: Flags, args: argparse.Namespace, work: Path, 
     # The directory is for what the model leaves behind, its result files, too.
     with tempfile.TemporaryDirectory() as scratch, hashing(staged, artifacts) as hashes:
         os.environ["TMPDIR"] = tempfile.tempdir = scratch
-        output = run_in_child(prove, staged, subject="forward pass", directory=empty, must_end=True, **common)
+        with compared_at_home(package, flags, staged, args.time_limit):
+            output = run_in_child(prove, staged, subject="forward pass", directory=empty, must_end=True, **common)
         if args.json_payload_filepath:
             payload = args.json_payload_filepath.absolute()
             output = run_in_child(prove_payload, staged, payload, subject="forward pass", directory=here, **common)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from ..package.spec import SPEC, read_spec
 from ..payload.payload import check_payload
 from .child import run_in_child
 from .in_process import checked, parse_payload
+from .opened import opened_in
 
 SUBJECT = "direct call"
 
@@ -43,15 +44,24 @@ class Direct:
         Of importing the author's code, loading its weights and predicting.
     load_seconds : float
         How much of that was before predicting.
+    opened : set of Path
+        The files in watched directories that it opened.
     """
 
     output: Arrays
     figures: Figures
     load_seconds: float
+    opened: set[Path]
 
 
 def call_directly(
-    package: Path, payload: Mapping[str, Any], files: ModelFiles | None = None, seconds: float | None = None
+    package: Path,
+    payload: Mapping[str, Any],
+    files: ModelFiles | None = None,
+    seconds: float | None = None,
+    *,
+    flags: Flags | None = None,
+    watched: Sequence[Path] = (),
 ) -> Direct:
     """Return what the author's code in a package gives for a payload, called in a process of its own.
 
@@ -66,6 +76,10 @@ def call_directly(
         that in model_spec.py.
     seconds : float, optional
         Time limit.
+    flags : Flags, optional
+        Those of the packager, which override model_spec.py.
+    watched : sequence of Path
+        Directories.
 
     Raises
     ------
@@ -76,15 +90,17 @@ def call_directly(
     """
     package = package.resolve()
     code, here = (package / "model_code", package / SPEC), Path.cwd()
-    arguments = (_predict, package, payload, files)
+    arguments = (_predict, package, payload, files, flags or Flags(), watched)
     return run_in_child(*arguments, subject=SUBJECT, directory=here, code=code, seconds=seconds, scratch=True)
 
 
-def _predict(package: Path, payload: Mapping[str, Any], files: ModelFiles | None) -> Direct:
+def _predict(
+    package: Path, payload: Mapping[str, Any], files: ModelFiles | None, flags: Flags, watched: Sequence[Path]
+) -> Direct:
     start = time.perf_counter()
     sys.path.append(str(package))
     with chdir(package):
-        spec = read_spec(package, Flags())
+        spec = read_spec(package, flags)
         model_class = load_model_class(spec.model_class, package)
     if files is None:
         metadata = spec.metadata(model_class)
@@ -94,14 +110,15 @@ def _predict(package: Path, payload: Mapping[str, Any], files: ModelFiles | None
     artifacts = {name: str(path) for name, path in spec.artifacts.items()}
     context = mlflow.pyfunc.PythonModelContext(artifacts=artifacts, model_config=dict(spec.model_config))
     model = model_class()
-    model.load_context(context)
-    loaded = time.perf_counter()
-    # MLflow lets authors leave out the context and the params.
-    takes = inspect.signature(model.predict).parameters
-    before = (context,) if "context" in takes else ()
-    output = model.predict(*before, data, **({"params": params} if "params" in takes else {}))
-    figures = Figures(time.perf_counter() - start, peak_memory())
-    return Direct(checked(output, files, payload, SUBJECT), figures, loaded - start)
+    with opened_in(watched) as opened:
+        model.load_context(context)
+        loaded = time.perf_counter()
+        # MLflow lets authors leave out the context and the params.
+        takes = inspect.signature(model.predict).parameters
+        before = (context,) if "context" in takes else ()
+        output = model.predict(*before, data, **({"params": params} if "params" in takes else {}))
+        figures = Figures(time.perf_counter() - start, peak_memory())
+        return Direct(checked(output, files, payload, SUBJECT), figures, loaded - start, opened())
 
 
 class _HandsBack:
