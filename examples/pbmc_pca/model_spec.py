@@ -17,6 +17,9 @@ MODEL_SIGNATURE = ModelSignature(
 # The reference's own cells: their place in the space is published, so that the output can be compared with it.
 INPUT_EXAMPLE = pd.DataFrame({"input_uri": ["model_data/pbmc68k_reduced.h5ad"]})
 
+# The example has all the genes: nothing is missing.
+INERT_PARAMS = ["fill_missing"]
+
 ARTIFACTS = {"reference": "model_data/pbmc68k_reduced.h5ad"}
 TAGS = {"organism": "Homo sapiens", "tissue": "blood"}
 

@@ -31,6 +31,7 @@ MODEL_SIGNATURE = ModelSignature(
 )
 
 INPUT_EXAMPLE = pd.DataFrame({"input_uri": ["model_data/pbmc20.h5ad"]})
+INERT_PARAMS = ["batch_size"]
 
 ARTIFACTS = {"checkpoint": f"model_data/{VARIANT}"}
 MODEL_CONFIG = {"model_variant": VARIANT}

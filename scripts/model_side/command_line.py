@@ -17,7 +17,7 @@ from typing import Any
 from .base.errors import ReportedError, UsageError, run_main
 from .base.files import make_work_directory, publish_directory, require_file
 from .base.found import report_found
-from .model.model import disable_tracing, quiet_mlflow, require_plain
+from .model.model import disable_tracing, quiet_mlflow, read_model, require_plain
 from .package.flags import DTYPES, PARAM_TYPES, SERIALIZATIONS, Flags, read_flags
 
 _LAST_EPOCH = 253402300799  # the end of year 9999
@@ -73,6 +73,7 @@ def _package(package: Path, flags: Flags, args: argparse.Namespace, work: Path, 
     from .package.save import dry_run, save_model
     from .run.child import run_in_child
     from .verify.at_home import compared_at_home
+    from .verify.params import prove_params
     from .verify.proof import prove, prove_payload, run_checks
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)  # what it warns of is decided here
@@ -92,6 +93,8 @@ def _package(package: Path, flags: Flags, args: argparse.Namespace, work: Path, 
         if args.json_payload_filepath:
             payload = args.json_payload_filepath.absolute()
             output = run_in_child(prove_payload, staged, payload, subject="forward pass", directory=here, **common)
+        if read_model(str(staged)).signature.params:
+            run_in_child(prove_params, staged, subject="params", directory=empty, scratch=True, **common)
         run_in_child(run_checks, package, flags, staged, subject="CHECKS", directory=package, **common)
         digest = seal(staged, package, hashes())
     publish_directory(staged, target)

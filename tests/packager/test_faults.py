@@ -53,6 +53,12 @@ def predict(arguments: str) -> Change:
     )
 
 
+def params(inert: str = "[]") -> Change:
+    schema = 'ParamSchema([ParamSpec("factor", "double", 2.0)])'
+    signature = f"ModelSignature(MODEL_SIGNATURE.inputs, MODEL_SIGNATURE.outputs, {schema})"
+    return spec(f"from mlflow.types import ParamSpec\nMODEL_SIGNATURE = {signature}\nINERT_PARAMS = {inert}")
+
+
 def both(one: Change, other: Change) -> Change:
     return lambda author: (one(author), other(author))
 
@@ -206,6 +212,19 @@ FAULTS = [
           "the type hint of model_input overrides"),
     refused("no predict", code("from . import", "from mlflow.pyfunc import PythonModel as"),
           "TinyMLflowModel: it has no predict"),
+    # params that can have no effect
+    *(refused(f"params for predict({arguments})", both(params(), predict(f"context, model_input{arguments}")),
+          "predict of TinyMLflowModel: MLflow would not give it the params factor", "params=None", "predict(self")
+      for arguments in ("", ", **params", ", parameters=None", ", params=None, /")),
+    failed("a param that nobody reads", both(params(), forward(f'return {ONE}.astype("float32")')),
+          'params: "factor" has no effect', "the same for 2.0, 5.0, 1.0, -3.0, 2000.0", "INERT_PARAMS"),
+    failed("a param that is read under another name", both(params(),
+          forward(f'return ({ONE} * params.get("facter", 1.0)).astype("float32")')), '"factor" has no effect'),
+    failed("an inert param that changes the answer", both(params('["factor"]'),
+          forward(f'return ({ONE} * params["factor"]).astype("float32")')),
+          'INERT_PARAMS: "factor" changes the answer', "2.0 and 5.0"),
+    refused("an inert param that is not there", spec('INERT_PARAMS = ["bach_size"]'), "INERT_PARAMS: unknown param",
+          "bach_size"),
     # modules
     refused("a class beside model_code",
           lambda a: write(a, "mine.py", a.code.read_text().replace("from .", "from model_code")),

@@ -126,6 +126,33 @@ def test_spec_gives_everything_and_a_flag_overrides_when_both_are_there(author: 
     assert mlmodel(author)["flavors"]["python_function"]["config"] == {"depth": 1}
 
 
+PARAMS = """
+from mlflow.types import ParamSpec
+PARAMS = [ParamSpec("factor", "double", 1.0), ParamSpec("columns", "long", [0, 1], (-1,)), ParamSpec("best", "long", 3)]
+PARAMS += [ParamSpec("unit", "string", "count"), ParamSpec("round", "boolean", False)]
+PARAMS += [ParamSpec("since", "datetime", "2020-01-01"), ParamSpec("note", "string", None)]
+PARAMS += [ParamSpec("batch_size", "integer", 8), ParamSpec("device", "string", "cpu")]
+MODEL_SIGNATURE = ModelSignature(MODEL_SIGNATURE.inputs, MODEL_SIGNATURE.outputs, ParamSchema(PARAMS))
+INERT_PARAMS = ["batch_size", "device"]
+"""
+USES = """if params["unit"] not in ("count", "log") or params["device"] != "cpu":
+            raise ValueError(params)
+        summed = input_obj[:, params["columns"]].sum(axis=1, keepdims=True) * params["factor"] + 0.25
+        summed = np.round(summed) if params["round"] else summed
+        day = params["since"].year - 2020
+        return (np.minimum(summed, params["best"] * 4) * np.ones((1, 4)) + day).astype("float32")"""
+
+
+def test_params_that_change_the_answer_or_are_declared_inert_are_taken(author: Author) -> None:
+    author.replace(BODIES["_forward"], USES)
+    author.declare(PARAMS)
+    done = author.package(*FLAGS)
+    assert done.returncode == 0
+    assert "note: params: note: not tried: INPUT_EXAMPLE gives no value for it" in done.stderr
+    assert np.load(author.model / "golden_output.npz")["output"].tolist() == [[3.25] * 4, [9.25] * 4]
+    assert mlmodel(author)["metadata"]["inert_params"] == ["batch_size", "device"]
+
+
 def test_packager_says_which_methods_are_unwritten_and_where_when_new(scaffolded: Author) -> None:
     done = scaffolded.package(*FLAGS)
     assert done.returncode == 2

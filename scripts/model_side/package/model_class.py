@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import get_origin, get_type_hints
@@ -54,6 +55,28 @@ def load_model_class(name: str, package: Path) -> type[mlflow.pyfunc.PythonModel
     _refuse_unmakable(model_class)
     _refuse_overriding_hint(model_class)
     return model_class
+
+
+def require_params(model_class: type[mlflow.pyfunc.PythonModel], params: Sequence[str]) -> None:
+    """Check that params can reach the model: MLflow gives them to an argument called params, and drops them without it.
+
+    Parameters
+    ----------
+    model_class : type
+    params : sequence of str
+        The names of those that must.
+
+    Raises
+    ------
+    UsageError
+        If predict has no such argument.
+    """
+    signature = inspect.signature(model_class.predict)
+    takes = signature.parameters.get("params")
+    if params and (takes is None or takes.kind not in (takes.POSITIONAL_OR_KEYWORD, takes.KEYWORD_ONLY)):
+        fault = f"MLflow would not give it the params {', '.join(params)}"
+        expected, got = "predict(self, context, model_input, params=None)", f"predict{signature}"
+        raise UsageError(f"predict of {model_class.__name__}", fault, expected=expected, got=got)
 
 
 def _import(name: str, package: Path) -> ModuleType:

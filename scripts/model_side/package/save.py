@@ -25,7 +25,7 @@ from ..model.signature import parse_signature
 from ..payload.payload import check_payload
 from .artifacts import place_artifacts, stand_ins
 from .flags import Flags
-from .model_class import load_model_class
+from .model_class import load_model_class, require_params
 from .spec import SPEC, Spec, read_spec
 from .spec_faults import file_column_faults
 from .travel import LEFT_OUT, code_faults, left_out, require_outside, require_space
@@ -65,6 +65,9 @@ def check_package(package: Path, flags: Flags, work: Path) -> tuple[Spec, type[m
     model_class = load_model_class(spec.model_class, package)
     if faults := list(file_column_faults(model_class, spec.signature, spec.example, spec.stored)):
         raise UsageError(SPEC, f"it cannot be packaged as declared:{listed(faults)}")
+    require_params(
+        model_class, [each.name for each in spec.signature.params or () if each.name not in spec.inert_params]
+    )
     check_example(spec, one_row=spec.metadata(model_class)["one_row"])
     require_space(chain(*(spec.parts.get(name, (path,)) for name, path in spec.artifacts.items())), work)
     return spec, model_class, requirements

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import runpy
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from .spec_faults import (
     config_faults,
     declared_artifact_faults,
     example_flag_faults,
+    inert_params_faults,
     name_faults,
     signature_faults,
     tolerance_faults,
@@ -54,6 +55,8 @@ class Spec:
     allow_nan, rows_match, output_files : bool
         Whether numbers may be NaN; whether the output has a row for each row of the input; whether the outputs are URIs
         of files, whose content counts.
+    inert_params : sequence of str
+        The params that leave the example's answer as it is.
     verification : mapping of str to bool
         hermetic and portable: whether verify checks it; network: whether a prediction may use it.
     serialization : str
@@ -77,6 +80,7 @@ class Spec:
     allow_nan: bool
     rows_match: bool
     output_files: bool
+    inert_params: Sequence[str]
     verification: Mapping[str, bool]
     serialization: str
     link_artifacts: bool
@@ -87,6 +91,7 @@ class Spec:
         names = ("archetype", "allow_nan", "rows_match", "output_files")
         mappings = ("tags", "tolerance", "verification")
         values = {name: getattr(self, name) for name in names} | {name: dict(getattr(self, name)) for name in mappings}
+        values["inert_params"] = list(self.inert_params)
         return {**values, "one_row": bool(getattr(model_class, "ONE_ROW", False))}
 
 
@@ -116,6 +121,8 @@ def read_spec(package: Path, flags: Flags) -> Spec:
     artifacts = {name: package / str(path) for name, path in entries["ARTIFACTS"].items()} | dict(flags.artifacts)
     problems += [*declared_artifact_faults(entries["ARTIFACTS"], flags, artifacts), *signature_faults(signature)]
     problems += example_flag_faults(signature, flags, entries["ARCHETYPE"])
+    if flags.params is None:
+        problems += inert_params_faults(entries["INERT_PARAMS"], signature)
     model_config = entries["MODEL_CONFIG"] if flags.model_config is None else flags.model_config
     problems += config_faults(model_config, "MODEL_CONFIG" if flags.model_config is None else "--model-config-json")
     example = read_example(flags.example_uri, entries["INPUT_EXAMPLE"], problems)
@@ -141,6 +148,7 @@ def read_spec(package: Path, flags: Flags) -> Spec:
         allow_nan=entries["ALLOW_NAN"],
         rows_match=entries["ROWS_MATCH"],
         output_files=entries["OUTPUT_FILES"],
+        inert_params=entries["INERT_PARAMS"],
         verification={**VERIFICATION, **entries["VERIFICATION"]},
         serialization=flags.serialization or entries["SERIALIZATION"],
         link_artifacts=flags.link_artifacts or entries["LINK_ARTIFACTS"],

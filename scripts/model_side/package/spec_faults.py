@@ -6,7 +6,7 @@ import inspect
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType
 
+from ..payload.values import unknown
 from .example import DATA, URI_COLUMN, Example, is_data
 from .flags import SERIALIZATIONS, Flags
 
@@ -23,7 +24,7 @@ ENTRIES: Mapping[str, Any] = {
     **{"ARCHETYPE": "", "MODEL_CLASS": "", "MODEL_SIGNATURE": None, "INPUT_EXAMPLE": None},
     "EXAMPLE_FILES": [],
     **{"ARTIFACTS": {}, "MODEL_CONFIG": {}, "TAGS": {}, "TOLERANCE": {}, "VERIFICATION": {}},
-    **{"ALLOW_NAN": False, "ROWS_MATCH": False, "OUTPUT_FILES": False},
+    **{"ALLOW_NAN": False, "ROWS_MATCH": False, "OUTPUT_FILES": False, "INERT_PARAMS": []},
     **{"SERIALIZATION": SERIALIZATIONS[0], "LINK_ARTIFACTS": False, "CHECKS": None},
 }
 TYPES = {
@@ -123,6 +124,14 @@ def file_column_faults(
         yield from (
             f'INPUT_EXAMPLE: column "{name}": expected a path inside {DATA}/ or a URI, got "{each}"' for each in plain
         )
+
+
+def inert_params_faults(inert: Sequence[Any], signature: ModelSignature) -> Iterator[str]:
+    """Yield names of params that the signature does not have."""
+    known = [each.name for each in signature.params or ()]
+    for name in inert:
+        if name not in known:
+            yield f"INERT_PARAMS: {unknown('param', str(name), known)}"
 
 
 def declared_artifact_faults(declared: Mapping[str, Any], flags: Flags, artifacts: Mapping[str, Path]) -> Iterator[str]:

@@ -50,7 +50,7 @@ def prove(staged: Path) -> str:
         raise StepError("INPUT_EXAMPLE", "MLflow did not store it")
     check_payload(files.example, files.signature, subject="INPUT_EXAMPLE")
     here = Path.cwd()
-    model = _load(staged, files)
+    model = load_staged(staged, files)
     first = model.predict(files.example)
     if settings_of(files.metadata)["repeatable"]:
         _require_same(first, model.predict(files.example), Tolerance.of(files.metadata))
@@ -98,10 +98,10 @@ def prove_payload(staged: Path, path: Path) -> str:
     """
     files = read_model(str(staged))
     payload = read_payload(path, files.signature)
-    return form_of(_load(staged, files).predict(payload))
+    return form_of(load_staged(staged, files).predict(payload))
 
 
-def _load(staged: Path, files: ModelFiles) -> Loaded:
+def load_staged(staged: Path, files: ModelFiles) -> Loaded:
     """Load without MLflow's comparison of the requirements with this environment, which only warns, and slowly."""
     return Loaded(mlflow.pyfunc.load_model(str(staged), suppress_warnings=True), files, staged, "forward pass")
 

@@ -1,0 +1,110 @@
+"""Prove that each declared param matters: MLflow itself never says that a model passes over one.
+
+Import it in the model environment only.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..base.errors import StepError
+from ..model.model import read_model
+from ..model.settings import settings_of
+from ..model.signature import Array, Param, Scalar, Type
+from ..output.arrays import Arrays
+from ..output.comparison import Tolerance, compare
+from ..payload.values import INTEGERS, faults, show
+from ..run.in_process import Loaded
+from .proof import load_staged
+
+# What another value of a param does: it changes the answer, it does not, or predict raises.
+Effect = Callable[[Any], bool | None]
+_DATES = ("2000-01-01T00:00:00", "2020-06-15T12:00:00")
+
+
+def prove_params(staged: Path) -> None:
+    """Predict the example with each param changed: another answer, or an error, shows that the param is used.
+
+    Parameters
+    ----------
+    staged : Path
+        The directory of the MLflow Model.
+
+    Raises
+    ------
+    StepError
+        If a param has no effect, or one of INERT_PARAMS has.
+    """
+    files = read_model(str(staged))
+    example, inert = files.example or {}, files.metadata.get("inert_params") or ()
+    if not settings_of(files.metadata)["repeatable"]:
+        print("note: params: not tried: two answers of this model may differ", file=sys.stderr)
+        return
+    model = load_staged(staged, files)
+    first = model.predict(example)
+    for param in files.signature.params:
+        given = (example.get("params") or {}).get(param.name, param.default)
+        if given is None:
+            print(f"note: params: {param.name}: not tried: INPUT_EXAMPLE gives no value for it", file=sys.stderr)
+            continue
+        check = _require_none if param.name in inert else _require_some
+        check(param, given, partial(_effect, model, example, first, param.name))
+
+
+def _effect(model: Loaded, example: Mapping[str, Any], first: Arrays, name: str, value: Any) -> bool | None:
+    params = {**(example.get("params") or {}), name: value}
+    try:
+        return not compare(
+            first, model.predict({**example, "params": params}), Tolerance.of(model.files.metadata)
+        ).agrees
+    except StepError:
+        return None
+
+
+def _require_some(param: Param, given: Any, effect: Effect) -> None:
+    tried = list(other_values(given, param))
+    if all(effect(value) is False for value in tried):
+        fault = f'"{param.name}" has no effect: the answer to INPUT_EXAMPLE is the same'
+        said = f"for {', '.join(map(show, [given, *tried]))}"
+        advice = (
+            "Use it in predict; or give INPUT_EXAMPLE a value of it that shows its effect; or name it in INERT_PARAMS."
+        )
+        raise StepError("params", f"{fault} {said}", advice=advice)
+
+
+def _require_none(param: Param, given: Any, effect: Effect) -> None:
+    value = next(other_values(given, param), given)
+    if effect(value):
+        fault = f'"{param.name}" changes the answer to INPUT_EXAMPLE: it is another for {show(given)} and {show(value)}'
+        raise StepError("INERT_PARAMS", fault, advice="Take it out of that list, or widen TOLERANCE.")
+
+
+def other_values(given: Any, param: Param) -> Iterator[Any]:
+    """Yield values of a param that differ from one, its default first; none that would ask for much more work."""
+    for value in (param.default, *_others(given, param.type)):
+        if value not in (None, given) and not any(faults(value, param.type, "")):
+            yield value
+
+
+def _others(given: Any, type_: Type) -> Iterator[Any]:
+    match type_:
+        case Array(items):
+            first, *more = given or [None]
+            yield from ([value, *more] for value in _others(first, items))
+            yield []
+        case Scalar("boolean"):
+            yield not given
+        case Scalar("string"):
+            yield f"{given or ''}x"
+        case Scalar("float" | "double"):
+            number = given or 0.0
+            yield from (2.0 * number + 1.0, number / 2, -number - 1.0, 1000.0 * number)
+        case Scalar(name) if name in INTEGERS:
+            number = given or 0
+            yield from (number + 1, 1, 2 * number + 1, 10 * number + 10)
+        case _:
+            yield from _DATES
