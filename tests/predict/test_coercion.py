@@ -264,8 +264,13 @@ SPLIT = {"columns": ["x", "s"], "data": [[1, "a"]]}
 OPTIONAL = Schema([ColSpec("long", "n", required=False), ColSpec("double", "x", required=False)])
 REFUSED: list[tuple[str, Schema, Any, str]] = [
     ("no rows as records", MIXED, {"dataframe_records": []}, "expected at least one row"),
-    ("a short index", MIXED, {"dataframe_split": {**SPLIT, "index": []}}, "index: expected a list of 1 labels"),
-    ("an index for more rows", MIXED, {"dataframe_split": {**SPLIT, "index": [1, 2]}}, "index: expected a list of 1"),
+    ("a short index", MIXED, {"dataframe_split": {**SPLIT, "index": []}}, "index: expected none, or 0 to 0, got []"),
+    (
+        "an index for more rows",
+        MIXED,
+        {"dataframe_split": {**SPLIT, "index": [1, 2]}},
+        "index: expected none, or 0 to 0",
+    ),
     ("columns that are no names", MIXED, {"dataframe_split": {**SPLIT, "columns": [["x"], "s"]}}, "expected names"),
     ("one value for two rows", MIXED, {"inputs": {"x": 1, "s": ["a", "b"]}}, "columns of one length"),
     ("a bare value for a named column", ONE, {"inputs": "a"}, 'expected an object with the keys ["s"]'),
@@ -278,6 +283,14 @@ REFUSED: list[tuple[str, Schema, Any, str]] = [
     ("tensor rows of two shapes", WIDE, {"instances": [{"x": [1]}, {"x": [1, 2]}]}, "expected 1 items for a int64"),
     ("no rows of a tensor", TENSOR, {"dataframe_split": {"data": []}}, "expected at least one row"),
 ]
+
+
+@pytest.mark.parametrize("index", [["AAAC-1", "AAAG-1"], [1, 2], [1, 0], [True, False], 0])
+def test_index_of_a_data_frame_is_refused_since_no_other_format_carries_it(index: Any) -> None:
+    signature, data = parse_signature(ModelSignature(MIXED)), {"columns": ["x", "s"], "data": [[1, "a"], [2, "b"]]}
+    (fault,) = payload_faults({"dataframe_split": {**data, "index": index}}, signature)
+    assert fault.startswith("dataframe_split.index: expected none, or 0 to 1, got ")
+    assert list(payload_faults({"dataframe_split": {**data, "index": [0, 1]}}, signature)) == []
 
 
 @pytest.mark.parametrize(("schema", "payload", "message"), [case[1:] for case in REFUSED], ids=[c[0] for c in REFUSED])

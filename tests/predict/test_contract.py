@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import enum
 import json
+import re
 import sys
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,7 @@ from model_side.output.arrays import as_array, jsonable
 from model_side.output.comparison import Tolerance, compare
 from model_side.output.contract import hold_output
 from model_side.payload.text import dumps_strict
+from model_side.run.in_process import require_served
 
 INPUTS = (Field("uri", Scalar("string")),)
 
@@ -44,6 +48,17 @@ DATES = gives(Field("t", Scalar("datetime")))
 BYTES = gives(Field("b", Scalar("binary")))
 OBJECTS = gives(Field(None, Object((Field("p", Scalar("long")),))))
 UNKNOWN = Signature(INPUTS)
+LONG = gives(Field("v", Scalar("long")))
+NUMBER = gives(Field("v", Scalar("double")))
+ANY = gives(Field(None, Anything()))
+
+
+class Phase(enum.StrEnum):
+    """A text that is more than a text."""
+
+    G1 = "G1"
+
+
 FRAME = pd.DataFrame({"n": [1, 2], "f": np.array([1.5, 2.5], "float32"), "s": ["a", "b"]})
 ONES = np.ones((2, 3), "float32")
 
@@ -67,6 +82,26 @@ FITS: list[tuple[str, Any, Signature]] = [
     ("objects", [{"p": 1}, {"p": 2}], OBJECTS),
     ("undeclared", {"anything": [1, "a"]}, UNKNOWN),
     ("undeclared array", np.ones(2), UNKNOWN),
+    ("undeclared frame", FRAME, UNKNOWN),
+    ("half precision", np.array([0.1, 65504], "float16"), gives(tensor("float16", -1))),
+    ("whole numbers beyond 2**53", np.array([2**64 - 1], "uint64"), gives(tensor("uint64", -1))),
+    ("pandas' own numbers", pd.DataFrame({"v": pd.array([1, 2**53 + 1], "Int64")}), LONG),
+    (
+        "pandas' own truths",
+        pd.DataFrame({"v": pd.array([True, False], "boolean")}),
+        gives(Field("v", Scalar("boolean"))),
+    ),
+    ("categories of texts", pd.DataFrame({"v": pd.Categorical(["b", "a"])}), gives(Field("v", Scalar("string")))),
+    ("categories of numbers", pd.DataFrame({"v": pd.Categorical([7, 5])}), LONG),
+    ("a sparse column", pd.DataFrame({"v": pd.arrays.SparseArray([0.5, 0.0])}), gives(Field("v", Scalar("double")))),
+    ("nanoseconds", pd.DataFrame({"t": pd.to_datetime(["2020-01-01T00:00:00.123456789"])}), DATES),
+    (
+        "lists of unequal length",
+        pd.DataFrame({"v": [[0.5], [], [1.5, 2.5]]}),
+        gives(Field("v", Array(Scalar("double")))),
+    ),
+    ("values of several types", [1, "a", None, {"k": (1, 2)}], ANY),
+    ("an index of 0, 1, 2", pd.DataFrame({"v": [1, 2]}, index=[0, 1]), LONG),
 ]
 
 
@@ -110,6 +145,84 @@ WRONG: list[tuple[str, Any, Signature, str]] = [
     ("two columns for one", [[1.0, 2.0]], SCORE, "wrong shape: expected (-1,), got (1, 2)"),
     ("no table for two columns", [1.0, 2.0], PAIR, "expected rows of 2 values, got a list of shape (2,)"),
     ("three columns for two", [[1.0, 2.0, 3.0]], PAIR, 'unknown name "2"'),
+    # names that are one in JSON
+    ("a column twice", pd.DataFrame([[1, 2, 3]], columns=["v", "w", "v"]), LONG, 'two columns are called "v"'),
+    ("columns 1 and '1'", pd.DataFrame([[1, 2]], columns=[1, "1"]), LONG, 'the names 1 and "1" are one in JSON'),
+    ("keys 1 and '1'", {1: [1.0], "1": [2.0]}, NUMBER, 'the names 1 and "1" are one in JSON'),
+    ("keys of one row", [{"1": 1.0}, {1: 1.0, "1": 2.0}], NUMBER, 'the names 1 and "1" are one in JSON'),
+    (
+        "keys inside",
+        [{"k": {1: 0, "1": 1}}],
+        ANY,
+        "[0].k: expected what JSON can hold, got an object in which the names 1",
+    ),
+    ("True for a name", {True: [1.0]}, NUMBER, "expected names that are texts, got True"),
+    ("names of two levels", pd.DataFrame({("a", "b"): [1]}), LONG, "expected names that are texts, got ('a', 'b')"),
+    # an index, which no answer has
+    (
+        "an index of texts",
+        pd.DataFrame({"v": [1]}, index=["AAAC-1"]),
+        LONG,
+        "expected the default index, 0 to 0, got 'AAAC-1'",
+    ),
+    (
+        "the index of a part",
+        pd.DataFrame({"v": [1, 2, 3]})[1:],
+        LONG,
+        "expected the default index, 0 to 1, got 1 first",
+    ),
+    (
+        "an index of two levels",
+        pd.DataFrame({"v": [1]}, index=[[0], [0]]),
+        LONG,
+        "expected the default index, 0 to 0, got",
+    ),
+    ("a Series with an index", pd.Series([0.5], index=["a"]), SCORE, "expected the default index, 0 to 0, got 'a'"),
+    # kinds of values that MLflow's server fails on, or changes
+    ("a mask", np.ma.masked_array(ONES, ONES == 1), MATRIX, "got numpy.ma.MaskedArray: fill it"),
+    (
+        "a mask inside",
+        [{"k": np.ma.masked_array([1], [True])}],
+        ANY,
+        "[0].k: expected what JSON can hold, got numpy.ma.Masked",
+    ),
+    ("bytes", np.array([b"a"]), gives(tensor("bytes", -1)), "got bytes: declare the type binary"),
+    ("bytes for texts", ["a", b"a"], TEXTS, "[1]: expected what JSON can hold, got bytes"),
+    ("complex numbers", np.array([1j]), gives(tensor("complex128", -1)), "got an array of complex128"),
+    ("long doubles", np.ones(2, "longdouble"), gives(tensor("float64", -1)), "got an array of float128"),
+    (
+        "times of numpy",
+        {"t": np.array(["2020-01-01"], "datetime64[ns]")},
+        DATES,
+        '"t": expected what JSON can hold, got an',
+    ),
+    (
+        "spans of time",
+        pd.DataFrame({"v": pd.to_timedelta([5], "s")}),
+        LONG,
+        '"v": [0]: expected what JSON can hold, got pandas',
+    ),
+    (
+        "a missing whole number",
+        pd.DataFrame({"v": pd.array([1, None], "Int64")}),
+        LONG,
+        '"v": [1]: expected what JSON can',
+    ),
+    ("a missing truth", pd.DataFrame({"v": pd.array([None], "boolean")}), LONG, "got pandas.NA: take None"),
+    (
+        "a missing time",
+        pd.DataFrame({"t": pd.to_datetime(["2020-01-01", None])}),
+        DATES,
+        '"t": [1]: expected what JSON',
+    ),
+    ("a time zone", pd.DataFrame({"t": pd.to_datetime(["2020-01-01T00:00+02:00"])}), DATES, "without a time zone"),
+    ("decimals", pd.DataFrame({"v": [Decimal("0.1")]}), NUMBER, "got decimal.Decimal: take float or str"),
+    ("a set", [{"k": {1}}], ANY, "[0].k: expected what JSON can hold, got set"),
+    ("an enum", [Phase.G1], TEXTS, "Phase"),
+    ("a table inside", {"k": FRAME}, ANY, '"k": expected what JSON can hold, got pandas.DataFrame'),
+    ("a Series in a dict", {"v": pd.Series([0.5])}, NUMBER, '"v": expected what JSON can hold, got pandas.Series'),
+    ("a generator", (n for n in "a"), TEXTS, "got generator"),
+    ("fields", np.zeros(1, [("a", "f4")]), MATRIX, "got an array of [('a', '<f4')]"),
 ]
 
 
@@ -156,6 +269,31 @@ def test_json_is_what_mlflow_writes_when_the_output_is_of_a_common_kind() -> Non
         text = StringIO()
         predictions_to_json(output, text)
         assert json.loads(dumps_strict({"predictions": jsonable(output)})) == json.loads(text.getvalue()), name
+
+
+@pytest.mark.parametrize(("output", "signature"), [case[1:] for case in FITS], ids=[case[0] for case in FITS])
+def test_output_that_fits_is_written_by_mlflows_server_as_it_is(output: Any, signature: Signature) -> None:
+    require_served(output, signature)
+
+
+# What a newer library may bring: nothing here knows it, and MLflow's own writing shows it.
+NOT_SERVED = [
+    ([Decimal("0.5")], ANY, "MLflow's server cannot write the output: got Object of type Decimal is not JSON"),
+    (
+        pd.DataFrame({"t": pd.to_datetime(["2020-01-01", None])}),
+        DATES,
+        "another output:\n  ['t', 1]: predict None, the",
+    ),
+    ({"t": np.array(["2020-01-01"], "datetime64[ns]")}, DATES, "MLflow's server writes another output"),
+]
+
+
+@pytest.mark.parametrize(("output", "signature", "message"), NOT_SERVED)
+def test_output_is_refused_when_mlflows_server_fails_on_it_or_changes_it(
+    output: Any, signature: Signature, message: str
+) -> None:
+    with pytest.raises(StepError, match=re.escape(message)):
+        require_served(output, signature)
 
 
 REFUSED = [

@@ -15,13 +15,13 @@ import numpy.typing as npt
 from ..base.errors import StepError
 from ..base.files import file_entry
 from ..model.signature import Anything, Field, Map, Object, Scalar, Signature, Tensor, Type
+from .kinds import MISSING, is_frame, is_series
 
 Array = npt.NDArray[Any]
 Arrays = Array | dict[str, Array]
 _NUMPY = {"boolean": "bool", "integer": "int32", "long": "int64", "float": "float32", "double": "float64"}
 # What numpy may read JSON numbers and texts as, where a kind of dtype is declared.
 _READ_AS = {"f": "fiu", "i": "iu", "u": "iu", "b": "b", "U": "U", "M": "MU"}
-_MISSING = {"NAType", "NaTType"}
 
 
 def jsonable(output: Any) -> Any:
@@ -33,8 +33,8 @@ def jsonable(output: Any) -> Any:
         return _list_of(output)
     if is_series(output):
         output = output.to_frame()
-    if _is_frame(output):
-        columns = [jsonable(output.iloc[:, n].to_numpy()) for n in range(len(output.columns))]
+    if is_frame(output):
+        columns = [jsonable(_values(output.iloc[:, n])) for n in range(len(output.columns))]
         return [dict(zip(output.columns, row, strict=True)) for row in zip(*columns, strict=True)]
     if isinstance(output, Mapping):
         return {str(key): jsonable(value) for key, value in output.items()}
@@ -90,6 +90,7 @@ def parts_of(output: Any, fields: Mapping[str, Field]) -> dict[str, Any]:
     """
     first, *others = fields.values()
     if _is_one_unnamed(fields) and isinstance(first.type, Object | Map | Anything):
+        output = jsonable(output) if is_frame(output) or is_series(output) else output
         return {"0": output if isinstance(output, list | np.ndarray) else [output]}
     named = _named_parts(output)
     if named is not None and _is_one_unnamed(fields):
@@ -119,25 +120,16 @@ def numpy_dtype(type_: Type) -> np.dtype[Any] | None:
     return None
 
 
-def is_series(value: object) -> bool:
-    """Return whether `value` is a pandas Series, without importing pandas."""
-    return hasattr(value, "iloc") and hasattr(value, "to_frame")
-
-
 def kind_of(value: object) -> str:
     """Return what `value` is, for a message."""
     return "None" if value is None else f"a {type(value).__name__}"
-
-
-def _is_frame(value: object) -> bool:
-    return hasattr(value, "iloc") and hasattr(value, "columns")
 
 
 def _named_parts(output: Any) -> dict[str, Any] | None:
     """Return the parts of an output that has names, None for any other."""
     if is_series(output):
         output = output.to_frame()
-    if _is_frame(output):
+    if is_frame(output):
         return {str(name): output.iloc[:, n] for n, name in enumerate(output.columns)}
     if isinstance(output, Mapping):
         return {str(name): value for name, value in output.items()}
@@ -145,6 +137,12 @@ def _named_parts(output: Any) -> dict[str, Any] | None:
         rows = [{str(key): value for key, value in row.items()} for row in output]
         return {key: [row.get(key) for row in rows] for key in dict.fromkeys(key for row in rows for key in row)}
     return None
+
+
+def _values(series: Any) -> Array:
+    """Return the values of a Series; times with all their digits."""
+    values: Array = series.to_numpy(object) if series.dtype.kind == "M" else series.to_numpy()
+    return values
 
 
 def _list_of(array: Array) -> Any:
@@ -161,7 +159,7 @@ def _list_of(array: Array) -> Any:
 def _scalar(value: Any) -> Any:
     if isinstance(value, np.generic):
         return jsonable(np.asarray(value))
-    if type(value).__name__ in _MISSING or (isinstance(value, float) and not np.isfinite(value)):
+    if type(value).__name__ in MISSING or (isinstance(value, float) and not np.isfinite(value)):
         return None
     if isinstance(value, bytes | bytearray):
         return base64.encodebytes(value).decode("ascii")
@@ -186,7 +184,7 @@ def _to_array(value: Any, field: Field | None) -> Array:
 
 
 def _objects(value: Any) -> Array:
-    values = jsonable(value.to_numpy() if is_series(value) else value)
+    values = jsonable(_values(value) if is_series(value) else value)
     if not isinstance(values, list):
         raise ValueError(f"expected a list, got {kind_of(value)}")
     return np.fromiter(values, dtype=object, count=len(values))

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import StepError, listed
-from ..model.signature import Field, Signature, Tensor
+from ..model.signature import Field, Scalar, Signature, Tensor, Type, inner_types
 from ..payload.values import faults, unknown
-from .arrays import is_series, jsonable, kind_of, numpy_dtype, output_fields, parts_of, result_faults
+from .arrays import jsonable, kind_of, numpy_dtype, output_fields, parts_of, result_faults
+from .kinds import form_faults, is_series, value_faults
 
 LISTED = 20  # faults in one message
 
@@ -54,6 +55,9 @@ def output_faults(
     if output is None:
         yield f"expected {' and '.join(str(each.type) for each in fields.values())}, got None"
         return
+    if wrong := list(form_faults(output)):
+        yield from wrong
+        return
     try:
         parts = parts_of(output, fields)
     except ValueError as error:
@@ -70,6 +74,9 @@ def output_faults(
 
 
 def _part_faults(value: Any, field: Field, label: str, *, allow_nan: bool, rows: int | None) -> Iterator[str]:
+    if wrong := list(value_faults(value, binary=_holds_binary(field.type))):
+        yield from (f"{label}{each}" for each in wrong)
+        return
     if not (isinstance(value, np.ndarray | list | tuple) or is_series(value)):
         yield f"{label}expected an ndarray, a list or a Series for {field.type}, got {kind_of(value)}"
         return
@@ -85,6 +92,10 @@ def _part_faults(value: Any, field: Field, label: str, *, allow_nan: bool, rows:
     else:
         for number, item in enumerate(jsonable(list(value))):
             yield from faults(item, field.type, f"{label}[{number}]", required=field.required)
+
+
+def _holds_binary(type_: Type) -> bool:
+    return type_ == Scalar("binary") or any(map(_holds_binary, inner_types(type_)))
 
 
 def _array_faults(value: Any, dtype: np.dtype[Any], field: Field, label: str, *, allow_nan: bool) -> Iterator[str]:

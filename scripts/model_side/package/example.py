@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..output.kinds import form_faults, is_frame, value_faults
+
 DATA = "model_data"
 URI_COLUMN = "input_uri"
 
@@ -50,6 +52,10 @@ def read_example(flag: str | None, declared: Any, problems: list[str]) -> Exampl
     data, params = declared if isinstance(declared, tuple) and len(declared) == 2 else (declared, {})
     if not isinstance(params, dict):
         problems.append(f"INPUT_EXAMPLE: expected params in a dict, got a {type(params).__name__}")
+        return None
+    # Bytes travel in a table alone, as a column of the type binary.
+    if wrong := list(form_faults(data)) or list(value_faults(data, binary=is_frame(data))):
+        problems += [f"INPUT_EXAMPLE: {each}" for each in wrong]
         return None
     if not _has_rows(data):
         problems.append("INPUT_EXAMPLE: it has no rows")

@@ -129,8 +129,9 @@ def _read_split(data: Any, where: str, signature: Signature) -> Found:
     yield from (f"{where}: {unknown('key', key, _SPLIT)}" for key in data.keys() - set(_SPLIT))
     rows, index = data["data"], data.get("index")
     names: Any = data.get("columns")
-    if index is not None and not (isinstance(index, list) and len(index) == len(rows)):
-        yield f"{where}.index: expected a list of {len(rows)} labels, one per row, got {show(index)}"
+    if index is not None and index != list(range(len(rows))):
+        default = f"none, or 0 to {len(rows) - 1}" if rows else "none"
+        yield f"{where}.index: expected {default}, got {show(index)}: no other format carries labels of rows"
     if signature.is_named and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         yield f"{where}.columns: expected names, {show(list(signature.columns))}, got {show(names)}"
     elif signature.is_named:

@@ -5,6 +5,7 @@ Import it in the model environment only.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,17 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
+import numpy as np
 from mlflow.exceptions import MlflowException
-from mlflow.pyfunc.scoring_server import infer_and_parse_data
+from mlflow.pyfunc.scoring_server import infer_and_parse_data, predictions_to_json
 
-from ..base.errors import StepError
+from ..base.errors import StepError, listed
 from ..base.tracebacks import authors_code
 from ..model.model import ModelFiles
 from ..model.requirements import fits_environment
 from ..model.signature import Signature
-from ..output.arrays import Arrays, as_array
+from ..output.arrays import Arrays, as_array, nulled
+from ..output.comparison import Tolerance, compare
 from ..output.contract import hold_output
 from ..payload.payload import rows_to_match
+from ..payload.text import predictions_from_json
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,35 @@ def checked(output: object, files: ModelFiles, payload: Mapping[str, Any], subje
     allow_nan, rows = files.metadata.get("allow_nan") is True, rows_to_match(payload, files.signature)
     hold_output(output, files.signature, allow_nan=allow_nan, rows=rows, subject=subject)
     return as_array(output, files.signature)
+
+
+def require_served(output: Any, signature: Signature) -> None:
+    """Check that MLflow's server writes an output that fits as it is; of arrays of numbers that is known.
+
+    Parameters
+    ----------
+    output : object
+        What predict returned.
+    signature : Signature
+
+    Raises
+    ------
+    StepError
+        If it fails on a value, or writes another.
+    """
+    parts = output.values() if isinstance(output, dict) else [output]
+    if all(isinstance(each, np.ndarray) and each.dtype.kind in "biuf" for each in parts):
+        return
+    text, subject = io.StringIO(), "forward pass"
+    try:
+        predictions_to_json(output, text)
+        served = as_array(predictions_from_json(text.getvalue()), signature)
+    except (TypeError, ValueError, OverflowError, RecursionError, StepError) as error:
+        raise StepError(subject, "MLflow's server cannot write the output", got=str(error)) from error
+    found = compare(nulled(as_array(output, signature)), nulled(served), Tolerance(0, 0))
+    if not found.agrees:
+        lines = listed(found.lines("predict", "the server") or [found.fault])
+        raise StepError(subject, f"MLflow's server writes another output:{lines}")
 
 
 def parse_payload(payload: Mapping[str, Any], model: mlflow.pyfunc.PyFuncModel, signature: Signature) -> Any:

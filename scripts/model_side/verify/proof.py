@@ -18,7 +18,7 @@ from ..output.files import GOLDEN, read_output, write_output
 from ..package.flags import Flags
 from ..package.spec import read_spec
 from ..payload.payload import check_payload, read_payload
-from ..run.in_process import Loaded
+from ..run.in_process import Loaded, checked, require_served
 
 _RAISE = "Let it raise where the output is wrong."
 
@@ -51,7 +51,9 @@ def prove(staged: Path) -> str:
     check_payload(files.example, files.signature, subject="INPUT_EXAMPLE")
     here = Path.cwd()
     model = load_staged(staged, files)
-    first = model.predict(files.example)
+    output = model.output(files.example)
+    first = checked(output, files, files.example, model.subject)
+    require_served(output, files.signature)
     if settings_of(files.metadata)["repeatable"]:
         _require_same(first, model.predict(files.example), Tolerance.of(files.metadata))
     _require_untouched(here)

@@ -1,0 +1,81 @@
+"""What a model is given and gives is the same on every route: names, an index, kinds of values."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests import warm_python
+from tests.packager.conftest import Author
+
+from .conftest import PackageOf, write
+
+UNSERVED = {
+    "a column twice": ('[[1.0, 2.0]] * 2, columns=["score", "score"]', 'two columns are called "score"'),
+    "an index": (
+        '{"score": [1.0, 2.0]}, index=["AAAC-1", "AAAG-1"]',
+        "expected the default index, 0 to 1, got 'AAAC-1'",
+    ),
+    "a missing value of pandas": (
+        '{"score": pd.array([1.0, None], "Float64")}',
+        '"score": [1]: expected what JSON can hold',
+    ),
+}
+
+
+@pytest.mark.parametrize(("made", "words"), UNSERVED.values(), ids=UNSERVED)
+def test_packager_refuses_an_output_that_not_every_route_carries(tmp_path: Path, made: str, words: str) -> None:
+    author = write(tmp_path, "dataframe_to_dataframe", _forward=f"return pd.DataFrame({made})")
+    author.declare("ALLOW_NAN = True")
+    done = author.package()
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert not author.model.exists()
+
+
+UNCARRIED = {
+    "an index": (
+        "pd.DataFrame({'value': [1.0]}, index=['AAAC-1'])",
+        "expected the default index, 0 to 0, got 'AAAC-1'",
+    ),
+    "a column twice": ("pd.DataFrame([[1.0, 2.0]], columns=['value'] * 2)", 'two columns are called "value"'),
+    "a mask": ("np.ma.masked_array([1.0], [True])", "expected what JSON can hold, got numpy.ma.MaskedArray"),
+    "decimals": (
+        "pd.DataFrame({'value': [Decimal(1)]})",
+        '"value": [0]: expected what JSON can hold, got decimal.Decimal',
+    ),
+}
+
+
+@pytest.mark.parametrize(("made", "words"), UNCARRIED.values(), ids=UNCARRIED)
+def test_packager_refuses_an_example_that_not_every_route_carries(
+    package_of: PackageOf, tmp_path: Path, made: str, words: str
+) -> None:
+    author = Author(shutil.copytree(package_of("dataframe_to_dataframe").author.root, tmp_path / "tiny_mlflow_pkg"))
+    author.declare(f"from decimal import Decimal\nimport numpy as np\nimport pandas as pd\nINPUT_EXAMPLE = {made}")
+    done = author.package("--dry-run")
+    assert done.returncode == 2
+    assert f"INPUT_EXAMPLE: {words}" in done.stderr
+
+
+LABELLED = """
+import mlflow.pyfunc
+import pandas as pd
+
+table = pd.DataFrame({"value": [2.0, 4.0, 6.0]}, index=["AAAC-1", "AAAG-1", "AAAT-1"])
+answer = mlflow.pyfunc.load_model("mlflow_model_artifacts").predict(table[1:])
+print(answer.to_json(orient="split"))
+"""
+
+
+def test_index_of_a_receivers_table_is_left_out_in_python_as_it_is_over_rest(tmp_path: Path) -> None:
+    scaled = 'return pd.DataFrame({"score": input_obj["value"] * self.scale})'
+    author = write(tmp_path, "dataframe_to_dataframe", _get_input="return table", _forward=scaled)
+    assert author.package().returncode == 0
+    script = tmp_path / "receiver.py"
+    script.write_text(LABELLED)
+    done = warm_python.run(script, cwd=author.root)
+    assert json.loads(done.stdout) == {"columns": ["score"], "index": [0, 1], "data": [[2.0], [3.0]]}
