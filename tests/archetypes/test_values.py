@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests import warm_python
 from tests.packager.conftest import Author
 
-from .conftest import PackageOf, write
+from .conftest import Model, PackageOf, write
+from .test_verify_again import said, verify
 
 UNSERVED = {
     "a column twice": ('[[1.0, 2.0]] * 2, columns=["score", "score"]', 'two columns are called "score"'),
@@ -79,3 +81,39 @@ def test_index_of_a_receivers_table_is_left_out_in_python_as_it_is_over_rest(tmp
     script.write_text(LABELLED)
     done = warm_python.run(script, cwd=author.root)
     assert json.loads(done.stdout) == {"columns": ["score"], "index": [0, 1], "data": [[2.0], [3.0]]}
+
+
+# The archetype; what its methods do, whose result may have no rows; an example with a result, and a payload without.
+RESULTS: dict[str, tuple[str, str, str, Any]] = {
+    "tensor_to_tensor": (
+        "return tensor",
+        "return input_obj[input_obj[:, 0] > 2]",
+        "",
+        {"inputs": [[1.0, 2.0], [0.0, 1.0]]},
+    ),
+    "dataframe_to_dataframe": (
+        "return table",
+        'return pd.DataFrame({"score": input_obj["value"][input_obj["value"] > 2]}).reset_index(drop=True)',
+        'INPUT_EXAMPLE = pandas.DataFrame({"value": [0.5, 3.5]})',
+        {"dataframe_records": [{"value": 1.0}, {"value": 2.0}]},
+    ),
+}
+
+
+@pytest.mark.parametrize("archetype", RESULTS)
+def test_answer_without_rows_is_right_on_every_route_unless_a_minimum_is_declared(
+    tmp_path: Path, archetype: str
+) -> None:
+    get_input, forward, example, payload = RESULTS[archetype]
+    author = write(tmp_path, archetype, _get_input=get_input, _forward=forward)
+    author.declare(f"ROWS_MATCH = False\n{example or 'INPUT_EXAMPLE = np.full((2, 2), 3.0, np.float32)'}")
+    assert author.package().returncode == 0
+    done = verify(author, tmp_path, "--again", "--package", str(author.root), payload=payload)
+    assert done.returncode == 0
+    assert json.loads((tmp_path / "answer.json").read_text()) == {"predictions": []}
+    assert [said(tmp_path)[route]["status"] for route in ("direct", "in-process", "served")] == ["agrees"] * 3
+    author.declare("MINIMUM_ROWS = 1")
+    assert author.package().returncode == 0
+    refused = Model(author, tmp_path).predict(payload)
+    assert refused.returncode == 1
+    assert "expected at least 1 rows, as MINIMUM_ROWS says, got 0" in refused.stderr

@@ -183,7 +183,12 @@ FAULTS = [
           forward("import resource; resource.setrlimit(resource.RLIMIT_AS, (2**33,) * 2); return np.ones((2**34, 4))"),
           "MemoryError", "Unable to allocate"),
     failed("a None", forward("return None"), "forward pass"),
-    failed("no output", forward('return np.ones((0, 4), "float32")'), "is empty"),
+    failed("no output", forward('return np.ones((0, 4), "float32")'), "the output of INPUT_EXAMPLE is empty",
+          "float32 [0, 4]", "proves nothing"),
+    failed("fewer rows than declared", spec("MINIMUM_ROWS = 3"), "expected at least 3 rows, as MINIMUM_ROWS",
+          "got 2"),
+    *(refused(f"the MINIMUM_ROWS {value}", spec(f"MINIMUM_ROWS = {value}"), "MINIMUM_ROWS: expected")
+      for value in ("-1", "True", "0.5")),
     failed("no width", forward('return np.ones((2, 0), "float32")'), "wrong shape", "(2, 0)"),
     failed("an infinity", forward(f'x = {ONE}; x[1, 2] = np.inf; return x.astype("float32")'),
           "1 of 8 values are NaN or infinite", "[1, 2]"),

@@ -6,6 +6,7 @@ import enum
 import json
 import re
 import sys
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from model_side.base.errors import StepError
 from model_side.model.signature import Anything, Array, Field, Object, Scalar, Signature, Tensor
-from model_side.output.arrays import as_array, jsonable
+from model_side.output.arrays import as_array, jsonable, nulled
 from model_side.output.comparison import Tolerance, compare
 from model_side.output.contract import hold_output
 from model_side.payload.text import dumps_strict
@@ -101,6 +102,19 @@ FITS: list[tuple[str, Any, Signature]] = [
         gives(Field("v", Array(Scalar("double")))),
     ),
     ("values of several types", [1, "a", None, {"k": (1, 2)}], ANY),
+    # no rows, which may be right
+    ("no rows", ONES[:0], MATRIX),
+    ("an empty list", [], MATRIX),
+    ("no rows of any width", np.empty((0, 5), "float32"), gives(tensor("float32", -1, -1))),
+    ("rows without columns", np.empty((2, 0, 3), "float32"), gives(tensor("float32", -1, -1, 3))),
+    ("no rows of named tensors", {"x": np.empty((0, 2), "float32"), "y": np.arange(0)}, NAMED),
+    ("a table without rows", FRAME[:0], TABLE),
+    ("a table without rows, but with the optional column", FRAME.assign(o=0.5)[:0], TABLE),
+    ("a table made without rows", pd.DataFrame({"n": [], "f": [], "s": []}), TABLE),
+    ("nested columns without rows", pd.DataFrame({"v": [], "m": []}), NESTED),
+    ("no texts", [], TEXTS),
+    ("no numbers", np.array([]), SCORE),
+    ("no rows of two numbers", [], PAIR),
     ("an index of 0, 1, 2", pd.DataFrame({"v": [1, 2]}, index=[0, 1]), LONG),
 ]
 
@@ -110,7 +124,7 @@ def test_output_is_taken_and_its_answer_equals_it_when_it_fits(output: Any, sign
     hold_output(output, signature)
     answer = as_array(json.loads(dumps_strict(jsonable(output))), signature)
     hold_output(answer, signature)
-    assert compare(as_array(output, signature), answer, Tolerance(0, 0)).agrees
+    assert compare(nulled(as_array(output, signature)), nulled(answer), Tolerance(0, 0)).agrees
 
 
 def with_nan(value: float) -> Any:
@@ -126,8 +140,16 @@ WRONG: list[tuple[str, Any, Signature, str]] = [
     ("other rank", ONES[0], MATRIX, "wrong shape: expected (-1, 3), got (3,)"),
     ("no rank", np.array(1, "float32"), MATRIX, "wrong shape: expected (-1, 3), got ()"),
     ("ragged", [[1.0], [1.0, 2.0]], MATRIX, "rows of different lengths"),
-    ("no rows", ONES[:0], MATRIX, "is empty"),
-    ("no columns", np.ones((2, 0), "float32"), gives(tensor("float32", -1, -1)), "is empty: got shape (2, 0)"),
+    ("no rows of another width", ONES[:0, :2], MATRIX, "wrong shape: expected (-1, 3), got (0, 2)"),
+    ("no rows of another rank", np.array([], "float32"), MATRIX, "wrong shape: expected (-1, 3), got (0,)"),
+    ("no rows for a fixed number", [], gives(tensor("float32", 2, 3)), "wrong shape: expected (2, 3), got (0, 3)"),
+    ("an empty list for named tensors", [], NAMED, "expected a DataFrame or a dict with x, y, got a list"),
+    (
+        "lists for an array",
+        [[1.0, 2.0, 3.0]],
+        MATRIX,
+        "got a list that numpy reads as float64: return numpy.asarray(output",
+    ),
     ("NaN", with_nan(np.nan), MATRIX, "1 of 6 values are NaN or infinite, the first at [1, 2]"),
     ("a number too large", as_array([[1e300, 1.0, 1.0]], MATRIX), MATRIX, "NaN or infinite"),
     ("nothing", None, MATRIX, "expected float32 tensor (-1, 3), got None"),
@@ -249,6 +271,19 @@ def test_rows_are_counted_when_their_number_is_known() -> None:
     hold_output(FRAME, TABLE, rows=2)
     with pytest.raises(StepError, match="expected 3 rows, got 2"):
         hold_output(ONES, MATRIX, rows=3)
+    hold_output([], MATRIX, rows=0)
+    with pytest.raises(StepError, match="expected 2 rows, got 0"):
+        hold_output(FRAME[:0], TABLE, rows=2)
+
+
+@pytest.mark.parametrize("output", [ONES, list(ONES), ONES[:1], ONES[:0], []])
+def test_rows_are_counted_when_a_minimum_is_declared(output: Any) -> None:
+    least = replace(MATRIX, minimum_rows=2)
+    if len(output) == 2:
+        hold_output(output, least)
+    else:
+        with pytest.raises(StepError, match=f"expected at least 2 rows, as MINIMUM_ROWS says, got {len(output)}"):
+            hold_output(output, least)
 
 
 def test_json_holds_null_when_numbers_are_not_finite() -> None:

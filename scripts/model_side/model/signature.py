@@ -122,6 +122,8 @@ class Signature:
         The output has a row for each row of the input.
     output_files : bool
         The outputs are URIs of files, whose content counts.
+    minimum_rows : int
+        How few rows an output may have.
     """
 
     inputs: tuple[Field, ...]
@@ -131,6 +133,7 @@ class Signature:
     one_row: bool = False
     rows_match: bool = False
     output_files: bool = False
+    minimum_rows: int = 0
 
     @property
     def columns(self) -> dict[str | int, Field]:
@@ -178,7 +181,9 @@ def parse_signature(
     inputs, outputs, params = (json.loads(entry.get(key) or "[]") or [] for key in ("inputs", "outputs", "params"))
     if not inputs:
         raise UsageError("MLmodel", "no input signature", advice="Save the model with a signature: the packager does.")
-    archetype = {name: (metadata or {}).get(name) is True for name in ("one_row", "rows_match", "output_files")}
+    declared = metadata or {}
+    archetype: dict[str, Any] = {name: declared.get(name) is True for name in ("one_row", "rows_match", "output_files")}
+    archetype["minimum_rows"] = declared.get("minimum_rows") or 0
     made = tuple(map(_param, params))
     return Signature(tuple(map(_field, inputs)), tuple(map(_field, outputs)), made, from_type_hint, **archetype)
 

@@ -66,6 +66,8 @@ def as_array(predictions: object, signature: Signature) -> Arrays:
     fields = output_fields(signature)
     try:
         parts = parts_of(predictions, fields)
+        if is_frame(predictions) and not any(map(len, parts.values())):
+            parts = {name: [] for name in fields} | parts  # JSON does not say which columns a table without rows has
         arrays = {name: _to_array(value, fields.get(name)) for name, value in parts.items()}
     except (ValueError, TypeError, OverflowError) as error:
         raise StepError("predictions", f"do not fit the output signature: {error}") from error
@@ -97,6 +99,8 @@ def parts_of(output: Any, fields: Mapping[str, Field]) -> dict[str, Any]:
         if len(named) != 1:
             raise ValueError(f"expected {first.type}, got {kind_of(output)} with the names {', '.join(named)}")
         return dict(zip(fields, named.values(), strict=True))
+    if isinstance(output, list) and not output and not any(isinstance(each.type, Tensor) for each in fields.values()):
+        return dict.fromkeys(fields, output)
     if named is not None or not others:
         return {next(iter(fields)): output} if named is None else named
     if any(each.name is not None or isinstance(each.type, Tensor) for each in fields.values()):
@@ -118,6 +122,21 @@ def numpy_dtype(type_: Type) -> np.dtype[Any] | None:
     if isinstance(type_, Scalar) and type_.name in _NUMPY:
         return np.dtype(_NUMPY[type_.name])
     return None
+
+
+def array_of(value: Any, type_: Type) -> Array:
+    """Return a value as an array; lists without any item do not say how long the axes within them are.
+
+    Parameters
+    ----------
+    value : ndarray, list, tuple or Series
+    type_ : Type
+        A tensor's shape says it.
+    """
+    array = np.asarray(value)
+    if array.size or not (isinstance(value, list) and isinstance(type_, Tensor)):
+        return array
+    return array.reshape([*array.shape, *(max(length, 0) for length in type_.shape[array.ndim :])])
 
 
 def kind_of(value: object) -> str:
@@ -170,7 +189,7 @@ def _to_array(value: Any, field: Field | None) -> Array:
     dtype = numpy_dtype(field.type) if field else None
     if dtype is None or dtype.kind == "O":
         return _objects(value)
-    array = np.asarray(value)
+    array = array_of(value, field.type if field else Anything())
     is_nullable = array.dtype.kind == "O" and dtype.kind == "f" and all(map(_is_number_or_null, array.ravel().tolist()))
     if array.dtype == dtype or not array.size or is_nullable:
         return array.astype(dtype)
@@ -195,7 +214,7 @@ def _is_number_or_null(value: object) -> bool:
 
 
 def nulled(output: Arrays) -> Arrays:
-    """Return an output with its infinities as NaN: `jsonable` has one null for both, MLflow writes both bare.
+    """Return an output as JSON can tell it: infinities as NaN, and lengths within an axis of length 0 as 0.
 
     Parameters
     ----------
@@ -205,10 +224,13 @@ def nulled(output: Arrays) -> Arrays:
     Returns
     -------
     ndarray or dict of str to ndarray
-        The same shapes and dtypes.
+        The same dtypes, and shapes unless they are without values.
     """
     if isinstance(output, dict):
         return {name: np.asarray(nulled(array)) for name, array in output.items()}
+    if not output.size:
+        known = output.shape.index(0) + 1
+        return np.empty([*output.shape[:known], *([0] * (output.ndim - known))], output.dtype)
     return np.where(np.isinf(output), np.array(np.nan, output.dtype), output) if output.dtype.kind == "f" else output
 
 

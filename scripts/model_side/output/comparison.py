@@ -127,7 +127,11 @@ def summary(output: Arrays) -> str:
     """
     lines = []
     for name, array in _parts(output).items():
-        span = f", from {np.nanmin(array):.6g} to {np.nanmax(array):.6g}" if array.dtype.kind in "fiu" else ""
+        span = (
+            f", from {np.nanmin(array):.6g} to {np.nanmax(array):.6g}"
+            if array.dtype.kind in "fiu" and array.size
+            else ""
+        )
         lines.append(f"output {form_of({name: array})}{span}")
     return "\n".join(lines)
 

@@ -55,6 +55,8 @@ class Spec:
     allow_nan, rows_match, output_files : bool
         Whether numbers may be NaN; whether the output has a row for each row of the input; whether the outputs are URIs
         of files, whose content counts.
+    minimum_rows : int
+        How few rows an output may have.
     inert_params : sequence of str
         The params that leave the example's answer as it is.
     verification : mapping of str to bool
@@ -80,6 +82,7 @@ class Spec:
     allow_nan: bool
     rows_match: bool
     output_files: bool
+    minimum_rows: int
     inert_params: Sequence[str]
     verification: Mapping[str, bool]
     serialization: str
@@ -88,7 +91,7 @@ class Spec:
 
     def metadata(self, model_class: type) -> dict[str, Any]:
         """Return what MLmodel's metadata says of the contract, and of the class's own part in it."""
-        names = ("archetype", "allow_nan", "rows_match", "output_files")
+        names = ("archetype", "allow_nan", "rows_match", "minimum_rows", "output_files")
         mappings = ("tags", "tolerance", "verification")
         values = {name: getattr(self, name) for name in names} | {name: dict(getattr(self, name)) for name in mappings}
         values["inert_params"] = list(self.inert_params)
@@ -148,6 +151,7 @@ def read_spec(package: Path, flags: Flags) -> Spec:
         allow_nan=entries["ALLOW_NAN"],
         rows_match=entries["ROWS_MATCH"],
         output_files=entries["OUTPUT_FILES"],
+        minimum_rows=entries["MINIMUM_ROWS"],
         inert_params=entries["INERT_PARAMS"],
         verification={**VERIFICATION, **entries["VERIFICATION"]},
         serialization=flags.serialization or entries["SERIALIZATION"],

@@ -24,7 +24,7 @@ ENTRIES: Mapping[str, Any] = {
     **{"ARCHETYPE": "", "MODEL_CLASS": "", "MODEL_SIGNATURE": None, "INPUT_EXAMPLE": None},
     "EXAMPLE_FILES": [],
     **{"ARTIFACTS": {}, "MODEL_CONFIG": {}, "TAGS": {}, "TOLERANCE": {}, "VERIFICATION": {}},
-    **{"ALLOW_NAN": False, "ROWS_MATCH": False, "OUTPUT_FILES": False, "INERT_PARAMS": []},
+    **{"ALLOW_NAN": False, "ROWS_MATCH": False, "OUTPUT_FILES": False, "INERT_PARAMS": [], "MINIMUM_ROWS": 0},
     **{"SERIALIZATION": SERIALIZATIONS[0], "LINK_ARTIFACTS": False, "CHECKS": None},
 }
 TYPES = {
@@ -41,6 +41,9 @@ def type_faults(entries: Mapping[str, Any]) -> Iterator[str]:
         if name in entries and not isinstance(entries[name], kind):
             got = f"{type(entries[name]).__module__}.{type(entries[name]).__name__}".removeprefix("builtins.")
             yield f"{name}: expected a {kind.__name__}, got a {got}"
+    rows = entries.get("MINIMUM_ROWS", 0)
+    if isinstance(rows, bool) or (isinstance(rows, int) and rows < 0):
+        yield f"MINIMUM_ROWS: expected a whole number from 0, got {rows!r}"
     if entries.get("SERIALIZATION", SERIALIZATIONS[0]) not in SERIALIZATIONS:
         yield f"SERIALIZATION: expected one of {', '.join(SERIALIZATIONS)}, got {entries['SERIALIZATION']!r}"
     checks = entries.get("CHECKS")

@@ -54,6 +54,7 @@ def prove(staged: Path) -> str:
     output = model.output(files.example)
     first = checked(output, files, files.example, model.subject)
     require_served(output, files.signature)
+    _require_some(first)
     if settings_of(files.metadata)["repeatable"]:
         _require_same(first, model.predict(files.example), Tolerance.of(files.metadata))
     _require_untouched(here)
@@ -62,6 +63,12 @@ def prove(staged: Path) -> str:
         uris = replace(files, signature=replace(files.signature, output_files=False))
         write_output(replace(model, files=uris).predict(files.example), staged.with_name(GOLDEN))
     return form_of(first)
+
+
+def _require_some(output: Arrays) -> None:
+    if not any(array.size for array in (output.values() if isinstance(output, dict) else [output])):
+        advice = "Give INPUT_EXAMPLE data that has a result: an output without any proves nothing."
+        raise StepError("forward pass", "the output of INPUT_EXAMPLE is empty", got=form_of(output), advice=advice)
 
 
 def _require_same(first: Arrays, second: Arrays, tolerance: Tolerance) -> None:
