@@ -38,6 +38,24 @@ def test_packager_refuses_an_output_that_not_every_route_carries(tmp_path: Path,
     assert not author.model.exists()
 
 
+LISTS = {
+    "text_to_tensor": "[[1.0, 2.0]] * 2",
+    "tensor_to_tensor": "[(1, 2), (3, 4)]",
+    "dataframe_to_dataframe": '{"score": [1, 2]}',
+}
+
+
+@pytest.mark.parametrize("archetype", LISTS)
+def test_packager_says_that_it_got_a_list_where_its_numbers_are_of_another_dtype(
+    tmp_path: Path, archetype: str
+) -> None:
+    done = write(tmp_path, archetype, _forward=f"return {LISTS[archetype]}").package()
+    assert done.returncode == 1
+    dtype = "float64" if archetype == "dataframe_to_dataframe" else "float32"
+    assert f"wrong dtype: expected {dtype}, got a list that numpy reads as " in done.stderr
+    assert f': return numpy.asarray(output, "{dtype}")' in done.stderr
+
+
 UNCARRIED = {
     "an index": (
         "pd.DataFrame({'value': [1.0]}, index=['AAAC-1'])",

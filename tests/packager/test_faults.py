@@ -230,6 +230,15 @@ FAULTS = [
           'INERT_PARAMS: "factor" changes the answer', "2.0 and 5.0"),
     refused("an inert param that is not there", spec('INERT_PARAMS = ["bach_size"]'), "INERT_PARAMS: unknown param",
           "bach_size"),
+    # methods
+    *(refused(f"no {name}", code(f"def {name}(", f"def {name}_of("),
+          f"TinyMLflowModel: it has no {name}, which predict calls", "Write it in model_code/tiny_mlflow_model.py.")
+      for name in ("_get_input", "_forward")),
+    refused("neither method", both(code("def _get_input(", "def get_input("), code("def _forward(", "def forward(")),
+          "it has no _get_input and no _forward, which predict calls"),
+    *(failed(f"a {name} instead of an array", forward(f"return {given}"),
+          f"TypeError: _forward returned a {name}: expected a numpy.ndarray")
+      for name, given in (("list", "[[1.0] * 4]"), ("tuple", "([1.0] * 4,)"), ("NoneType", "None"))),
     # modules
     refused("a class beside model_code",
           lambda a: write(a, "mine.py", a.code.read_text().replace("from .", "from model_code")),

@@ -17,6 +17,8 @@ from ..base.errors import StepError, UsageError, listed, near
 from ..base.tracebacks import author_traceback, said
 from .unfinished import unwritten
 
+METHODS = ("_get_input", "_forward")  # what the base classes' predict calls, beside load_context, which MLflow does
+
 
 def load_model_class(name: str, package: Path) -> type[mlflow.pyfunc.PythonModel]:
     """Import ``module:Class``; the package's directory must be on sys.path.
@@ -119,6 +121,13 @@ def _refuse_unmakable(model_class: type[mlflow.pyfunc.PythonModel]) -> None:
     name = model_class.__name__
     if model_class.predict is mlflow.pyfunc.PythonModel.predict:
         raise UsageError(name, "it has no predict", expected="predict(self, context, model_input, params=None)")
+    calls = getattr(inspect.unwrap(model_class.predict), "__code__", None)
+    missing = [each for each in METHODS if calls and each in calls.co_names and not hasattr(model_class, each)]
+    if missing:
+        place = f"{model_class.__module__.replace('.', '/')}.py"
+        raise UsageError(
+            name, f"it has no {' and no '.join(missing)}, which predict calls", advice=f"Write it in {place}."
+        )
     try:
         inspect.signature(model_class).bind()
     except TypeError as error:
