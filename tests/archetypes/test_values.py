@@ -135,3 +135,58 @@ def test_answer_without_rows_is_right_on_every_route_unless_a_minimum_is_declare
     refused = Model(author, tmp_path).predict(payload)
     assert refused.returncode == 1
     assert "expected at least 1 rows, as MINIMUM_ROWS says, got 0" in refused.stderr
+
+
+ASKED = """
+import mlflow.pyfunc
+import pandas as pd
+
+model = mlflow.pyfunc.load_model("mlflow_model_artifacts")
+for data in {data}:
+    try:
+        print(len(model.predict(data)))
+    except Exception as error:
+        print(f"{{type(error).__name__}}: {{error}}")
+"""
+URI = "artifact://input_example"
+
+
+def asked(author: Author, place: Path, *data: str) -> list[str]:
+    """Return what the packaged model gives a receiver in Python, or says."""
+    script = place / "asked.py"
+    script.write_text(ASKED.format(data=f"[{', '.join(data)}]"))
+    return warm_python.run(script, cwd=author.root).stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("archetype", "column", "value", "rows"),
+    [
+        ("file_uri_to_tensor", "input_uri", URI, 2),
+        ("file_uri_to_file", "input_uri", URI, 1),
+        ("text_to_tensor", "text", "a", 1),
+    ],
+)
+def test_texts_in_a_list_are_named_since_mlflow_makes_one_row_of_them(
+    package_of: PackageOf, tmp_path: Path, archetype: str, column: str, value: str, rows: int
+) -> None:
+    author = package_of(archetype).author
+    one, two = f"{{'{column}': ['{value}']}}", f"{{'{column}': ['{value}', '{value}']}}"
+    found = asked(author, tmp_path, one, two, f"pd.DataFrame({one})", f"{{'{column}': '{value}'}}")
+    given = f'{{"{column}": [...]}}'
+    fault = f"TypeError: {given} is one row in Python: expected a row for each text, pandas.DataFrame({given})"
+    assert found == [fault, fault, str(rows), str(rows)]
+
+
+@pytest.mark.parametrize("archetype", ["file_uri_to_tensor", "file_uri_to_file"])
+def test_empty_uri_is_named(package_of: PackageOf, tmp_path: Path, archetype: str) -> None:
+    tables = [f"pd.DataFrame({{'input_uri': ['{URI}', '{empty}']}})" for empty in ("", " ")]
+    fault = "ValueError: input_uri: expected a path or URI in each row, got '{}'"
+    assert asked(package_of(archetype).author, tmp_path, *tables) == [fault.format(""), fault.format(" ")]
+    done = package_of(archetype).predict({"inputs": {"input_uri": [""]}})
+    assert done.returncode == 1
+    assert fault.format("") in done.stderr
+
+
+def test_request_without_rows_is_named_where_files_make_one_tensor(package_of: PackageOf, tmp_path: Path) -> None:
+    found = asked(package_of("file_uri_to_tensor").author, tmp_path, "pd.DataFrame({'input_uri': []}, dtype=str)")
+    assert found == ["ValueError: expected at least one row, got none"]
