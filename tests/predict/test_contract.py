@@ -243,6 +243,19 @@ WRONG: list[tuple[str, Any, Signature, str]] = [
     ("an enum", [Phase.G1], TEXTS, "Phase"),
     ("a table inside", {"k": FRAME}, ANY, '"k": expected what JSON can hold, got pandas.DataFrame'),
     ("a Series in a dict", {"v": pd.Series([0.5])}, NUMBER, '"v": expected what JSON can hold, got pandas.Series'),
+    (
+        "a NaN inside",
+        [{"k": (1.0, np.nan)}],
+        ANY,
+        "[0].k[1]: expected what JSON can hold, got NaN or an infinity: the model",
+    ),
+    (
+        "an infinity in a list",
+        [{"v": [np.inf], "m": {"p": 1}}],
+        NESTED,
+        '"v": [0][0]: expected what JSON can hold, got NaN',
+    ),
+    ("a NaN in an array inside", [{"k": np.array([np.nan], "f4")}], ANY, "[0].k: expected what JSON can hold, got NaN"),
     ("a generator", (n for n in "a"), TEXTS, "got generator"),
     ("fields", np.zeros(1, [("a", "f4")]), MATRIX, "got an array of [('a', '<f4')]"),
 ]
@@ -264,6 +277,13 @@ def test_every_fault_is_named_when_there_are_several() -> None:
 def test_nan_and_infinity_are_taken_when_the_model_allows_them() -> None:
     hold_output(with_nan(np.nan), MATRIX, allow_nan=True)
     hold_output(with_nan(np.inf), MATRIX, allow_nan=True)
+    inside = [{"v": [0.5, np.nan], "m": {"p": 1}}]
+    for output, signature in ((inside, NESTED), ([{"k": np.array([np.inf])}], ANY)):
+        hold_output(output, signature, allow_nan=True)
+        hold_output(as_array(jsonable(output), signature), signature, allow_nan=True)
+        require_served(output, signature)
+    with pytest.raises(StepError, match="expected long, got null"):
+        hold_output([{"v": [0.5], "m": {"p": None}}], NESTED, allow_nan=True)
 
 
 def test_rows_are_counted_when_their_number_is_known() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import StepError, listed
-from ..model.signature import Field, Scalar, Signature, Tensor, Type, inner_types
+from ..model.signature import Anything, Array, Field, Map, Object, Scalar, Signature, Tensor, Type, inner_types
 from ..payload.values import faults, unknown
 from .arrays import array_of, jsonable, kind_of, numpy_dtype, output_fields, parts_of, result_faults
 from .kinds import form_faults, is_series, value_faults
@@ -67,7 +67,8 @@ def output_faults(
     for name, each in fields.items():
         label = "" if len(fields) == 1 and each.name is None else f'"{name}": '
         if name in parts:
-            wrong = list(value_faults(parts[name], binary=_holds_binary(each.type)))
+            finite = isinstance(each.type, Anything | Array | Map | Object) and not allow_nan
+            wrong = list(value_faults(parts[name], binary=_holds_binary(each.type), finite=finite))
             yield from (f"{label}{fault}" for fault in wrong)
             if not wrong:
                 yield from _part_faults(parts[name], each, label, allow_nan=allow_nan)
@@ -87,7 +88,7 @@ def _part_faults(value: Any, field: Field, label: str, *, allow_nan: bool) -> It
         yield f"{label}expected one value of type {field.type} per row, got shape {value.shape}"
     else:
         for number, item in enumerate(jsonable(list(value))):
-            yield from faults(item, field.type, f"{label}[{number}]", required=field.required)
+            yield from faults(item, field.type, f"{label}[{number}]", required=field.required, allow_nan=allow_nan)
 
 
 def _row_faults(value: Any, label: str, rows: int | None, minimum: int) -> Iterator[str]:

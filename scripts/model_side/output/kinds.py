@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import enum
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..payload.values import show
 
 _PLAIN = (str, int, float, bool, bytes, bytearray, datetime.date, datetime.time, type(None))
 _BYTES = "bytes"
+_NOT_FINITE = "NaN or an infinity"
 MISSING = {"NAType": "pandas.NA", "NaTType": "pandas.NaT"}  # pandas' missing values, by the names of their types
 _NONE = "take None in a column of objects"
 # What to give instead of a kind of value.
@@ -26,6 +28,7 @@ _INSTEAD = {
     "an array of complex": "take two real numbers",
     "an array of timedelta64": "take seconds",
     "an array of datetime64[ns]": 'MLflow would serve whole numbers: take a DataFrame, or .astype("datetime64[us]")',
+    _NOT_FINITE: "the model does not declare ALLOW_NAN",
     _BYTES: "declare the type binary for them, or take text",
 }
 
@@ -49,7 +52,7 @@ def form_faults(output: Any) -> Iterator[str]:
             yield from (f"{show(name)}: {_fault(_type_name(each))}" for name, each in columns.items())
 
 
-def value_faults(value: Any, *, binary: bool = False) -> Iterator[str]:
+def value_faults(value: Any, *, binary: bool = False, finite: bool = False) -> Iterator[str]:
     """Yield each kind of value that MLflow's server fails on or changes, with the place of the first.
 
     Parameters
@@ -58,16 +61,20 @@ def value_faults(value: Any, *, binary: bool = False) -> Iterator[str]:
         A part of an output, or an input example.
     binary : bool
         Whether bytes are declared: MLflow writes them in base64.
+    finite : bool
+        Whether NaN and infinities are among these kinds: MLflow writes them bare, which is not JSON.
     """
     if is_frame(value):
         for number, name in enumerate(value.columns):
-            yield from (f"{show(name)}: {each}" for each in value_faults(value.iloc[:, number], binary=binary))
+            yield from (
+                f"{show(name)}: {each}" for each in value_faults(value.iloc[:, number], binary=binary, finite=finite)
+            )
         return
     places: dict[str, str] = {}
     for place, kind in _series_kinds(value) if is_series(value) else _kinds(value, ""):
         places.setdefault(kind, place)
     for kind, place in places.items():
-        if kind != _BYTES or not binary:
+        if not ((kind == _BYTES and binary) or (kind == _NOT_FINITE and not finite)):
             yield f"{place}{': ' if place else ''}{_fault(kind)}"
 
 
@@ -126,13 +133,15 @@ def _kinds(value: Any, place: str) -> Iterator[tuple[str, str]]:
             yield from _kinds(item, f"{place}.{key}")
     elif isinstance(value, bytes | bytearray):
         yield place, _BYTES
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield place, _NOT_FINITE
     elif not isinstance(value, _PLAIN) or isinstance(value, enum.Enum) or type(value).__name__ in MISSING:
         yield place, _type_name(value)
 
 
 def _items(values: Iterable[Any], place: str) -> Iterator[tuple[str, str]]:
     for number, item in enumerate(values):
-        if type(item) not in (str, int, float):  # the most, and nothing to say of them
+        if type(item) not in (str, int):  # of the most there is nothing to say
             yield from _kinds(item, f"{place}[{number}]")
 
 
@@ -143,10 +152,10 @@ def _array_kind(array: Any) -> str:
         return "numpy.ma.MaskedArray"
     if dtype.kind == "S":
         return _BYTES
+    if dtype.kind == "f" and dtype.itemsize <= 8:
+        return "" if np.isfinite(array).all() else _NOT_FINITE
     too_fine = dtype.kind == "M" and np.datetime_data(dtype)[0] in ("ns", "ps", "fs", "as")
-    return (
-        f"an array of {dtype}" if dtype.kind in "cmV" or too_fine or (dtype.kind == "f" and dtype.itemsize > 8) else ""
-    )
+    return f"an array of {dtype}" if dtype.kind in "fcmV" or too_fine else ""
 
 
 def _type_name(value: object) -> str:

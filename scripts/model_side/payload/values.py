@@ -37,7 +37,13 @@ _NEVER_NULL = {"boolean", "bool", "binary", *INTEGERS}
 
 
 def faults(
-    value: Any, type_: Type, where: str, *, required: bool = True, shape: list[int] | None = None
+    value: Any,
+    type_: Type,
+    where: str,
+    *,
+    required: bool = True,
+    shape: list[int] | None = None,
+    allow_nan: bool = False,
 ) -> Iterator[str]:
     """Yield what is wrong with `value`, each with its place in the payload.
 
@@ -52,6 +58,8 @@ def faults(
         False where null may stand for an absent value.
     shape : list of int, optional
         Of a tensor; it learns each free length, -1, from the first list that it meets.
+    allow_nan : bool
+        Whether null may stand for NaN: in an output.
     """
     if is_placeholder(value):
         yield f"{where}: still the placeholder {show(value)}: put a real value there"
@@ -59,6 +67,8 @@ def faults(
     match type_:
         case Anything():
             yield from _any_faults(value, where)
+        case Scalar("float" | "double") if value is None and allow_nan:
+            return
         case _ if value is None and required:
             yield f"{where}: expected {type_}, got null"
         case Scalar(name) if value is None and name in _NEVER_NULL:
@@ -73,10 +83,10 @@ def faults(
         case _ if not isinstance(value, list if isinstance(type_, Array) else dict):
             yield f"{where}: expected {type_}, got {show(value)}"
         case Object():
-            yield from _object_faults(value, type_, where)
+            yield from _object_faults(value, type_, where, allow_nan=allow_nan)
         case _:
             for item in children(value, type_, where):
-                yield from faults(*item)
+                yield from faults(*item, allow_nan=allow_nan)
 
 
 def children(value: Any, type_: Type, where: str) -> Iterator[tuple[Any, Type, str]]:
@@ -114,7 +124,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     return f"unknown {kind} {show(name)}. {near(name, names) or 'Known: ' + (', '.join(names) or 'none')}"
 
 
-def _object_faults(value: Any, type_: Object, where: str) -> Iterator[str]:
+def _object_faults(value: Any, type_: Object, where: str, *, allow_nan: bool) -> Iterator[str]:
     known = {str(each.name): each for each in type_.properties}
     for name in value.keys() - known.keys():
         yield f"{where}: {unknown('property', name, known)}"
@@ -122,7 +132,7 @@ def _object_faults(value: Any, type_: Object, where: str) -> Iterator[str]:
         if each.required and name not in value:
             yield f'{where}: property "{name}" is missing: expected {each.type}'
         elif each.required or value.get(name) is not None:
-            yield from faults(value[name], each.type, f"{where}.{name}")
+            yield from faults(value[name], each.type, f"{where}.{name}", allow_nan=allow_nan)
 
 
 def _any_faults(value: Any, where: str, depth: int = 0) -> Iterator[str]:
