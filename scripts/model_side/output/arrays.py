@@ -125,7 +125,7 @@ def numpy_dtype(type_: Type) -> np.dtype[Any] | None:
 
 
 def array_of(value: Any, type_: Type) -> Array:
-    """Return a value as an array; lists without any item do not say how long the axes within them are.
+    """Return a value as an array, pandas' own numbers as numpy's; an empty list has the lengths that the type declares.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def array_of(value: Any, type_: Type) -> Array:
     type_ : Type
         A tensor's shape says it.
     """
-    array = np.asarray(value)
+    array = np.asarray(value, getattr(value.dtype, "numpy_dtype", None) if is_series(value) else None)
     if array.size or not (isinstance(value, list) and isinstance(type_, Tensor)):
         return array
     return array.reshape([*array.shape, *(max(length, 0) for length in type_.shape[array.ndim :])])

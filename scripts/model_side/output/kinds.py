@@ -159,6 +159,7 @@ def _array_kind(array: Any) -> str:
 
 
 def _type_name(value: object) -> str:
-    return MISSING.get(type(value).__name__) or f"{type(value).__module__}.{type(value).__qualname__}".removeprefix(
-        "builtins."
-    )
+    """Return the name of a type and of its library: where in the library it is differs between releases."""
+    library = type(value).__module__.partition(".")[0]
+    name = type(value).__qualname__
+    return MISSING.get(name) or (name if library == "builtins" else f"{library}.{name}")
