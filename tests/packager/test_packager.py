@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 
+from model_side.model.signature import PARAM_DATE, Array, Param, Scalar, Type
 from model_side.package.flags import SERIALIZATIONS
+from model_side.verify.params import other_values
 from tests import warm_python
 
 from .conftest import BODIES, FLAGS, Author
@@ -141,6 +144,28 @@ USES = """if params["unit"] not in ("count", "log") or params["device"] != "cpu"
         summed = np.round(summed) if params["round"] else summed
         day = params["since"].year - 2020
         return (np.minimum(summed, params["best"] * 4) * np.ones((1, 4)) + day).astype("float32")"""
+
+
+OTHERS: list[tuple[Type, Any, Any, list[Any]]] = [
+    (Scalar("double"), 3.0, 1.0, [1.0, 7.0, 1.5, -4.0, 3000.0]),
+    (Scalar("integer"), 8, 8, [9, 1, 17, 90]),
+    (Scalar("integer"), 2**31 - 1, 1, [1]),
+    (Scalar("long"), 0, 0, [1, 10]),
+    (Scalar("boolean"), False, False, [True]),
+    (Scalar("string"), "mean", "max", ["max", "meanx"]),
+    (Scalar("string"), "", "", ["x"]),
+    (Scalar("string"), "/home/me/results", "", ["", "x"]),
+    (PARAM_DATE, "2000-01-01T00:00:00", None, ["2020-06-15T12:00:00"]),
+    (Array(Scalar("string")), ["a", "b"], ["a", "b"], [["ax", "b"], []]),
+    (Array(Scalar("long")), [], [], [[1], [10]]),
+]
+
+
+@pytest.mark.parametrize(("type_", "given", "default", "others"), OTHERS)
+def test_params_are_tried_with_other_values_of_their_type(
+    type_: Type, given: Any, default: Any, others: list[Any]
+) -> None:
+    assert list(map(repr, other_values(given, Param("p", type_, default)))) == list(map(repr, others))
 
 
 def test_params_that_change_the_answer_or_are_declared_inert_are_taken(author: Author) -> None:

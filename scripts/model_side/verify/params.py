@@ -85,8 +85,10 @@ def _require_none(param: Param, given: Any, effect: Effect) -> None:
 
 def other_values(given: Any, param: Param) -> Iterator[Any]:
     """Yield values of a param that differ from one, its default first; none that would ask for much more work."""
+    known = [None, given]
     for value in (param.default, *_others(given, param.type)):
-        if value not in (None, given) and not any(faults(value, param.type, "")):
+        if value not in known and not any(faults(value, param.type, "")):
+            known.append(value)
             yield value
 
 
@@ -99,7 +101,7 @@ def _others(given: Any, type_: Type) -> Iterator[Any]:
         case Scalar("boolean"):
             yield not given
         case Scalar("string"):
-            yield f"{given or ''}x"
+            yield f"{given}x" if given and "/" not in given else "x"  # no path beside one of the author's
         case Scalar("float" | "double"):
             number = given or 0.0
             yield from (2.0 * number + 1.0, number / 2, -number - 1.0, 1000.0 * number)
