@@ -41,10 +41,11 @@ class ChangedError(StepError):
         )
 
 
-def wrong_bytes(source: Source, got: str, *bad: str) -> StepError:
+def wrong_bytes(source: Source, got: str, *bad: str, fault: str = "") -> StepError:
     """Return the error for bytes that are not the declared ones, and were kept aside as `bad`."""
+    fault = fault or f"wrong sha256 of {source.shown}"
     advice = f"It was not installed and is kept as {', '.join(bad)}. If the new content is right, correct the sha256."
-    return StepError(source.name, f"wrong sha256 of {source.shown}", expected=source.sha256, got=got, advice=advice)
+    return StepError(source.name, fault, expected=source.sha256, got=got, advice=advice)
 
 
 def missing(*sources: Source) -> StepError:

@@ -87,7 +87,9 @@ def run_command(verdict: Verdict, package: Path, cache: Cache, *, offline: bool,
 
 def _made(verdict: Verdict, package: Path, cache: Cache, desk: Path, *, offline: bool) -> Outcome:
     source, data = verdict.source, package / DATA_DIRECTORY
-    if files := take(source, cache, data.joinpath):
+    is_changed = verdict.entry is not None and verdict.entry.origin != source.origin
+    # The cache has what the former command made.
+    if not is_changed and (files := take(source, cache, data.joinpath)):
         return Outcome(verdict, "from cache", files, source.sha256)
     for path in source.paths:  # what the cache had was not sound
         remove(data / path)
@@ -97,7 +99,9 @@ def _made(verdict: Verdict, package: Path, cache: Cache, desk: Path, *, offline:
     files = _outputs(source, data)
     got = digest(files, source.paths)
     if source.sha256 and got != source.sha256:
-        raise wrong_bytes(source, got, *(set_aside(data / path, desk, BAD, path) for path in source.paths))
+        bad = [set_aside(data / path, desk, BAD, path) for path in source.paths]
+        fault = "its command or script has changed, and makes other bytes than the sha256 declares"
+        raise wrong_bytes(source, got, *bad, fault=fault if is_changed else "")
     return Outcome(verdict, "ran", files, got)
 
 

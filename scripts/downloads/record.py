@@ -40,6 +40,8 @@ class Entry:
         By name relative to model_data/.
     adopted : bool
         Whether the source has brought nothing: it was there, an author's, and is what the source declares.
+    untried : bool
+        Whether its command has never made it: only the declared sha256 says that it would.
     """
 
     paths: tuple[str, ...]
@@ -48,11 +50,13 @@ class Entry:
     sha256: str
     files: Files
     adopted: bool = False
+    untried: bool = False
 
 
-def entry_of(source: Source, files: Files, sha256: str = "") -> Entry:
-    """Return the entry of what a source has just brought."""
-    return Entry(source.paths, source.origin, source.shown, sha256 or digest(files, source.paths), files)
+def entry_of(source: Source, files: Files, sha256: str = "", *, ran: bool = False) -> Entry:
+    """Return the entry of what a source has just brought; `ran` says that its command did."""
+    value, untried = sha256 or digest(files, source.paths), bool(source.command) and not ran
+    return Entry(source.paths, source.origin, source.shown, value, files, untried=untried)
 
 
 def read_record(data: Path) -> dict[tuple[str, ...], Entry]:
@@ -194,10 +198,11 @@ def decide(source: Source, found: Files, entry: Entry | None, *, refresh: bool =
         return Why.ADOPTED if is_declared else Why.REDECLARED
     if is_edited(found, entry) or not entry.files.keys() <= found.keys():
         return Why.ALTERED
-    # The same bytes from elsewhere are the same bytes; without a declared sha256 nothing says that they are.
+    # The same bytes from elsewhere are the same bytes; without a declared sha256 nothing says that they are. What a
+    # changed command would make, nobody knows.
     if entry.origin != source.origin:
-        return Why.ADOPTED if source.sha256 and not source.unpack else Why.REDECLARED
-    return Why.PRESENT
+        return Why.ADOPTED if source.sha256 and not (source.unpack or source.command) else Why.REDECLARED
+    return Why.REDECLARED if entry.untried and not source.sha256 else Why.PRESENT
 
 
 def is_edited(found: Files, entry: Entry) -> bool:

@@ -218,7 +218,7 @@ def _settle(outcome: Outcome, scene: _Scene) -> None:
     """Record a success at once: a later kill must not cost it."""
     source, desk = outcome.source, desk_of(scene.data, outcome.source.paths)
     if not outcome.error:
-        scene.entries[source.paths] = entry_of(source, outcome.files, outcome.sha256)
+        scene.entries[source.paths] = entry_of(source, outcome.files, outcome.sha256, ran=outcome.action == "ran")
         write_record(scene.data, scene.entries.values())
         remember(scene.data, outcome.files, scene.stats)
     if not (outcome.error and is_resumable(desk)):

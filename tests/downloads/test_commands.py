@@ -107,6 +107,75 @@ def test_command_runs_again_when_the_authors_script_that_it_names_changes(model:
     assert model.files() == {"out/w.bin": b"two"}
 
 
+LOCKED = f'sha256 = "{sha256(b"one")}"'
+
+
+def pinned(model: Model, program: Path, words: str = "make.txt", name: str = "make.txt") -> Path:
+    """Bring what a command makes of a script, with its sha256 declared; return the script."""
+    script(program, f"mkdir -p model_data; cp {name} model_data/w")
+    made = model.root / name
+    made.parent.mkdir(exist_ok=True)
+    made.write_text("one")
+    model.declare(f'command = "bring {words}"\npath = "w"\n{LOCKED}')
+    assert [model.actions(), model.actions()] == [["ran"], ["present"]]
+    return made
+
+
+def unpin(model: Model) -> None:
+    declaration = model.root / "model_data.toml"
+    declaration.write_text(declaration.read_text().replace(LOCKED, ""))
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [("make.txt", "make.txt"), ("-m tools.make", "tools/make.py"), ("-m tools", "tools/__main__.py")],
+)
+def test_changed_script_runs_and_contradicts_the_declared_sha256(
+    model: Model, program: Path, words: str, name: str, is_there: bool
+) -> None:
+    made = pinned(model, program, words, name)
+    made.write_text("two")
+    if not is_there:  # the cache has what the former script made
+        (model.data / "w").unlink()
+    for _ in range(2):
+        error = model.error()
+        assert "its command or script has changed, and makes other bytes than the sha256 declares" in error
+        assert f"expected {sha256(b'one')}, got {sha256(b'two')}" in error
+        assert model.files() == ({"w": b"one"} if is_there else {})
+    unpin(model)
+    assert model.actions() == ["ran"]
+    assert model.files() == {"w": b"two"}
+
+
+def test_changed_script_that_makes_the_same_is_recorded_and_a_reverted_one_does_not_run(
+    model: Model, program: Path
+) -> None:
+    made = pinned(model, program)
+    made.write_text("two")
+    assert "has changed" in model.error()
+    made.write_text("one")
+    assert model.actions() == ["present"]
+    script(program, "printf one > model_data/w")
+    made.write_text("two")
+    assert [model.actions(), model.actions()] == [["ran"], ["present"]]
+
+
+@pytest.mark.parametrize("how", ["from cache", "present"])
+def test_command_runs_when_the_sha256_was_all_that_spoke_for_its_output(model: Model, program: Path, how: str) -> None:
+    pinned(model, program)
+    other = model.another()
+    (other.root / "make.txt").write_text("two")
+    (other.root / ".venv").symlink_to(model.root / ".venv")
+    if how == "present":
+        other.data.mkdir()
+        (other.data / "w").write_text("one")
+    assert [other.actions(), other.actions()] == [[how], ["present"]]
+    unpin(other)
+    assert [other.actions(), other.actions()] == [["ran"], ["present"]]
+    assert other.files() == {"w": b"two"}
+
+
 @pytest.mark.parametrize(("end", "how"), [("exit 3", "exit code 3"), ("kill -9 $$", "signal 9")])
 def test_only_old_outputs_are_there_when_the_command_fails(model: Model, program: Path, end: str, how: str) -> None:
     script(program, f"mkdir model_data/out; echo half > model_data/out/w.bin; {end}")
@@ -300,3 +369,6 @@ def test_files_that_a_command_names_are_the_packages_own_and_no_data(tmp_path: P
         (package / name).touch()
     command = f"python make.py 'tools/x.sh' --out model_data model_data/w ../above.py {tmp_path}/above.py missing.py ."
     assert named_files(command, package) == ["make.py", "tools/x.sh"]
+    (package / "tools/__main__.py").touch()
+    modules = {"make": ["make.py"], "tools": ["tools/__main__.py"], "json.tool": []}
+    assert {name: named_files(f"python -m {name} x", package) for name in modules} == modules

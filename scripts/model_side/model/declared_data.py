@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -60,7 +61,7 @@ def declared_paths(source: Mapping[str, Any]) -> list[str]:
 
 
 def named_files(command: str, root: Path) -> list[str]:
-    """Return the files inside a directory that a command names, such as a script of the author's, but no data.
+    """Return the files inside a directory that a command names, such as a script or a module after -m, but no data.
 
     Parameters
     ----------
@@ -74,5 +75,7 @@ def named_files(command: str, root: Path) -> list[str]:
         Relative to the directory.
     """
     words = [word.strip("'\"") for word in command.split()]
+    modules = [word.replace(".", "/") for before, word in pairwise(words) if before == "-m"]
+    words += [f"{module}{end}" for module in modules for end in (".py", "/__main__.py")]
     inside = [word for word in words if PurePosixPath(word).parts[:1] not in ((), ("/",), ("model_data",))]
     return [word for word in inside if ".." not in PurePosixPath(word).parts and (root / word).is_file()]
