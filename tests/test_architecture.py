@@ -26,6 +26,7 @@ SHARED = (
     "model.requirements",
     "model.settings",
     "model.signature",
+    "package.travel",
     "package.unfinished",
     "payload.carried",
     "payload.coercion",

@@ -5,17 +5,30 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from engine.fingerprint import StatCache
-from model_side.base.errors import ReportedError
+from model_side.base.errors import ReportedError, StepError
 from model_side.base.files import file_entry
 
 from .archive import unpack
 from .cache import Cache, keep, take
 from .content import Files, digest, look
 from .declaration import DATA_DIRECTORY, Source
-from .desk import BAD, EDITED, PART, check_inside, check_replaceable, desk_of, install, remove, set_aside, tidy
+from .desk import (
+    BAD,
+    EDITED,
+    PART,
+    check_inside,
+    check_replaceable,
+    desk_of,
+    install,
+    refuse_damaged,
+    remove,
+    set_aside,
+    tidy,
+)
 from .faults import missing, wrong_bytes
 from .origins import locate
 from .programs import fetch_member, run_command
@@ -60,6 +73,10 @@ class _Staged:
     files: Files
     resumed: bool = False
 
+    def place(self, top: str, name: str) -> Path:
+        """Return where a file lies, by its name in model_data/, where `top` is the name of the whole."""
+        return self.path / PurePosixPath(name).relative_to(top) if name != top else self.path
+
 
 class Bringer:
     """What brings the sources of one package.
@@ -99,6 +116,7 @@ class Bringer:
                     keep(source, staged.files, {path: staged.path}, self._cache)
                 unpacked = unpack(staged.path, desk / "unpacked", source.name)
                 staged = _Staged(desk / "unpacked", _named(unpacked, path))
+                self._refuse_damaged(source, staged, desk)
             self._install(staged, target, verdict)
         except ReportedError:  # a later run could not go on with it
             tidy(desk)
@@ -121,7 +139,16 @@ class Bringer:
         remove(desk / "cached")
         top = source.paths[0]
         files = take(source, self._cache, lambda name: desk / "cached" / PurePosixPath(name).relative_to(top))
-        return _Staged(desk / "cached", files) if files else None
+        if files:
+            self._refuse_damaged(source, staged := _Staged(desk / "cached", files), desk)
+        return staged if files else None
+
+    def _refuse_damaged(self, source: Source, staged: _Staged, desk: Path) -> None:
+        try:
+            refuse_damaged(source, staged.files, partial(staged.place, source.paths[0]), desk, self._say)
+        except StepError:
+            tidy(desk)
+            raise
 
     def _checked(self, source: Source, desk: Path, bar: Bar) -> _Staged:
         """Bring what a source names to its desk, and check its sha256."""
@@ -135,6 +162,7 @@ class Bringer:
             desk.mkdir(exist_ok=True)
             staged = self._staged(source, desk, bar)
             got = digest(staged.files, source.paths)
+        self._refuse_damaged(source, staged, desk)
         if source.sha256 and got != source.sha256:
             bad = set_aside(staged.path, desk, BAD, source.paths[0])
             tidy(desk)

@@ -13,17 +13,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.step import STATE_DIRECTORY
+from model_side.base.damage import damage
 from model_side.base.errors import StepError, UsageError
 from model_side.base.files import publish_directory
 
-from .content import files_under
-from .declaration import DATA_DIRECTORY, DESKS
+from .content import Files, files_under
+from .declaration import DATA_DIRECTORY, DESKS, Source
 from .faults import foreign
 
 BAD, EDITED = "bad", "edited"
 PART, NOTE, LISTING = "part", "part.note", "listing"
 # The first says that a command has begun and is not in the record yet, the second holds what was there before it.
 MARKER, OLD = "command", "old"
+_MOST_TOLD = 5
 
 
 @contextmanager
@@ -107,6 +109,39 @@ def set_aside(path: Path, desk: Path, *place: str) -> str:
     aside.parent.mkdir(parents=True, exist_ok=True)
     path.replace(aside)
     return f"{DATA_DIRECTORY}/{aside.relative_to(desk.parents[1])}"
+
+
+def refuse_damaged(
+    source: Source, files: Files, place: Callable[[str], Path], desk: Path, say: Callable[[str], None]
+) -> None:
+    """Refuse a file that nobody can have meant, whatever its sha256; of a directory's, which may hold any, only tell.
+
+    Parameters
+    ----------
+    source : Source
+    files : mapping of str to FileEntry
+        By name relative to model_data/.
+    place : callable of str
+        Returns where a file is now, by its name.
+    desk : Path
+        Where what is refused is kept.
+    say : callable of str
+        Tells a person about members of a directory.
+
+    Raises
+    ------
+    StepError
+        If a file that the source names is a pointer, an error page, empty or cut off.
+    """
+    told = 0
+    for name in files:
+        fault = damage(place(name), name=name, member=name not in source.paths)
+        if fault and name in source.paths:
+            bad = [set_aside(place(path), desk, BAD, path) for path in source.paths]
+            advice = f"It came from {source.shown}, was not installed, and is kept as {', '.join(bad)}."
+            raise StepError(f"{DATA_DIRECTORY}/{name}", fault, advice=advice)
+        if fault and (told := told + 1) <= _MOST_TOLD:
+            say(f"warning: {DATA_DIRECTORY}/{name}: {fault}")
 
 
 def tidy(desk: Path) -> None:

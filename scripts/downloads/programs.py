@@ -20,7 +20,7 @@ from model_side.base.variables import clean_environment
 from .cache import Cache, take
 from .content import Files, digest, look
 from .declaration import DATA_DIRECTORY, Source
-from .desk import BAD, EDITED, MARKER, OLD, check_inside, desk_of, install, remove, set_aside
+from .desk import BAD, EDITED, MARKER, OLD, check_inside, desk_of, install, refuse_damaged, remove, set_aside
 from .faults import foreign, missing, wrong_bytes
 from .record import Outcome, Verdict, is_edited
 
@@ -74,6 +74,7 @@ def run_command(verdict: Verdict, package: Path, cache: Cache, *, offline: bool,
             if os.path.lexists(target):
                 install(target, desk / OLD / path)
         outcome = _made(verdict, package, cache, desk, offline=offline)
+        refuse_damaged(source, outcome.files, data.joinpath, desk, say)
     except BaseException:
         _bring_back(desk, targets)
         (desk / MARKER).unlink()

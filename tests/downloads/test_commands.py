@@ -220,6 +220,15 @@ def test_wrong_output_is_kept_aside_when_a_sha256_is_declared(model: Model, prog
     assert (model.files(), model.desk()) == ({}, {"bad/out/w.bin": b"good"})
 
 
+def test_empty_output_of_a_command_is_refused_and_the_former_one_stays(model: Model, program: Path) -> None:
+    model.declare('command = "bring"\npath = "out/w.bin"')
+    assert model.actions() == ["ran"]
+    script(program, ": > model_data/out/w.bin")
+    model.declare('command = "bring again"\npath = "out/w.bin"')
+    assert "model_data/out/w.bin: an empty file. It came from bring again, was not installed" in model.error()
+    assert (model.files(), model.desk()) == ({"out/w.bin": b"good"}, {"bad/out/w.bin": b""})
+
+
 def test_lock_pins_the_outputs_of_a_command(model: Model, program: Path) -> None:
     model.declare('command = "bring"\npath = "out/w.bin"')
     assert model.command_line("--lock").returncode == 0

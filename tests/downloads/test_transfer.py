@@ -218,10 +218,43 @@ def test_source_that_fails_does_not_keep_others_from_being_brought(model: Model,
     assert [outcome.action for outcome in model.get()] == ["fetched", "present"]
 
 
-def test_empty_file_is_brought(model: Model, hostile: Hostile) -> None:
-    want(model, hostile, content=b"", pin=sha256(b""))
+STAND_INS = {
+    "an empty file": b"",
+    "a Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n",
+    "an HTML page": b"<!doctype html><title>Not here</title>",
+    "cut off": b"PK\x03\x04 and no end",
+}
+
+
+@pytest.mark.parametrize("pin", ["right", "wrong", "none"])
+@pytest.mark.parametrize(("said", "content"), STAND_INS.items())
+def test_stand_in_for_a_file_is_not_installed_whatever_its_sha256(
+    model: Model, hostile: Hostile, said: str, content: bytes, pin: str
+) -> None:
+    sha = f'\nsha256 = "{sha256(content) if pin == "right" else "a" * 64}"' if pin != "none" else ""
+    model.declare(f'uri = "{hostile.put("/w", content)}"\npath = "w.bin"{sha}')
+    for _ in range(2):
+        error = model.error(lock=True)
+        assert error.startswith(f"model_data/w.bin: {said}")
+        assert "/w, was not installed, and is kept as model_data/.downloads/" in error
+        assert (model.files(), model.desk()) == ({}, {"bad/w.bin": content})
+
+
+def test_stand_in_among_the_members_of_a_directory_is_told(model: Model, tmp_path: Path) -> None:
+    (tmp_path / "from").mkdir()
+    for name, content in {
+        "__init__.py": b"",
+        "w.npz": STAND_INS["cut off"],
+        "v.bin": STAND_INS["an HTML page"],
+    }.items():
+        (tmp_path / "from" / name).write_bytes(content)
+    model.declare(f'uri = "{(tmp_path / "from").as_uri()}"\npath = "to"\nmutable = true')
     assert model.actions() == ["fetched"]
-    assert model.files() == {"w.bin": b""}
+    warnings = [line for line in model.said.getvalue().splitlines() if line.startswith("warning: model_data/to/")]
+    assert [line.split(": ")[1:3] for line in warnings] == [
+        ["model_data/to/v.bin", "an HTML page, not the file"],
+        ["model_data/to/w.npz", "cut off"],
+    ]
 
 
 def test_user_and_password_come_from_netrc(model: Model, hostile: Hostile, netrc: Path) -> None:

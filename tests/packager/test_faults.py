@@ -140,6 +140,12 @@ FAULTS = [
           "expected a path inside model_data/"),
     refused("an artifact that is not there", spec('ARTIFACTS = {"w": "model_data/none"}'),
           'ARTIFACTS["w"]: no such file or directory: model_data/none', "invoke download-data"),
+    *(refused(f"an artifact that is {said}", put("model_data/tf_tiny/w.npz", text),
+              'artifact "checkpoint": tf_tiny/w.npz', said)
+      for said, text in (("a Git LFS pointer", "version https://git-lfs.github.com/spec/v1\n"), ("an empty file", ""),
+            ("cut off", "PK\x03\x04"), ("an HTML page", "<html>"))),
+    refused("data of the code that is a pointer", put("model_code/w.txt", "version https://git-lfs.github.com/spec/v1\n"),
+          "model_code/w.txt: a Git LFS pointer"),
     refused("a signature without outputs", spec("MODEL_SIGNATURE = ModelSignature(inputs=MODEL_SIGNATURE.inputs)"),
           "MODEL_SIGNATURE: it has no outputs", flags=FLAGS[:4]),
     refused("an example without rows", spec(f"{FRAME}({{'input_uri': []}})"), "INPUT_EXAMPLE: it has no rows",

@@ -113,10 +113,10 @@ def test_every_line_that_cannot_travel_is_named_and_no_credential_is(tmp_path: P
 
 def test_desks_of_downloads_do_not_travel(author: Author) -> None:
     data = author.root / "model_data"
-    for name in (".downloads/record.json", ".downloads/desk/part", "tf_tiny/mine.part", "tf_tiny/.downloads/mine"):
+    for name in (".downloads/record.json", ".downloads/desk/part", "tf_tiny/mine.bad", "tf_tiny/.downloads/mine"):
         (data / name).parent.mkdir(parents=True, exist_ok=True)
         (data / name).write_text("0.5")
     assert author.package(*FLAGS, "--artifact", "all=model_data").returncode == 0
     travelled = {name.partition("/model_data/")[2] for name in author.files() if "/model_data/" in name}
-    assert travelled >= {"tf_tiny/mine.part", "tf_tiny/.downloads/mine"}
+    assert travelled >= {"tf_tiny/mine.bad", "tf_tiny/.downloads/mine"}
     assert not [name for name in travelled if name.startswith(".downloads")]

@@ -93,5 +93,30 @@ def test_methods_count_as_written_when_the_class_is_not_told(scaffolded: Author,
     assert written(scaffolded, "model_spec.py", f"{spec}{EXAMPLE}") == []
 
 
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
+ARTIFACTS = "ARTIFACTS = {'w': 'model_data/w.pickle', 'dir': 'model_data/tf_tiny'}"
+
+
+@pytest.mark.parametrize("name", ["w.pickle", "tf_tiny/deep/w"])
+def test_artifact_that_is_a_pointer_is_told_before_anything_is_built(author: Author, name: str) -> None:
+    for path in ("w.pickle", "tf_tiny/deep/w"):
+        (author.root / "model_data" / path).parent.mkdir(exist_ok=True)
+        (author.root / "model_data" / path).write_text("weights")
+    author.declare(f"{EXAMPLE}\n{ARTIFACTS}")
+    assert unfinished(author.root) == []
+    (author.root / "model_data" / name).write_text(POINTER)
+    (line,) = unfinished(author.root)
+    assert line.endswith(f"{name}: a Git LFS pointer, not the file: run `git lfs pull` there")
+    top = name.split("/")[0]
+    (author.root / "model_data.toml").write_text(f'[[source]]\nuri = "https://host/w"\npath = "{top}"\n')
+    assert unfinished(author.root) == []  # a download brings it
+
+
+@pytest.mark.parametrize("path", ["'model_data/none'", "'../w'", "str(w)", "'w.pickle'"])
+def test_artifact_that_is_not_there_or_not_in_the_text_is_left_to_the_packager(author: Author, path: str) -> None:
+    author.declare(f"{EXAMPLE}\nARTIFACTS = {{'w': {path}}}")
+    assert unfinished(author.root) == []
+
+
 def test_nothing_is_told_when_there_are_no_files(tmp_path: Path) -> None:
     assert unfinished(tmp_path) == []

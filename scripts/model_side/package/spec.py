@@ -132,7 +132,8 @@ def read_spec(package: Path, flags: Flags) -> Spec:
     luggage = Luggage(package, flags, artifacts, problems)
     stored = luggage.pack(example, entries["EXAMPLE_FILES"]) if example else None
     there = {name: path for name, path in luggage.artifacts.items() if path.exists()}
-    problems += artifact_faults(there, luggage.parts)
+    carried = luggage.artifacts.keys() - entries["ARTIFACTS"].keys() - flags.artifacts.keys()
+    problems += artifact_faults(there, luggage.parts, carried)
     problems += [*tolerance_faults(entries["TOLERANCE"]), *settings_faults(entries["VERIFICATION"])]
     _stop_at(problems)
     if example is None or stored is None:

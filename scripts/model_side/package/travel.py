@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
+from ..base.damage import damage
 from ..base.errors import UsageError
 
 # What opens something, by the names that tools give it.
@@ -23,7 +24,9 @@ _LOST = re.compile(r"[#?\x00-\x1f\x7f]|%(?=[0-9A-Fa-f]{2})")
 _MARGIN = 64 * 2**20  # bytes beside the artifacts: code, environment files, the example's output
 
 
-def artifact_faults(artifacts: Mapping[str, Path], parts: Mapping[str, tuple[Path, ...]]) -> Iterator[str]:
+def artifact_faults(
+    artifacts: Mapping[str, Path], parts: Mapping[str, tuple[Path, ...]], carried: Container[str] = ()
+) -> Iterator[str]:
     """Yield what is wrong with files and directories that are to travel as artifacts.
 
     Parameters
@@ -32,10 +35,13 @@ def artifact_faults(artifacts: Mapping[str, Path], parts: Mapping[str, tuple[Pat
         Those that exist.
     parts : mapping of str to tuple of Path
         What travels of an artifact, where not all of it does.
+    carried : container of str
+        Names of those that are the example's files: such a one may be empty.
     """
     for name, path in artifacts.items():
         for file in (each for part in parts.get(name, (path,)) for each in tree(part)):
-            faults = *_file_faults(file, path.parent), *_name_faults(file, path)
+            member = file != path or name in carried
+            faults = *_file_faults(file, path.parent, member=member), *_name_faults(file, path)
             yield from (f'artifact "{name}": {fault}' for fault in faults)
 
 
@@ -48,7 +54,7 @@ def code_faults(code: Path) -> Iterator[str]:
         The directory model_code/.
     """
     for path in tree(code, LEFT_OUT):
-        yield from _file_faults(path, code.parent)
+        yield from _file_faults(path, code.parent, member=True)
         yield from _name_faults(path, code)
 
 
@@ -148,7 +154,7 @@ def tree(top: Path, skipped: Iterable[str] = ()) -> Iterator[Path]:
         yield from (Path(directory, name) for name in sorted(files) if not _matches(name, patterns))
 
 
-def _file_faults(path: Path, root: Path) -> Iterator[str]:
+def _file_faults(path: Path, root: Path, *, member: bool) -> Iterator[str]:
     shown = os.fsencode(path.relative_to(root)).decode(errors="backslashreplace")
     if _matches(path.name, _SECRET):
         yield f"{shown}: it must not travel: it looks like a key, a password or a history: move it away, or rename it"
@@ -162,6 +168,8 @@ def _file_faults(path: Path, root: Path) -> Iterator[str]:
         yield f"{shown}: expected a file or a directory, got a pipe, a socket or a device"
     elif not _is_readable(path):
         yield f"{shown}: it cannot be read: permission denied"
+    elif path.is_file() and (fault := damage(path, member=member)):
+        yield f"{shown}: {fault}"
 
 
 def _name_faults(path: Path, top: Path) -> Iterator[str]:

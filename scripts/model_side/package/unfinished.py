@@ -1,13 +1,16 @@
-"""Tell from an author's files alone, nothing of them imported, what is still to be written before there is a model."""
+"""Tell from an author's files alone, nothing of them imported, what is still missing before there can be a model."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+from ..model.declared_data import DECLARATION, declared_paths, declared_sources
+from .travel import artifact_faults
 
 SPEC = "model_spec.py"
-_EXAMPLE = "INPUT_EXAMPLE"
+_EXAMPLE, _DATA = "INPUT_EXAMPLE", "model_data"
 _DYNAMIC = ("exec", "globals", "locals", "vars")  # what they bind shows only when they run
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -25,11 +28,17 @@ def unfinished(package: Path) -> list[str]:
     -------
     list of str
         A line with file and line number for each method of the model's class that only raises NotImplementedError, and
-        for an input example that is not given; or for a syntax error.
+        for an input example that is not given; or for a syntax error. A line for each file of an artifact that cannot
+        travel, where it is there and no source brings it.
+
+    Raises
+    ------
+    UsageError
+        If model_data.toml cannot be read.
     """
     try:
         spec = _parse(package, SPEC)
-        return [*unwritten(package, _model_class(spec)), *_missing_example(spec)]
+        return [*unwritten(package, _model_class(spec)), *_missing_example(spec), *_artifact_faults(package, spec)]
     except SyntaxError as error:
         return [f"{error.filename}:{error.lineno or 1}: not valid Python: {error.msg}"]
 
@@ -87,6 +96,28 @@ def _missing_example(spec: ast.Module) -> list[str]:
     if not spec.body or any(each.value is not None for each in values) or _mentions(spec, _EXAMPLE) != len(values):
         return []
     return [f"{SPEC}:{values[-1].lineno if values else 1}: {_EXAMPLE} is not given"]
+
+
+def _artifact_faults(package: Path, spec: ast.Module) -> Iterator[str]:
+    """Yield what is wrong with the artifacts that the text names, where no download brings them."""
+    sources = declared_sources(package / DECLARATION)
+    brought = [PurePosixPath(_DATA, name) for source in sources for name in declared_paths(source)]
+    for name, value in _named_artifacts(spec):
+        path = PurePosixPath(value)
+        is_own = not any(path == other or path in other.parents or other in path.parents for other in brought)
+        if path.parts[:1] == (_DATA,) and ".." not in path.parts and is_own and (package / path).exists():
+            yield from artifact_faults({name: package / path}, {})
+
+
+def _named_artifacts(spec: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yield name and path of each artifact that is written as texts."""
+    for statement in spec.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name("ARTIFACTS")], value=ast.Dict(keys, values)):
+                for pair in zip(keys, values, strict=True):
+                    match pair:
+                        case ast.Constant(str() as name), ast.Constant(str() as path):
+                            yield name, path
 
 
 def _assigned(spec: ast.Module, name: str) -> Iterator[ast.Constant]:
