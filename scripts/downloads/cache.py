@@ -1,8 +1,8 @@
 """A content-addressed cache in the user's cache directory, shared by all models and clones.
 
-An object shares its bytes with model_data/ where the file system can: by reflink, else by hard link. A hard link means
-that an edit in place would reach the object, so linked files are made read-only and an object is read and compared with
-its name each time that it is used; one that differs is dropped, never handed out. Where neither works, it is a copy.
+An object shares its bytes with model_data/ by reflink where the file system can, else it is a copy. Through a hard link
+an edit in place would reach it, and some libraries refuse weights that have one, such as onnx. It is read and compared
+with its name each time that it is used; one that differs is dropped, never handed out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from environments.settings import user_cache
-from model_side.base.files import FileEntry, file_entry, share
+from model_side.base.files import FileEntry, clone, file_entry
 
 from .content import Files, listed, listing
 from .declaration import Source
@@ -43,8 +43,6 @@ class Cached:
         Where it came from, without credentials.
     used : float
         When it was last used, in seconds since the epoch.
-    links : int
-        How many model_data/ files share its bytes by hard link.
     """
 
     sha256: str
@@ -52,7 +50,6 @@ class Cached:
     name: str
     shown: str
     used: float
-    links: int
 
 
 def cache_directory(environment: Mapping[str, str]) -> Path:
@@ -98,7 +95,7 @@ class Cache:
         if not self.has(sha256):
             return None
         try:
-            share(place, target)
+            clone(place, target)
             fact = file_entry(target)
         except OSError as error:
             target.unlink(missing_ok=True)
@@ -133,7 +130,7 @@ class Cache:
             note = json.dumps({"name": name, "from": shown})
             self._note(fact.sha256).write_text(note + "\n", encoding="utf-8")
             aside.unlink(missing_ok=True)
-            share(source, aside)
+            clone(source, aside)
             aside.chmod(_READ_ONLY)
             aside.replace(place)
         except OSError:
@@ -168,8 +165,7 @@ class Cache:
                 with suppress(FileNotFoundError):
                     note = json.loads(self._note(sha256).read_bytes())
                     used = self._note(sha256).stat().st_mtime
-                links = status.st_nlink - 1
-                found.append(Cached(sha256, status.st_size, note.get("name", ""), note.get("from", ""), used, links))
+                found.append(Cached(sha256, status.st_size, note.get("name", ""), note.get("from", ""), used))
         return sorted(found, key=lambda cached: (cached.used, cached.sha256))
 
     def prune(self, older_than_seconds: float) -> list[Cached]:
@@ -273,12 +269,9 @@ def cache_lines(contents: Sequence[Cached], now: float) -> list[str]:
     """
     lines = []
     for cached in contents:
-        age, links = _age(now - cached.used), f"{cached.links} link{'s' * (cached.links != 1)}"
-        facts = f"{cached.sha256[:12]}  {amount(cached.size):>9}  {age:>12}  {links:>12}"
+        facts = f"{cached.sha256[:12]}  {amount(cached.size):>9}  {_age(now - cached.used):>12}"
         lines.append(f"{facts}  {cached.name}  {cached.shown}")
-    only_here = sum(cached.size for cached in contents if not cached.links)
-    total = amount(sum(cached.size for cached in contents))
-    return [*lines, f"{len(contents)} files, {total}; pruning all of it would free {amount(only_here)}"]
+    return [*lines, f"{len(contents)} files, {amount(sum(cached.size for cached in contents))}"]
 
 
 def _age(seconds: float) -> str:

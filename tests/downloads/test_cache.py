@@ -6,8 +6,6 @@ import os
 import stat
 from pathlib import Path
 
-import pytest
-
 from downloads.cache import Cache, cache_directory, cache_lines
 
 from .conftest import Model, sha256
@@ -35,8 +33,8 @@ def test_other_model_takes_the_file_without_a_download(model: Model, hostile: Ho
     assert other.files() == {"w.bin": WEIGHTS}
     assert len(hostile.asked) == 1
     places = [stored(model), model.data / "w.bin", other.data / "w.bin"]
-    if len({place.stat().st_ino for place in places}) == 1:  # else they are reflinks, which show in no stat
-        assert not any(place.stat().st_mode & stat.S_IWUSR for place in places)
+    assert [place.stat().st_nlink for place in places] == [1, 1, 1]  # some libraries refuse weights with more
+    assert [bool(place.stat().st_mode & stat.S_IWUSR) for place in places] == [False, True, True]
 
 
 def test_damaged_object_is_dropped_and_the_file_fetched_again(model: Model, hostile: Hostile) -> None:
@@ -49,38 +47,34 @@ def test_damaged_object_is_dropped_and_the_file_fetched_again(model: Model, host
     assert stored(model).read_bytes() == WEIGHTS
 
 
-def test_edit_through_a_link_is_seen_in_every_model(model: Model, hostile: Hostile) -> None:
+def test_edit_in_place_reaches_neither_the_cache_nor_another_model(model: Model, hostile: Hostile) -> None:
     fetched(model, hostile)
     other = model.another()
     assert other.actions() == ["from cache"]
-    path = model.data / "w.bin"
-    path.chmod(0o644)
-    with path.open("r+b") as stream:
+    with (model.data / "w.bin").open("r+b") as stream:
         stream.write(b"X")
-    assert other.actions() in (["present"], ["fetched"])
-    assert other.files()["w.bin"] == WEIGHTS
-    assert model.actions() in (["from cache"], ["fetched"])
-    assert model.files()["w.bin"] == WEIGHTS
+    assert other.actions() == ["present"]
+    assert other.files() == {"w.bin": WEIGHTS}
+    assert model.actions() == ["from cache"]
+    assert model.files() == {"w.bin": WEIGHTS}
+
+
+def test_output_of_a_command_has_no_second_link(model: Model) -> None:
+    programs = model.root / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "bring").write_text("#!/bin/sh\nmkdir -p model_data/out; printf w > model_data/out/w.bin\n")
+    (programs / "bring").chmod(0o755)
+    pin = sha256(f"{sha256(b'w')}  w.bin\n".encode())
+    model.declare(f'command = "bring"\npath = "out"\nsha256 = "{pin}"')
+    other = model.another()
+    assert [model.actions(), other.actions()] == [["ran"], ["from cache"]]
+    assert [(each.data / "out" / "w.bin").stat().st_nlink for each in (model, other)] == [1, 1]
 
 
 def test_download_works_when_the_cache_cannot_be_written(model: Model, hostile: Hostile) -> None:
     model.cache.write_text("a file where the directory should be")
     fetched(model, hostile)
     assert model.files() == {"w.bin": WEIGHTS}
-
-
-def test_copy_is_made_when_links_are_not_possible(
-    model: Model, hostile: Hostile, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*arguments: object, **options: object) -> None:
-        raise OSError("another file system")
-
-    monkeypatch.setattr(os, "link", refuse)
-    fetched(model, hostile)
-    other = model.another()
-    assert other.actions() == ["from cache"]
-    assert stored(model).stat().st_nlink == 1
-    assert other.files() == {"w.bin": WEIGHTS}
 
 
 def test_mutable_and_local_sources_are_not_kept(model: Model, hostile: Hostile, tmp_path: Path) -> None:
@@ -98,7 +92,7 @@ def test_report_names_what_is_there_without_credentials(model: Model, hostile: H
     line, total = cache_lines(contents, contents[0].used + 3 * 86400)
     assert line.split()[:5] == [PIN[:12], "7.0", "kB", "3", "days"]
     assert "w.bin" in line
-    assert total.startswith("1 files, 7.0 kB")
+    assert total == "1 files, 7.0 kB"
     assert "topsecret" not in line + str(contents)
     assert contents[0].sha256 == PIN
 

@@ -182,10 +182,8 @@ def _exchange(one: Path, other: Path) -> bool:
 _FICLONE = 0x40049409  # linux/fs.h: make one file share the blocks of another, copied on write
 
 
-def share(source: Path, target: Path) -> None:
-    """Make a reflink of a file, else a hard link, else a copy.
-
-    A hard link and its source are one file: both become read-only, so that no editor changes both by accident.
+def clone(source: Path, target: Path) -> None:
+    """Make a reflink of a file, else a copy: never a hard link, which is one file with its source.
 
     Parameters
     ----------
@@ -197,16 +195,17 @@ def share(source: Path, target: Path) -> None:
     Raises
     ------
     OSError
-        If none of them can be made; nothing is left at `target`.
+        If there is no room or no access; nothing is left at `target`.
     """
     if reflink(source, target):
         return
+    if shutil.disk_usage(target.parent).free <= source.stat().st_size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target.parent))
     try:
-        os.link(source, target, follow_symlinks=True)
-    except OSError:
-        _copy(source, target)
-    else:
-        target.chmod(0o444)
+        shutil.copyfile(source, target)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
 
 
 def reflink(source: Path, target: Path) -> bool:
@@ -233,16 +232,6 @@ def reflink(source: Path, target: Path) -> bool:
         target.unlink(missing_ok=True)
         return False
     return True
-
-
-def _copy(source: Path, target: Path) -> None:
-    if shutil.disk_usage(target.parent).free <= source.stat().st_size:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target.parent))
-    try:
-        shutil.copyfile(source, target)
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
 
 
 def make_work_directory(target: Path) -> Path:
