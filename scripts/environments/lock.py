@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from model_side.base.errors import UsageError
 from model_side.base.found import report_found
+from model_side.base.redact import redact
 
 from .includes import included
 from .installed import pins
 from .uv import PROJECT, own_configuration, own_settings, python_version, run_uv
 
 _NAMES_MLFLOW = re.compile(r"^\s*mlflow(-skinny)?\s*([\[=<>!~;@#]|$)", re.MULTILINE | re.IGNORECASE)
+_FROM, _DEFAULT_INDEX, THIS_MACHINE = "# from ", "https://pypi.org/simple", "a directory of this machine"
 PINS = Path(".pipeline", "pins")  # by Python version: those of one Python are no start for another
 
 
@@ -57,6 +60,63 @@ def compile_requirements(package: Path, *, upgrade: bool = False, generate_hashe
         report_found({"pins": len(pins(target.read_text(encoding="utf-8")))})
     finally:
         part.unlink(missing_ok=True)
+
+
+def pin_sources(
+    requirements: str, directory: Path, flags: Sequence[str], env: Mapping[str, str]
+) -> dict[str, list[str]]:
+    """Return the pins that do not come from the default index, by where they come from, without credentials.
+
+    Parameters
+    ----------
+    requirements : str
+        Pinned, as standard input of uv.
+    directory : Path
+        Where uv runs, with bin/python of the environment in it.
+    flags : sequence of str
+        Of uv itself.
+    env : mapping of str to str
+        Variables on top of the environment.
+
+    Returns
+    -------
+    dict of str to list of str
+        A place of the author's machine is only called that.
+
+    Raises
+    ------
+    UsageError, StepError
+        As `run_uv` says.
+    """
+    part = directory / ".sources.part"
+    words = [
+        "--quiet",
+        "--no-deps",
+        "--no-header",
+        "--no-annotate",
+        "--emit-index-annotation",
+        "--python",
+        "bin/python",
+    ]
+    try:
+        command = [*flags, "pip", "compile", "-", *words, "--output-file", part.name]
+        run_uv(command, directory, "requirements.txt", given=requirements, env=env)
+        return _by_source(part.read_text(encoding="utf-8"))
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _by_source(annotated: str) -> dict[str, list[str]]:
+    """Return pins by the source that the comment below each names."""
+    found: dict[str, list[str]] = {}
+    pin = ""
+    for line in annotated.splitlines():
+        source = line.strip().removeprefix(_FROM)
+        if line.strip().startswith(_FROM) and source != _DEFAULT_INDEX:
+            found.setdefault(redact(source) if "file://" not in source else THIS_MACHINE, []).append(pin)
+        elif not line.startswith(" "):
+            pin = line.partition(" ")[0]
+    return found
 
 
 def _names_mlflow(source: Path) -> bool:

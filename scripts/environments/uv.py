@@ -10,14 +10,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from model_side.base.errors import ReportedError, StepError, UsageError
+from model_side.base.errors import UsageError
 
+from .faults import fault_of
 from .settings import uv_anchored
 
 _PYTHON = re.compile(r"3\.\d+(\.\d+)?")
 OWN_FILES = {"UV_CONSTRAINT": "constraints.txt", "UV_OVERRIDE": "overrides.txt"}
 PROJECT = Path(".pipeline", "uv")  # in a package: where `own_configuration` writes
-NETWORK_WORDS = ("error sending request", "dns error", "connection refused", "timed out", "network", "Failed to fetch")
 
 
 def uv_executable() -> str:
@@ -64,7 +64,7 @@ def run_uv(
     UsageError
         If uv refuses the request, for example if requirements contradict each other.
     StepError
-        If the network, not the request, is at fault.
+        If the network or a missing Python, not the request, is at fault.
     """
     done = subprocess.run(
         [uv_executable(), *arguments],
@@ -78,7 +78,7 @@ def run_uv(
     )
     sys.stderr.write(shown(done.stderr))
     if done.returncode:
-        raise _fault(subject, done.stderr)
+        raise fault_of(subject, done.stderr)
 
 
 def own_settings(
@@ -115,14 +115,6 @@ def own_configuration(directory: Path, place: Path) -> list[str]:
     place.mkdir(parents=True, exist_ok=True)
     (place / "pyproject.toml").write_text("# uv looks from here upward for its configuration\n", encoding="utf-8")
     return ["--project", str(place.absolute())]
-
-
-def _fault(subject: str, said: str) -> ReportedError:
-    if any(word in said for word in NETWORK_WORDS):
-        return StepError(
-            subject, "uv could not reach the package index: a network fault", advice="See uv's words above."
-        )
-    return UsageError(subject, "uv refused it", advice="uv's explanation is above: fix what it names.")
 
 
 def python_version(package: Path) -> str:

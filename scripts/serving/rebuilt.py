@@ -15,12 +15,13 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from environments.bytecode import install
 from environments.installed import Snapshot, altered_files, changes, installed, pin_faults, pins, snapshot
+from environments.lock import pin_sources
 from environments.settings import user_cache
 from environments.uv import interpreter, own_configuration, own_settings, run_uv
 from model_side.base.errors import StepError, UsageError
@@ -45,11 +46,14 @@ class Rebuilt:
     recipe : Recipe
     distributions : mapping of str to str
         Versions by name.
+    sources : mapping of str to list of str
+        The pins that are not from the default index, by where they come from.
     """
 
     path: Path
     recipe: Recipe
     distributions: Mapping[str, str]
+    sources: Mapping[str, list[str]] = field(default_factory=dict)
 
     def program(self, name: str) -> str:
         """Return the path of one of its programs.
@@ -85,6 +89,7 @@ class Rebuilt:
             "python": self.recipe.python,
             "distributions": len(self.distributions),
             "not_pinned": loose,
+            "sources": self.sources,
         }
 
 
@@ -133,8 +138,8 @@ def _kept_environment(recipe: Recipe, environment: Mapping[str, str]) -> Rebuilt
             _drop_unused(place.parent)
             _build(recipe, place)
         os.utime(place)
-    path = place.resolve()
-    return Rebuilt(path, recipe, installed(path))
+    path, built = place.resolve(), _built(place)
+    return Rebuilt(path, recipe, installed(path), built.sources if built else {})
 
 
 def faults(place: Path, recipe: Recipe) -> str:
@@ -166,6 +171,7 @@ class _Built(NamedTuple):
 
     distributions: dict[str, str]
     files: Snapshot
+    sources: dict[str, list[str]]
 
 
 def _built(place: Path) -> _Built | None:
@@ -182,8 +188,8 @@ def _build(recipe: Recipe, place: Path) -> None:
     if part.exists():
         shutil.rmtree(part)
     try:
-        _install(recipe, part)
-        built = _Built(installed(part), snapshot(part))
+        sources = _install(recipe, part)
+        built = _Built(installed(part), snapshot(part), sources)
         (part / BUILT).write_text(json.dumps(built._asdict()), encoding="utf-8")
         # What was changed in an environment since it was built: a change in place reaches uv's cache.
         earlier = _built(place)
@@ -214,8 +220,8 @@ def _drop_unused(directory: Path) -> None:
                 shutil.rmtree(path)
 
 
-def _install(recipe: Recipe, part: Path) -> None:
-    """Make the environment by uv, where no requirements are near but the model's own."""
+def _install(recipe: Recipe, part: Path) -> dict[str, list[str]]:
+    """Make the environment by uv, where no requirements are near but the model's own; return where pins are from."""
     project = ["--project", str(recipe.above)]
     made = ["venv", "--quiet", "--no-project", "--relocatable", "--python", interpreter(recipe.python), part.name]
     # Its scripts find their Python beside them, so that it can be moved to its place.
@@ -229,6 +235,7 @@ def _install(recipe: Recipe, part: Path) -> None:
     if recipe.build_dependencies:
         run_uv(words, part, REQUIREMENTS, given="\n".join(recipe.build_dependencies), env=uv_env)
     install(words, part, part, given="\n".join(recipe.dependencies), env=uv_env)
+    return pin_sources("\n".join(recipe.dependencies), part, project, uv_env)
 
 
 @contextmanager

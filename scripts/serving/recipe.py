@@ -23,7 +23,7 @@ _FILES = (REQUIREMENTS, "constraints.txt")
 # How uv is given the rules of a model's uv.toml, which it does not read where UV_CONFIG_FILE or UV_NO_CONFIG is set.
 GIVEN = {"UV_OVERRIDE": "own.overrides.txt", "UV_CONSTRAINT": "own.constraints.txt"}
 _BUILD_DEPENDENCIES = ("pip", "setuptools", "wheel")  # as MLflow writes them
-_FORMAT = "3"  # of what is kept; another number makes every environment anew
+_FORMAT = "4"  # of what is kept; another number makes every environment anew
 
 
 @dataclass(frozen=True)
