@@ -94,6 +94,24 @@ def test_check_names_the_file_when_it_is_not_as_packaged(
     assert all(word in str(caught.value) for word in words)
 
 
+def test_check_names_a_directory_that_was_empty_and_is_gone(author: Author) -> None:
+    for name in ("assets", "deep/er"):
+        (author.root / "model_data" / "tf_tiny" / name).mkdir(parents=True)
+    assert author.package(*FLAGS).returncode == 0
+    digest, assets = check_manifest(author.model), author.model / "artifacts" / "tf_tiny" / "assets"
+    (author.model / "artifacts" / "more").mkdir()  # nothing of it is lost
+    (assets / "__pycache__").mkdir()
+    assert check_manifest(author.model) == digest
+    shutil.rmtree(assets)
+    (author.model / "artifacts" / "tf_tiny" / "deep" / "er").rmdir()
+    with pytest.raises(StepError) as caught:
+        check_manifest(author.model)
+    assert "artifacts/tf_tiny/assets/: missing" in str(caught.value)
+    assert "artifacts/tf_tiny/deep/er/: missing" in str(caught.value)
+    assert author.package(*FLAGS).returncode == 0
+    assert check_manifest(author.model) == digest
+
+
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"files": {"a": 1}}', '{"files": {"a": {"size": 1}}}'])
 def test_check_refuses_when_there_is_no_manifest_to_go_by(model: Path, content: str | None) -> None:
     (model / "package_manifest.json").unlink()

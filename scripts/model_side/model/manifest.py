@@ -22,6 +22,7 @@ from .declared_data import DECLARATION, declared_sources
 MANIFEST = "package_manifest.json"
 SCHEMA = 1
 NO_ID = "0" * 32
+_EMPTY = FileEntry(0, hashlib.sha256().hexdigest())  # of a directory
 _MLFLOW = ("mlflow", "mlflow-skinny")
 
 
@@ -84,7 +85,8 @@ def check_manifest(model: Path) -> str:
         raise UsageError(str(path), "no such file", advice=advice) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(str(path), "cannot be read as a manifest", got=f"{type(error).__name__}: {error}") from error
-    files = read_files(model)
+    files = {name: entry for name, entry in read_files(model).items() if not name.endswith("/")}
+    files |= {name: entry for name, entry in declared.items() if name.endswith("/") and (model / name).is_dir()}
     lines = listed(_faults(declared, files))
     if not lines and document.get("digest") != f"sha256:{_digest(files)}":
         lines = listed([f"the digest is not that of the files: {document.get('digest')}"])
@@ -94,7 +96,7 @@ def check_manifest(model: Path) -> str:
 
 
 def read_files(model: Path, known: Mapping[str, FileEntry] | None = None) -> dict[str, FileEntry]:
-    """Return every file of a directory but a manifest and bytecode.
+    """Return every file of a directory but a manifest and bytecode, and every empty directory, its name with a slash.
 
     Parameters
     ----------
@@ -108,9 +110,11 @@ def read_files(model: Path, known: Mapping[str, FileEntry] | None = None) -> dic
         By relative path, sorted.
     """
     known = known or {}
-    paths = sorted(path for path in model.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    names = {path.relative_to(model).as_posix(): path for path in paths}
-    return {name: known.get(name) or file_entry(path) for name, path in names.items() if name != MANIFEST}
+    paths = sorted(path for path in model.rglob("*") if "__pycache__" not in path.parts)
+    names = {path.relative_to(model).as_posix(): path for path in paths if path.is_file()}
+    files = {name: known.get(name) or file_entry(path) for name, path in names.items() if name != MANIFEST}
+    empty = (path for path in paths if path.is_dir() and not any(path.iterdir()))
+    return dict(sorted({**files, **{f"{path.relative_to(model).as_posix()}/": _EMPTY for path in empty}}.items()))
 
 
 def _faults(declared: Mapping[str, FileEntry], files: Mapping[str, FileEntry]) -> Iterator[str]:
