@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from environments.includes import included
 from environments.lock import compile_requirements
 from model_side.base.command_line import parser
 from model_side.base.errors import run_main
+from model_side.model.requirements import check_written
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,7 +21,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = parser(__doc__, "--package")
     flags.add_argument("--upgrade", action="store_true", help="move the pins to the newest releases that fit")
     flags.add_argument("--generate-hashes", action="store_true", help="pin the hash of every file, too")
-    compile_requirements(**vars(flags.parse_args(argv)))
+    args = flags.parse_args(argv)
+    source = args.package / "requirements.in"
+    check_written(args.package, (source, *included([source], constraints=False)))
+    compile_requirements(**vars(args))
     return 0
 
 

@@ -64,6 +64,46 @@ def test_mlflow_is_in_the_set_unless_a_file_names_it_or_mlflow_skinny(
     assert ("mlflow" in pins(package)) == (name == "mlflow")
 
 
+LOCAL = (
+    "-e .",
+    "--editable ../mine",
+    "mine @ file:///opt/mine",
+    "./mine",
+    "wheels/mine-1-py3-none-any.whl",
+    "/opt/mine",
+)
+WRITTEN = {
+    **{f"requirements.in {line}": ({"requirements.in": f"six\n{line}  # mine\n"}, 2) for line in LOCAL},
+    "a file that it includes": ({"requirements.in": "-r base.in\n", "base.in": "-e .\n"}, 1),
+    "overrides.txt": ({"overrides.txt": "six @ file:///opt/six.whl\n"}, 0),
+    "constraints.txt": ({"constraints.txt": "six @ ./six.whl\n"}, 0),
+    "uv.toml": ({"uv.toml": 'find-links = ["/opt/wheels"]\n'}, 0),
+    "a credential": ({"requirements.in": "six\nmine @ https://me:hunter2@example.org/mine.zip\n"}, 2),
+}
+
+
+@pytest.mark.parametrize(("files", "line"), WRITTEN.values(), ids=WRITTEN)
+def test_requirement_that_cannot_travel_is_refused_before_anything_is_resolved(
+    package: Path, files: dict[str, str], line: int, capfd: Capture
+) -> None:
+    for file, text in files.items():
+        (package / file).write_text(text)
+    assert compile_in(package) == 2
+    said = capfd.readouterr().err
+    name = [*files][-1]
+    assert f"{name}: it cannot travel" in said or f"{name}: it names" in said
+    assert f"line {line}: " in said or not line
+    assert "hunter2" not in said
+    assert not (package / "requirements.txt").exists()
+
+
+def test_requirement_is_compiled_when_only_its_comment_or_a_source_is_of_this_machine(package: Path) -> None:
+    (package / "wheels").mkdir()
+    (package / "requirements.in").write_text("# -e .\n--find-links wheels\nmlflow-skinny\nsix==1.16.0  # not ./six\n")
+    assert compile_in(package) == 0
+    assert pins(package)["six"] == "1.16.0"
+
+
 def test_pins_stay_until_upgrade_moves_them(package: Path) -> None:
     (package / "requirements.in").write_text("mlflow-skinny\nsix==1.15.0\n")
     assert compile_in(package) == 0

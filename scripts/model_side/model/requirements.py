@@ -6,6 +6,7 @@ Each line and setting is checked for what only this machine has. A credential is
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import tomllib
@@ -21,6 +22,7 @@ from ..base.files import read_text
 from ..base.redact import texts
 
 REQUIREMENTS = "requirements.txt"
+_COMMENT = re.compile(r"(^|\s)#.*")
 _USER = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _SECRET = re.compile(r"(?<=[?&])([^=&#\s]*(?:token|key|secret|password|signature|sig))=[^&#\s]+", re.IGNORECASE)
 _PINNED = re.compile(r"(?P<name>[\w.-]+)\s*(\[[^]]*\])?\s*(==\s*[^\s,;*]+|@\s*\S+)\s*(\\|[;#].*)?$")
@@ -60,6 +62,29 @@ def read_requirements(package: Path) -> list[str]:
     faults = [fault for number, line in enumerate(lines, 1) for fault in line_faults(line, f"line {number}")]
     _require_portable(REQUIREMENTS, faults or _pin_faults(lines))
     return [line for line in lines if line and not line.startswith("#")]
+
+
+def check_written(package: Path, files: Iterable[Path]) -> None:
+    """Check, before anything is resolved, that what an author requires is not on this machine only.
+
+    Parameters
+    ----------
+    package : Path
+        Its own rules for uv are checked, too.
+    files : iterable of Path
+        requirements.in and what it includes. Their options are uv's: they do not travel, but for -e.
+
+    Raises
+    ------
+    UsageError
+        With every line of a file that cannot travel.
+    """
+    for file in files:
+        lines = enumerate((_COMMENT.sub("", line).strip() for line in _text(file).splitlines()), 1)
+        wanted = [(number, line) for number, line in lines if not line.startswith("-") or _LOCAL.search(line)]
+        faults = (fault for number, line in wanted for fault in line_faults(line, f"line {number}"))
+        _require_portable(os.path.relpath(file, package), faults)
+    uv_toml(package)
 
 
 def _require_portable(subject: str, faults: Iterable[str], advice: str = "") -> None:
@@ -197,7 +222,7 @@ def _text(path: Path) -> str:
 
 def _requirements(name: str, text: str) -> Iterator[str]:
     for line in text.replace("\\\n", " ").splitlines():
-        bare = _OPTION.sub("", re.sub(r"(^|\s)#.*", "", line)).strip()
+        bare = _OPTION.sub("", _COMMENT.sub("", line)).strip()
         if bare.startswith("-"):
             raise UsageError(name, "expected requirements alone, one per line", got=bare)
         if bare:
