@@ -72,7 +72,7 @@ TABLE = (
         for number, room in enumerate(ROOMS)
     ),
     Rule("model_template/**.py", ("model_side", *MODEL_LIBRARIES)),
-    Rule("scripts/environments/*.py", ("environments", *model_side("base"))),
+    Rule("scripts/environments/*.py", ("environments", "packaging", *model_side("base"))),
     Rule("scripts/scaffolding/*.py", ("scaffolding", "jinja2", "engine.step", *model_side("base"))),
     # The engine's stat cache is shared: a downloaded file is hashed once.
     Rule("scripts/downloads/*.py", ("downloads", "environments", "filelock", "fsspec", "requests", "urllib3", "rich",

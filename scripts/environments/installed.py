@@ -15,7 +15,11 @@ import os
 import re
 import stat
 from collections.abc import Container, Iterator, Mapping
+from contextlib import suppress
+from importlib.metadata import PathDistribution
 from pathlib import Path
+
+from model_side.base.variables import pyvenv
 
 BYTECODE = "__pycache__"
 Snapshot = dict[str, list[int] | None]  # by path: size and time of change, nothing of a directory, None of nothing
@@ -93,6 +97,24 @@ def pin_faults(found: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[
         there = _plain(found.get(name, ""))
         if _plain(version) not in (there, there.partition("+")[0]):
             yield f"{name}: expected {version}, got {found.get(name, 'none')}"
+
+
+def python_faults(environment: Path) -> Iterator[str]:
+    """Yield which distributions ask for another Python than the environment's: uv passes over that, pip refuses them.
+
+    Parameters
+    ----------
+    environment : Path
+    """
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # not on the way to a no-op
+
+    version = pyvenv(environment).get("version_info", "")
+    for info in sorted(site_packages(environment).glob("*.dist-info")):
+        asked = PathDistribution(info).metadata["Requires-Python"]
+        with suppress(InvalidSpecifier):
+            if asked and version and not SpecifierSet(asked).contains(version, prereleases=True):
+                name, _, release = info.name.removesuffix(".dist-info").rpartition("-")
+                yield f"{_normal(name)} {release} requires Python {asked}"
 
 
 def _normal(name: str) -> str:

@@ -6,11 +6,12 @@ import os
 import shutil
 from pathlib import Path
 
-from model_side.base.errors import UsageError
+from model_side.base.errors import UsageError, listed
 from model_side.base.found import report_found
+from model_side.base.variables import pyvenv
 
 from .bytecode import install
-from .installed import installed
+from .installed import installed, python_faults
 from .uv import PROJECT, interpreter, own_configuration, own_settings, python_version, run_uv
 
 
@@ -25,7 +26,7 @@ def sync_environment(package: Path) -> None:
     Raises
     ------
     UsageError
-        If requirements.txt is missing, or names what cannot be installed.
+        If requirements.txt is missing, or names what cannot be installed, or what is for another Python.
     """
     if not (package / "requirements.txt").is_file():
         raise UsageError(str(package / "requirements.txt"), "no such file", advice="Run `invoke compile-reqs` first.")
@@ -39,6 +40,7 @@ def sync_environment(package: Path) -> None:
         run_uv([*project, "venv", "--quiet", "--python", python, environment.name], package, ".python-version")
         sync = [*project, "pip", "sync", "--python", f"{environment.name}/bin/python", "requirements.txt"]
         install(sync, package, environment, env=own_settings(package, os.environ))
+        _require_python(environment)
     except BaseException:
         shutil.rmtree(environment, ignore_errors=True)
         if old.exists():
@@ -46,3 +48,11 @@ def sync_environment(package: Path) -> None:
         raise
     shutil.rmtree(old, ignore_errors=True)
     report_found({"distributions": len(installed(environment))})
+
+
+def _require_python(environment: Path) -> None:
+    """Refuse what a receiver could not install: pip, which one may have, keeps to what a distribution asks for."""
+    if faults := listed(python_faults(environment)):
+        fault = f"not for Python {pyvenv(environment)['version_info']}, and pip would refuse to install:{faults}"
+        advice = "\nName another Python in .python-version, or other releases in requirements.in."
+        raise UsageError("requirements.txt", fault, advice=advice)

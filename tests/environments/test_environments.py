@@ -12,6 +12,7 @@ import sync_environment
 from environments.uv import interpreter, python_version, run_uv
 from model_side.base.errors import UsageError, run_main
 from model_side.model.requirements import uv_toml
+from tests.wheels import NAME, write_wheels
 
 Capture = pytest.CaptureFixture[str]
 Patch = pytest.MonkeyPatch
@@ -162,6 +163,33 @@ def test_old_environment_stands_when_the_new_one_cannot_be_made(package: Path, c
     assert (package / ".venv" / "bin" / "python").exists()
     assert sorted(path.name for path in (package / ".venv/lib").rglob("*.dist-info")) == ["six-1.16.0.dist-info"]
     assert not (package / ".venv.old").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "fits"),
+    [
+        (">=3.9,<3.11", False),
+        (">=3.12", False),
+        ("!=3.11.*", False),
+        ("==3.10.*", False),
+        ("<4,>=3.8", True),
+        ("~=3.8", True),
+        (">3.10.99,!=3.11.0a1", True),
+        ("3.11 or so", True),  # not a condition: uv and pip pass over it
+    ],
+)
+def test_environment_is_refused_when_its_python_is_not_what_a_distribution_asks_for(
+    package: Path, asked: str, fits: bool, capfd: Capture, monkeypatch: Patch
+) -> None:
+    wheels = write_wheels(package / "wheels", "1.0", metadata=f"Requires-Python: {asked}\n")
+    monkeypatch.setenv("UV_FIND_LINKS", wheels.as_uri())
+    (package / ".python-version").write_text("3.11\n")
+    (package / "requirements.txt").write_text(f"{NAME}==1.0\n")
+    assert sync_in(package) == (0 if fits else 2)
+    assert (package / ".venv").is_dir() is fits
+    said = capfd.readouterr().err
+    assert fits or f"{NAME} 1.0 requires Python {asked}" in said
+    assert fits or "Name another Python in .python-version, or other releases in requirements.in" in said
 
 
 def test_missing_lock_is_named_when_there_is_none(package: Path, capfd: Capture) -> None:
