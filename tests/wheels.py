@@ -29,9 +29,9 @@ def write_wheels(directory: Path, *versions: str, name: str = NAME, metadata: st
     return directory
 
 
-def write_index(directory: Path, *versions: str, name: str = NAME) -> Path:
+def write_index(directory: Path, *versions: str, name: str = NAME, metadata: str = "") -> Path:
     """Write an index of packages that has these versions alone, and return its directory."""
-    place = write_wheels(directory / name, *versions, name=name)
+    place = write_wheels(directory / name, *versions, name=name, metadata=metadata)
     links = "".join(f'<a href="{path.name}">{path.name}</a>\n' for path in sorted(place.glob("*.whl")))
     (place / "index.html").write_text(links)
     return directory

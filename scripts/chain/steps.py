@@ -138,7 +138,7 @@ def _inputs(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
         ),
         Step(
             "compile-reqs",
-            commands.tool(f"compile_requirements{hashes}"),
+            commands.tool(f"compile_requirements{hashes}", Says.AFTERWARDS),
             dependencies=("requirements.in", ".python-version", *sorted(named)),
             targets=("requirements.txt",),
             tools={**_own("scripts/compile_requirements.py", "scripts/environments"), **uv.files},

@@ -12,6 +12,7 @@ from model_side.base.errors import UsageError
 from model_side.base.found import report_found
 from model_side.base.redact import redact
 
+from .cuda import cuda_note, has_gpu
 from .includes import included
 from .installed import pins
 from .uv import PROJECT, own_configuration, own_settings, python_version, run_uv
@@ -57,7 +58,10 @@ def compile_requirements(package: Path, *, upgrade: bool = False, generate_hashe
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(part, kept)
         part.replace(target)
-        report_found({"pins": len(pins(target.read_text(encoding="utf-8")))})
+        found = pins(target.read_text(encoding="utf-8"))
+        report_found({"pins": len(found)})
+        if not has_gpu() and (note := cuda_note(found, version, os.environ)):
+            print(note)
     finally:
         part.unlink(missing_ok=True)
 
