@@ -8,6 +8,14 @@ UV := $(if $(shell command -v uv 2>/dev/null),uv,.bootstrap/bin/uv)
 TOOL := .venv/.synced
 SYNC = $(UV) sync --frozen --inexact --quiet --compile-bytecode --python $(PYTHON)
 RUN := .venv/bin/python -m
+# A plain sh, as in a Dockerfile's RUN, does not tell a script where it is; it has the script open while it reads it.
+define SH_TOO
+s%^    elif .*KSH_VERSION.* ; then$$%    elif [ -z "$${KSH_VERSION:+x}" ] ; then\n        @PID\n        @FILE\n        @NONE\n    else%
+s%@PID%SCRIPT_PATH=$$(exec sh -c 'echo $$PPID')%
+s%@FILE%SCRIPT_PATH=$$(ls -l "/proc/$$SCRIPT_PATH/fd/" | grep -m 1 -o "/[^>]*/bin/activate$$")%
+s%@NONE%[ "$$SCRIPT_PATH" ] || { echo "activate: this shell does not tell where it is: use bash" >\&2; return 1; }%
+endef
+export SH_TOO
 FLAGS := $(if $(MODEL),--model $(MODEL)) $(if $(MODELS_DIR),--models-dir "$(MODELS_DIR)") $(ARGS)
 VERBS := archetypes scaffold compile-reqs sync-env download-data package payload predict serve-predict verify \
 	status explain graph serve watch check cache clean
@@ -27,6 +35,7 @@ help: ## Show this list
 
 $(TOOL): pyproject.toml uv.lock | $(filter .bootstrap/bin/uv,$(UV))
 	[ -e .venv/bin/python ] || $(UV) venv --quiet --relocatable --python $(PYTHON) .venv
+	@grep -q '/fd/' .venv/bin/activate || printenv SH_TOO | sed -i -f - .venv/bin/activate
 	$(SYNC)
 	@touch $@
 

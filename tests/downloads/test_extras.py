@@ -80,3 +80,18 @@ def test_setup_installs_an_extra_and_keeps_it_whatever_the_directory_is_called(
     assert make_setup(clone, "EXTRA=weights none") == ["tiny_weights"]
     os.utime(project, (4e9, 4e9))  # newer than the environment
     assert make_setup(clone) == ["tiny_weights"]
+    for place in ("a clone #1 100%", "moved #2"):
+        clone = clone.rename(tmp_path / place)
+        expected = ["/", f"{clone}/.venv", f"{clone}/.venv"]
+        assert {shell: activated(shell, clone) for shell in SHELLS} == dict.fromkeys(SHELLS, expected)
+
+
+SHELLS = [shell for shell in ("sh", "dash", "bash", "zsh", "ksh", "busybox ash") if shutil.which(shell.split()[0])]
+
+
+def activated(shell: str, clone: Path) -> list[str]:
+    """Activate the environment of a clone in it, and from a subshell elsewhere; return where each shell says it is."""
+    words = '. .venv/bin/activate; cd /; pwd; dirname "$(dirname "$(command -v python)")"; deactivate\n'
+    words += f'(. "{clone}/.venv/bin/activate"; echo "$VIRTUAL_ENV")'
+    command = [*shell.split(), "-c", words]
+    return subprocess.run(command, cwd=clone, capture_output=True, text=True, check=True).stdout.splitlines()
