@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +46,7 @@ def _count(text: str) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a chain that is interrupted ends its commands so
     code = run_main(main)
     if code == INTERRUPTED:
         # At once: Python itself would wait for every thread, and one may wait for a server that has fallen silent.

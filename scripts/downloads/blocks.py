@@ -23,6 +23,16 @@ _READ_BYTES = 1 << 20
 _LONGEST_RUN = 8
 
 
+def kept_bytes(path: Path) -> int:
+    """Return how many bytes of the file at `path` are in blocks that its note counts as whole; 0 without one."""
+    try:
+        head, *lines = path.with_name(f"{path.name}.note").read_bytes().split(b"\n")
+        note = json.loads(head)
+        return min(len(set(lines[:-1])) * int(note["block"]), int(note["total"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
 @dataclass
 class Run:
     """Blocks in a row that one connection fetches.

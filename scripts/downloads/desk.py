@@ -17,6 +17,7 @@ from model_side.base.damage import damage
 from model_side.base.errors import StepError, UsageError
 from model_side.base.files import publish_directory
 
+from .blocks import kept_bytes
 from .content import Files, files_under
 from .declaration import DATA_DIRECTORY, DESKS, Source
 from .faults import foreign
@@ -89,6 +90,18 @@ def is_resumable(desk: Path) -> bool:
     bool
     """
     return any((desk / name).exists() for name in (NOTE, LISTING, MARKER))
+
+
+def unfinished_bytes(desk: Path) -> int:
+    """Return how many bytes a later run goes on with: whole blocks of a file, whole files of a directory.
+
+    Parameters
+    ----------
+    desk : Path
+    """
+    if (desk / LISTING).exists():
+        return sum(file.stat().st_size for _, file in files_under(str(desk / PART)))
+    return kept_bytes(desk / PART)
 
 
 def set_aside(path: Path, desk: Path, *place: str) -> str:

@@ -25,7 +25,9 @@ class CutError(StepError):
 
     def __init__(self, subject: str, fault: str, wait: float = 0.0) -> None:
         super().__init__(
-            subject, f"network: {fault}", advice="What has arrived is kept: run it again to go on from there."
+            subject,
+            f"network: {fault}",
+            advice="What has arrived is kept: run it again; it goes on from there where its server can.",
         )
         self.wait = wait
 

@@ -17,7 +17,7 @@ from .bring import Bringer, Settings
 from .cache import Cache, kept
 from .content import Files, digest, look, remember
 from .declaration import DATA_DIRECTORY, Source, read_declaration
-from .desk import MARKER, alone, desk_of, is_resumable, tidy
+from .desk import MARKER, alone, desk_of, is_resumable, tidy, unfinished_bytes
 from .faults import foreign, missing, redacted
 from .progress import Progress, amount
 from .record import Entry, Outcome, Verdict, Why, decide, entry_of, read_record, write_record
@@ -168,12 +168,23 @@ def _fetch_all(scene: _Scene, settings: Settings, progress: Progress) -> list[Ou
         raise missing(*absent)
     scene.data.mkdir(parents=True, exist_ok=True)
     outcomes = {verdict.source: _present(verdict, scene) for verdict in verdicts if not verdict.fetches}
-    with progress.shown():
-        for outcome in _bring_each(wanted, Bringer(scene.package, settings, progress.say), progress):
-            _settle(outcome, scene)
-            outcomes[outcome.source] = outcome
+    try:
+        with progress.shown():
+            for outcome in _bring_each(wanted, Bringer(scene.package, settings, progress.say), progress):
+                _settle(outcome, scene)
+                outcomes[outcome.source] = outcome
+    except KeyboardInterrupt:
+        _say_kept([verdict.source for verdict in wanted if verdict.source not in outcomes], scene.data, progress)
+        raise
     save_stat_cache(scene.package, scene.stats)
     return [outcomes[source] for source in scene.sources]
+
+
+def _say_kept(sources: Sequence[Source], data: Path, progress: Progress) -> None:
+    """Say what of unfinished sources a later run goes on with."""
+    here = {source.name: unfinished_bytes(desk_of(data, source.paths)) for source in sources}
+    if kept := ", ".join(f"{amount(count)} of {name}" for name, count in here.items() if count):
+        progress.say(f"kept: {kept}: the same command goes on from there")
 
 
 def _record_adopted(scene: _Scene, verdicts: Sequence[Verdict]) -> None:

@@ -116,15 +116,15 @@ class _Transfer:
     def __init__(self, origin: Origin, part: Part, tuning: Tuning, bar: Bar, connections: int) -> None:
         self._origin, self._part, self._tuning, self._bar = origin, part, tuning, bar
         self._connections = connections
-        self._is_described = part.total is not None
+        self._is_described, self._is_shown = part.total is not None, False
         self._runs = deque(part.runs(connections))
         self._work: list[Future[None]] = []
         self._over, self._failed = threading.Event(), False
         self._fault: CutError | None = None
 
     def run(self) -> FileEntry:
-        if self._is_described:
-            self._bar.expect(self._part.total, self._part.have)
+        if not self._runs:
+            self._go_on()
         with ThreadPoolExecutor(self._connections) as self._pool:
             try:
                 self._connect(min(self._connections, len(self._runs)))
@@ -199,14 +199,24 @@ class _Transfer:
                 self._describe(run, opened)
             elif (opened.start, opened.total, opened.validator) != (run.have, self._part.total, self._part.validator):
                 raise ChangedError(self._origin.shown)
+            else:
+                self._go_on()
         except BaseException:
             opened.close()
             raise
         return opened
 
+    def _go_on(self) -> None:
+        """Show, once, that this goes on with an earlier run's blocks: not before the server has agreed."""
+        with self._part.changed:
+            if not self._is_shown:
+                self._bar.expect(self._part.total, self._part.have)
+            self._is_shown = True
+
     def _describe(self, run: Run, opened: Opened) -> None:
         """Learn from the first answer what the file is, and share the rest of it out to further connections."""
         self._bar.expect(opened.total, 0)
+        self._is_shown = True
         self._part.begin(opened.total, opened.validator)
         self._is_described = True
         if opened.total is not None:

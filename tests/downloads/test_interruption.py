@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import random
+import re
 import signal
 import subprocess
 import threading
@@ -16,7 +18,7 @@ import pytest
 from downloads.transfer import Tuning
 
 from .conftest import Model, sha256
-from .server import Answer, Fault, Hostile, cut
+from .server import Answer, Fault, Hostile, code, cut
 
 MB = 1 << 20
 WEIGHTS, LONG = random.Random(1).randbytes(24 * MB), random.Random(2).randbytes(40 * MB)
@@ -34,12 +36,12 @@ class Run:
         self._over.wait(60)
         answer.close_connection = True
 
-    def interrupted(self, model: Model) -> str:
+    def interrupted(self, model: Model, number: signal.Signals = signal.SIGINT) -> str:
         """Run it, interrupt it, and return what it said."""
         running = subprocess.Popen(model.command, stderr=subprocess.PIPE, text=True)
         try:
             assert self._silent.wait(30)
-            interrupt(running.pid)
+            interrupt(running.pid, number)
             said = running.communicate(timeout=15)[1]
         finally:
             running.kill()
@@ -56,10 +58,10 @@ def run() -> Iterator[Run]:
     made._over.set()
 
 
-def interrupt(process: int) -> None:
-    """Send SIGINT to a thread that waits for a server: the system may choose any."""
+def interrupt(process: int, number: signal.Signals) -> None:
+    """Send a signal to a thread that waits for a server: the system may choose any."""
     threads = sorted(int(task.name) for task in Path(f"/proc/{process}/task").iterdir())
-    assert ctypes.CDLL(None).tgkill(process, threads[-1], signal.SIGINT) == 0
+    assert ctypes.CDLL(None).tgkill(process, threads[-1], number) == 0
 
 
 def stalls(run: Run, sent: int) -> Fault:
@@ -77,7 +79,10 @@ SILENCES: dict[str, Callable[[Run], list[Fault]]] = {
 def test_what_has_arrived_stays_when_a_server_falls_silent(model: Model, hostile: Hostile, run: Run, when: str) -> None:
     url = hostile.put("/w.bin", WEIGHTS, *SILENCES[when](run))
     model.declare(f'uri = "{url}"\npath = "w.bin"\nsha256 = "{sha256(WEIGHTS)}"')
-    run.interrupted(model)
+    said = run.interrupted(model)
+    assert re.search(
+        r"kept: (8.4|16.8) MB of model_data/w.bin: the same command goes on from there\ninterrupted\n", said
+    )
     assert (model.files(), set(model.desk())) == ({}, {"part", "part.note"})
     assert model.actions(tuning=Tuning()) == ["fetched"]
     assert hostile.ranges("/w.bin")[-1] in (f"bytes={8 * MB}-", f"bytes={16 * MB}-")
@@ -92,6 +97,29 @@ def test_run_ends_when_a_server_answers(model: Model, hostile: Hostile, run: Run
     hostile.faults.clear()
     assert model.actions() == ["fetched"]
     assert model.files() == {"w.bin": LONG}
+
+
+def test_files_of_a_directory_that_are_whole_are_told_when_it_is_interrupted(
+    model: Model, hub: Hostile, run: Run
+) -> None:
+    listing = [{"type": "file", "path": name, "size": len(text)} for name, text in (("a", b"aaaa"), ("b", WEIGHTS))]
+    hub.put("/api/models/o/r/revision/main", json.dumps({"sha": "0" * 40}).encode())
+    hub.put(f"/api/models/o/r/tree/{'0' * 40}", json.dumps(listing).encode())
+    hub.put(f"/o/r/resolve/{'0' * 40}/a", b"aaaa")
+    hub.put(f"/o/r/resolve/{'0' * 40}/b", WEIGHTS, code(404), stalls(run, 1000))
+    model.declare('uri = "hf://o/r/"\npath = "d"\nmutable = true')
+    assert "404" in model.error(jobs=1)
+    assert "kept: 4 bytes of model_data/d: the same command goes on from there" in run.interrupted(model)
+
+
+def test_nothing_is_told_to_be_kept_when_nothing_is(model: Model, hostile: Hostile, run: Run) -> None:
+    model.declare(f'uri = "{hostile.put("/w", b"w" * 1000, stalls(run, 10))}"\npath = "w"\nmutable = true')
+    assert "kept" not in run.interrupted(model)
+
+
+def test_request_to_end_is_an_interruption_too(model: Model, hostile: Hostile, run: Run) -> None:
+    model.declare(f'uri = "{hostile.put("/w.bin", WEIGHTS, stalls(run, 22 * MB))}"\npath = "w.bin"\nmutable = true')
+    assert "goes on from there" in run.interrupted(model, signal.SIGTERM)
 
 
 def test_run_ends_when_a_listing_never_comes(model: Model, hub: Hostile, run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 import threading
 from dataclasses import replace
@@ -115,7 +116,7 @@ def test_next_run_goes_on_when_this_one_gave_up(model: Model, hostile: Hostile) 
     want(model, hostile, cut(6 * MB), *[code(503)] * 4)
     error = model.error()
     assert "network: the server answered 503" in error
-    assert "run it again to go on from there" in error
+    assert "run it again; it goes on from there where its server can" in error
     assert (model.files(), set(model.desk())) == ({}, {"part", "part.note"})
     assert model.actions() == ["fetched"]
     assert hostile.ranges("/w.bin")[-1] == f"bytes={6 * MB}-"
@@ -206,6 +207,19 @@ def test_several_files_are_fetched_at_once(model: Model, hostile: Hostile) -> No
     urls = [hostile.put(f"/{n}", WEIGHTS[:1000], wait_for_the_others) for n in range(3)]
     model.declare(*(f'uri = "{u}"\npath = "{n}"\nsha256 = "{sha256(WEIGHTS[:1000])}"' for n, u in enumerate(urls)))
     assert model.actions() == ["fetched"] * 3
+
+
+def test_it_is_not_said_to_go_on_when_the_server_sends_everything_again(model: Model, hostile: Hostile) -> None:
+    content = b"w" * (3 * MB)
+    for answers, goes_on in (([whole], False), ([], True)):
+        url = hostile.put("/w", content, cut(2 * MB), *[code(503)] * 4)
+        model.declare(f'uri = "{url}"\npath = "w"\nsha256 = "{sha256(content)}"')
+        assert "kept: run it again; it goes on from there where its server can" in model.error()
+        hostile.put("/w", content, *answers)
+        assert model.actions() == ["fetched"]
+        assert ("going on from 2.1 MB" in model.said.getvalue()) is goes_on
+        (model.data / "w").unlink()
+        shutil.rmtree(model.cache)
 
 
 def test_source_that_fails_does_not_keep_others_from_being_brought(model: Model, hostile: Hostile) -> None:
