@@ -100,7 +100,7 @@ class Package(NamedTuple):
         from model_side.package.unfinished import unfinished  # not on the way to a no-op
 
         lines = listed(unfinished(self.file("model_spec.py").parent))
-        advice = f"`invoke sync-env --model {self.name}` makes its environment meanwhile."
+        advice = f"`invoke sync-env --model {self.name}` makes its environment meanwhile"
         return f"it is not finished:{lines}\n{advice}" if lines else ""
 
     def unproven(self) -> tuple[str, ...]:
