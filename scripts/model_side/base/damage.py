@@ -75,29 +75,39 @@ def damage(path: str | os.PathLike[str], *, name: str = "", member: bool = False
     name = (name or os.fspath(path)).lower()
     if name.endswith(_UNFINISHED):
         return "an unfinished download, by its name: finish it, or rename it"
-    with open(path, "rb", buffering=0) as stream:  # noqa: PTH123  ten thousand paths are slow
-        head = stream.read(_HEAD)
-        if (stand_in := _STAND_IN.match(head)) and not (b"<" in stand_in[0] and name.endswith(_PAGES)):
-            return next(words for start, words in _STAND_INS.items() if re.match(start, head))
-        kind = next((each for each in _FORMATS if name.endswith(each.ends) or _begins(head, each)), None)
-        if not head:
-            return "an empty file" if kind or not member else ""
-        return _fault(kind, stream) if kind else ""
+    head = _head(path)
+    if (stand_in := _STAND_IN.match(head)) and not (b"<" in stand_in[0] and name.endswith(_PAGES)):
+        return next(words for start, words in _STAND_INS.items() if re.match(start, head))
+    if head and not (name.endswith(_ENDS) or head.startswith(_STARTS)):
+        return ""  # most files
+    kind = next((each for each in _FORMATS if name.endswith(each.ends) or _begins(head, each)), None)
+    if not head:
+        return "an empty file" if kind or not member else ""
+    return _fault(kind, path) if kind else ""
+
+
+def _head(path: str | os.PathLike[str]) -> bytes:
+    """Return how a file begins; bare descriptors, since there may be ten thousand."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, _HEAD)
+    finally:
+        os.close(descriptor)
 
 
 def _begins(head: bytes, kind: _Format) -> bool:
     return bool(kind.start) and head.startswith(kind.start)
 
 
-def _fault(kind: _Format, stream: BinaryIO) -> str:
-    size = os.fstat(stream.fileno()).st_size
-    stream.seek(0)
-    try:
-        expected = kind.size(stream, size)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, SyntaxError):
-        return f"not what its name says: a text with no {kind.name} header" if _is_text(stream) else ""
-    except EOFError:
-        return f"cut off: what a {kind.name} file ends with is missing"
+def _fault(kind: _Format, path: str | os.PathLike[str]) -> str:
+    with open(path, "rb", buffering=0) as stream:  # noqa: PTH123  a path may be a text
+        size = os.fstat(stream.fileno()).st_size
+        try:
+            expected = kind.size(stream, size)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, SyntaxError):
+            return f"not what its name says: a text with no {kind.name} header" if _is_text(stream) else ""
+        except EOFError:
+            return f"cut off: what a {kind.name} file ends with is missing"
     is_whole = expected is None or expected <= size
     return "" if is_whole else f"cut off: expected {expected} bytes by its {kind.name} header, got {size}"
 
@@ -174,3 +184,5 @@ _FORMATS = (
     _Format("Parquet", b"PAR1", (".parquet",), _of_parquet),
     _Format("safetensors", b"", (".safetensors",), _of_safetensors),
 )
+_STARTS = tuple(kind.start for kind in _FORMATS if kind.start)
+_ENDS = tuple(end for kind in _FORMATS for end in kind.ends)
