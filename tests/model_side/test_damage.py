@@ -59,6 +59,8 @@ def test_empty_member_of_a_directory_is_right_unless_its_format_has_no_empty_fil
     for name in ("__init__.py", "w.npz", "w.safetensors"):
         (tmp_path / name).touch()
     assert damage(tmp_path / "__init__.py", member=True) == ""
+    (tmp_path / "example.h5ad").write_text("1 2 3")
+    assert damage(tmp_path / "example.h5ad", member=True) == ""
     assert damage(tmp_path / "w.npz", member=True) == damage(tmp_path / "w.safetensors", member=True) == "an empty file"
 
 

@@ -65,7 +65,7 @@ def damage(path: str | os.PathLike[str], *, name: str = "", member: bool = False
     name : str, optional
         What it is called, where that is not its path.
     member : bool
-        Whether it is one of a directory, which may have empty files.
+        Whether it is one of a directory, or an example: it may be empty, or a text of any name.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def damage(path: str | os.PathLike[str], *, name: str = "", member: bool = False
     kind = next((each for each in _FORMATS if name.endswith(each.ends) or _begins(head, each)), None)
     if not head:
         return "an empty file" if kind or not member else ""
-    return _fault(kind, path) if kind else ""
+    return _fault(kind, path, member=member) if kind else ""
 
 
 def _head(path: str | os.PathLike[str]) -> bytes:
@@ -99,13 +99,14 @@ def _begins(head: bytes, kind: _Format) -> bool:
     return bool(kind.start) and head.startswith(kind.start)
 
 
-def _fault(kind: _Format, path: str | os.PathLike[str]) -> str:
+def _fault(kind: _Format, path: str | os.PathLike[str], *, member: bool) -> str:
     with open(path, "rb", buffering=0) as stream:  # noqa: PTH123  a path may be a text
         size = os.fstat(stream.fileno()).st_size
         try:
             expected = kind.size(stream, size)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, SyntaxError):
-            return f"not what its name says: a text with no {kind.name} header" if _is_text(stream) else ""
+            is_message = not member and _is_text(stream)
+            return f"not what its name says: a text with no {kind.name} header" if is_message else ""
         except EOFError:
             return f"cut off: what a {kind.name} file ends with is missing"
     is_whole = expected is None or expected <= size
