@@ -207,6 +207,9 @@ FAULTS = [
     failed("a thread that does not end",
           code("import numpy as np\n", "import threading\nthreading.Thread(target=threading.Event().wait).start()\n"
                "import numpy as np\n"), "the process does not end"),
+    failed("a thread that only an exit hook ends",
+          forward(f"import atexit, threading; kept = threading.Event(); threading.Thread(target=kept.wait).start()"
+                  f"; atexit.register(kept.set); return {ONE}.astype('float32')"), "the process does not end"),
     failed("a process that stays",
           forward(f'import subprocess; self.kept = subprocess.Popen(["sleep", "600"]); return {ONE}.astype("float32")'),
           "it left processes behind: sleep"),

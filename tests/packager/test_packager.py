@@ -235,11 +235,23 @@ def test_file_beside_the_packager_hides_no_module(author: Author) -> None:
     assert author.package_by_hand(*FLAGS).returncode == 0
 
 
-def test_thread_pool_and_daemon_are_fine_when_the_process_ends_all_the_same(author: Author) -> None:
-    more = "import threading, concurrent.futures as f; self.go = threading.Event\n        "
-    more += "threading.Thread(target=self.go().wait, daemon=True).start()\n        "
-    more += "f.ThreadPoolExecutor().submit(len, 'x')\n        "
-    author.replace(BODIES["load_context"], more + BODIES["load_context"])
+# What ends by itself when an interpreter ends: each is kept until then.
+ENDING = {
+    "a daemon": "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()",
+    "a pool of threads": "import concurrent.futures as f; f.ThreadPoolExecutor().submit(len, 'x')",
+    "a pool of processes": "import concurrent.futures as f; type(self).pool = f.ProcessPoolExecutor(1)\n        "
+    "self.pool.submit(len, 'x').result()",
+    "a pool of multiprocessing": "import multiprocessing; type(self).pool = multiprocessing.Pool(1)\n        "
+    "self.pool.map(len, ['x'])",
+    "joblib": "import joblib; joblib.Parallel(2)(joblib.delayed(divmod)(x, 2) for x in range(9))",
+    "a program that a hook ends": "import atexit, subprocess; helper = subprocess.Popen(['sleep', '600'])\n        "
+    "atexit.register(helper.wait); atexit.register(helper.kill)",
+}
+
+
+@pytest.mark.parametrize("start", ENDING.values(), ids=ENDING)
+def test_process_of_the_forward_pass_ends_as_an_interpreter_does_with(author: Author, start: str) -> None:
+    author.replace(BODIES["load_context"], f"{start}\n        {BODIES['load_context']}")
     assert author.package(*FLAGS).returncode == 0
 
 

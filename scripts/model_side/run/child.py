@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import multiprocessing.process
 import os
 import signal
 import tempfile
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from ..base.errors import ReportedError, StepError
-from ..base.processes import left_running
+from ..base.processes import left_running, runs_still
 from ..base.tracebacks import author_traceback, is_authors, said
+from .worker import end_process
 
 Answer = TypeVar("Answer")
 _GRACE = 5.0  # seconds for a process to end after its answer
@@ -58,46 +60,50 @@ def run_in_child(
     StepError
         If it raised anything else (with the author's traceback), ended the process, or took too long.
     """
-    context = multiprocessing.get_context("fork")
     with tempfile.TemporaryDirectory() if scratch else nullcontext() as temporary:
-        ours, theirs = context.Pipe(duplex=False)
-        child = (theirs, work, arguments, subject, directory, code, temporary)
-        process = context.Process(target=_child, args=child, daemon=False)
-        process.start()
+        ours, theirs = multiprocessing.Pipe(duplex=False)
+        print(end="", flush=True)
+        pid = os.fork()  # not a Process of multiprocessing: those end by another order of exit hooks
+        if not pid:
+            _child(theirs, work, arguments, subject, directory, code, temporary)
         theirs.close()
         try:
-            answer: Answer = _answer(ours, process, subject, seconds)
+            answer: Answer = _answer(ours, pid, subject, seconds)
             if must_end:
-                _require_end(process, subject)
+                _require_end(pid, subject)
             return answer
         finally:
             with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid or 0, signal.SIGKILL)
-            process.join()
+                os.killpg(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
-def _answer(ours: Connection, process: Any, subject: str, seconds: float | None) -> Any:
+def _answer(ours: Connection, pid: int, subject: str, seconds: float | None) -> Any:
     if not ours.poll(seconds):
         raise StepError(subject, f"it took longer than {seconds:g} s", advice="Make it faster, or raise --time-limit.")
     try:
         answer, error = ours.recv()
     except EOFError:
-        process.join()
-        code = process.exitcode
-        how = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"exit code {code}"
-        advice = "It may have run out of memory." if code == -signal.SIGKILL else "Nothing in it may end the process."
-        raise StepError(subject, f"the process ended in the middle with {how}", advice=advice) from None
+        raise StepError(subject, **_how_it_ended(pid)) from None
     if error is not None:
         raise error
     return answer
 
 
-def _require_end(process: Any, subject: str) -> None:
-    process.join(_GRACE)
-    if process.exitcode is None:
+def _how_it_ended(pid: int) -> dict[str, str]:
+    """Return the fault and the advice for a process that ended without an answer."""
+    end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    code = end.si_status if end and end.si_code == os.CLD_EXITED else None
+    how = f"exit code {code}" if code is not None else f"signal {signal.Signals(end.si_status).name}" if end else ""
+    advice = "It may have run out of memory." if how.endswith("SIGKILL") else "Nothing in it may end the process."
+    return {"fault": f"the process ended in the middle with {how}", "advice": advice}
+
+
+def _require_end(pid: int, subject: str) -> None:
+    if runs_still(pid, _GRACE):
         advice = "Make its threads daemons, or end them; a process that runs it would hang."
         raise StepError(subject, f"the process does not end {_GRACE:g} s after its answer", advice=advice)
-    if left := left_running(process.pid, _GRACE):
+    if left := left_running(pid, _GRACE):
         advice = "End each child process that the model starts."
         raise StepError(subject, f"it left processes behind: {', '.join(left)}", advice=advice)
 
@@ -110,15 +116,31 @@ def _child(
     directory: Path,
     code: Sequence[Path],
     temporary: str | None,
+) -> NoReturn:
+    """Do the work in the child, send what it gave, or the error, and end as an interpreter does."""
+    try:
+        os.setsid()
+        _leave_to_the_parent()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # as where a model is served: its own processes inherit it
+        os.dup2(2, 1)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.chdir(directory)
+        if temporary:
+            os.environ["TMPDIR"] = tempfile.tempdir = temporary
+        _send(answer, work, arguments, subject, code)
+    finally:
+        end_process(0)
+
+
+def _leave_to_the_parent() -> None:
+    """Forget what only the parent may remove and end when it ends: its temporary directories, its other children."""
+    weakref.finalize._registry.clear()  # type: ignore[attr-defined]
+    multiprocessing.process._children.clear()  # type: ignore[attr-defined]
+
+
+def _send(
+    answer: Connection, work: Callable[..., Any], arguments: Sequence[Any], subject: str, code: Sequence[Path]
 ) -> None:
-    """Do the work in the child, and send what it gave, or the error."""
-    os.setsid()
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # as where a model is served: its own processes inherit it
-    print(end="", flush=True)
-    os.dup2(2, 1)
-    os.chdir(directory)
-    if temporary:
-        os.environ["TMPDIR"] = tempfile.tempdir = temporary
     try:
         answer.send((work(*arguments), None))
     except ReportedError as error:
