@@ -12,6 +12,7 @@ from environments.includes import included
 from model_side.base.errors import ReportedError, listed, near
 from model_side.base.redact import redacted
 from model_side.model.declared_data import DECLARATION, declared_paths, declared_sources, named_files
+from model_side.model.settings import named_variables
 
 SUFFIX = "_mlflow_pkg"
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -91,6 +92,12 @@ class Package(NamedTuple):
         """Return the declared sources as one text that comments and layout do not change, without credentials."""
         return json.dumps([redacted(source) for source in self.sources()], sort_keys=True, default=str)
 
+    def variables(self) -> dict[str, str]:
+        """Return what is set of the environment variables that the model declares, as digests: it may be secret."""
+        spec = self.file("model_spec.py")
+        names = named_variables(spec.read_text(encoding="utf-8", errors="replace")) if spec.is_file() else ()
+        return {f"${name}": _digest(os.environ.get(name)) for name in names}
+
     def runs_commands(self) -> bool:
         """Tell whether a source is a command, which runs in the model environment."""
         return any("command" in source for source in self.sources())
@@ -113,6 +120,12 @@ class Package(NamedTuple):
         root = self.file(DECLARATION).parent
         commands = [str(source["command"]) for source in self.sources() if "command" in source]
         return tuple(dict.fromkeys(name for command in commands for name in named_files(command, root)))
+
+
+def _digest(value: str | None) -> str:
+    import hashlib  # not on the way to a no-op
+
+    return "not set" if value is None else f"sha256:{hashlib.sha256(os.fsencode(value)).hexdigest()}"
 
 
 def names(models_dir: Path) -> list[str]:

@@ -179,7 +179,7 @@ def _model(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
             ignored=(DOWNLOADS,),
             targets=(MODEL,),
             tools=_own(model_side),
-            params={"model_data.toml": package.sources_text()},
+            params={"model_data.toml": package.sources_text(), **package.variables()},
             after=("download-data",),
             atomic=True,
             refusal=package.unfinished,
@@ -200,6 +200,7 @@ def _model(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
             dependencies=(MODEL, PAYLOAD, ".venv"),
             targets=(PREDICTED,),
             tools=_own("scripts/predict_func.py", model_side),
+            params=package.variables(),
             atomic=True,
         ),
     )
@@ -223,7 +224,7 @@ def _proof(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
                 **_own("scripts/serve_predict.py", "scripts/environments", model_side, "scripts/serving"),
                 **uv.files,
             },
-            params=uv.settings,
+            params={**uv.settings, **package.variables()},
             versions=uv.versions,
             atomic=True,
             preparation=None if strict else Preparation(commands.tool("prepare_environment"), beside="package"),
@@ -238,6 +239,7 @@ def _proof(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
             targets=(VERIFIED,),
             evidence=("verification.failed.json", "verification.failed"),
             tools=_own("scripts/verify.py", model_side),
+            params=package.variables(),
             atomic=True,
         ),
     )

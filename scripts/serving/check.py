@@ -10,8 +10,10 @@ from pathlib import Path
 
 from model_side.base.errors import StepError, UsageError
 from model_side.base.found import report_found
+from model_side.base.variables import receivers_environment
 from model_side.model.manifest import check_manifest
-from model_side.model.model import quiet_mlflow, whole_model
+from model_side.model.model import quiet_mlflow, read_model, whole_model
+from model_side.model.settings import variables_of
 
 from .predict import Where, predict_rebuilt
 from .rebuilt import rebuilt_environment
@@ -32,19 +34,23 @@ def check_model(model_uri: str, *, manifest_only: bool) -> None:
     """
     quiet_mlflow()
     with whole_model(model_uri) as model, tempfile.TemporaryDirectory() as scratch:
-        digest = check_manifest(model)
-        report_found({"digest": digest})
+        digest, needed = check_manifest(model), variables_of(read_model(str(model)).metadata)
+        report_found({"digest": digest, "environment_variables": list(needed)})
         print(f"{model_uri}: every file is as it was packaged; {digest}", file=sys.stderr)
+        if needed:
+            print(f"it needs the environment variables {', '.join(needed)}", file=sys.stderr)
         if manifest_only:
             return
         if not (model / EXAMPLE).is_file():
             raise UsageError(model_uri, "it carries no example", advice="--manifest-only checks its files alone.")
-        environment, answer = rebuilt_environment(model, os.environ), Path(scratch, "answer.json")
-        predict_rebuilt(model, model / EXAMPLE, environment, Where(Path(scratch)))
+        variables, answer = receivers_environment(os.environ, needed), Path(scratch, "answer.json")
+        environment = rebuilt_environment(model, os.environ)
+        predict_rebuilt(model, model / EXAMPLE, environment, Where(Path(scratch), variables))
         words = ["--model-uri", str(model), "--predict-output", str(answer), "--test-output", str(answer)]
         words += ["--json-payload-file", str(model / EXAMPLE), "--output-path", f"{scratch}/verification.json"]
         command = [environment.program("python"), str(VERIFY), *words]
         if subprocess.run(command, env=environment.variables(os.environ), check=False).returncode:
             fault = "the example's answer is not the one that it was packaged with"
-            raise StepError(str(model), fault, advice="See above.")
+            depends = f" It depends on {', '.join(needed)}, too, as set here." if needed else ""
+            raise StepError(str(model), fault, advice=f"See above.{depends}")
         print("its example gives the output that it was packaged with", file=sys.stderr)

@@ -48,6 +48,8 @@ class Where(NamedTuple):
     ----------
     scratch : Path
         A directory for the answer, which holds nothing else of that name.
+    variables : mapping of str to str
+        Those of its caller.
     directory : Path, optional
         Where it runs; by default here.
     log : Path, optional
@@ -57,6 +59,7 @@ class Where(NamedTuple):
     """
 
     scratch: Path
+    variables: Mapping[str, str]
     directory: Path | None = None
     log: Path | None = None
     limits: Limits = FREE
@@ -76,7 +79,7 @@ def predict_rebuilt(model: Path, payload: Path, environment: Rebuilt, where: Whe
     StepError
         If it fails; with the traceback through the model's code.
     """
-    variables = environment.variables(os.environ)
+    variables = environment.variables(where.variables)
     variables = watched(variables, where.log, model) if where.log else variables
     return _predict(environment.program("mlflow"), "local", str(model), payload.absolute(), variables, where)
 
@@ -100,7 +103,7 @@ def predict_strict(model_uri: str, payload: Path, manager: str) -> Answer:
     require_manager(manager, os.environ)
     with tempfile.TemporaryDirectory() as scratch:
         variables = _variables(os.environ, Path(scratch), manager)
-        return _predict(mlflow_executable(), manager, model_uri, payload, variables, Where(Path(scratch)))
+        return _predict(mlflow_executable(), manager, model_uri, payload, variables, Where(Path(scratch), {}))
 
 
 def mlflow_executable() -> str:

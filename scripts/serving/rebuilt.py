@@ -74,7 +74,7 @@ class Rebuilt:
         return [self.path] if home == Path("/") else [self.path, home]
 
     def variables(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Return the variables for its programs: nothing of the caller's Python, and its own programs found first."""
+        """Return these variables for its programs: nothing of the tool's Python, and its own programs found first."""
         made = clean_environment(environment, {"VIRTUAL_ENV": str(self.path), **QUIET})
         made["PYTHONDONTWRITEBYTECODE"] = "1"  # all is compiled but the model's own code, and a model stays as it is
         return {**made, "PATH": f"{self.path / 'bin'}:{made['PATH']}"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -15,8 +16,9 @@ from typing import Any
 from model_side.base.errors import StepError, listed
 from model_side.base.files import remove_files
 from model_side.base.processes import Figures, peak_memory
+from model_side.base.variables import receivers_environment
 from model_side.model.model import ModelFiles, read_model
-from model_side.model.settings import settings_of
+from model_side.model.settings import settings_of, variables_of
 from model_side.output.arrays import as_array
 from model_side.output.comparison import Comparison, Tolerance, compare
 from model_side.payload.negatives import Negative, negative_payloads
@@ -68,6 +70,11 @@ class Request:
     def settings(self) -> Mapping[str, bool]:
         """What the model is checked against."""
         return settings_of(self.files.metadata)
+
+    @cached_property
+    def variables(self) -> Mapping[str, str]:
+        """The environment variables of a receiver, with what the model needs, as they are set here."""
+        return receivers_environment(os.environ, variables_of(self.files.metadata))
 
     def keep(self, *answers: str) -> str:
         """Write two answers that differ beside the output, and say where; those of an earlier run go."""

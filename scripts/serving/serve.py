@@ -16,7 +16,9 @@ from typing import Any
 from model_side.base.errors import StepError
 from model_side.base.files import publish, require_writable
 from model_side.base.found import report_found
+from model_side.base.variables import receivers_environment, variables_advice
 from model_side.model.model import quiet_mlflow, read_model, whole_model
+from model_side.model.settings import variables_of
 from model_side.payload.payload import new_texts, read_payload
 from model_side.payload.text import dumps_strict
 
@@ -46,7 +48,7 @@ def serve_predict(request: Request) -> None:
     for path in (request.output_path, *((rest, request.report) if rest else ())):
         require_writable(path)
     quiet_mlflow()
-    _ = request.payload  # refused before anything starts
+    _ = request.payload, request.variables  # refused before anything starts
     manager = request.env_manager or ("uv" if request.strict else "")
     if manager and not rest:
         publish(predict_strict(request.model_uri, request.json_payload_file, manager).text, request.output_path)
@@ -66,9 +68,9 @@ def _in_rebuilt(request: Request, manager: str) -> tuple[Mapping[str, Answer], M
         model = stack.enter_context(whole_model(request.model_uri))
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         environment = rebuilt_environment(model, os.environ)
-        log, seconds = scratch / "server.log", request.time_limit
-        started = serving(str(model), environment, log, seconds=seconds) if request.rest_output else nullcontext()
-        server = stack.enter_context(started)
+        log, seconds, given = scratch / "server.log", request.time_limit, request.variables
+        started = serving(str(model), environment, log, given, seconds=seconds) if request.rest_output else None
+        server = stack.enter_context(started) if started else None
         strict = predict_strict(request.model_uri, request.json_payload_file, manager) if manager else None
         watched, report = _watched(model, environment, scratch, request)
         answers = {"served": strict or watched}
@@ -89,12 +91,15 @@ def _watched(model: Path, environment: Rebuilt, scratch: Path, request: Request)
 
         def used() -> Outside:
             known = [place, scratch, *inputs(request.payload)]
-            return outside(log, environment.places(), known, since) if log else Outside((), (), ())
+            withheld = os.environ.keys() - request.variables.keys()
+            return outside(log, environment.places(), known, since, withheld) if log else Outside()
 
         try:
-            answer = predict_rebuilt(place, payload, environment, Where(scratch, directory, log, limits))
+            where = Where(scratch, request.variables, directory, log, limits)
+            answer = predict_rebuilt(place, payload, environment, where)
         except StepError as error:
-            error.advice += "" if why_not else f" {_how_it_ran(used(), limits)}"
+            seen = used()
+            error.advice += variables_advice(seen.variables) + ("" if why_not else f" {_how_it_ran(seen, limits)}")
             raise
         facts = {"portable": why_not or "passed", "without_network": limits.offline}
         facts |= {"without_other_files": bool(limits.only), "used_from_outside": used()._asdict() if log else None}
@@ -153,10 +158,12 @@ def serve(model_uri: str, json_payload_file: Path, port: int, time_limit: float)
         When it ends by itself.
     """
     quiet_mlflow()
-    read_payload(json_payload_file, read_model(model_uri).signature)
+    files = read_model(model_uri)
+    read_payload(json_payload_file, files.signature)
+    variables = receivers_environment(os.environ, variables_of(files.metadata))
     with whole_model(model_uri) as model:
         environment = rebuilt_environment(model, os.environ)
-        with serving(str(model), environment, None, port=port, seconds=time_limit) as server:
+        with serving(str(model), environment, None, variables, port=port, seconds=time_limit) as server:
             server.wait_until_up(time_limit)
             require_environment(listener(server.port, server.process.pid), environment)
             print(_curl_line(server.port, json_payload_file), flush=True)

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
@@ -118,7 +118,13 @@ class Server:
 
 @contextmanager
 def serving(
-    model_uri: str, environment: Rebuilt, log: Path | None, *, port: int = 0, seconds: float = 600
+    model_uri: str,
+    environment: Rebuilt,
+    log: Path | None,
+    variables: Mapping[str, str],
+    *,
+    port: int = 0,
+    seconds: float = 600,
 ) -> Iterator[Server]:
     """Start `mlflow models serve` on a model and give it at once; wait for it with `Server.wait_until_up`.
 
@@ -129,6 +135,8 @@ def serving(
         Whose mlflow it is.
     log : Path or None
         A file for its output; None means this process's stderr.
+    variables : mapping of str to str
+        Those of its caller.
     port : int
         0 means any that is free.
     seconds : float
@@ -138,7 +146,7 @@ def serving(
         command = [environment.program("mlflow"), "models", "serve", "--env-manager", "local", "--model-uri", model_uri]
         command += ["--host", HOST, "--port", str(held), "--timeout", str(int(seconds))]
         with log.open("wb") if log else nullcontext(sys.stderr.buffer) as output:
-            process = leashed(command, environment.variables(os.environ), output)
+            process = leashed(command, environment.variables(variables), output)
         server = Server(held, process, log)
         try:
             yield server

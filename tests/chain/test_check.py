@@ -28,9 +28,17 @@ def built(package: Package) -> Package:
     """Return the package with an MLflow Model in it."""
     (package.root / "tiny.h5ad").rename(package.root / "model_data" / "tiny.h5ad")
     spec = package.root / "model_spec.py"
-    spec.write_text(spec.read_text() + SPEC)
-    assert package.invoke("package").returncode == 0
+    spec.write_text(f'{spec.read_text()}{SPEC}VERIFICATION = {{"environment": ["TINY_UNIT"]}}\n')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TINY_UNIT", "cells")
+        assert package.invoke("package").returncode == 0
     return package
+
+
+@pytest.fixture(autouse=True)
+def unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set what the model needs."""
+    monkeypatch.setenv("TINY_UNIT", "cells")
 
 
 @pytest.fixture
@@ -44,6 +52,18 @@ def test_check_passes_and_names_the_digest_when_the_model_is_as_packaged(receive
     assert done.returncode == 0
     assert json.loads((received / "package_manifest.json").read_text())["digest"] in done.stderr
     assert "its example gives the output that it was packaged with" in done.stderr
+
+
+def test_check_tells_what_the_model_needs_and_runs_nothing_without_it(
+    received: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TINY_UNIT")
+    done = check(received, "--manifest-only")
+    assert done.returncode == 0
+    assert "it needs the environment variables TINY_UNIT" in done.stderr
+    done = check(received)
+    assert done.returncode == 2
+    assert "environment variable TINY_UNIT: not set, and the model needs it" in done.stderr
 
 
 def test_check_names_the_file_when_a_bit_has_flipped(received: Path) -> None:

@@ -189,6 +189,36 @@ def test_requirements_are_stale_when_a_table_of_uvs_changed_and_not_when_the_res
     assert "uv.toml above the package" in " ".join(stale("compile-reqs"))
 
 
+def test_what_runs_the_model_is_stale_when_a_variable_that_it_declares_has_another_value(
+    tmp_path: Path, stale: Callable[[str], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python, package = write_environment(tmp_path / "models", 1), write_package(tmp_path / "models")
+    spec = package.root / "model_spec.py"
+    spec.write_text(f"{spec.read_text()}VERIFICATION = {{'portable': True, 'environment': ['REF_SCALE']}}\n")
+    monkeypatch.setenv("REF_SCALE", "3")
+    assert build_cheaply(package, python).ok
+    monkeypatch.setenv("REF_BIAS", "1")
+    steps = ("package", "predict", "serve-predict", "verify")
+    assert [stale(step) for step in steps] == [[]] * 4
+    monkeypatch.setenv("REF_SCALE", "4")
+    assert all("$REF_SCALE" in stale(step)[0] for step in steps)
+    assert not any("4" in reason for step in steps for reason in stale(step))  # it may be secret
+    monkeypatch.delenv("REF_SCALE")
+    assert "$REF_SCALE" in stale("package")[0]
+    assert stale("sync-env") == []
+
+
+@pytest.mark.parametrize("value", ["{'environment': NAMES}", "3", "dict(environment=['A'])"])
+def test_status_is_told_when_declared_variables_show_only_when_the_spec_runs(
+    value: str, tmp_path: Path, stale: Callable[[str], list[str]]
+) -> None:
+    python, package = write_environment(tmp_path / "models", 1), write_package(tmp_path / "models")
+    assert build_cheaply(package, python).ok
+    spec = package.root / "model_spec.py"
+    spec.write_text(f"{spec.read_text()}VERIFICATION = {value}\n")
+    assert stale("predict")[0] == "package runs before it"
+
+
 def test_status_exits_2_when_an_input_is_missing(models: Path, root: Path) -> None:
     (root / "model_spec.py").unlink()
     done = invoke(models, "status", "--model", "cheap")

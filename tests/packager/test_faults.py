@@ -98,6 +98,12 @@ FAULTS = [
     refused("a spec that raises", spec("1 / 0"), "model_spec.py", "ZeroDivisionError", "1 / 0"),
     refused("a misspelt entry", spec("ARTEFACTS = {}"), "ARTEFACTS", "did you mean ARTIFACTS"),
     refused("an unknown check", spec("VERIFICATION = {'portabel': True}"), "VERIFICATION", "portabel"),
+    *(refused(f"variables as {value}", spec(f"VERIFICATION = {{'environment': {value}}}"),
+          'VERIFICATION["environment"]: ' + words)
+      for value, words in (("{'REF_SCALE': '3'}", "expected a list of names"), ("'REF_SCALE'", "expected a list"),
+            ("['A=1']", "not a name: 'A=1'"), ("['PYTHONPATH']", "PYTHONPATH: no run has it"))),
+    refused("a variable that is not set", spec("VERIFICATION = {'environment': ['REF_SCALE_OF_TESTS']}"),
+          "environment variable REF_SCALE_OF_TESTS: not set, and the model needs it", "export REF_SCALE_OF_TESTS=..."),
     refused("two faults at once", spec("TAGS = 3\nALLOW_NAN = 'no'"), "TAGS", "ALLOW_NAN"),
     refused("an artifact outside model_data", spec('ARTIFACTS = {"w": "/mnt/w.pt"}'), 'ARTIFACTS["w"]',
           "expected a path inside model_data/", "/mnt/w.pt"),

@@ -48,6 +48,12 @@ class Echo(PythonModel):
             raise FileNotFoundError(PLACE)  # which no audit hook sees
         if model_input["uri"].iloc[0] == "watched":
             print("watched:", "PREDICTION_WATCH_LOG" in os.environ)
+        if model_input["uri"].iloc[0] == "variable":
+            os.environ["REF_SCALE"]
+        if model_input["uri"].iloc[0] == "default":
+            return np.full((len(model_input), 2), float(os.getenv("REF_SCALE", "0.5")), "float32")
+        if model_input["uri"].iloc[0] == "locale":
+            return np.full((len(model_input), 2), {"C": 1, "C.UTF-8": 2}[os.environ["LC_ALL"]], "float32")
         if model_input["uri"].iloc[0] == "bad":
             raise ValueError("cannot open it")
         return np.full((len(model_input), 2), 0.5, "float32")
@@ -192,7 +198,7 @@ def test_server_answers_the_same_and_the_report_is_reproducible_but_for_its_figu
     assert {**report_in(tmp_path), "figures": None} == {**first, "figures": None}
 
 
-NOTHING: dict[str, list[str]] = {"files": [], "network": [], "programs": []}
+NOTHING: dict[str, list[str]] = {"files": [], "network": [], "programs": [], "variables": []}
 
 
 @pytest.mark.e2e
@@ -225,6 +231,7 @@ def test_checks_are_made_in_the_rebuilt_environment_when_the_answer_comes_from_m
 
 NOT_PORTABLE = {
     "here": ["No such file or directory: 'beside_the_package.txt'"],
+    "variable": ["KeyError: 'REF_SCALE'", "It looked for REF_SCALE", '{"environment": ["REF_SCALE"]}'],
     "there": ["Network is unreachable", "It asked for 192.0.2.1."] if allows(Limits(offline=True)) else ["timed out"],
 }
 if allows(Limits(only=("/usr",))):
@@ -241,11 +248,42 @@ def test_model_is_refused_when_its_example_needs_what_its_receiver_does_not_have
     for name in ("beside_the_package.txt", "weights.bin"):
         (tmp_path / name).write_text("x", encoding="utf-8")
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("REF_SCALE", "3")
     bound = saved(save_model, f"bound_{uri}", input_example=pd.DataFrame({"uri": [uri]}))
     done = serve(bound, tmp_path, uri)
     assert done.returncode == 1
     assert all(each in done.stderr for each in words)
     assert "It ran on a read-only copy of the model, in an empty directory" in done.stderr
+
+
+def answers_in(directory: Path) -> list[float]:
+    """Return the first number of the served answer, and of that over REST."""
+    texts = [(directory / name).read_text(encoding="utf-8") for name in ("answer.json", "rest.json")]
+    return [json.loads(text)["predictions"][0][0] for text in texts]
+
+
+@pytest.mark.e2e
+def test_run_has_a_receivers_variables_and_those_that_the_model_declares(
+    save_model: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = saved(save_model, "declared", metadata={"verification": {"environment": ["REF_SCALE"]}})
+    plain = saved(save_model, "undeclared")
+    monkeypatch.setenv("REF_SCALE", "3")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    for model, uri, expected, lacked in (
+        (plain, "locale", 2.0, []),
+        (plain, "default", 0.5, ["REF_SCALE"]),
+        (declared, "default", 3.0, []),
+    ):
+        done = serve(model, tmp_path, uri, *REST)
+        assert done.returncode == 0, done.stderr
+        assert answers_in(tmp_path) == [expected] * 2
+        assert report_in(tmp_path)["used_from_outside"]["variables"] == lacked
+    monkeypatch.delenv("REF_SCALE")
+    done = serve(declared, tmp_path, "default")
+    assert done.returncode == 2
+    assert "environment variable REF_SCALE: not set, and the model needs it" in done.stderr
+    assert "mlflow.models" not in done.stderr
 
 
 @pytest.mark.e2e

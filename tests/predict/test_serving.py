@@ -219,7 +219,7 @@ def environment(model: Path) -> Rebuilt:
 
 @pytest.fixture(scope="module")
 def server(model: Path, environment: Rebuilt, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(str(model), environment, tmp_path_factory.mktemp("server") / "log") as server:
+    with serving(str(model), environment, tmp_path_factory.mktemp("server") / "log", os.environ) as server:
         server.wait_until_up(120)
         yield server
     assert running(server.process.pid) == []
@@ -306,7 +306,7 @@ def test_port_is_refused_at_once_when_another_server_has_it(
 ) -> None:
     with (
         pytest.raises(UsageError, match=f"port {server.port}: cannot be used"),
-        serving(str(model), environment, tmp_path / "log", port=server.port),
+        serving(str(model), environment, tmp_path / "log", os.environ, port=server.port),
     ):
         pass
 
@@ -323,15 +323,13 @@ def test_waiting_ends_with_the_log_when_the_server_dies_or_the_time_is_over(
     model: Path,
     environment: Rebuilt,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     variable: str,
     seconds: float,
     fault: str,
     log: str,
 ) -> None:
-    monkeypatch.setenv(variable, "1")
     with (
-        serving(str(model), environment, tmp_path / "log") as server,
+        serving(str(model), environment, tmp_path / "log", {**os.environ, variable: "1"}) as server,
         pytest.raises(StepError, match=f"mlflow models serve: {fault}") as failure,
     ):
         server.wait_until_up(seconds)
@@ -343,7 +341,7 @@ def test_waiting_ends_with_the_log_when_the_server_dies_or_the_time_is_over(
 def test_death_of_the_server_is_told_when_a_payload_ends_it(
     model: Path, environment: Rebuilt, request_of: Callable[..., Request], tmp_path: Path
 ) -> None:
-    with serving(str(model), environment, tmp_path / "log") as server:
+    with serving(str(model), environment, tmp_path / "log", os.environ) as server:
         server.wait_until_up(120)
         negative = Negative("end-uri", "it ends the server", dict(request_of("end").payload))
         with pytest.raises(StepError, match="the server did not answer"):

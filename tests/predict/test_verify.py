@@ -118,6 +118,17 @@ def test_advice_is_given_when_the_served_answer_alone_differs_and_was_without_ot
     assert ("a file that the model reads where there is one" in capsys.readouterr().err) == alone
 
 
+@pytest.mark.parametrize(("served", "told"), [([[0.5, 1.6]], True), (ANSWER, False)])
+def test_variables_that_a_receiver_does_not_have_are_told_when_the_served_answer_differs(
+    model_dir: Make, check: Check, capsys: Capture, served: Any, *, told: bool
+) -> None:
+    report = {"used_from_outside": {"files": [], "network": [], "programs": [], "variables": ["REF_SCALE"]}}
+    assert check(model_dir(PAIR), ANSWER, served, report=report) == int(told)
+    said = "".join(capsys.readouterr())
+    assert ("It looked for REF_SCALE, which is set here and not where a receiver runs the model" in said) == told
+    assert ('VERIFICATION = {"environment": ["REF_SCALE"]}' in said) == told
+
+
 def test_rest_counts_as_a_route_when_its_answer_is_given(
     model_dir: Make, check: Check, tmp_path: Path, capsys: Capture
 ) -> None:

@@ -21,6 +21,7 @@ SOURCE = """
 import contextlib, os, socket, subprocess, sys
 here = sys.argv[1]
 open(f"{here}/early.txt").close()
+os.environ.get("LACKED_EARLY")
 open(f"{here}/model/MLmodel").close()
 with contextlib.suppress(OSError):
     socket.getaddrinfo("no-such-host.invalid", 80)
@@ -38,6 +39,7 @@ for name in ("input.txt", "scratch/t.txt", "home/weights.bin", "work/notes.txt")
     open(f"{here}/{name}").close()
 with contextlib.suppress(OSError):
     open(f"{here}/home/none.cfg")
+os.environ.get("LACKED"), "LACKED_TOO" in os.environ, os.getenv("NOWHERE"), os.environb.get(b"LACKED_AS_BYTES")
 if len(sys.argv) == 2:
     subprocess.run([sys.executable, "-c", f"open({here!r} + '/work/of-child.txt').close()"], check=True)
 """
@@ -64,23 +66,27 @@ def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Outsid
             [sys.executable, "-c", SOURCE, str(tmp_path)], env=watched(dict(os.environ), log, model), check=True
         )
         recipe = Recipe("3.11", (), (), {}, {}, tmp_path)
-        return outside(log, Rebuilt(Path(sys.prefix), recipe, {}).places(), [model, tmp_path / "input.txt"], since)
+        places, known = Rebuilt(Path(sys.prefix), recipe, {}).places(), [model, tmp_path / "input.txt"]
+        return outside(log, places, known, since, {"LACKED", "LACKED_TOO", "LACKED_AS_BYTES", "LACKED_EARLY", "UNUSED"})
 
     return run
 
 
-def test_files_hosts_and_programs_are_noted_and_own_ones_are_not(used: Callable[[], Outside], tmp_path: Path) -> None:
+def test_files_hosts_programs_and_variables_are_noted_and_own_ones_are_not(
+    used: Callable[[], Outside], tmp_path: Path
+) -> None:
     assert used() == Outside(
         files=(str(tmp_path / "scratch" / "t.txt"), "notes.txt", "of-child.txt", "~/daemon.sock", "~/weights.bin"),
         network=("192.0.2.1", "by-name.invalid", "no-such-host.invalid"),
         programs=(Path(sys.executable).name,),
+        variables=("LACKED", "LACKED_AS_BYTES", "LACKED_TOO"),
     )
 
 
 def test_nothing_is_noted_when_nothing_was_written(tmp_path: Path) -> None:
     (tmp_path / "pyvenv.cfg").write_text("home = /usr/bin\n", encoding="utf-8")
     rebuilt = Rebuilt(tmp_path, Recipe("3.11", (), (), {}, {}, tmp_path), {})
-    assert outside(tmp_path / "none", rebuilt.places(), [], 0.0) == Outside((), (), ())
+    assert outside(tmp_path / "none", rebuilt.places(), [], 0.0) == Outside()
 
 
 def test_inputs_are_the_local_paths_in_a_payload() -> None:

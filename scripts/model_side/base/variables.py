@@ -2,22 +2,75 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+
+from .errors import UsageError
 
 # For mlflow, before it is imported: no project around the model is to be read, and nothing is sent anywhere.
 QUIET = {"MLFLOW_UV_AUTO_DETECT": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-_TOOL_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT")
+TOOL_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT")
+# What any receiver has: the machine's own, the locale, and the settings of uv and MLflow.
+_ANYONES = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|LD_LIBRARY_PATH|SSL_CERT_(FILE|DIR)|(CUDA|ROCR|HIP)_VISIBLE_DEVICES"
+    r"|(?i:https?|all|no)_(?i:proxy)|LANG|LANGUAGE|LC_\w+|UV_\w+|MLFLOW_\w+"
+)
 
 
 def clean_environment(environment: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
     """Return `environment` without what ties a command to the tool's own interpreter, and with `extra`."""
-    kept = {name: value for name, value in environment.items() if name not in _TOOL_VARIABLES}
+    kept = {name: value for name, value in environment.items() if name not in TOOL_VARIABLES}
     own = str(Path(sys.prefix, "bin"))
     kept["PATH"] = os.pathsep.join(part for part in environment.get("PATH", "").split(os.pathsep) if part != own)
     return {**kept, **extra}
+
+
+def receivers_environment(environment: Mapping[str, str], needed: Iterable[str]) -> dict[str, str]:
+    """Return what a model's receiver has of these variables: any machine's own, and what the model says it needs.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+        Those of the caller.
+    needed : iterable of str
+        Names: `variables_of` tells them.
+
+    Raises
+    ------
+    UsageError
+        If one that is needed is not set.
+    """
+    names = tuple(needed)
+    require_variables(environment, names)
+    return {name: value for name, value in environment.items() if name in names or _ANYONES.fullmatch(name)}
+
+
+def variables_advice(names: Sequence[str]) -> str:
+    """Return what to do about variables that a model looked for where only its receiver's are, nothing where none."""
+    if not names:
+        return ""
+    declare = f'VERIFICATION = {{"environment": {json.dumps([*names])}}} in model_spec.py tells receivers to set it'
+    return (
+        f" It looked for {', '.join(names)}, which is set here and not where a receiver runs the model: put what it"
+        f" holds into MODEL_CONFIG or ARTIFACTS; else {declare}."
+    )
+
+
+def require_variables(environment: Mapping[str, str], needed: Iterable[str]) -> None:
+    """Check that the variables are set that a model says it needs.
+
+    Raises
+    ------
+    UsageError
+        If one is not.
+    """
+    if missing := [name for name in needed if name not in environment]:
+        advice = f"Set it, for example `export {missing[0]}=...`, and run it again."
+        raise UsageError(f"environment variable {', '.join(missing)}", "not set, and the model needs it", advice=advice)
 
 
 def pyvenv(environment: Path) -> dict[str, str]:

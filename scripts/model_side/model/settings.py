@@ -1,9 +1,13 @@
-"""What verify checks beside a model's answers, each on or off in VERIFICATION of model_spec.py."""
+"""What verify checks beside a model's answers, and what a model needs for it: VERIFICATION of model_spec.py."""
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from ..base.variables import TOOL_VARIABLES
 
 # What verify checks, and what it allows, unless VERIFICATION of model_spec.py says otherwise.
 VERIFICATION: Mapping[str, bool] = {
@@ -13,15 +17,58 @@ VERIFICATION: Mapping[str, bool] = {
     "concurrent": True,
     "network": False,
 }
+VARIABLES = "environment"  # beside these: the environment variables that the model needs, by name
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def settings_of(metadata: Mapping[str, Any]) -> dict[str, bool]:
     """Return the settings in an MLflow Model's metadata, or the defaults."""
-    return {**VERIFICATION, **(metadata.get("verification") or {})}
+    declared = metadata.get("verification") or {}
+    return {name: declared.get(name, default) for name, default in VERIFICATION.items()}
+
+
+def variables_of(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the environment variables that a model needs, by its metadata."""
+    return tuple((metadata.get("verification") or {}).get(VARIABLES) or ())
+
+
+def named_variables(spec: str) -> tuple[str, ...]:
+    """Return the names of the environment variables that the text of a model_spec.py declares as literals.
+
+    Nothing is imported or run; text that is not Python declares none.
+    """
+    if VARIABLES not in spec:
+        return ()
+    try:
+        values = [each.value for each in ast.parse(spec).body if isinstance(each, ast.Assign) and _is_setting(each)]
+        settings = [ast.literal_eval(each) for each in values]
+        return tuple(name for each in settings for name in each.get(VARIABLES, ()))
+    except (SyntaxError, ValueError, TypeError, AttributeError):
+        return ()
+
+
+def _is_setting(statement: ast.Assign) -> bool:
+    return [each.id for each in statement.targets if isinstance(each, ast.Name)] == ["VERIFICATION"]
 
 
 def settings_faults(settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with what an author declares."""
     for name, value in settings.items():
-        if name not in VERIFICATION or not isinstance(value, bool):
-            yield f"VERIFICATION: expected {', '.join(VERIFICATION)} with True or False, got {name!r}: {value!r}"
+        if name == VARIABLES:
+            yield from _variable_faults(value)
+        elif name not in VERIFICATION or not isinstance(value, bool):
+            known = f"{', '.join(VERIFICATION)} with True or False, {VARIABLES} with a list of names"
+            yield f"VERIFICATION: expected {known}, got {name!r}: {value!r}"
+
+
+def _variable_faults(names: object) -> Iterator[str]:
+    where = f'VERIFICATION["{VARIABLES}"]'
+    if not isinstance(names, list | tuple) or not all(isinstance(each, str) for each in names):
+        yield f"{where}: expected a list of names of environment variables, got {names!r}"
+        return
+    yield from (f"{where}: not a name: {name!r}" for name in names if not _VARIABLE.fullmatch(name))
+    yield from (
+        f"{where}: {name}: no run has it: modules belong to model_code/ or requirements.in"
+        for name in names
+        if name in TOOL_VARIABLES
+    )

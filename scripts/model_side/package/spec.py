@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,8 @@ from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
 from ..base.errors import UsageError, listed
 from ..base.tracebacks import author_traceback, said
-from ..model.settings import VERIFICATION, settings_faults
+from ..base.variables import require_variables
+from ..model.settings import VARIABLES, VERIFICATION, settings_faults
 from .example import Example, read_example
 from .flags import Flags
 from .luggage import Luggage
@@ -59,8 +61,8 @@ class Spec:
         How few rows an output may have.
     inert_params : sequence of str
         The params that leave the example's answer as it is.
-    verification : mapping of str to bool
-        hermetic and portable: whether verify checks it; network: whether a prediction may use it.
+    verification : mapping
+        What verify checks, whether a prediction may use the network, which environment variables the model needs.
     serialization : str
         "pickle", or "code" for a model that loads without any.
     link_artifacts : bool
@@ -84,7 +86,7 @@ class Spec:
     output_files: bool
     minimum_rows: int
     inert_params: Sequence[str]
-    verification: Mapping[str, bool]
+    verification: Mapping[str, Any]
     serialization: str
     link_artifacts: bool
     checks: Callable[..., object] | None
@@ -112,7 +114,8 @@ def read_spec(package: Path, flags: Flags) -> Spec:
     Raises
     ------
     UsageError
-        With every problem at once; or with the author's traceback, if model_spec.py itself raises.
+        With every problem at once; or with the author's traceback, if model_spec.py itself raises; or if an environment
+        variable that the model needs is not set.
     """
     sys.dont_write_bytecode = True
     entries = _run(package / SPEC)
@@ -136,6 +139,7 @@ def read_spec(package: Path, flags: Flags) -> Spec:
     problems += artifact_faults(there, luggage.parts, carried)
     problems += [*tolerance_faults(entries["TOLERANCE"]), *settings_faults(entries["VERIFICATION"])]
     _stop_at(problems)
+    require_variables(os.environ, entries["VERIFICATION"].get(VARIABLES, ()))
     if example is None or stored is None:
         raise UsageError(SPEC, "incomplete")
     return Spec(

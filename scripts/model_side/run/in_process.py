@@ -6,6 +6,7 @@ Import it in the model environment only.
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ from mlflow.pyfunc.scoring_server import infer_and_parse_data, predictions_to_js
 
 from ..base.errors import StepError, listed
 from ..base.tracebacks import authors_code
+from ..base.variables import require_variables
 from ..model.model import ModelFiles
 from ..model.requirements import fits_environment
+from ..model.settings import variables_of
 from ..model.signature import Signature
 from ..output.arrays import Arrays, as_array, nulled
 from ..output.comparison import Tolerance, compare
@@ -68,7 +71,15 @@ def load_in_process(directory: Path, files: ModelFiles) -> Loaded:
     ----------
     directory : Path
     files : ModelFiles
+
+    Raises
+    ------
+    UsageError
+        If an environment variable that the model needs is not set.
+    StepError
+        If the author's code raises.
     """
+    require_variables(os.environ, variables_of(files.metadata))
     sys.dont_write_bytecode = True
     with authors_code("load", directory):
         model = mlflow.pyfunc.load_model(str(directory), suppress_warnings=fits_environment(directory))

@@ -11,6 +11,7 @@ from ..base.errors import StepError, UsageError
 from ..base.files import publish, read_text, remove_files, require_file, require_writable
 from ..base.found import report_found
 from ..base.processes import figures_of
+from ..base.variables import variables_advice
 from ..model.model import ModelFiles, local_directory, quiet_mlflow, read_model
 from ..output.arrays import Arrays
 from ..output.comparison import Tolerance
@@ -235,6 +236,8 @@ def _where(asked: Asked, found: Evidence, routes: Sequence[Route]) -> str:
     said = f" The answers are in {', '.join(others)} and {last}." if wrong else ""
     if differing == ["served"] and found.report.get("without_other_files"):
         said += " It ran without other files: a file that the model reads where there is one was not there."
+    if {"served", "rest"} & {*differing}:
+        said += variables_advice((found.report.get("used_from_outside") or {}).get("variables", ()))
     if differing == ["golden"]:
         said += " golden is what the model gave when it was packaged: package it again if it is meant to give another."
     return said

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,11 +28,14 @@ class Outside(NamedTuple):
         Other machines.
     programs : tuple of str
         Names.
+    variables : tuple of str
+        Environment variables that it looked for, that the caller has and that it was not given.
     """
 
-    files: tuple[str, ...]
-    network: tuple[str, ...]
-    programs: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    network: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
 
 
 def watched(variables: Mapping[str, str], log: Path, model: Path) -> dict[str, str]:
@@ -55,7 +58,9 @@ def watched(variables: Mapping[str, str], log: Path, model: Path) -> dict[str, s
     }
 
 
-def outside(log: Path, places: Iterable[Path], known: Iterable[Path], since: float) -> Outside:
+def outside(
+    log: Path, places: Iterable[Path], known: Iterable[Path], since: float, withheld: Collection[str] = ()
+) -> Outside:
     """Return what was noted, without what is the prediction's own.
 
     Parameters
@@ -68,6 +73,8 @@ def outside(log: Path, places: Iterable[Path], known: Iterable[Path], since: flo
         The model, its input, and what else may be used.
     since : float
         What came to a temporary place from then on is the prediction's own, in seconds since 1970.
+    withheld : collection of str
+        The caller's environment variables that it was not given.
     """
     own = [*map(Path, SYSTEM), *places, HOOK, *(path.absolute() for path in known)]
 
@@ -84,6 +91,7 @@ def outside(log: Path, places: Iterable[Path], known: Iterable[Path], since: flo
         tuple(sorted(map(_shown, strange))),
         tuple(sorted(hosts - set(LOCAL))),
         tuple(sorted({Path(name).name for what, name in noted if what == "starts"})),
+        tuple(sorted({name for what, name in noted if what == "looks for" and name in withheld})),
     )
 
 

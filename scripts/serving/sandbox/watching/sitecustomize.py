@@ -1,4 +1,4 @@
-"""Note what a prediction opens, connects to and starts: an audit hook, in its interpreter and in those that it starts.
+"""Note what a prediction opens, connects to, starts and lacks, in its interpreter and in those it starts.
 
 Python imports a module of this name at its start when its directory is on PYTHONPATH. Standard library only.
 """
@@ -36,6 +36,10 @@ class Watch:
             elif event in REACHING and arguments[1]:
                 self._reached(arguments[0].family, arguments[1])
 
+    def lacks(self, variable: bytes) -> None:
+        """Take an environment variable that was looked for and is not set."""
+        self._note("looks for", os.fsdecode(variable))
+
     def _reached(self, family: int, address: Any) -> None:
         if family in (socket.AF_INET, socket.AF_INET6):
             self._note("connects to", _text(address[0]))
@@ -58,9 +62,24 @@ class Watch:
             os.write(self._file, line.encode())
 
 
+class Variables(dict[bytes, bytes]):
+    """The process's environment variables, which no audit event is about: those that are not set are noted."""
+
+    def __init__(self, variables: dict[bytes, bytes], watch: Watch) -> None:
+        super().__init__(variables)
+        self._watch = watch
+
+    def __missing__(self, name: bytes) -> bytes:
+        if STARTED.encode() in self:
+            self._watch.lacks(name)
+        raise KeyError(name)
+
+
 def _text(host: object) -> str:
     return host.decode(errors="replace") if isinstance(host, bytes) else str(host)
 
 
 if LOG in os.environ:
-    sys.addaudithook(Watch(os.environ[LOG], os.environ[MODEL]))
+    watch = Watch(os.environ[LOG], os.environ[MODEL])
+    sys.addaudithook(watch)
+    os.environ._data = os.environb._data = Variables(os.environ._data, watch)  # type: ignore[attr-defined]
