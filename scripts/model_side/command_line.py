@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def _package(package: Path, flags: Flags, args: argparse.Namespace, work: Path, 
     from .run.child import run_in_child
     from .verify.at_home import compared_at_home
     from .verify.params import prove_params
-    from .verify.proof import prove, prove_payload, run_checks
+    from .verify.proof import prove_payload, proven, run_checks
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)  # what it warns of is decided here
     staged, empty, here = work / target.name, work / "empty", Path.cwd()
@@ -89,7 +90,7 @@ def _package(package: Path, flags: Flags, args: argparse.Namespace, work: Path, 
     with tempfile.TemporaryDirectory() as scratch, hashing(staged, artifacts) as hashes:
         os.environ["TMPDIR"] = tempfile.tempdir = scratch
         with compared_at_home(package, flags, staged, args.time_limit):
-            output = run_in_child(prove, staged, subject="forward pass", directory=empty, must_end=True, **common)
+            output = proven(staged, partial(run_in_child, subject="forward pass", directory=empty, **common))
         if args.json_payload_filepath:
             payload = args.json_payload_filepath.absolute()
             output = run_in_child(prove_payload, staged, payload, subject="forward pass", directory=here, **common)

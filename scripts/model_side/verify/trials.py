@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -24,6 +24,7 @@ from ..output.arrays import Arrays, nulled
 from ..output.comparison import Tolerance
 from ..payload.payload import rows_alone
 from ..run.child import run_in_child
+from ..run.clock import AHEAD, Clock, movable_clock
 from ..run.direct import call_directly
 from ..run.in_process import load_in_process
 from .routes import REFERENCE, Route
@@ -122,31 +123,43 @@ def _failed(name: str, error: ReportedError) -> Route:
 
 
 def _predict(directory: Path, payload: Payload, files: ModelFiles, again: bool) -> tuple[Route, Trials]:
-    start = time.perf_counter()
-    model = load_in_process(directory, files)
+    start, clock = time.perf_counter(), movable_clock()
+    model, began = load_in_process(directory, files), time.time()
     first = model.predict(payload)
     route = Route(REFERENCE, nulled(first), figures=Figures(time.perf_counter() - start, peak_memory()))
-    trials: dict[str, Sequence[Route]] = {}
+    trials: dict[str, list[Route]] = {}
     settings, tolerance = settings_of(files.metadata), Tolerance.of(files.metadata)
     rows = rows_alone(payload, files.signature, ROWS) if again else []
     if again and settings["repeatable"]:
-        trials["repeatable"] = list(_repeatable(model.predict, payload, rows, first, tolerance))
+        trials["repeatable"] = [_later(model.predict, payload, first, tolerance, clock, began)]
+        trials["repeatable"] += _alone(model.predict, rows, first, tolerance)
     if again and settings["concurrent"]:
         trials["concurrent"] = [_concurrent(model.predict, [payload, *rows[: THREADS - 1]], first, tolerance)]
     return route, trials
 
 
-def _repeatable(
-    ask: Ask, payload: Payload, rows: Sequence[Payload], first: Arrays, tolerance: Tolerance
-) -> Iterator[Route]:
-    yield _tried("twice in one process", first, partial(ask, payload), tolerance)
-    if rows:
-        alone = [
-            _tried(f"row {number} alone", _row(first, number), partial(ask, row), tolerance)
-            for number, row in enumerate(rows)
-        ]
-        worst = max(alone, key=_distance)
-        yield replace(worst, name=f"each of {len(rows)} rows alone") if worst.agrees else worst
+def _later(ask: Ask, payload: Payload, first: Arrays, tolerance: Tolerance, clock: Clock, began: float) -> Route:
+    """Ask again, a day later by the clock; where the answer differs, with the clock turned back, too."""
+    clock.ahead = AHEAD
+    trial = _tried("twice in one process", first, partial(ask, payload), tolerance)
+    if not trial.agrees:
+        clock.turn_to(began)
+        if _tried(trial.name, first, partial(ask, payload), tolerance).agrees:
+            trial = replace(trial, name="twice, the clock moved on by a day")
+    clock.ahead = 0
+    return trial
+
+
+def _alone(ask: Ask, rows: Sequence[Payload], first: Arrays, tolerance: Tolerance) -> list[Route]:
+    """Ask each row alone, and return the answer that is furthest off; none where there are no rows."""
+    alone = [
+        _tried(f"row {number} alone", _row(first, number), partial(ask, row), tolerance)
+        for number, row in enumerate(rows)
+    ]
+    if not alone:
+        return []
+    worst = max(alone, key=_distance)
+    return [replace(worst, name=f"each of {len(rows)} rows alone") if worst.agrees else worst]
 
 
 def _row(output: Arrays, number: int) -> Arrays:
