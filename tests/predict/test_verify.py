@@ -14,7 +14,7 @@ import pytest
 import verify as command
 
 from model_side.base.errors import run_main
-from model_side.verify.checks import held_checks
+from model_side.verify.checks import UNPROVEN, held_checks, lines
 
 Make = Callable[..., Path]
 Check = Callable[..., int]
@@ -139,6 +139,8 @@ def test_rest_counts_as_a_route_when_its_answer_is_given(
 
 
 USED: dict[str, list[str]] = {"files": ["~/weights.bin"], "network": ["example.org"], "programs": []}
+NOTHING: dict[str, list[str]] = {"files": [], "network": [], "programs": []}
+LOOKED_FOR = {**NOTHING, "files": ["~/.cache/x"]}
 
 
 TRIED = {"repeatable": [{"trial": "twice", "status": "agrees"}], "concurrent": [{"trial": "4", "status": "differs"}]}
@@ -155,8 +157,12 @@ UNKNOWN = dict.fromkeys(("hermetic", "portable", "repeatable", "concurrent"), "n
             {},
             {"hermetic": "failed", "portable": "passed"},
         ),
-        ({"network": True}, {"used_from_outside": USED}, {}, {"hermetic": "passed"}),
-        ({}, {"used_from_outside": {**USED, "network": []}}, {}, {"hermetic": "passed"}),
+        ({"network": True}, {"used_from_outside": USED}, {}, {"hermetic": UNPROVEN}),
+        ({"network": True}, {"used_from_outside": {**USED, "files": []}}, {}, {"hermetic": "passed"}),
+        ({}, {"used_from_outside": {**USED, "network": []}}, {}, {"hermetic": UNPROVEN}),
+        ({}, {"used_from_outside": NOTHING}, {}, {"hermetic": "passed"}),
+        ({}, {"used_from_outside": {**NOTHING, "programs": ["samtools"]}}, {}, {"hermetic": "passed"}),
+        ({}, {"used_from_outside": LOOKED_FOR, "without_other_files": True}, {}, {"hermetic": "passed"}),
         (
             {"hermetic": False, "portable": False},
             {"used_from_outside": USED},
@@ -183,6 +189,49 @@ def test_verdict_is_no_when_a_prediction_uses_the_network(
     said = capsys.readouterr().err
     assert "verify: hermetic: the prediction uses the network: example.org" in said
     assert result(tmp_path, "verification.failed.json")["checks"][0]["files"] == ["~/weights.bin"]
+
+
+@pytest.mark.parametrize(
+    ("alone", "line"),
+    [
+        (True, "hermetic    passed      it did without ~/.cache/x"),
+        (False, f"hermetic    {UNPROVEN} it uses, from outside: files: ~/.cache/x"),
+    ],
+)
+def test_files_from_outside_are_told_as_what_the_prediction_had_or_did_without(
+    model_dir: Make, check: Check, capsys: Capture, line: str, *, alone: bool
+) -> None:
+    report = {"used_from_outside": LOOKED_FOR, "without_other_files": alone}
+    assert check(model_dir(PAIR), ANSWER, ANSWER, report=report) == 0
+    assert line in capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("outputs", "one", "other", "told"),
+    [
+        (
+            PAIR,
+            ANSWER,
+            [[0.5, 1.6]],
+            "Floats are up to absolute 0.1, relative 0.0667 apart; TOLERANCE allows atol 0, r",
+        ),
+        (COLUMNS, [{"score": 0.5, "label": "a"}], [{"score": 0.5, "label": "b"}], ""),
+        (PAIR, ANSWER, [[0.5]], ""),
+    ],
+)
+def test_tolerance_is_told_when_floats_differ(
+    model_dir: Make, check: Check, capsys: Capture, outputs: Any, one: Any, other: Any, told: str
+) -> None:
+    assert check(model_dir(outputs), one, other) == 1
+    said = capsys.readouterr().err
+    assert told in said
+    assert ("TOLERANCE" in said) == bool(told)
+
+
+def test_distance_is_told_when_repeated_answers_are_apart_within_the_tolerance() -> None:
+    trials = {"repeatable": [{"trial": "twice", "status": "agrees", "max_absolute": 1e-7}]}
+    said = lines(held_checks({}, {}, trials))
+    assert "repeatable  passed      twice, at most 1e-07 apart, within TOLERANCE" in said.splitlines()
 
 
 def test_tolerance_is_the_models_when_its_metadata_has_one(model_dir: Make, check: Check) -> None:

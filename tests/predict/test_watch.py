@@ -18,7 +18,7 @@ from serving.sandbox.audit import Outside, inputs, outside, watched
 from serving.sandbox.portable import elsewhere
 
 SOURCE = """
-import contextlib, os, socket, subprocess, sys
+import contextlib, os, shutil, socket, subprocess, sys
 here = sys.argv[1]
 open(f"{here}/early.txt").close()
 os.environ.get("LACKED_EARLY")
@@ -40,6 +40,10 @@ for name in ("input.txt", "scratch/t.txt", "home/weights.bin", "work/notes.txt")
 with contextlib.suppress(OSError):
     open(f"{here}/home/none.cfg")
 os.environ.get("LACKED"), "LACKED_TOO" in os.environ, os.getenv("NOWHERE"), os.environb.get(b"LACKED_AS_BYTES")
+os.makedirs(f"{here}/scratch/tree/kept/deeper")
+list(os.fwalk(f"{here}/scratch/tree"))
+shutil.rmtree(f"{here}/scratch/tree")
+os.close(os.open(f"{here}/home", os.O_RDONLY | os.O_DIRECTORY))
 if len(sys.argv) == 2:
     subprocess.run([sys.executable, "-c", f"open({here!r} + '/work/of-child.txt').close()"], check=True)
 """
@@ -54,6 +58,8 @@ def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Outsid
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("x", encoding="utf-8")
+    for name in ("kept", "deeper"):
+        (tmp_path / "work" / name).mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path / "work")

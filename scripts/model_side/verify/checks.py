@@ -7,6 +7,8 @@ from typing import Any
 
 from ..model.settings import settings_of
 
+UNPROVEN = "not checked: it had files from outside, and no run was without them"
+
 
 def held_checks(
     metadata: Mapping[str, Any], report: Mapping[str, Any], trials: Mapping[str, Sequence[Mapping[str, Any]]]
@@ -35,11 +37,15 @@ def held_checks(
 
 
 def _hermetic(report: Mapping[str, Any], settings: Mapping[str, bool]) -> dict[str, Any]:
-    used = report.get("used_from_outside")
+    used, alone = report.get("used_from_outside"), report.get("without_other_files", False)
     check = {"check": "hermetic", "status": "not checked" if used is None else "passed", **(used or {})}
     if used and used["network"] and not settings["network"]:
         check["status"] = "failed"
         check["fault"] = f"the prediction uses the network: {', '.join(used['network'])}"
+    elif used and used["files"] and alone:
+        check["did_without"] = check.pop("files")
+    elif used and used["files"]:
+        check["status"] = UNPROVEN
     return check
 
 
@@ -52,14 +58,18 @@ def _tried(name: str, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def lines(checks: Sequence[Mapping[str, Any]]) -> str:
     """Return the checks for a person."""
-    return "\n".join(f"{each['check']:<12}{each['status']:<12}{_said(each)}".rstrip() for each in checks)
+    return "\n".join(f"{each['check']:<11} {each['status']:<11} {_said(each)}".rstrip() for each in checks)
 
 
 def _said(check: Mapping[str, Any]) -> str:
     if "fault" in check:
         return str(check["fault"])
     found = [f"{kind}: {', '.join(check[kind])}" for kind in ("files", "network", "programs") if check.get(kind)]
+    said = [f"it uses, from outside: {'; '.join(found)}"] if found else []
+    said += [f"it did without {', '.join(check['did_without'])}"] if "did_without" in check else []
     at_once = [f"{check['requests_at_once']} requests at once"] if "requests_at_once" in check else []
     tried = [name.replace("_", " ") for name in ("without_network", "without_other_files") if check.get(name)]
     tried += [*(each["trial"] for each in check.get("trials", ())), *at_once]
-    return f"it uses, from outside: {'; '.join(found)}" if found else ", ".join(tried)
+    apart = max((each.get("max_absolute") or 0.0 for each in check.get("trials", ())), default=0.0)
+    tried += [f"at most {apart:.3g} apart, within TOLERANCE"] if apart else []
+    return "; ".join(said) or ", ".join(tried)

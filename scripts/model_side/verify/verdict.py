@@ -185,7 +185,8 @@ def verdict(asked: Asked, found: Evidence, routes: Sequence[Route]) -> Verdict:
     trials = [each for made in found.trials.values() for each in made if not each.agrees]
     wrong = [f"  {each.name}: {line}" for each in trials for line in each.faults()]
     unrepeated = any(check["check"] == "repeatable" and check["status"] == "failed" for check in checks)
-    advice = _where(asked, found, routes) + (REPEATABLE if unrepeated else "")
+    advice = _rounding([*routes, *trials], tolerance) + _where(asked, found, routes)
+    advice += REPEATABLE if unrepeated else ""
     text = "\n".join([table(routes), lines(checks), *wrong])
     return Verdict(result, text, faults, advice, _to_keep(found, routes))
 
@@ -241,6 +242,20 @@ def _where(asked: Asked, found: Evidence, routes: Sequence[Route]) -> str:
     if differing == ["golden"]:
         said += " golden is what the model gave when it was packaged: package it again if it is meant to give another."
     return said
+
+
+def _rounding(differing: Sequence[Route], tolerance: Tolerance) -> str:
+    """Return how far floats are apart that differ, and what would allow it; nothing where none do."""
+    found = [each.comparison for each in differing if each.comparison and not each.comparison.agrees]
+    floats = [each for each in found if any(isinstance(cell.expected, float) for cell in each.differing)]
+    apart = [(each.max_absolute or 0.0, each.max_relative or 0.0) for each in floats]
+    if not apart:
+        return ""
+    absolute, relative = map(max, zip(*apart, strict=True))
+    return (
+        f" Floats are up to absolute {absolute:.3g}, relative {relative:.3g} apart; TOLERANCE allows atol"
+        f" {tolerance.atol:g}, rtol {tolerance.rtol:g}: widen it where that is rounding."
+    )
 
 
 def _to_keep(found: Evidence, routes: Sequence[Route]) -> dict[str, Arrays]:

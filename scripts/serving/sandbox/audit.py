@@ -85,7 +85,8 @@ def outside(
     lines = [line.split("\t", 1) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
     noted = [(what, ast.literal_eval(name)) for what, name in lines]
     files = (Path(name) for what, name in noted if what == "opens")
-    strange = {path for path in files if path.exists() and not is_own(path)}
+    # A directory is only opened to look names up in it: such a name is noted as if it were in the working directory.
+    strange = {path for path in files if path.exists() and not path.is_dir() and not is_own(path)}
     hosts = {name for what, name in noted if what in ("asks for", "connects to")}
     return Outside(
         tuple(sorted(map(_shown, strange))),
