@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from typing import IO, NamedTuple
 from environments.settings import uv_anchored
 from environments.uv import uv_executable
 from model_side.base.errors import StepError, UsageError
-from model_side.base.processes import Figures
+from model_side.base.processes import Figures, advice_on_end, ended_with
 from model_side.base.variables import QUIET, clean_environment, pyvenv
 from model_side.model.model import local_directory
 from model_side.payload.text import predictions_from_json
@@ -28,10 +29,15 @@ from .sandbox.leash import FREE, Limits, ended, leashed
 SUBJECT = "mlflow models predict"
 KEPT_LINES = 2000  # of what MLflow says, to find the author's traceback in
 TRACEBACK = "Traceback (most recent call last):"
+_MISSING = re.compile(r"^ModuleNotFoundError: No module named '([^']+)'", re.MULTILINE)
 PROGRAMS = {
     "virtualenv": ("pyenv", "It finds the model's Python: https://github.com/pyenv/pyenv#installation."),
     "conda": ("conda", "Install Miniforge, or set MLFLOW_CONDA_HOME."),
 }
+
+
+class ExplainedError(StepError):
+    """A failure whose cause is told: not what the prediction was made without."""
 
 
 class Answer(NamedTuple):
@@ -153,7 +159,7 @@ def _predict(
         memory = ended(process)
     figures = Figures(time.perf_counter() - start, memory)
     if process.returncode or not answer.is_file():
-        raise _failure(process.returncode, list(lines), model_uri)
+        raise _failure(process.returncode, list(lines), model_uri, figures)
     text = answer.read_text(encoding="utf-8")
     predictions_from_json(text, subject=SUBJECT)
     return Answer(text, figures)
@@ -174,8 +180,16 @@ def _variables(environment: Mapping[str, str], programs: Path, manager: str) -> 
     return {**kept, "PATH": os.pathsep.join([str(programs), kept["PATH"], *homes])}
 
 
-def _failure(code: int, said: Sequence[str], model_uri: str) -> StepError:
+def _failure(code: int, said: Sequence[str], model_uri: str, figures: Figures) -> StepError:
+    fault = f"failed with {ended_with(code)}"
+    if code < 0:
+        held = f"{figures.peak_memory / 2**20:.0f} MiB"
+        return ExplainedError(SUBJECT, fault, advice=f"{advice_on_end(code)} Its largest process held {held}.".strip())
     directory = local_directory(model_uri)
     shown = author_part(said, str(directory.resolve())) if directory else ""
     advice = "The traceback above starts in the model's code." if shown else "MLflow's own words are above."
-    return StepError(SUBJECT, f"failed with exit code {code}", advice=advice, author_traceback=shown)
+    if missing := _MISSING.findall(shown):
+        advice = f"The rebuilt environment has no module {missing[-1]}: name what brings it in requirements.in; one of"
+        advice += " your own belongs to model_code/, and is imported from there."
+        return ExplainedError(SUBJECT, fault, advice=advice, author_traceback=shown)
+    return StepError(SUBJECT, fault, advice=advice, author_traceback=shown)

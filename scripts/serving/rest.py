@@ -28,7 +28,7 @@ from model_side.payload.text import predictions_from_json
 from .answering import listener, require_environment
 from .predict import Answer
 from .rebuilt import Rebuilt
-from .server import OK, Server
+from .server import GRACE_SECONDS, OK, Server
 
 SUBJECT = "REST"
 _KEPT = ("expected.json", "got.json")  # in the directory for answers that differ
@@ -113,7 +113,8 @@ def rest_route(server: Server, environment: Rebuilt, request: Request) -> tuple[
         statuses = [(each, status_of(server, each, request.time_limit)) for each in negatives]
         require_equal(server, request, text, together)
     except StepError as error:
-        raise server.failure(str(error)) from error
+        gone = listener(server.port, server.process.pid) is None
+        raise server.failure(str(error), GRACE_SECONDS if gone else 0.0) from error
     report = {
         "environment": environment.facts(),
         "answered_by": {"interpreter": interpreter, **_versions(environment, server)},

@@ -16,6 +16,7 @@ from typing import Any
 from model_side.base.errors import StepError
 from model_side.base.files import publish, require_writable
 from model_side.base.found import report_found
+from model_side.base.processes import ended_with
 from model_side.base.variables import receivers_environment, variables_advice
 from model_side.model.model import quiet_mlflow, read_model, whole_model
 from model_side.model.settings import variables_of
@@ -23,7 +24,7 @@ from model_side.payload.payload import new_texts, read_payload
 from model_side.payload.text import dumps_strict
 
 from .answering import listener, require_environment
-from .predict import Answer, Where, predict_rebuilt, predict_strict
+from .predict import Answer, ExplainedError, Where, predict_rebuilt, predict_strict
 from .rebuilt import Rebuilt, rebuilt_environment
 from .rest import Request, rest_route
 from .sandbox.audit import HOOK, Outside, inputs, outside
@@ -97,6 +98,8 @@ def _watched(model: Path, environment: Rebuilt, scratch: Path, request: Request)
         try:
             where = Where(scratch, request.variables, directory, log, limits)
             answer = predict_rebuilt(place, payload, environment, where)
+        except ExplainedError:
+            raise
         except StepError as error:
             seen = used()
             error.advice += variables_advice(seen.variables) + ("" if why_not else f" {_how_it_ran(seen, limits)}")
@@ -167,7 +170,7 @@ def serve(model_uri: str, json_payload_file: Path, port: int, time_limit: float)
             server.wait_until_up(time_limit)
             require_environment(listener(server.port, server.process.pid), environment)
             print(_curl_line(server.port, json_payload_file), flush=True)
-            raise server.failure(f"it ended with exit code {server.process.wait()}")
+            raise server.failure(f"it ended with {ended_with(server.process.wait())}")
 
 
 def _curl_line(port: int, payload: Path) -> str:

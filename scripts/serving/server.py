@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from model_side.base.errors import StepError, UsageError
-from model_side.base.processes import left_running, runs_still
+from model_side.base.processes import advice_on_end, ended_with, left_running, runs_still
 
 from .answering import listener
 from .rebuilt import Rebuilt
@@ -25,6 +26,7 @@ HOST = "127.0.0.1"
 OK = 200
 POLL_SECONDS, GRACE_SECONDS = 0.05, 5.0
 SHOWN_LINES = 60  # of the log of a server that died
+_RETURNED = re.compile(r"Return code = -(\d+)")  # as MLflow says how the process ended that answered
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Server:
         while not self._answers():
             with suppress(subprocess.TimeoutExpired):
                 code = self.process.wait(POLL_SECONDS)
-                raise self.failure(f"it ended with exit code {code} before it answered")
+                raise self.failure(f"it ended with {ended_with(code)} before it answered")
             if time.monotonic() > deadline:
                 raise self.failure(f"it did not answer within {seconds:g} s")
 
@@ -96,11 +98,27 @@ class Server:
             return self.send("GET", "/ping")[0] == OK
         return False
 
-    def failure(self, fault: str) -> StepError:
-        """Return an error with the end of the log in front."""
+    def failure(self, fault: str, seconds: float = 0.0) -> StepError:
+        """Return an error with the end of the log in front; it tells which signal ended the process that answered.
+
+        Parameters
+        ----------
+        fault : str
+        seconds : float
+            How long to wait for the end of a server that answers no more.
+        """
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log else []
         shown = "\n".join(lines[-SHOWN_LINES:])
-        return StepError("mlflow models serve", fault, advice="Its log is above.", author_traceback=shown)
+        advice = "Its log is above."
+        if signals := _RETURNED.findall(shown):
+            code = -int(signals[-1])
+            fault, advice = (
+                f"{fault.rstrip('.')}: {ended_with(code)} ended it",
+                f"{advice_on_end(code)} {advice}".strip(),
+            )
+        return StepError("mlflow models serve", fault, advice=advice, author_traceback=shown)
 
     def stop(self) -> None:
         """End it: the process that answers is asked first; then all that was started is made to, and is gone."""

@@ -48,6 +48,12 @@ class Echo(PythonModel):
             raise FileNotFoundError(PLACE)  # which no audit hook sees
         if model_input["uri"].iloc[0] == "watched":
             print("watched:", "PREDICTION_WATCH_LOG" in os.environ)
+        if model_input["uri"].iloc[0] == "kill":
+            os.kill(os.getpid(), 9)
+        if model_input["uri"].iloc[0] == "crash":
+            ctypes.string_at(0)
+        if model_input["uri"].iloc[0] == "module":
+            import no_such_module
         if model_input["uri"].iloc[0] == "variable":
             os.environ["REF_SCALE"]
         if model_input["uri"].iloc[0] == "default":
@@ -284,6 +290,26 @@ def test_run_has_a_receivers_variables_and_those_that_the_model_declares(
     assert done.returncode == 2
     assert "environment variable REF_SCALE: not set, and the model needs it" in done.stderr
     assert "mlflow.models" not in done.stderr
+
+
+EXPLAINED = {
+    "kill": ["failed with signal SIGKILL", "it may have run out of memory. Its largest process held "],
+    "crash": ["failed with signal SIGSEGV", "Compiled code of a library that it uses crashed"],
+    "module": ["The rebuilt environment has no module no_such_module: name what brings it in requirements.in"],
+}
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(("uri", "words"), EXPLAINED.items())
+def test_cause_is_told_and_not_what_the_run_was_without_when_it_has_nothing_to_do_with_it(
+    save_model: Callable[..., Path], tmp_path: Path, uri: str, words: list[str]
+) -> None:
+    import pandas as pd
+
+    done = serve(saved(save_model, f"explained_{uri}", input_example=pd.DataFrame({"uri": [uri]})), tmp_path, uri)
+    assert done.returncode == 1
+    assert all(each in done.stderr for each in words)
+    assert not any(each in done.stderr for each in ("ARTIFACTS", "exit code 247", "read-only copy"))
 
 
 @pytest.mark.e2e

@@ -44,6 +44,8 @@ class Echo(PythonModel):
     def load_context(self, context):
         if os.environ.get("BREAK_THE_MODEL"):
             raise RuntimeError("no weights here")
+        if os.environ.get("KILL_THE_MODEL"):
+            os.kill(os.getpid(), 9)
         if os.environ.get("HOLD_THE_MODEL"):
             threading.Event().wait()
 
@@ -54,6 +56,8 @@ class Echo(PythonModel):
             raise ValueError("cannot open it")
         if uri == "end":
             os._exit(3)
+        if uri == "kill":
+            os.kill(os.getpid(), 9)
         return np.full((len(model_input), 2), float(self.calls if uri == "count" else 0.5), "float32")
 
 
@@ -76,9 +80,18 @@ def test_whole_group_ends_when_the_other_end_of_the_leash_is_closed() -> None:
     assert process.returncode == -9
 
 
-def test_leash_passes_on_how_the_command_ended() -> None:
-    with started("raise SystemExit(3)") as process:
-        assert process.wait() == 3
+@pytest.mark.parametrize(
+    ("code", "returned"),
+    [
+        ("raise SystemExit(3)", 3),
+        ("import os; os.kill(os.getpid(), 9)", -9),
+        ("import os; os.abort()", -6),
+        ("import ctypes; ctypes.string_at(0)", -11),
+    ],
+)
+def test_leash_passes_on_how_the_command_ended(code: str, returned: int) -> None:
+    with started(code) as process:
+        assert process.wait() == returned
 
 
 LOOPBACK = """
@@ -316,6 +329,7 @@ def test_port_is_refused_at_once_when_another_server_has_it(
     ("variable", "seconds", "fault", "log"),
     [
         ("BREAK_THE_MODEL", 120, r"it ended with exit code \d+ before it answered", "no weights here"),
+        ("KILL_THE_MODEL", 120, r"it ended with exit code \d+ before it answered: signal SIGKILL ended it.*memory", ""),
         ("HOLD_THE_MODEL", 0.5, "it did not answer within 0.5 s", ""),
     ],
 )
@@ -346,3 +360,13 @@ def test_death_of_the_server_is_told_when_a_payload_ends_it(
         negative = Negative("end-uri", "it ends the server", dict(request_of("end").payload))
         with pytest.raises(StepError, match="the server did not answer"):
             status_of(server, negative, 60.0)
+
+
+@pytest.mark.e2e
+def test_signal_is_told_when_it_ends_the_server(
+    model: Path, environment: Rebuilt, request_of: Callable[..., Request], tmp_path: Path
+) -> None:
+    with serving(str(model), environment, tmp_path / "log", os.environ) as server:
+        server.wait_until_up(120)
+        with pytest.raises(StepError, match=r"did not answer.*: signal SIGKILL ended it\. .*run out of memory"):
+            rest_route(server, environment, request_of("kill"))

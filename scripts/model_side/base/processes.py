@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,6 +10,19 @@ from pathlib import Path
 from typing import Any
 
 _POLL = 0.01  # seconds; the system has no event for the end of a group
+
+
+def ended_with(code: int) -> str:
+    """Return how a process ended, by its exit code as subprocess has it: negative where a signal ended it."""
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def advice_on_end(code: int) -> str:
+    """Return what may have ended a process that a signal ended, nothing where none did, or where the signal tells."""
+    if -code == signal.SIGKILL:
+        return "The system, or somebody else, killed it: it may have run out of memory."
+    crashed = -code in (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
+    return "Compiled code of a library that it uses crashed." if crashed else ""
 
 
 def left_running(group: int, seconds: float) -> list[str]:

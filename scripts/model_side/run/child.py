@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from ..base.errors import ReportedError, StepError
-from ..base.processes import left_running, runs_still
+from ..base.processes import advice_on_end, ended_with, left_running, runs_still
 from ..base.tracebacks import author_traceback, is_authors, said
 from .worker import end_process
 
@@ -93,10 +93,9 @@ def _answer(ours: Connection, pid: int, subject: str, seconds: float | None) -> 
 def _how_it_ended(pid: int) -> dict[str, str]:
     """Return the fault and the advice for a process that ended without an answer."""
     end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    code = end.si_status if end and end.si_code == os.CLD_EXITED else None
-    how = f"exit code {code}" if code is not None else f"signal {signal.Signals(end.si_status).name}" if end else ""
-    advice = "It may have run out of memory." if how.endswith("SIGKILL") else "Nothing in it may end the process."
-    return {"fault": f"the process ended in the middle with {how}", "advice": advice}
+    code = (end.si_status if end.si_code == os.CLD_EXITED else -end.si_status) if end else 0
+    advice = advice_on_end(code) or "Nothing in it may end the process."
+    return {"fault": f"the process ended in the middle with {ended_with(code)}", "advice": advice}
 
 
 def _require_end(pid: int, subject: str) -> None:

@@ -12,6 +12,7 @@ import ctypes
 import fcntl
 import json
 import os
+import resource
 import signal
 import socket
 import struct
@@ -114,7 +115,16 @@ def main() -> int:
         _keep_files(only)
     command = subprocess.Popen(words, stdin=subprocess.DEVNULL)
     threading.Thread(target=_hold, daemon=True).start()
-    return command.wait() & 0xFF
+    code = command.wait()
+    if code < 0:
+        _end_by(-code)
+    return code
+
+
+def _end_by(number: int) -> None:
+    """End this process by a signal, as its command was, so that whoever waits for it is told."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.kill(os.getpid(), number)
 
 
 def _leave(namespaces: int) -> None:
