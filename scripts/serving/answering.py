@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,9 +24,16 @@ def listener(port: int, session: int) -> int | None:
     wanted = {Path(f"socket:[{inode}]") for inode in listening}
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if os.getsid(int(entry.name)) == session and wanted & {fd.readlink() for fd in (entry / "fd").iterdir()}:
+            if os.getsid(int(entry.name)) == session and not wanted.isdisjoint(_opened(entry)):
                 return int(entry.name)
     return None
+
+
+def _opened(process: Path) -> Iterator[Path]:
+    """Yield what a process has open, but for what it closes meanwhile: a server does, after each answer."""
+    for descriptor in (process / "fd").iterdir():
+        with suppress(OSError):
+            yield descriptor.readlink()
 
 
 def require_environment(pid: int | None, environment: Rebuilt) -> str:

@@ -178,6 +178,27 @@ except KeyboardInterrupt:
     print("interrupted")
 print("left:", running(process.pid))
 """
+# It opens and closes files all the time, as a server does its connections.
+BUSY = """
+import os, socket
+port = socket.create_server(("127.0.0.1", 0))
+print(port.getsockname()[1], flush=True)
+while True:
+    for number in [os.open(os.devnull, os.O_RDONLY) for _ in range(50)]:
+        os.close(number)
+"""
+
+
+def test_listener_is_found_while_it_opens_and_closes_other_files() -> None:
+    with started(BUSY) as process:
+        assert process.stdout
+        port = int(process.stdout.readline())
+        found = {listener(port, process.pid) for _ in range(50)}
+        os.killpg(process.pid, 9)
+    assert len(found) == 1
+    assert None not in found
+
+
 REFUSE = "def refuse(*_): raise {error}\nos.pidfd_open = refuse"
 SYSTEMS = {"any": "", "without": "del os.pidfd_open", "forbidden": REFUSE.format(error="PermissionError(1, 'no')")}
 
