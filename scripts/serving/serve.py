@@ -69,9 +69,10 @@ def _in_rebuilt(request: Request, manager: str) -> tuple[Mapping[str, Answer], M
         model = stack.enter_context(whole_model(request.model_uri))
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         environment = rebuilt_environment(model, os.environ)
-        log, seconds, given = scratch / "server.log", request.time_limit, request.variables
-        started = serving(str(model), environment, log, given, seconds=seconds) if request.rest_output else None
-        server = stack.enter_context(started) if started else None
+        log, seconds, given, since = scratch / "server.log", request.time_limit, request.variables, time.time()
+        used = scratch / "server.used.log" if request.settings["hermetic"] else None
+        started = serving(str(model), environment, log, given, used=used, seconds=seconds)
+        server = stack.enter_context(started) if request.rest_output else None
         strict = predict_strict(request.model_uri, request.json_payload_file, manager) if manager else None
         watched, report = _watched(model, environment, scratch, request)
         answers = {"served": strict or watched}
@@ -79,6 +80,9 @@ def _in_rebuilt(request: Request, manager: str) -> tuple[Mapping[str, Answer], M
             server.wait_until_up(seconds)
             answers["rest"], facts = rest_route(server, environment, request)
             report = {**facts, **report, "figures": {name: each.figures.entry() for name, each in answers.items()}}
+            if used:
+                seen = _used(used, [model, scratch], environment, request, since)
+                report["used_from_outside"] = _with_servers(report["used_from_outside"], seen)
     return answers, report
 
 
@@ -91,9 +95,7 @@ def _watched(model: Path, environment: Rebuilt, scratch: Path, request: Request)
         limits = FREE if why_not else _limits([scratch, place.parent], environment, request)
 
         def used() -> Outside:
-            known = [place, scratch, *inputs(request.payload)]
-            withheld = os.environ.keys() - request.variables.keys()
-            return outside(log, environment.places(), known, since, withheld) if log else Outside()
+            return _used(log, [place, scratch], environment, request, since) if log else Outside()
 
         try:
             where = Where(scratch, request.variables, directory, log, limits)
@@ -107,6 +109,17 @@ def _watched(model: Path, environment: Rebuilt, scratch: Path, request: Request)
         facts = {"portable": why_not or "passed", "without_network": limits.offline}
         facts |= {"without_other_files": bool(limits.only), "used_from_outside": used()._asdict() if log else None}
     return answer, facts
+
+
+def _used(log: Path, known: list[Path], environment: Rebuilt, request: Request, since: float) -> Outside:
+    """Return what was noted, but for the environment, the input, and what else is known."""
+    withheld = os.environ.keys() - request.variables.keys()
+    return outside(log, environment.places(), [*known, *inputs(request.payload)], since, withheld)
+
+
+def _with_servers(used: Mapping[str, Any], servers: Outside) -> dict[str, Any]:
+    """Return what a prediction used, and the files and hosts that the server did; what it starts is MLflow's own."""
+    return {**used, **{name: sorted({*used[name], *getattr(servers, name)}) for name in ("files", "network")}}
 
 
 def _limits(places: list[Path], environment: Rebuilt, request: Request) -> Limits:

@@ -20,6 +20,7 @@ from model_side.base.processes import advice_on_end, ended_with, left_running, r
 
 from .answering import listener
 from .rebuilt import Rebuilt
+from .sandbox.audit import watched
 from .sandbox.leash import leashed
 
 HOST = "127.0.0.1"
@@ -141,6 +142,7 @@ def serving(
     log: Path | None,
     variables: Mapping[str, str],
     *,
+    used: Path | None = None,
     port: int = 0,
     seconds: float = 600,
 ) -> Iterator[Server]:
@@ -155,6 +157,8 @@ def serving(
         A file for its output; None means this process's stderr.
     variables : mapping of str to str
         Those of its caller.
+    used : Path, optional
+        Where it is noted what it uses.
     port : int
         0 means any that is free.
     seconds : float
@@ -164,7 +168,8 @@ def serving(
         command = [environment.program("mlflow"), "models", "serve", "--env-manager", "local", "--model-uri", model_uri]
         command += ["--host", HOST, "--port", str(held), "--timeout", str(int(seconds))]
         with log.open("wb") if log else nullcontext(sys.stderr.buffer) as output:
-            process = leashed(command, environment.variables(variables), output)
+            made = environment.variables(variables)
+            process = leashed(command, watched(made, used, Path(model_uri)) if used else made, output)
         server = Server(held, process, log)
         try:
             yield server

@@ -54,6 +54,8 @@ class Echo(PythonModel):
             ctypes.string_at(0)
         if model_input["uri"].iloc[0] == "module":
             import no_such_module
+        if model_input["uri"].iloc[0] == "cache" and os.path.exists(PLACE):
+            open(PLACE).close()
         if model_input["uri"].iloc[0] == "variable":
             os.environ["REF_SCALE"]
         if model_input["uri"].iloc[0] == "default":
@@ -260,6 +262,22 @@ def test_model_is_refused_when_its_example_needs_what_its_receiver_does_not_have
     assert done.returncode == 1
     assert all(each in done.stderr for each in words)
     assert "It ran on a read-only copy of the model, in an empty directory" in done.stderr
+
+
+@pytest.mark.e2e
+def test_file_is_named_that_only_the_server_finds(
+    save_model: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pandas as pd
+
+    model = saved(save_model, "cached", input_example=pd.DataFrame({"uri": ["cache"]}))
+    (tmp_path / "weights.bin").touch()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "work").mkdir()
+    done = serve(model, tmp_path / "work", "cache", *REST)
+    assert done.returncode == 0, done.stderr
+    report = report_in(tmp_path / "work")
+    assert (report["used_from_outside"]["files"], report["portable"]) == (["~/weights.bin"], "passed")
 
 
 def answers_in(directory: Path) -> list[float]:
