@@ -11,7 +11,7 @@ from engine.staleness import Reason, decide
 from engine.walk import Action, Outcome, Pipeline, Result, Walk
 
 _AS_RECORDED, _FEW = "as recorded", 3
-KINDS = ("dependencies", "targets", "tools", "params", "versions")
+KINDS = ("dependencies", "inputs", "targets", "tools", "params", "versions")
 
 
 def explain(pipeline: Pipeline, name: str) -> Result:

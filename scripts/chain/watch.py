@@ -20,6 +20,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import ObservedWatch
 
 from engine.errors import PipelineError
+from engine.ledger import load_ledger
 from engine.processes import terminable
 from engine.runner import Builder
 from engine.walk import Action, Outcome, Pipeline
@@ -51,6 +52,7 @@ def watch(package: Package, declare: Callable[[], Pipeline], jobs: int, say: Cal
         with terminable(builder.processes), Changes(package.root, _authored(declare())) as changes:
             _build(builder, declare)  # an edit meanwhile
             while True:
+                changes.follow(_read_beside(package.root))
                 payload = _payload(package)
                 print(f"watching {package.name}; Ctrl-C ends", flush=True)
                 while (changed := changes.wait()) == {PAYLOAD} and _payload(package) == payload:
@@ -72,6 +74,12 @@ def _authored(pipeline: Pipeline) -> frozenset[str]:
     written = {target for step in steps for target in step.targets if target not in step.editable}
     read = {path for step in steps for path in step.dependencies} - written
     return frozenset(path.partition("/")[0] for path in (*read, PAYLOAD))
+
+
+def _read_beside(root: Path) -> frozenset[str]:
+    """Return what of a package's directory its steps said that they read beside their dependencies."""
+    named = (path for found in load_ledger(root).found.values() for path in found.get("inputs", ()))
+    return frozenset(path.partition("/")[0] for path in named)
 
 
 def _try(package: Package, builder: Builder, changed: Collection[str]) -> bool:
@@ -135,6 +143,12 @@ class Changes(FileSystemEventHandler):
     def __exit__(self, *exception: object) -> None:
         self._observer.stop()
         self._observer.join()
+
+    def follow(self, names: Collection[str]) -> None:
+        """Tell of changes of these entries of the root, too."""
+        new = frozenset(names) - self._names
+        self._names |= new
+        self._look_inside(new)
 
     def wait(self) -> frozenset[str]:
         """Wait for a change, and for the end of those that come with it; return the paths, relative to the root."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from .errors import PipelineError, StepError, UsageError
@@ -35,6 +37,34 @@ def refuse_unfinished(step: Step, before: Seen, after: Seen) -> None:
     if missing:
         raise StepError(step.name, "it did not write a target", expected=missing[0], advice="Fix its command.")
     for then, now in ((before.dependencies, after.dependencies), (before.tools, after.tools)):
-        moved = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
-        if moved:
-            raise StepError(step.name, f"{moved[0]} changed while it ran", advice="Nothing is recorded: build again.")
+        _refuse_moved(step, [name for name in then.keys() | now.keys() if then.get(name) != now.get(name)])
+
+
+def refuse_touched(
+    step: Step, before: Mapping[str, os.stat_result], after: Mapping[str, os.stat_result], started: int
+) -> None:
+    """Refuse to record a step that may have read what is no longer there: an edit that was taken back while it ran.
+
+    Parameters
+    ----------
+    step : Step
+    before, after : mapping of str to os.stat_result
+        The files that it reads, as they were looked at.
+    started : int
+        When the command started, in nanoseconds since 1970: of a file that nobody looked at before, it tells.
+    """
+    known = [name for name in before.keys() & after.keys() if _is_touched(before[name], after[name])]
+    new = [name for name in after.keys() - before.keys() if after[name].st_ctime_ns >= started]
+    _refuse_moved(step, [*known, *new])
+
+
+def _is_touched(before: os.stat_result, after: os.stat_result) -> bool:
+    """Tell whether a file may have had another content meanwhile; a new hard link alone changes its change time."""
+    if (before.st_size, before.st_mtime_ns, before.st_ino) != (after.st_size, after.st_mtime_ns, after.st_ino):
+        return True
+    return before.st_ctime_ns != after.st_ctime_ns and before.st_nlink == after.st_nlink
+
+
+def _refuse_moved(step: Step, names: list[str]) -> None:
+    if names:
+        raise StepError(step.name, f"{min(names)} changed while it ran", advice="Nothing is recorded: build again.")

@@ -45,11 +45,12 @@ class StatCache:
         self._old = dict(entries or {})
         self._rehashed: set[str] = set()
         self.entries: dict[str, Entry] = {}
+        self.stamps: dict[str, os.stat_result] = {}  # what each file was like when this run looked at it last
         self.changed = False
 
     def fingerprint(self, path: str, name: str, status: os.stat_result, counts: Lines | None = None) -> str:
         """Return the fingerprint of a regular file, or of those lines that count, hashing what the cache lacks."""
-        key = _key(status)
+        self.stamps[name], key = status, _key(status)
         for known in (self.entries.get(name), self._old.get(name)):
             if known is not None and known[:4] == key:
                 self.entries[name] = known
@@ -71,8 +72,8 @@ class StatCache:
         return {**{name: entry for name, entry in self._old.items() if name not in self._rehashed}, **self.entries}
 
 
-def see(step: Step, root: str, cache: StatCache, memo: Memo | None = None) -> Seen:
-    """Look at all that `step` depends on and has made.
+def see(step: Step, root: str, cache: StatCache, memo: Memo | None = None, inputs: Collection[str] = ()) -> Seen:
+    """Look at all that `step` depends on and has made; `inputs` are what it read beside its dependencies.
 
     Raises
     ------
@@ -91,7 +92,7 @@ def see(step: Step, root: str, cache: StatCache, memo: Memo | None = None) -> Se
             files.update(memo[name, inside_it])
         return files
 
-    def inside(names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    def inside(names: Collection[str]) -> Iterator[tuple[str, str]]:
         return ((name, os.path.join(root, name)) for name in names)
 
     return Seen(
@@ -101,6 +102,7 @@ def see(step: Step, root: str, cache: StatCache, memo: Memo | None = None) -> Se
         params=dict(step.params),
         versions=dict(step.versions),
         command=step.runs.text(),
+        inputs=several(inside(inputs)),
     )
 
 

@@ -184,11 +184,12 @@ def _seen(record: Mapping[str, Any]) -> Seen:
     for name in _FIELDS:
         if not isinstance(record[name], dict):
             raise TypeError(name)
-    return Seen(**{name: record[name] for name in _FIELDS}, command=str(record["command"]))
+    fields = {name: record[name] for name in _FIELDS}
+    return Seen(**fields, command=str(record["command"]), inputs=dict(record.get("inputs", {})))
 
 
 def _plain(seen: Seen) -> dict[str, Any]:
-    return {**{name: dict(getattr(seen, name)) for name in _FIELDS}, "command": seen.command}
+    return {**{name: dict(getattr(seen, name)) for name in (*_FIELDS, "inputs")}, "command": seen.command}
 
 
 def _is_entry(entry: object) -> bool:

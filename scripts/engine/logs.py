@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from .step import STATE_DIRECTORY
+from .step import STATE_DIRECTORY, Step, overlaps
 
 FOUND_VARIABLE = "STEP_FOUND"  # names the file to which a command may write facts, as a JSON object
 
@@ -18,6 +18,13 @@ class Said(NamedTuple):
 
     told: str = ""
     found: Mapping[str, Any] = MappingProxyType({})
+
+
+def inputs_of(found: Mapping[str, Any], step: Step) -> tuple[str, ...]:
+    """Return the paths that a command read beside what its step declares, as it says in ``inputs``."""
+    names, own = found.get("inputs", ()), (*step.dependencies, *step.targets, *step.evidence, ".")
+    named = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+    return tuple(name for name in named if not any(overlaps(name, other) for other in own))
 
 
 def log_of(root: Path, name: str) -> Path:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import PipelineError
-from .faults import failure, refuse_unfinished, unwritable
+from .faults import failure, refuse_touched, refuse_unfinished, unwritable
 from .fingerprint import StatCache
 from .graph import goal_of, order, unknown_step
 from .ledger import evidence_of, load_ledger, note_evidence, save_stat_cache
@@ -234,15 +234,8 @@ class Builder:
         except OSError as fault:
             error = unwritable(fault, walk.pipeline.root)
         action = Action.FAILED if error else Action.RAN
-        return Outcome(
-            step.name,
-            action,
-            reasons,
-            time.monotonic() - started,
-            error,
-            told=said.told,
-            found=error.found if error else said.found,
-        )
+        seconds, found = time.monotonic() - started, error.found if error else said.found
+        return Outcome(step.name, action, reasons, seconds, error, told=said.told, found=found)
 
     def _transact(self, walk: Walk, step: Step, seen: Seen) -> Said:
         record = walk.record(step)
@@ -260,9 +253,11 @@ class Builder:
                 if later.preparation and later.preparation.beside == step.name:
                     log = log_of(walk.pipeline.root, f"{later.name}-ahead")
                     self.processes.prepare(later, later.preparation, walk.pipeline.root, log)
+            before, started = walk.stamps(seen), time.time_ns()
             said = self.run_command(walk.pipeline.root, step, transaction.run)
-            after = walk.look(step, fresh=True)
+            after = walk.look(step, fresh=True, found=said.found)
             refuse_unfinished(step, seen, after)
+            refuse_touched(step, before, walk.stamps(after), started)
             transaction.release()
             walk.ledger.write(step.name, as_made(kept, after, record), transaction.run, said.found)
         except BaseException:

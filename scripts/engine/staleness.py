@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 from .step import Scalar, Step
@@ -75,8 +76,9 @@ class Reason(NamedTuple):
 class Seen(NamedTuple):
     """What one step depends on and has made, as fingerprints and values; a record is what its last success saw.
 
-    Keys of `dependencies`, `targets` and `tools` are paths of files: a directory stands as its members, and as
-    ``name/`` so that an empty one differs from none.
+    Keys of `dependencies`, `targets`, `tools` and `inputs` are paths of files: a directory stands as its members, and
+    as ``name/`` so that an empty one differs from none. `inputs` are what the command said that it read beside its
+    dependencies.
     """
 
     dependencies: Mapping[str, str]
@@ -85,6 +87,7 @@ class Seen(NamedTuple):
     params: Mapping[str, Scalar]
     versions: Mapping[str, Scalar]
     command: str
+    inputs: Mapping[str, str] = MappingProxyType({})
 
 
 class UpToDate(NamedTuple):
@@ -115,6 +118,7 @@ def decide(step: Step, seen: Seen, record: Seen | Reason) -> UpToDate | Stale:
     reasons = (
         *_targets(step, seen.targets, record.targets),
         *_files(seen.dependencies, record.dependencies),
+        *_files(seen.inputs, record.inputs),
         *_values(Why.IMPLEMENTATION_CHANGED, seen.tools, record.tools),
         *_command(seen.command, record.command),
         *_values(Why.PARAM_CHANGED, seen.params, record.params),

@@ -5,6 +5,7 @@ A status, a dry run and a build are one walk; only the acting function differs.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -20,6 +21,7 @@ from .fingerprint import Memo, StatCache, see
 from .graph import Ready, check
 from .ledger import Ledger, load_ledger, load_stat_cache
 from .lock import holder
+from .logs import inputs_of
 from .staleness import MISSING, Reason, Seen, Why, decide
 from .step import Step, overlaps
 from .transaction import interrupted
@@ -149,13 +151,24 @@ class Walk:
         self._memo: Memo = {}
         self._guard = threading.Lock()
 
-    def look(self, step: Step, *, fresh: bool = False) -> Seen:
-        """Read what `step` depends on and has made, again where `fresh`."""
+    def look(self, step: Step, *, fresh: bool = False, found: Mapping[str, Any] | None = None) -> Seen:
+        """Read what `step` depends on and has made, again where `fresh`; `found` tells what else it read.
+
+        By default that is what its last success told.
+        """
         with self._guard:
+            told = self.ledger.found.get(step.name, {}) if found is None else found
+            inputs = inputs_of(told, step) if "inputs" in told else ()
             if fresh:
                 self._memo.clear()
                 self.cache.adopt(load_stat_cache(self.pipeline.root))
-            return see(step, str(self.pipeline.root), self.cache, self._memo)
+            return see(step, str(self.pipeline.root), self.cache, self._memo, inputs)
+
+    def stamps(self, seen: Seen) -> dict[str, os.stat_result]:
+        """Return what each file that a step reads was like when it was looked at last."""
+        with self._guard:
+            names = (*seen.dependencies, *seen.tools, *seen.inputs)
+            return {name: self.cache.stamps[name] for name in names if name in self.cache.stamps}
 
     def record(self, step: Step) -> Seen | Reason:
         """Return the step's record, or why there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +123,17 @@ def test_temporary_files_of_the_code_are_gone_when_it_was_called(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
     assert numbers(author, {"inputs": {"x": [1.5]}}) == [1.5]
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_what_the_spec_reads_beside_itself_is_told_to_the_pipeline_and_what_the_model_reads_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author = plain(tmp_path, "context, model_input", 'return np.float64(open("../asked.txt").read()) + [0.0]')
+    (author.root / "x.csv").write_text("x\n1.0\n")
+    (tmp_path / "asked.txt").write_text("2")
+    author.declare('INPUT_EXAMPLE = pd.read_csv(__file__.replace("model_spec.py", "x.csv"))')
+    found = tmp_path / "found.json"
+    monkeypatch.setenv("STEP_FOUND", str(found))
+    monkeypatch.chdir(author.root)
+    assert call_directly(author.root, {"dataframe_records": [{"x": 1.0}]}).output.tolist() == [2.0]
+    assert json.loads(found.read_text())["inputs"] == ["x.csv"]

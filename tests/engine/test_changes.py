@@ -9,6 +9,7 @@ from chain.watch import Changes
 
 def test_change_is_told_when_a_file_or_what_a_directory_holds_changes(tmp_path: Path) -> None:
     (tmp_path / "code" / "deep").mkdir(parents=True)
+    (tmp_path / "rows").mkdir()
     with Changes(tmp_path, ("code", "spec.py")) as changes:
         (tmp_path / "other.py").write_text("")
         (tmp_path / "code" / "__pycache__").mkdir()
@@ -19,6 +20,10 @@ def test_change_is_told_when_a_file_or_what_a_directory_holds_changes(tmp_path: 
         assert changes.wait() == {"spec.py"}
         (tmp_path / "code" / "deep" / "new.py").unlink()
         assert changes.wait() == {"code/deep/new.py"}
+        changes.follow({"rows", "table.csv"})
+        for name in ("rows/a.csv", "table.csv"):
+            (tmp_path / name).write_text("1")
+            assert changes.wait() == {name}
 
 
 def test_change_is_told_when_a_directory_came_later_or_was_replaced(tmp_path: Path) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+FOUND_VARIABLE = "STEP_FOUND"
 
 
 def report_found(facts: Mapping[str, object]) -> None:
@@ -16,7 +19,16 @@ def report_found(facts: Mapping[str, object]) -> None:
     facts : mapping of str to object
         What the json module can write; ``error`` is the step's own error.
     """
-    if target := os.environ.get("STEP_FOUND"):
-        path = Path(target)
-        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        path.write_text(json.dumps({**known, **facts}), encoding="utf-8")
+    if target := os.environ.get(FOUND_VARIABLE):
+        Path(target).write_text(json.dumps({**_known(), **facts}), encoding="utf-8")
+
+
+def report_inputs(names: Iterable[str]) -> None:
+    """Add to what a step read beside its declared dependencies: paths relative to the package."""
+    report_found({"inputs": sorted({*_known().get("inputs", ()), *names})})
+
+
+def _known() -> dict[str, Any]:
+    path = Path(os.environ.get(FOUND_VARIABLE, ""))
+    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return known

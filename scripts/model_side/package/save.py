@@ -26,6 +26,7 @@ from ..payload.payload import check_payload
 from .artifacts import place_artifacts, stand_ins
 from .flags import Flags
 from .model_class import load_model_class, require_params
+from .reads import reported_reads
 from .spec import SPEC, Spec, read_spec
 from .spec_faults import file_column_faults
 from .travel import LEFT_OUT, code_faults, left_out, require_outside, require_space
@@ -60,9 +61,10 @@ def check_package(package: Path, flags: Flags, work: Path) -> tuple[Spec, type[m
     os.chdir(package)
     requirements = read_requirements(package)
     uv_toml(package)
-    spec = read_spec(package, flags)
-    require_outside(spec.artifacts, work)
-    model_class = load_model_class(spec.model_class, package)
+    with reported_reads(package):
+        spec = read_spec(package, flags)
+        require_outside(spec.artifacts, work)
+        model_class = load_model_class(spec.model_class, package)
     if faults := list(file_column_faults(model_class, spec.signature, spec.example, spec.stored)):
         raise UsageError(SPEC, f"it cannot be packaged as declared:{listed(faults)}")
     require_params(

@@ -23,6 +23,7 @@ from ..model.signature import Signature, parse_signature
 from ..output.arrays import Arrays
 from ..package.flags import Flags
 from ..package.model_class import load_model_class
+from ..package.reads import reported_reads
 from ..package.spec import SPEC, read_spec
 from ..payload.payload import check_payload
 from .child import run_in_child
@@ -99,7 +100,7 @@ def _predict(
 ) -> Direct:
     start = time.perf_counter()
     sys.path.append(str(package))
-    with chdir(package):
+    with chdir(package), reported_reads(package):
         spec = read_spec(package, flags)
         model_class = load_model_class(spec.model_class, package)
     if files is None:

@@ -19,6 +19,7 @@ from ..output.arrays import Arrays
 from ..output.comparison import Tolerance, compare, form_of
 from ..output.files import GOLDEN, read_output, write_output
 from ..package.flags import Flags
+from ..package.reads import reported_reads
 from ..package.spec import read_spec
 from ..payload.payload import check_payload, read_payload
 from ..run.clock import AHEAD, Clock, movable_clock
@@ -197,8 +198,10 @@ def run_checks(package: Path, flags: Flags, staged: Path) -> None:
         The directory of the MLflow Model.
     """
     sys.path.append(str(package))
-    spec = read_spec(package, flags)
-    if spec.checks is not None:
+    with reported_reads(package):
+        spec = read_spec(package, flags)
+        if spec.checks is None:
+            return
         output = read_output(staged.with_name(GOLDEN) if spec.output_files else staged / GOLDEN)
         verdict = spec.checks(spec.example.data, dict(spec.example.params), output)
         if verdict is not None and not (isinstance(verdict, bool | np.bool_) and verdict):
