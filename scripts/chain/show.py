@@ -33,14 +33,14 @@ def explain(pipeline: Pipeline, name: str) -> Result:
         then, now = {} if isinstance(record, Reason) else getattr(record, kind), getattr(seen, kind)
         for key in sorted(then.keys() | now.keys()):
             facts.append({"kind": kind, "name": key, "recorded": then.get(key), "now": now.get(key)})
-    found = {"command": step.runs.text().replace("\n", " "), "facts": facts}
+    found = {"command": step.runs.text().replace("\n", " "), "facts": facts, "uncounted": sorted(walk.cache.uncounted)}
     reasons = decide(step, seen, record).reasons
     action = Action.WOULD_RUN if reasons else Action.UP_TO_DATE
     return Result(pipeline.name, (Outcome(step.name, action, reasons, found=found),))
 
 
 def as_text(result: Result) -> str:
-    """Return a block of text: the verdict, what differs from the record, then the rest, an environment in one line."""
+    """Return a block of text: what differs from the record, then the rest, an environment in one line."""
     (outcome,) = result.outcomes
     verdict = "; ".join(reason.detail() for reason in outcome.reasons) or "up to date"
     lines = [f"{outcome.step}: {verdict}", f"  command: {outcome.found['command']}"]
@@ -54,6 +54,10 @@ def as_text(result: Result) -> str:
             lines.append(f"  {_named(fact)}  {fact['now']}")
         elif f"{environment}: {_AS_RECORDED}" not in lines[-1]:
             lines.append(f"  {fact['kind']:<12}  {environment}: {_AS_RECORDED}: {parts[environment]} entries")
+    uncounted = outcome.found["uncounted"]
+    if uncounted:
+        more = f" and {len(uncounted) - _FEW} more" if len(uncounted) > _FEW else ""
+        lines.append(f"  not counted   {', '.join(uncounted[:_FEW])}{more}")
     return "\n".join(lines)
 
 

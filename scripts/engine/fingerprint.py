@@ -16,11 +16,15 @@ from .errors import UsageError
 from .staleness import MISSING, Seen
 from .step import Step
 
-# What editors, file managers and Python leave behind in a directory; it never counts.
+# What editors, file managers and Python leave behind among code; in a directory without a .py file it counts.
 _IGNORED = {"__pycache__", "4913", ".DS_Store", "Thumbs.db"}
 _IGNORED |= {".ipynb_checkpoints", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
 _IGNORED_ENDS = (".pyc", ".pyo", "~")
 _IGNORED_STARTS = (".#", ".nfs")
+
+# At the top of a virtual environment: what is installed, which stands as a whole, and what makers of one write.
+_ENVIRONMENTS_OWN = {"bin", "etc", "include", "lib", "lib64", "man", "pyvenv.cfg", "share"}
+_ENVIRONMENTS_OWN |= {".gitignore", ".lock", "CACHEDIR.TAG"}
 
 # The kernel stamps a change with its coarse clock. A file changed within one tick of being hashed could change again
 # without another stamp, so hashing waits the tick out. Some file systems stamp whole seconds, and are not waited for.
@@ -46,6 +50,7 @@ class StatCache:
         self._rehashed: set[str] = set()
         self.entries: dict[str, Entry] = {}
         self.stamps: dict[str, os.stat_result] = {}  # what each file was like when this run looked at it last
+        self.uncounted: set[str] = set()  # names of what was passed over in directories
         self.changed = False
 
     def fingerprint(self, path: str, name: str, status: os.stat_result, counts: Lines | None = None) -> str:
@@ -124,7 +129,7 @@ def scan(path: str, name: str, cache: StatCache, ignored: Collection[str] = ()) 
         if stat.S_ISREG(status.st_mode):
             return {name: cache.fingerprint(path, name, status)}
         if stat.S_ISDIR(status.st_mode):
-            if os.path.lexists(os.path.join(path, "pyvenv.cfg")):
+            if _is_environment(path):
                 return dict(_environment(path, name, cache))
             return dict(_members(path, name, cache, (os.path.realpath(path),), ignored))
     except OSError as error:
@@ -139,10 +144,12 @@ def _members(
 ) -> Iterator[tuple[str, str]]:
     yield name + "/", "directory"
     with os.scandir(path) as entries:
-        members = sorted((entry for entry in entries if not _is_ignored(entry.name)), key=lambda entry: entry.name)
+        members = sorted(entries, key=lambda entry: entry.name)
+    is_code = any(entry.name.endswith(".py") for entry in members)
     for entry in members:
         member = f"{name}/{entry.name}"
-        if member in ignored:
+        if member in ignored or (is_code and _is_ignored(entry.name)):
+            cache.uncounted.add(member)
             continue
         try:
             status = entry.stat()
@@ -161,6 +168,13 @@ def _members(
             raise _unreadable(entry.path, member, error) from error
 
 
+def _is_environment(path: str) -> bool:
+    """Tell whether a directory is a virtual environment, and not one that only holds a file of that name."""
+    if not os.path.lexists(os.path.join(path, "pyvenv.cfg")):
+        return False
+    return any(os.path.isdir(os.path.join(entry.path, "site-packages")) for entry in _list(os.path.join(path, "lib")))
+
+
 def _environment(path: str, name: str, cache: StatCache) -> Iterator[tuple[str, str]]:
     """Stand for a virtual environment by its interpreter, what is installed in it and the names in it.
 
@@ -172,6 +186,9 @@ def _environment(path: str, name: str, cache: StatCache) -> Iterator[tuple[str, 
     interpreter = os.path.realpath(os.path.join(path, "bin", "python"))
     yield f"{name}: interpreter", _optional(interpreter, f"{name}: interpreter", cache)
     yield f"{name}: programs", " ".join(entry.name for entry in _list(os.path.join(path, "bin")))
+    for entry in _list(path):
+        if entry.name not in _ENVIRONMENTS_OWN:  # somebody's own, beside it
+            yield from scan(entry.path, f"{name}/{entry.name}", cache).items()
     for library in _list(os.path.join(path, "lib")):
         packages = _list(os.path.join(library.path, "site-packages"))
         yield f"{name}: modules", " ".join(e.name for e in packages if not e.name.endswith(".dist-info"))
