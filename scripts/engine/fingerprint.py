@@ -26,6 +26,8 @@ _IGNORED_STARTS = (".#", ".nfs")
 _ENVIRONMENTS_OWN = {"bin", "etc", "include", "lib", "lib64", "man", "pyvenv.cfg", "share"}
 _ENVIRONMENTS_OWN |= {".gitignore", ".lock", "CACHEDIR.TAG"}
 
+_EXECUTABLE = " executable"
+
 # The kernel stamps a change with its coarse clock. A file changed within one tick of being hashed could change again
 # without another stamp, so hashing waits the tick out. Some file systems stamp whole seconds, and are not waited for.
 _TICK_NS = 20_000_000
@@ -103,7 +105,7 @@ def see(step: Step, root: str, cache: StatCache, memo: Memo | None = None, input
     return Seen(
         dependencies=several(inside(step.dependencies), step.ignored),
         targets=several(inside(step.targets)),
-        tools=several(iter(step.tools.items())),
+        tools={name: value.removesuffix(_EXECUTABLE) for name, value in several(iter(step.tools.items())).items()},
         params=dict(step.params),
         versions=dict(step.versions),
         command=step.runs.text(),
@@ -127,7 +129,7 @@ def scan(path: str, name: str, cache: StatCache, ignored: Collection[str] = ()) 
     try:
         status = os.stat(path)
         if stat.S_ISREG(status.st_mode):
-            return {name: cache.fingerprint(path, name, status)}
+            return {name: cache.fingerprint(path, name, status) + _right(status)}
         if stat.S_ISDIR(status.st_mode):
             if _is_environment(path):
                 return dict(_environment(path, name, cache))
@@ -154,7 +156,7 @@ def _members(
         try:
             status = entry.stat()
             if stat.S_ISREG(status.st_mode):
-                yield member, cache.fingerprint(entry.path, member, status)
+                yield member, cache.fingerprint(entry.path, member, status) + _right(status)
             elif stat.S_ISDIR(status.st_mode):
                 inner = trail
                 if entry.is_symlink():
@@ -166,6 +168,11 @@ def _members(
                 raise OSError(errno.EINVAL, "it is a device, pipe or socket")
         except OSError as error:
             raise _unreadable(entry.path, member, error) from error
+
+
+def _right(status: os.stat_result) -> str:
+    """Return what a file's fingerprint ends with: a script that may not be executed is another script."""
+    return _EXECUTABLE if status.st_mode & stat.S_IXUSR else ""
 
 
 def _is_environment(path: str) -> bool:

@@ -6,6 +6,7 @@ absent, with one line that says so.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -140,7 +141,7 @@ def save_stat_cache(root: Path, cache: StatCache) -> None:
             return
 
 
-def replace_json(path: Path, document: Mapping[str, Any]) -> None:
+def replace_json(path: Path, document: Mapping[str, Any], *, durable: bool = False) -> None:
     """Write a JSON file whole: beside it first, then one rename.
 
     Parameters
@@ -148,15 +149,39 @@ def replace_json(path: Path, document: Mapping[str, Any]) -> None:
     path : Path
         Replaced whole, by one rename.
     document : mapping of str to Any
+    durable : bool
+        Whether it must be on the disk before anything else happens, so that a loss of power cannot take it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         aside.write_text(json.dumps(document, separators=(",", ":")), encoding="ascii")
+        if durable:
+            sync(aside)
         aside.replace(path)
+        for directory in (path.parent, path.parent.parent) if durable else ():
+            sync(directory)
     except OSError:
         aside.unlink(missing_ok=True)
         raise
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a directory's names, are on the disk.
+
+    Parameters
+    ----------
+    path : Path
+        Of a file or a directory that is there.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot do it for directories
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def load_json(path: Path) -> tuple[dict[str, Any] | None, str]:

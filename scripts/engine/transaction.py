@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from .errors import StepError
-from .ledger import Ledger, replace_json
+from .ledger import Ledger, replace_json, sync
 from .step import STATE_DIRECTORY, Step
 
 RUN_VARIABLE = "PIPELINE_RUN"
 NAME_LENGTH = 15  # of a process's name, as Linux keeps it
 _PATIENCE_SECONDS = 5.0
 _RESERVE, _RESERVED_BYTES = "reserve", 1 << 20
+_SECOND = "journal.json"  # beside the old targets
 
 
 class Transaction:
@@ -53,10 +54,14 @@ class Transaction:
         return "copied" if target in keep else "moved"
 
     def begin(self) -> None:
-        """Write the journal, set space apart for the record, then move the old targets aside."""
-        replace_json(self._journal, {"step": self._step.name, "run": self.run, "plan": self._plan})
+        """Write the journal, set space apart for the record, then move the old targets aside.
+
+        The journal is on the disk before anything moves, and a second time where the old targets go.
+        """
         aside = _aside(self._root, self.run)
         self._reserve(aside)
+        for journal in (aside / _SECOND, self._journal):
+            replace_json(journal, {"step": self._step.name, "run": self.run, "plan": self._plan}, durable=True)
         for number, (target, fate) in enumerate(self._plan.items()):
             path, backup = self._root / target, aside / str(number)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +118,7 @@ def recover(root: Path, ledger: Ledger) -> tuple[str, ...]:
     undone = []
     for name in interrupted(root):
         journal = _journals(root) / f"{name}.json"
-        document = _read(journal)
+        document = _read(journal) or _second_journal(root, name)
         run, plan = str(document.get("run", "")), document.get("plan", {})
         kill_run(run)
         if ledger.runs.get(name) != run:
@@ -187,6 +192,12 @@ def _read(journal: Path) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
+def _second_journal(root: Path, name: str) -> dict[str, Any]:
+    """Return what a step's damaged journal said, from where its old targets are."""
+    documents = (_read(path) for path in sorted(_aside(root, "").glob(f"*/{_SECOND}")))
+    return next((document for document in documents if document.get("step") == name), {})
+
+
 def _processes(run: str) -> Iterator[int]:
     if not run:
         return
@@ -225,9 +236,18 @@ def _copy_whole(source: Path, target: Path) -> None:
 def _copy(source: Path, target: Path) -> None:
     remove(target)
     if source.is_dir() and not source.is_symlink():
-        shutil.copytree(source, target, symlinks=True)
+        shutil.copytree(source, target, symlinks=True, copy_function=_copy_file)
     else:
-        shutil.copy2(source, target, follow_symlinks=False)
+        _copy_file(source, target)
+        sync(target.parent)
+
+
+def _copy_file(source: str | Path, target: str | Path) -> str:
+    """Copy a file or a link as it is; a file is on the disk before anything else happens."""
+    shutil.copy2(source, target, follow_symlinks=False)
+    if not Path(target).is_symlink():
+        sync(Path(target))
+    return str(target)
 
 
 def _journals(root: Path) -> Path:

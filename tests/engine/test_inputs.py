@@ -117,3 +117,32 @@ def test_step_is_recorded_when_an_input_got_another_name_while_it_ran(built: Wor
     for change in ("ln spec.py linked", "rm linked"):
         built.commands["model"] = f"mkdir model; cat code/*.py spec.py > model/code; {change}"
         assert built.ran(target="model") == ["model"]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "expected"),
+    [
+        ("fetch.sh", 0o644, ["fetch.sh changed"]),
+        ("code/tool.sh", 0o600, ["code/tool.sh changed"]),
+        ("code/plain.py", 0o755, ["code/plain.py changed"]),
+        ("made", 0o755, ["made altered since it was made"]),
+        ("fetch.sh", 0o711, []),
+        ("code/plain.py", 0o600, []),
+        ("../tool.py", 0o755, []),
+    ],
+)
+def test_right_to_execute_counts_and_no_other_permission_does(
+    tmp_path: Path, name: str, change: int, expected: list[str]
+) -> None:
+    root = tmp_path / "root"
+    (root / "code").mkdir(parents=True)
+    for each, mode in {"fetch.sh": 0o755, "code/tool.sh": 0o755, "code/plain.py": 0o644, "../tool.py": 0o644}.items():
+        (root / each).write_text("echo > made\n")
+        (root / each).chmod(mode)
+    tools = {"tool.py": str(tmp_path / "tool.py")}
+    steps = [Step("s", "[ -x fetch.sh ]; sh fetch.sh", ["fetch.sh", "code"], ["made"], tools=tools)]
+    assert build(steps, root=root).ok
+    (root / name).chmod(change)
+    assert [str(reason) for reason in status(steps, root=root).outcomes[0].reasons] == expected
+    assert build(steps, root=root).ok
+    assert build(steps, root=root).up_to_date

@@ -184,3 +184,42 @@ def test_decide_is_up_to_date_exactly_when_the_values_are_the_same(values: dict[
     same = {key: values[key] for key in reversed(values)}
     assert not decide(STEP, RECORD._replace(params=values), RECORD._replace(params=same)).reasons
     assert decide(STEP, RECORD._replace(params={**values, "d": None}), RECORD._replace(params=same)).reasons
+
+
+@pytest.mark.parametrize("left", ["", '{"step": "payl', "[]"])
+@pytest.mark.parametrize("edited", ["payload", "model/code"])
+def test_old_targets_come_back_when_the_journal_was_cut_off_with_the_power(
+    built: Workshop, left: str, edited: str
+) -> None:
+    step, name = ("payload", "payload") if edited == "payload" else ("model", "model")
+    (built.root / edited).write_text("mine\n")
+    (built.root / "spec.py").write_text("SPEC = 2\n")
+    line = "mkdir -p model; echo half > model/code" if step == "model" else "echo half > payload"
+    built.commands[step] = f"{line}; kill -9 $PPID; sleep 1000"
+    assert build_and_die(built, 10_000)
+    assert "half" in (built.root / edited).read_text()
+    (built.root / ".pipeline" / "running" / f"{name}.json").write_text(left)
+    built.commands[step] = "exit 1"
+    assert not built.build().ok
+    assert (built.root / edited).read_text() == "mine\n"
+
+
+def test_journal_is_on_the_disk_before_a_target_moves(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    fsync, rename = os.fsync, Path.rename
+
+    def synced(descriptor: int) -> None:
+        events.append(f"on disk {Path(f'/proc/self/fd/{descriptor}').readlink().name}")
+        fsync(descriptor)
+
+    def renamed(path: Path, target: Path) -> Path:
+        events.append(f"moved {path.name}")
+        return rename(path, target)
+
+    assert workshop.ran(target="pin") == ["pin"]
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "rename", renamed)
+    assert workshop.ran(target="pin", force=("pin",)) == ["pin"]
+    moved, journal = events.index("moved reqs.txt"), [each for each in events if each.startswith("on disk pin.json")]
+    assert journal
+    assert events.index(journal[0]) < events.index("on disk running") < moved
