@@ -19,6 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+_LONGEST = 1000  # bytes of what is told of a command
+
 
 class Host:
     """A running host; it ends with `close`, or when this process is gone, and all that runs in it then.
@@ -66,11 +68,13 @@ class Job:
     ----------
     started : bool
         Whether the host took the command on. Where it did not, the exit code says nothing.
+    alone : str
+        Why no host of this kind could, if that is so: the command then runs in an interpreter of its own.
     """
 
     def __init__(self, host: Host, told: socket.socket) -> None:
         self._host, self._told, self._guard = host, told, threading.Lock()
-        self.started, self.pid = False, host.process.pid
+        self.started, self.pid, self.alone = False, host.process.pid, ""
         self.returncode: int | None = None
 
     def wait(self, timeout: float | None = None) -> int:
@@ -91,11 +95,13 @@ class Job:
 
     def _listen(self) -> None:
         with suppress(BlockingIOError):
-            what, _, number = self._told.recv(64, socket.MSG_DONTWAIT).decode().partition(" ")
+            what, _, text = self._told.recv(_LONGEST, socket.MSG_DONTWAIT).decode().partition(" ")
             if what == "pid":
-                self.started, self.pid = True, int(number)
+                self.started, self.pid = True, int(text)
+            elif what == "alone":
+                self.alone = text
             else:
-                self.returncode = int(number) if what else self._abandoned()
+                self.returncode = int(text) if what else self._abandoned()
 
     def _abandoned(self) -> int:
         """End what a host that is gone may have started; a host that refuses has started nothing."""

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from .errors import StepError
 from .logs import FOUND_VARIABLE, found_of, told_of
 from .step import Preparation, Says, Step, overlaps
 from .transaction import NAME_LENGTH, RUN_VARIABLE, kill_run
+from .watchdog import watched
 
 if TYPE_CHECKING:
     from .hosts import Host, Job
@@ -31,6 +32,9 @@ class Processes:
 
     jobs: int = 1
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    say: Callable[[str], None] = lambda text: None
+    patience: float = 60.0  # seconds without work after which that is said
+    _said: set[str] = field(default_factory=set)
     _running: set[subprocess.Popen[bytes] | Job] = field(default_factory=set)
     _hosts: dict[tuple[Path, tuple[str, ...]], Host] = field(default_factory=dict)
     _dropped: list[Host] = field(default_factory=list)
@@ -56,20 +60,40 @@ class Processes:
         log : Path, optional
             The step's log.
         """
-        with self._slots:
+        place = f" What it said so far is in {root.name}/{log.relative_to(root)}." if log else ""
+
+        def is_quiet(seconds: float) -> None:
+            self.say(f"{root.name}: {step.name} has not worked for {seconds:g} s; Ctrl-C ends it.{place}")
+
+        with self._slots, watched(run, lambda: self._host_of(step, root), is_quiet, self.patience):
             try:
-                for _ in range(2 if step.runs.host else 0):
-                    if job := self._ask_host(step, root, run, log):
-                        with closing(job):
-                            code = self._finish(job)
-                        if job.started:
-                            return code
-                    self._drop(root, step.runs.host[0])
-                return self._finish(self._start(step, root, run, log))
+                return self._run(step, root, run, log)
             finally:
                 kill_run(run)
                 for target in step.targets:
                     self._drop(root, target)
+
+    def _run(self, step: Step, root: Path, run: str, log: Path | None) -> int:
+        for _ in range(2 if step.runs.host else 0):
+            if job := self._ask_host(step, root, run, log):
+                with closing(job):
+                    code = self._finish(job)
+                if job.started:
+                    return code
+                if job.alone:
+                    self._say_once(f"{root.name}: each step runs in a new interpreter, which takes longer: {job.alone}")
+                    break
+            self._drop(root, step.runs.host[0])
+        return self._finish(self._start(step, root, run, log))
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self.say(text)
+
+    def _host_of(self, step: Step, root: Path) -> list[int]:
+        host = self._hosts.get((root, step.runs.host))
+        return [host.process.pid] if host else []
 
     def warm(self, steps: Sequence[Step], root: Path) -> None:
         """Start the hosts of steps that are about to run, but for those whose program one of them makes.

@@ -110,7 +110,7 @@ class Builder:
     processes: Processes = field(init=False)
 
     def __post_init__(self) -> None:
-        self.processes = Processes(self.jobs, self.environment)
+        self.processes = Processes(self.jobs, self.environment, self.say)
 
     def build_all(self, pipelines: Sequence[Pipeline], target: str | None = None) -> list[Result]:
         """Build several pipelines side by side; the failure of one does not stop another."""

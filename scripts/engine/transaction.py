@@ -134,7 +134,7 @@ def recover(root: Path, ledger: Ledger) -> tuple[str, ...]:
 def kill_run(run: str) -> None:
     """End every process that a run started, its descendants included, and wait until they are gone."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while (alive := list(_processes(run))) and time.monotonic() < deadline:
+    while (alive := list(processes_of(run))) and time.monotonic() < deadline:
         for pid in alive:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
@@ -198,7 +198,8 @@ def _second_journal(root: Path, name: str) -> dict[str, Any]:
     return next((document for document in documents if document.get("step") == name), {})
 
 
-def _processes(run: str) -> Iterator[int]:
+def processes_of(run: str) -> Iterator[int]:
+    """Yield the processes that a run started, its descendants included."""
     if not run:
         return
     mark, name = f"{RUN_VARIABLE}={run}".encode(), f"{run[:NAME_LENGTH]}\n".encode()

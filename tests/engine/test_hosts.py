@@ -245,3 +245,125 @@ def test_host_ends_when_the_build_is_gone_in_the_middle_of_a_request(tmp_path: P
             host.wait(60)
         finally:
             host.kill()
+
+
+def hosted_facts(root: Path, files: dict[str, str], say: list[str] | None = None, **env: str) -> dict[str, object]:
+    """Return what a command finds in a host that stands before some files of an author's."""
+    for name, text in files.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(text)
+    builder = Builder(say=(say if say is not None else []).append)
+    assert builder.build_all([Pipeline(root, (script_step("one", FACTS, root, env=env),))])[0].ok
+    return facts(root, "one")
+
+
+SETTINGS = {
+    "an environment variable is set before it": {"a.py": "import os\nos.environ['X'] = '1'\nimport decimal\n"},
+    "one is set with a default": {"a.py": "import os\nos.environ.setdefault('X', '1')\nimport decimal\n"},
+    "one is set by putenv": {"a.py": "import os\nos.putenv('X', '1')\nimport decimal\n"},
+    "one is set under another name": {"a.py": "from os import environ as e\ne['X'] = '1'\nimport decimal\n"},
+    "one is set in a function": {"a.py": "import os\ndef f():\n    os.environ['X'] = '1'\n    import decimal\n"},
+    "another file sets one": {"z.py": "import os\nos.environ['X'] = '1'\n"},
+    "a configuration function is called": {"a.py": "import warnings\nwarnings.simplefilter('error')\nimport decimal\n"},
+    "another file configures": {"z.py": "import locale\nlocale.setlocale(locale.LC_ALL, 'C')\n"},
+    "an attribute is assigned": {"a.py": "import sys\nsys.tracebacklimit = 5\nimport decimal\n"},
+    "an entry is assigned": {"z.py": "import csv\ncsv.__dict__['x'] = 1\n"},
+    "the result of a call is kept": {"a.py": "import os\nX = os.umask(0)\nimport decimal\n"},
+    "a file of the author's comes before it": {"a.py": "from . import b\nimport decimal\n", "b.py": ""},
+    "it comes by its own name": {"a.py": "import model_code.b\nimport decimal\n", "b.py": ""},
+    "a branch decides": {"a.py": "import sys\nif sys.version_info > (3,):\n    import decimal\n"},
+    "a handler takes another one": {"a.py": "try:\n    import sys\nexcept:\n    import csv\nimport decimal\n"},
+    "a block sets something around it": {
+        "a.py": "import warnings\nwith warnings.catch_warnings():\n    import decimal\n"
+    },
+}
+
+
+@pytest.mark.parametrize("files", SETTINGS.values(), ids=SETTINGS)
+def test_nothing_is_imported_ahead_when(tmp_path: Path, files: dict[str, str]) -> None:
+    authored = {f"model_code/{name}": text for name, text in files.items()}
+    found = hosted_facts(tmp_path, {**authored, "model_spec.py": "import decimal\n"})
+    assert found["loaded"] is False
+    assert found["host"] != os.getpid()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"""Doc."""\nfrom __future__ import annotations\nimport decimal\n',
+        "import typing\nif typing.TYPE_CHECKING:\n    import csv\nimport decimal\n",
+        "X = 'a'\nA: int = 1\ndef f(x=1):\n    return print(x)\nimport decimal\n",
+        "import os\nimport decimal\nX = os.environ.get('X')\nY = os.environ['PATH'] if 'PATH' in os.environ else ''\n",
+        "import decimal\nX = decimal.Decimal(1)\nclass A:\n    x = decimal.Decimal(1)\nfrom .b import c\n",
+        "try:\n    import no_such_module\nexcept ImportError:\n    no_such_module = None\nimport decimal\n",
+        "import decimal\nif __name__ == '__main__':\n    import csv\n    print('x')\n",
+    ],
+)
+def test_import_is_ahead_when_nothing_before_it_does_anything(tmp_path: Path, text: str) -> None:
+    assert hosted_facts(tmp_path, {"model_code/a.py": text})["loaded"] is True
+
+
+def test_imports_are_ahead_in_the_order_in_which_they_stand(tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+    for name in ("zebra", "ant"):
+        (tmp_path / "library" / f"{name}.py").write_text(f"open({str(tmp_path / 'order')!r}, 'a').write('{name} ')\n")
+    hosted_facts(tmp_path, {"model_code/a.py": "import zebra\nimport ant\n"}, PYTHONPATH=str(tmp_path / "library"))
+    assert (tmp_path / "order").read_text() == "zebra ant "
+
+
+LOCKED = "import _thread\nlock = _thread.allocate_lock()\nlock.acquire()\n_thread.start_new_thread(lock.acquire, ())\n"
+POOL = "from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor(1)\npool.submit(print).result()\n"
+
+
+@pytest.mark.parametrize("library", [LOCKED, POOL])
+def test_steps_run_by_themselves_and_that_is_said_once_when_an_import_starts_threads(
+    tmp_path: Path, library: str
+) -> None:
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "busy.py").write_text(library)
+    (tmp_path / "model_spec.py").write_text("import decimal\nimport busy\n")
+    env, said = {"PYTHONPATH": str(tmp_path / "library")}, list[str]()
+    steps = [script_step(name, FACTS, tmp_path, env=env) for name in ("one", "two", "three")]
+    assert Builder(say=said.append).build_all([Pipeline(tmp_path, tuple(steps))])[0].ok
+    assert [facts(tmp_path, name)["host"] for name in ("one", "two", "three")] == [os.getpid()] * 3
+    assert len(said) == 1
+    assert "importing busy starts threads" in said[0]
+
+
+def test_threads_of_openblas_are_no_reason_to_run_by_itself(tmp_path: Path) -> None:
+    said: list[str] = []
+    assert hosted_facts(tmp_path, {"model_spec.py": "import numpy.linalg\n"}, said)["host"] != os.getpid()
+    assert said == []
+
+
+@pytest.mark.parametrize("host", [(), HOST], ids=["by itself", "in a host"])
+def test_step_that_does_nothing_is_told_of_before_it_ends(tmp_path: Path, host: tuple[str, ...]) -> None:
+    os.mkfifo(tmp_path / "go")
+    said: list[str] = []
+
+    def release(text: str) -> None:
+        if not said:
+            (tmp_path / "go").write_text("go")
+        said.append(text)
+
+    step = script_step("one", "open('go').read()\nopen('one.json', 'w').write('1')\n", tmp_path, host=host)
+    builder = Builder(say=release)
+    builder.processes.patience = 0.3
+    assert builder.build_all([Pipeline(tmp_path, (step,))])[0].ok
+    assert f"{tmp_path.name}: one has not worked for 0.3 s" in said[0]
+    assert f"{tmp_path.name}/.pipeline/logs/one.log" in said[0]
+
+
+def test_host_that_hangs_in_an_import_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+    os.mkfifo(tmp_path / "go")
+    (tmp_path / "library" / "stuck.py").write_text(f"open({str(tmp_path / 'go')!r}).read()\n")
+    (tmp_path / "model_spec.py").write_text("import stuck\n")
+
+    def release(text: str) -> None:
+        (tmp_path / "go").write_text("go")
+
+    step = script_step("one", FACTS, tmp_path, env={"PYTHONPATH": str(tmp_path / "library")})
+    builder = Builder(say=release)
+    builder.processes.patience = 0.3
+    assert builder.build_all([Pipeline(tmp_path, (step,))])[0].ok

@@ -4,19 +4,22 @@ Started by the pipeline in the model environment, with modules to import and the
 its length (4 bytes, big-endian) together with three file descriptors, then JSON: ``argv`` (a Python script and its
 arguments), ``env``, ``directory``, ``name``. The descriptors are the command's stdout, its stderr, and a socket for
 what becomes of it: ``pid N``, then ``code N`` (negative: ended by that signal). A request that would not run as in a
-fresh process gets no pid.
+fresh process gets no pid; where no process of this kind could run it, it gets ``alone`` and why.
 
 Nothing of the author's is imported here, and a child is forked before anything has predicted: it is as clean as a
-process of its own. What is imported ahead is exactly what the author's files say at their top at the moment; so code
-that lacks an import fails here as it does elsewhere.
+process of its own. What is imported ahead is exactly what the author's files say at their top at the moment, in that
+order; so code that lacks an import fails here as it does elsewhere. Nothing is where a file may change what an import
+does, and no copy is made of a process in which an import started threads.
 """
 
 from __future__ import annotations
 
 import ast
 import atexit
+import ctypes
 import gc
 import importlib
+import itertools
 import json
 import os
 import runpy
@@ -26,16 +29,16 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 CODE = ("model_code", "model_spec.py")
-
-
-# What one import statement names: a module, and a name in it that may be a module, too ("" for none).
-Imported = tuple[str, str]
+# Run and not imported: no module of ours is in the way of the command's own.
+_AHEAD = runpy.run_path(str(Path(__file__).with_name("ahead.py")))
+tree_of: Callable[[Path], ast.Module | None] = _AHEAD["tree_of"]
+imports_ahead: Callable[[Iterable[ast.Module]], tuple[tuple[str, str], ...]] = _AHEAD["imports_ahead"]
 
 
 def main() -> int:
@@ -69,8 +72,9 @@ class Worker:
 
     def __init__(self, requests: socket.socket) -> None:
         self._requests = requests
-        self._stated: dict[Path, frozenset[Imported]] = {}
-        self._ahead: frozenset[Imported] = frozenset()
+        self._trees: dict[Path, ast.Module] = {}
+        self._ahead: tuple[tuple[str, str], ...] = ()
+        self._threads, self._alone = _threads(), ""
         self._children: dict[int, tuple[int, socket.socket]] = {}  # pidfd: pid, where to tell
         self._poll = select.poll()
         self._poll.register(requests, select.POLLIN)
@@ -100,10 +104,13 @@ class Worker:
             return  # the pipeline is gone; the socket says so next
         *outputs, tell = descriptors
         told = socket.socket(fileno=tell)
-        if self._import_ahead():
-            self._fork(json.loads(body), outputs, told)
-        else:
+        if not self._import_ahead():
             told.close()
+        elif self._alone:
+            with told, suppress(BrokenPipeError):
+                told.send(f"alone {self._alone}".encode())
+        else:
+            self._fork(json.loads(body), outputs, told)
         for descriptor in outputs:
             os.close(descriptor)
 
@@ -134,22 +141,24 @@ class Worker:
         with told, suppress(BrokenPipeError):
             told.send(f"code {code}".encode())
 
-    def _states(self, file: Path) -> frozenset[Imported]:
-        """Return what a file imports; while its author is in the middle of a line, what it did before."""
-        stated = stated_imports(file)
-        return self._stated.get(file, frozenset()) if stated is None else stated
+    def _tree(self, file: Path) -> ast.Module:
+        """Return a file's statements; while its author is in the middle of a line, those that it had before."""
+        return tree_of(file) or self._trees.get(file) or ast.Module([], [])
 
     def _import_ahead(self) -> bool:
-        """Import what the author's files import; tell whether no more than that is imported."""
-        self._stated = {file: self._states(file) for file in code_files()}
-        stated = frozenset().union(*self._stated.values())
-        for module, name in sorted(stated - self._ahead):
+        """Import what the author's files import; tell whether no more than that is imported, and in that order."""
+        self._trees = {file: self._tree(file) for file in code_files()}
+        stated = imports_ahead(self._trees.values())
+        if stated[: len(self._ahead)] != self._ahead:
+            return False
+        for module, name in stated[len(self._ahead) :]:
             with suppress(Exception):  # the child fails where the author sees it
                 __import__(module, fromlist=[name] if name else [])
-        only = self._ahead <= stated
-        self._ahead |= stated
+            if not self._alone and _threads() > self._threads:
+                self._alone = f"importing {module} starts threads, which a copy of the process does not have"
+        self._ahead = stated
         gc.freeze()
-        return only
+        return True
 
 
 def become(request: Mapping[str, Any], outputs: Sequence[int]) -> NoReturn:
@@ -197,38 +206,26 @@ def end_process(code: int) -> NoReturn:
         os._exit(code)
 
 
+def _threads() -> int:
+    """Return how many threads this process has, but for those of OpenBLAS, which ends and starts them around a fork."""
+    maps = Path("/proc/self/maps").read_text(errors="replace").splitlines()
+    libraries = {line.split(maxsplit=5)[5] for line in maps if "openblas" in line}
+    return len([*Path("/proc/self/task").iterdir()]) - sum(map(_blas_threads, libraries))
+
+
+def _blas_threads(path: str) -> int:
+    library = ctypes.CDLL(path)
+    for prefix, suffix in itertools.product(("", "scipy_"), ("", "64_")):
+        counts = getattr(library, f"{prefix}openblas_get_num_threads{suffix}", None)
+        if counts and getattr(library, f"{prefix}openblas_get_parallel{suffix}")() == 1:  # threads of its own
+            return int(counts()) - 1
+    return 0
+
+
 def code_files() -> Iterator[Path]:
     """Yield the author's Python files."""
     for path in map(Path, CODE):
         yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
-
-
-def stated_imports(file: Path) -> frozenset[Imported] | None:
-    """Return what a file imports at its top, by absolute names.
-
-    Parameters
-    ----------
-    file : Path
-
-    Returns
-    -------
-    frozenset of tuple of str, or None
-        None where it cannot be read, or is not Python now.
-    """
-    try:
-        return frozenset(_imports(ast.parse(file.read_bytes()).body))
-    except (OSError, SyntaxError, ValueError):
-        return None
-
-
-def _imports(body: Sequence[ast.stmt]) -> Iterator[Imported]:
-    for statement in body:
-        if isinstance(statement, ast.Import):
-            yield from ((alias.name, "") for alias in statement.names)
-        elif isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
-            yield from ((statement.module, alias.name) for alias in statement.names)
-        elif isinstance(statement, ast.Try):
-            yield from _imports(statement.body)
 
 
 if __name__ == "__main__":
