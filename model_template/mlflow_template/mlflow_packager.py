@@ -21,7 +21,9 @@ HERE = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120
 TOOL = os.path.abspath(os.environ.get("MODEL_SIDE") or os.path.join(HERE, ".pipeline"))  # noqa: PTH100, PTH118
 sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) != HERE]
 if not os.path.isdir(os.path.join(TOOL, "model_side")):  # noqa: PTH112, PTH118
-    print(f"error: {TOOL}/model_side: no such directory. `invoke scaffold` puts it there.", file=sys.stderr)
+    name, models = os.path.basename(HERE).removesuffix("_mlflow_pkg"), os.path.dirname(HERE)  # noqa: PTH119, PTH120
+    advice = f"`invoke scaffold --model {name} --models-dir {models}` puts it there."
+    print(f"error: {TOOL}/model_side: no such directory. {advice}", file=sys.stderr)
     raise SystemExit(2)
 sys.path.append(TOOL)
 

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 from engine.errors import UsageError
 from environments.includes import included
+from model_side.base.advice import SUFFIX, invoke
 from model_side.base.errors import ReportedError, listed, near
 from model_side.base.redact import redacted
 from model_side.model.declared_data import DECLARATION, declared_paths, declared_sources, named_files
 from model_side.model.settings import named_variables
 
-SUFFIX = "_mlflow_pkg"
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -107,7 +107,7 @@ class Package(NamedTuple):
         from model_side.package.unfinished import unfinished  # not on the way to a no-op
 
         lines = listed(unfinished(self.file("model_spec.py").parent))
-        advice = f"`invoke sync-env --model {self.name}` makes its environment meanwhile"
+        advice = f"{invoke('sync-env', self.root)} makes its environment meanwhile"
         return f"it is not finished:{lines}\n{advice}" if lines else ""
 
     def unproven(self) -> tuple[str, ...]:
@@ -152,5 +152,5 @@ def require(package: Package) -> Package:
     examples = [path.name for path in sorted((REPOSITORY / "examples").glob("*")) if path.is_dir()]
     known = sorted({*names(package.models_dir), *examples})
     advice = near(package.name, known) or f"Known: {', '.join(known) or 'none'}."
-    advice += f" `invoke scaffold --model {package.name}` makes a new one."
+    advice += f" {invoke('scaffold', package.root)} makes a new one."
     raise UsageError(f"model {package.name!r}", "no such model", advice=advice)

@@ -11,6 +11,7 @@ from typing import NoReturn, TextIO
 from engine.errors import PipelineError, UsageError
 from engine.runner import Builder
 from engine.walk import Action, Outcome, Pipeline, Result
+from model_side.base.advice import invoke
 from model_side.base.errors import run_main
 from model_side.base.variables import clean_environment
 
@@ -191,9 +192,8 @@ def status(request: Request, *, quiet: bool = False) -> int:
         print(report.status_text(results))
         for package in request.packages():
             for name in orphans(package):
-                print(
-                    f"{package.name}: model_data/{name} is an orphan: no source declares it; `invoke clean` removes it"
-                )
+                remedy = f"{invoke('clean', package.root)} removes it"
+                print(f"{package.name}: model_data/{name} is an orphan: no source declares it; {remedy}")
     return max((result.exit_code or int(not result.up_to_date) for result in results), default=0)
 
 

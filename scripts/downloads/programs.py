@@ -13,6 +13,7 @@ from pathlib import Path
 
 from engine.fingerprint import StatCache
 from environments.uv import PROJECT, interpreter, own_configuration, python_version, run_uv
+from model_side.base.advice import invoke
 from model_side.base.errors import StepError, UsageError
 from model_side.base.redact import redact
 from model_side.base.variables import clean_environment
@@ -117,7 +118,7 @@ def _bring_back(desk: Path, targets: dict[str, Path]) -> None:
 def _prepared(source: Source, package: Path) -> tuple[list[str], dict[str, str]]:
     programs = package.absolute() / ".venv" / "bin"
     if not programs.is_dir():
-        advice = "Run `invoke sync-env` first."
+        advice = f"Run {invoke('sync-env', package)} first."
         raise UsageError(source.name, "its command needs the model environment, .venv", advice=advice)
     environment = clean_environment(os.environ, {})
     environment["PATH"] = f"{programs}{os.pathsep}{environment['PATH']}"

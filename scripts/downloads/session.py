@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engine.fingerprint import StatCache
 from engine.ledger import load_stat_cache, save_stat_cache
+from model_side.base.advice import invoke
 from model_side.base.errors import ReportedError, StepError, UsageError
 from model_side.base.redact import redact
 from model_side.model.declared_data import DECLARATION
@@ -21,8 +22,6 @@ from .desk import MARKER, alone, desk_of, is_resumable, tidy, unfinished_bytes
 from .faults import foreign, missing, redacted
 from .progress import Progress, amount
 from .record import Entry, Outcome, Verdict, Why, decide, entry_of, read_record, write_record
-
-_CHECK_ADVICE = "`invoke download-data` brings it again, and keeps what is there now."
 
 # A Ctrl-C that the system gives to another thread does not wake the main one: it looks by itself.
 _LOOK_SECONDS = 0.2
@@ -106,7 +105,7 @@ def check(package: Path) -> list[Outcome]:
     return [
         _present(verdict, scene)
         if verdict.why in (Why.PRESENT, Why.ADOPTED)
-        else Outcome(verdict, "failed", error=_difference(verdict))
+        else Outcome(verdict, "failed", error=_difference(verdict, package))
         for verdict in scene.verdicts()
     ]
 
@@ -134,7 +133,7 @@ def _check_pins(scene: _Scene, settings: Settings) -> None:
     bare = [source for source in scene.sources if not (source.sha256 or source.mutable or source.command)]
     if bare and not settings.lock:
         fault = f"no sha256 for {', '.join(source.name for source in bare)}"
-        lock = "Run `invoke download-data --lock` once to fill it in from what is fetched"
+        lock = f"Run {invoke('download-data --lock', scene.package)} once to fill it in from what is fetched"
         advice = f"{lock}, or accept any content with `mutable = true`."
         raise UsageError(str(scene.package / DECLARATION), fault, advice=advice)
 
@@ -147,16 +146,18 @@ def _present(verdict: Verdict, scene: _Scene) -> Outcome:
     return Outcome(verdict, "present", verdict.found, sha256)
 
 
-def _difference(verdict: Verdict) -> StepError:
+def _difference(verdict: Verdict, package: Path) -> StepError:
     source, found, entry = verdict.source, verdict.found, verdict.entry
+    download = invoke("download-data", package)
     if not found:
-        return StepError(source.name, verdict.why.value, advice="`invoke download-data` brings it.")
+        return StepError(source.name, verdict.why.value, advice=f"{download} brings it.")
+    advice = f"{download} brings it again, and keeps what is there now."
     for name, fact in sorted(entry.files.items() if entry else ()):
         if found.get(name) != fact:
             got, place = found[name].sha256 if name in found else "no such file", f"{DATA_DIRECTORY}/{name}"
-            return StepError(place, verdict.why.value, expected=fact.sha256, got=got, advice=_CHECK_ADVICE)
+            return StepError(place, verdict.why.value, expected=fact.sha256, got=got, advice=advice)
     got = digest(found, source.paths)
-    return StepError(source.name, verdict.why.value, expected=source.sha256 or None, got=got, advice=_CHECK_ADVICE)
+    return StepError(source.name, verdict.why.value, expected=source.sha256 or None, got=got, advice=advice)
 
 
 def _fetch_all(scene: _Scene, settings: Settings, progress: Progress) -> list[Outcome]:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from model_side.base.advice import SUFFIX
 from model_side.base.errors import UsageError
 from model_side.base.found import report_found
 from model_side.base.redact import redact
@@ -47,7 +48,8 @@ def compile_requirements(package: Path, *, upgrade: bool = False, generate_hashe
     earlier = kept if kept.parent.is_dir() else target
     command = [*own_configuration(package, package / PROJECT), "pip", "compile", source.name, "--quiet"]
     command += ["--output-file", part.name, "--python-version", version]
-    command += ["--custom-compile-command", "invoke compile-reqs"]
+    task = f"invoke compile-reqs --model {package.absolute().name.removesuffix(SUFFIX)}"
+    command += ["--custom-compile-command", task]
     command += ["--generate-hashes"] if generate_hashes else []
     more = [] if _names_mlflow(source) else ["-"]
     try:

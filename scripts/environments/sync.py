@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+from model_side.base.advice import invoke
 from model_side.base.errors import UsageError, listed
 from model_side.base.found import report_found
 from model_side.base.variables import pyvenv
@@ -29,7 +30,8 @@ def sync_environment(package: Path) -> None:
         If requirements.txt is missing, or names what cannot be installed, or what is for another Python.
     """
     if not (package / "requirements.txt").is_file():
-        raise UsageError(str(package / "requirements.txt"), "no such file", advice="Run `invoke compile-reqs` first.")
+        advice = f"Run {invoke('compile-reqs', package)} first."
+        raise UsageError(str(package / "requirements.txt"), "no such file", advice=advice)
     environment, old = package / ".venv", package / ".venv.old"
     if environment.exists():
         shutil.rmtree(old, ignore_errors=True)

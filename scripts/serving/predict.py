@@ -16,6 +16,7 @@ from typing import IO, NamedTuple
 
 from environments.settings import uv_anchored
 from environments.uv import uv_executable
+from model_side.base.advice import invoke
 from model_side.base.errors import StepError, UsageError
 from model_side.base.processes import Figures, advice_on_end, ended_with
 from model_side.base.variables import QUIET, clean_environment, pyvenv
@@ -117,7 +118,7 @@ def mlflow_executable() -> str:
     for path in (Path(".venv/bin/mlflow").absolute(), Path(sys.executable).with_name("mlflow")):
         if path.is_file():
             return str(path)
-    raise UsageError("mlflow", "not found in .venv", advice="Run `invoke sync-env` first.")
+    raise UsageError("mlflow", "not found in .venv", advice=f"Run {invoke('sync-env')} first.")
 
 
 def require_manager(manager: str, environment: Mapping[str, str]) -> None:

@@ -13,6 +13,7 @@ import yaml
 
 from environments.settings import uv_files, uv_settings, uv_tables
 from environments.uv import OWN_FILES
+from model_side.base.advice import invoke
 from model_side.base.errors import UsageError
 from model_side.base.files import read_text
 from model_side.base.variables import pyvenv
@@ -79,7 +80,8 @@ def read_recipe(model: Path, environment: Mapping[str, str]) -> Recipe:
         entry = yaml.safe_load(path.read_text(encoding="utf-8"))
         python, before, after = (entry.get(name) for name in ("python", "build_dependencies", "dependencies"))
     except (OSError, AttributeError, yaml.YAMLError) as error:
-        raise UsageError(str(path), "cannot be read", got=str(error), advice="Run `invoke package`.") from error
+        advice = f"Run {invoke('package', model)}."
+        raise UsageError(str(path), "cannot be read", got=str(error), advice=advice) from error
     files = {name: _text(model / name) for name in _FILES if (model / name).is_file()}
     files |= _own_settings(_text(model / UV_TOML) if (model / UV_TOML).is_file() else "")
     above = model.absolute().parent
@@ -104,7 +106,8 @@ def recipe_ahead(package: Path, environment: Mapping[str, str]) -> Recipe:
     """
     python = pyvenv(package / ".venv").get("version_info", "")
     if not python:
-        raise UsageError(str(package / ".venv"), "not found", advice="Run `invoke sync-env` first.")
+        advice = f"Run {invoke('sync-env', package)} first."
+        raise UsageError(str(package / ".venv"), "not found", advice=advice)
     files = {REQUIREMENTS: "\n".join(read_requirements(package)), **_own_settings(uv_toml(package))}
     above = package.absolute()
     settings = _settings(environment, None if UV_TOML in files else above)

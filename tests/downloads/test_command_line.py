@@ -107,7 +107,7 @@ def test_check_says_what_is_missing(model: Model, tmp_path: Path) -> None:
     model.declare(f'{local(tmp_path)}\nsha256 = "{PIN}"')
     done = model.command_line("--check")
     assert done.returncode == 1
-    assert "model_data/w.bin: missing. `invoke download-data` brings it." in done.stderr
+    assert "model_data/w.bin: missing. `invoke download-data --model" in done.stderr
 
 
 def test_jobs_are_refused_when_they_are_no_number(model: Model) -> None:

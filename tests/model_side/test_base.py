@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import sys
 from itertools import count
@@ -9,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from model_side.base.advice import invoke
 from model_side.base.errors import UsageError, listed, near, run_main
 from model_side.base.found import report_found
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def test_report_is_written_whole_when_the_engine_asks_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,3 +51,40 @@ def test_interpreter_without_the_models_libraries_is_named(capsys: pytest.Captur
 @pytest.mark.parametrize("fault", ["did you mean 'a'?", "it is wrong", "it is wrong."])
 def test_error_ends_in_one_stop(fault: str) -> None:
     assert str(UsageError("x", fault)) == f"x: {fault.removesuffix('.')}{'' if fault.endswith('?') else '.'}"
+
+
+@pytest.mark.parametrize(
+    ("place", "flags"),
+    [
+        ("clone/models/foo_mlflow_pkg", "--model foo"),
+        ("clone/models/foo_mlflow_pkg/model_data/deep/w.bin", "--model foo"),
+        ("clone/others/foo_mlflow_pkg", "--model foo --models-dir {base}/clone/others"),
+        ("models/foo_mlflow_pkg", "--model foo --models-dir {base}/models"),
+        ("my models/foo_mlflow_pkg", "--model foo --models-dir '{base}/my models'"),
+        ("received/model", "--model NAME"),
+    ],
+)
+def test_advice_names_the_model_that_it_is_about(tmp_path: Path, place: str, flags: str) -> None:
+    (tmp_path / "clone").mkdir()
+    (tmp_path / "clone" / "tasks.py").touch()
+    expected = f"`invoke download-data --lock {flags.format(base=tmp_path)}`"
+    assert invoke("download-data --lock", tmp_path / place) == expected
+
+
+def test_advice_is_about_the_working_directory_where_no_place_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "foo_mlflow_pkg").mkdir()
+    monkeypatch.chdir(tmp_path / "foo_mlflow_pkg")
+    assert invoke("payload") == f"`invoke payload --model foo --models-dir {tmp_path}`"
+
+
+def test_advice_that_is_a_command_is_written_by_one_function() -> None:
+    """Text in code that quotes an invoke command would act on the default model; docstrings explain tasks."""
+    found = []
+    for path in sorted((REPOSITORY / "scripts").rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and "`invoke " in node.value:
+                found.append((path.name, node.value.split("\n")[0]))
+    assert [each for each in found if each[0] not in ("advice.py", "try_model.py")] == []

@@ -174,7 +174,8 @@ def test_packager_runs_the_hidden_code_of_the_package_or_what_a_build_names(auth
     shutil.rmtree(author.root / ".pipeline")
     done = run_help(author)
     assert done.returncode == 2
-    assert f"error: {author.root}/.pipeline/model_side: no such directory. `invoke scaffold`" in done.stderr
+    advice = f"`invoke scaffold --model tiny --models-dir {author.root.parent}` puts it there."
+    assert f"error: {author.root}/.pipeline/model_side: no such directory. {advice}" in done.stderr
     assert run_help(author, MODEL_SIDE=str(Path(__file__).parents[2] / "scripts")).returncode == 0
 
 

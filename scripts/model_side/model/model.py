@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 
+from ..base.advice import invoke
 from ..base.errors import StepError, UsageError, near
 from ..base.variables import QUIET
 from .signature import Signature, parse_signature
@@ -141,7 +142,7 @@ def _local_model(model_uri: str) -> Path | None:
     if directory.is_dir():
         raise UsageError(model_uri, "not an MLflow Model", expected="a directory with the file MLmodel")
     names = [path.name for path in directory.parent.iterdir()] if directory.parent.is_dir() else []
-    advice = near(directory.name, names) or "Run `invoke package`, or give the model's path or URI."
+    advice = near(directory.name, names) or f"Run {invoke('package', directory)}, or give the model's path or URI."
     raise UsageError(model_uri, "no such model", advice=advice)
 
 

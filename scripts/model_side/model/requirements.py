@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from ..base.advice import invoke
 from ..base.errors import UsageError, listed
 from ..base.files import read_text
 from ..base.redact import texts
@@ -56,7 +57,7 @@ def read_requirements(package: Path) -> list[str]:
     """
     path = package / REQUIREMENTS
     if not path.is_file():
-        advice = "Run `uv pip compile requirements.in -o requirements.txt`, or `invoke compile-reqs`."
+        advice = f"Run `uv pip compile requirements.in -o requirements.txt`, or {invoke('compile-reqs', package)}."
         raise UsageError(str(path), "no such file", advice=advice)
     lines = [line.strip() for line in _text(path).splitlines()]
     faults = [fault for number, line in enumerate(lines, 1) for fault in line_faults(line, f"line {number}")]
@@ -125,7 +126,7 @@ def _pin_faults(lines: Iterable[str]) -> Iterator[str]:
             continue
         pinned = _PINNED.match(line)
         if pinned is None:
-            advice = "list it in requirements.in and run `invoke compile-reqs`"
+            advice = f"list it in requirements.in and run {invoke('compile-reqs')}"
             yield f"line {number}: it is not pinned: expected name==version, got {line}: {advice}"
         names.add(pinned["name"].lower() if pinned else "mlflow")
     if not names & {"mlflow", "mlflow-skinny"}:

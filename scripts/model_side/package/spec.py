@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
+from ..base.advice import invoke
 from ..base.errors import UsageError, listed
 from ..base.tracebacks import author_traceback, said
 from ..base.variables import require_variables
@@ -167,7 +168,7 @@ def read_spec(package: Path, flags: Flags) -> Spec:
 
 def _run(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise UsageError(str(path), "no such file", advice="`invoke scaffold` makes one.")
+        raise UsageError(str(path), "no such file", advice=f"{invoke('scaffold', path)} makes one.")
     try:
         values = runpy.run_path(str(path), run_name=path.stem)
     except Exception as error:  # the author's code may raise anything

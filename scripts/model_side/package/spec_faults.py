@@ -15,6 +15,7 @@ import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType
 
+from ..base.advice import invoke
 from ..payload.values import unknown
 from .example import DATA, URI_COLUMN, Example, is_data
 from .flags import SERIALIZATIONS, Flags
@@ -160,7 +161,7 @@ def declared_artifact_faults(declared: Mapping[str, Any], flags: Flags, artifact
             )
         elif not path.exists():
             shown = declared[name] if name not in flags.artifacts else os.path.relpath(path)
-            yield f"{where}: no such file or directory: {shown}: run `invoke download-data`, or put it there"
+            yield f"{where}: no such file or directory: {shown}: run {invoke('download-data')}, or put it there"
 
 
 def tolerance_faults(tolerance: Mapping[str, Any]) -> Iterator[str]:

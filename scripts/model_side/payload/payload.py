@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from ..base.advice import invoke
 from ..base.errors import UsageError, listed
 from ..base.redact import texts
 from ..model.model import ModelFiles
@@ -106,7 +107,8 @@ def read_payload(source: str | Path, signature: Signature) -> dict[str, Any]:
     try:
         text = sys.stdin.read() if str(source) == "-" else Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(subject, "cannot be read", got=str(error), advice="Run `invoke payload`.") from error
+        advice = f"Run {invoke('payload', Path(subject))}."
+        raise UsageError(subject, "cannot be read", got=str(error), advice=advice) from error
     as_csv = subject.endswith(".csv")
     payload: dict[str, Any] = payload_from_csv(text, signature) if as_csv else loads_payload(text, subject)
     check_payload(payload, signature, subject=subject)

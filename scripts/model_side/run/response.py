@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
+from ..base.advice import invoke
 from ..base.files import publish, read_text, require_writable
 from ..base.found import report_found
 from ..model.model import disable_tracing, quiet_mlflow, read_model, whole_model
@@ -85,7 +86,7 @@ def try_model(package: Path, json_payload_file: Path, time_limit: float) -> None
     UsageError
         If the package or the payload is not as it should be.
     """
-    payload = loads_payload(read_text(json_payload_file, "Run `invoke payload`."), str(json_payload_file))
+    payload = loads_payload(read_text(json_payload_file, f"Run {invoke('payload', package)}."), str(json_payload_file))
     quiet_mlflow()
     disable_tracing()
     from ..output.comparison import summary

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..base.advice import invoke
 from ..base.errors import StepError, UsageError
 from ..base.files import publish, read_text, remove_files, require_file, require_writable
 from ..base.found import report_found
@@ -124,7 +125,8 @@ def verify(asked: Asked) -> None:
 def gather(asked: Asked) -> Evidence:
     """Read the answers, and ask the author's code and the model again where that is asked for."""
     files, found = read_model(asked.model_uri), asked.serve_report
-    report = loads_payload(read_text(found, "Run `invoke serve-predict`."), str(found)) if found else {}
+    advice = f"Run {invoke('serve-predict', found)}."
+    report = loads_payload(read_text(found, advice), str(found)) if found else {}
     payload = read_payload(asked.json_payload_file, files.signature) if asked.json_payload_file else None
     # Result files may lie where the next prediction of the same input puts its own: these first.
     rows, costs = rows_to_match(payload, files.signature) if payload else None, figures_of(report)
