@@ -8,7 +8,12 @@ import os
 import sys
 from pathlib import Path
 
-from invoke import Exit, task
+try:
+    from invoke import Exit, task
+except ModuleNotFoundError:
+    advice = f"Activate {Path(__file__).parent}/.venv, which `make setup` makes, and run `invoke`."
+    print(f"error: tasks.py: {sys.executable} has no invoke. {advice}", file=sys.stderr)
+    raise SystemExit(2) from None
 
 # Invoke turns bytecode off, and then every no-op compiles the tool anew.
 sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))

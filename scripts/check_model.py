@@ -12,11 +12,12 @@ from collections.abc import Sequence
 
 from model_side.base.command_line import parser
 from model_side.base.errors import run_main
-from serving.check import check_model
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
+    from serving.check import check_model
+
     flags = parser(__doc__, "--model-uri")
     flags.add_argument("--manifest-only", action="store_true", help="check the files, run nothing of the model")
     check_model(**vars(flags.parse_args(argv)))
@@ -24,4 +25,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_main(main))
+    raise SystemExit(run_main(main, is_tool=True))

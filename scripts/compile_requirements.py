@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from environments.includes import included
-from environments.lock import compile_requirements
 from model_side.base.command_line import parser
 from model_side.base.errors import run_main
-from model_side.model.requirements import check_written
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
+    from environments.includes import included
+    from environments.lock import compile_requirements
+    from model_side.model.requirements import check_written
+
     flags = parser(__doc__, "--package")
     flags.add_argument("--upgrade", action="store_true", help="move the pins to the newest releases that fit")
     flags.add_argument("--generate-hashes", action="store_true", help="pin the hash of every file, too")
@@ -29,4 +30,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_main(main))
+    raise SystemExit(run_main(main, is_tool=True))

@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from downloads.cache import Cache, cache_directory, cache_lines
 from model_side.base.errors import run_main
 from model_side.base.found import report_found
 
@@ -20,6 +19,8 @@ DAY = 86400
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
+    from downloads.cache import Cache, cache_directory, cache_lines
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prune", type=float, metavar="DAYS", help="remove what was not used for so many days; 0: all")
     parser.add_argument("--json", action="store_true", help="print one JSON list on stdout")
@@ -37,4 +38,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_main(main))
+    raise SystemExit(run_main(main, is_tool=True))

@@ -13,14 +13,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from downloads.bring import Settings
-from downloads.cache import cache_directory
-from downloads.report import download
 from model_side.base.errors import INTERRUPTED, run_main
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
+    from downloads.bring import Settings
+    from downloads.cache import cache_directory
+    from downloads.report import download
+
     args = _parser().parse_args(argv)
     cache = cache_directory(os.environ)
     settings = Settings(cache, lock=args.lock, refresh=args.refresh, offline=args.offline, jobs=args.jobs)
@@ -47,7 +48,7 @@ def _count(text: str) -> int:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a chain that is interrupted ends its commands so
-    code = run_main(main)
+    code = run_main(main, is_tool=True)
     if code == INTERRUPTED:
         # At once: Python itself would wait for every thread, and one may wait for a server that has fallen silent.
         sys.stdout.flush()

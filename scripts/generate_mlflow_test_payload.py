@@ -14,12 +14,13 @@ from pathlib import Path
 
 from model_side.base.command_line import parser
 from model_side.base.errors import run_main
-from model_side.payload.carried import FORMS
-from model_side.payload.writing import bring_payload
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
+    from model_side.payload.carried import FORMS
+    from model_side.payload.writing import bring_payload
+
     flags = parser(__doc__, "--model-uri")
     add = flags.add_argument
     add("--json-payload-filepath", type=Path, help="the file to write (default: test_input_payload.json, or .csv)")

@@ -11,18 +11,21 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from model_side.base.advice import SUFFIX
 from model_side.base.errors import run_main
-from scaffolding.render import archetype_lines
-from scaffolding.scaffold import SUFFIX, scaffold
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
+    from scaffolding.scaffold import scaffold
+
     scaffold(**vars(_parser().parse_args(argv)))
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
+    from scaffolding.render import archetype_lines
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--model-name", required=True, help=f"an identifier; the package is <name>{SUFFIX}")
@@ -43,4 +46,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_main(main))
+    raise SystemExit(run_main(main, is_tool=True))

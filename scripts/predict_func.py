@@ -19,11 +19,12 @@ from typing import TextIO
 
 from model_side.base.command_line import parser
 from model_side.base.errors import run_main
-from model_side.run.response import predict
 
 
 def main(argv: Sequence[str] | None = None, data: TextIO | None = None) -> int:
     """Run the command line; the answer goes to `data`, by default stdout."""
+    from model_side.run.response import predict
+
     flags = parser(__doc__, "--model-uri")
     flags.add_argument("--json-payload-file", required=True, help="the payload, JSON or .csv; - reads JSON from stdin")
     flags.add_argument("--output-path", type=Path, help="the file to write: .json, .npy or .npz (default: stdout)")

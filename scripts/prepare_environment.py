@@ -11,14 +11,15 @@ from collections.abc import Sequence
 
 from model_side.base.command_line import parser
 from model_side.base.errors import run_main
-from serving.rebuilt import prepare_environment
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
+    from serving.rebuilt import prepare_environment
+
     prepare_environment(**vars(parser(__doc__, "--package").parse_args(argv)))
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_main(main))
+    raise SystemExit(run_main(main, is_tool=True))

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 
 from model_side.base.command_line import parser
 from model_side.base.errors import run_main
-from serving.serve import serve
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
+    from serving.serve import serve
+
     flags = parser(__doc__, "--model-uri", "--json-payload-file", "--time-limit")
     flags.add_argument("--port", type=int, default=0, help="on 127.0.0.1 (default: one that is free)")
     serve(**vars(flags.parse_args(argv)))
@@ -23,4 +24,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_main(main))
+    raise SystemExit(run_main(main, is_tool=True))

@@ -26,14 +26,15 @@ from pathlib import Path
 
 from model_side.base.command_line import parser
 from model_side.base.errors import run_main
-from serving.rest import Request
-from serving.serve import serve_predict
 
 MANAGERS = ["uv", "virtualenv", "conda", "local"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
+    from serving.rest import Request
+    from serving.serve import serve_predict
+
     flags = parser(__doc__, "--model-uri", "--json-payload-file", "--time-limit")
     add = flags.add_argument
     add("--output-path", type=Path, default=Path("test_output.json"), help="default: %(default)s")
@@ -47,4 +48,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_main(main))
+    raise SystemExit(run_main(main, is_tool=True))

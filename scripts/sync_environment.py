@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from environments.sync import sync_environment
 from model_side.base.command_line import parser
 from model_side.base.errors import run_main
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
+    from environments.sync import sync_environment
+
     sync_environment(**vars(parser(__doc__, "--package").parse_args(argv)))
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_main(main))
+    raise SystemExit(run_main(main, is_tool=True))

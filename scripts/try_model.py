@@ -14,11 +14,12 @@ from pathlib import Path
 
 from model_side.base.command_line import parser
 from model_side.base.errors import run_main
-from model_side.run.response import try_model
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
+    from model_side.run.response import try_model
+
     flags = parser(__doc__, "--package", "--time-limit")
     flags.add_argument("--json-payload-file", type=Path, required=True, help="the payload, JSON")
     flags.set_defaults(time_limit=3600.0)

@@ -21,11 +21,12 @@ from pathlib import Path
 
 from model_side.base.command_line import parser
 from model_side.base.errors import run_main
-from model_side.verify.verdict import Asked, verify
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
+    from model_side.verify.verdict import Asked, verify
+
     flags = parser(__doc__, "--model-uri", "--time-limit")
     add = flags.add_argument
     add("--predict-output", type=Path, required=True, help="the answer of predict_func.py")

@@ -263,7 +263,7 @@ def run(verb: Callable[[], int], *, as_json: bool = False) -> int:
                 print(report.document([], ok=False, error=str(error) or "interrupted"))
             raise
 
-    return run_main(call, PipelineError)
+    return run_main(call, PipelineError, is_tool=True)
 
 
 def _say(text: str) -> None:

@@ -18,7 +18,6 @@ from typing import Any
 from .base.errors import ReportedError, UsageError, run_main
 from .base.files import make_work_directory, publish_directory, require_file
 from .base.found import report_found
-from .model.model import disable_tracing, quiet_mlflow, read_model, require_plain
 from .package.flags import DTYPES, PARAM_TYPES, SERIALIZATIONS, Flags, read_flags
 
 _LAST_EPOCH = 253402300799  # the end of year 9999
@@ -42,6 +41,8 @@ def main(package: str, description: str | None, argv: Sequence[str] | None = Non
 
 def _main(package: Path, args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # where it is asked to end, it cleans up
+    from .model.model import require_plain
+
     flags = read_flags(args)
     _require_epoch()
     target: Path = args.out_dir.resolve()  # where a link leads: the link itself stays
@@ -67,6 +68,8 @@ def _main(package: Path, args: argparse.Namespace) -> int:
 
 def _package(package: Path, flags: Flags, args: argparse.Namespace, work: Path, target: Path) -> dict[str, str]:
     """Save, prove and publish: each in a process of its own, so that the author's code meets a fresh one each time."""
+    from .model.model import disable_tracing, quiet_mlflow, read_model
+
     quiet_mlflow()
     disable_tracing()
     from .model.manifest import seal

@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from model_side.base.advice import SUFFIX
 from model_side.base.errors import StepError, UsageError
 from model_side.base.found import report_found
 
@@ -14,7 +15,6 @@ from .names import check_model_name
 from .package_files import MARKER, Change, apply, create, difference, plan, refresh_tool_code, remember, remembered
 from .render import Choice, Files, render
 
-SUFFIX = "_mlflow_pkg"
 _DONE = {
     "write": "as the template has it now",
     "remove": "removed: the template no longer has it",

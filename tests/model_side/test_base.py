@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
+import os
+import subprocess
 import sys
 from itertools import count
 from pathlib import Path
@@ -40,12 +42,67 @@ def test_list_of_faults_ends_at_the_most_when_there_are_more() -> None:
     assert listed(map(str, count()), 2) == "\n  0\n  1\n  and more"
 
 
-def test_interpreter_without_the_models_libraries_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("is_tool", "error", "said"),
+    [
+        (False, ModuleNotFoundError("", name="mlflow"), "has no mlflow. Run it with .venv/bin/python of the model's"),
+        (True, ModuleNotFoundError("", name="filelock"), f"has no filelock. Run it with {REPOSITORY}/.venv/bin/python"),
+    ],
+)
+def test_interpreter_without_the_libraries_of_a_command_line_is_named(
+    capsys: pytest.CaptureFixture[str], is_tool: bool, error: Exception, said: str
+) -> None:
     def main() -> int:
-        raise ModuleNotFoundError("No module named 'mlflow'", name="mlflow")
+        raise error
 
-    assert run_main(main) == 2
-    assert f"{sys.executable} has no mlflow. Run it with .venv/bin/python" in capsys.readouterr().err
+    assert run_main(main, is_tool=is_tool) == 2
+    assert f"{sys.executable} {said}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [ModuleNotFoundError("", name="authors"), AttributeError("x"), ImportError("x")])
+def test_error_of_another_kind_is_not_taken_for_a_wrong_interpreter(error: Exception) -> None:
+    def main() -> int:
+        raise error
+
+    with pytest.raises(type(error)):
+        run_main(main)
+
+
+MODEL, PAYLOAD = ("--model-uri", "model"), ("--json-payload-file", "payload.json")
+OF_MODEL, OF_TOOL = ".venv/bin/python of the model's package", f"{REPOSITORY}/.venv/bin/python"
+COMMAND_LINES: dict[str, tuple[tuple[str, ...], str]] = {
+    "check_model.py": (MODEL, OF_TOOL),
+    "download_cache.py": ((), OF_TOOL),
+    "download_data.py": ((), OF_TOOL),
+    "generate_mlflow_test_payload.py": (MODEL, OF_MODEL),
+    "generate_model_pkg_dir_structure.py": (("--model-name", "foo", "--target", "."), OF_TOOL),
+    "predict_func.py": ((*MODEL, *PAYLOAD), OF_MODEL),
+    "prepare_environment.py": ((), OF_TOOL),
+    "serve_model.py": ((*MODEL, *PAYLOAD), OF_TOOL),
+    "serve_predict.py": ((*MODEL, *PAYLOAD), OF_TOOL),
+    "try_model.py": (PAYLOAD, OF_MODEL),
+    "verify.py": ((*MODEL, "--predict-output", "p.json", "--test-output", "t.json"), OF_MODEL),
+    "../model_template/mlflow_template/mlflow_packager.py": (("--out-dir", "made"), OF_MODEL),
+    "../tasks.py": ((), str(REPOSITORY / ".venv")),
+}
+NO_LIBRARY = ("compile_requirements.py", "sync_environment.py")  # uv does their work
+
+
+def test_table_has_every_command_line() -> None:
+    scripts = {path.name for path in (REPOSITORY / "scripts").glob("*.py")}
+    assert {Path(name).name for name in (*COMMAND_LINES, *NO_LIBRARY)} == scripts | {"mlflow_packager.py", "tasks.py"}
+
+
+@pytest.mark.parametrize("script", COMMAND_LINES)
+def test_wrong_interpreter_is_told_in_one_line_with_the_right_one(tmp_path: Path, script: str) -> None:
+    words, interpreter = COMMAND_LINES[script]
+    bare = [sys._base_executable, "-S", os.path.normpath(REPOSITORY / "scripts" / script)]  # type: ignore[attr-defined]
+    environment = {"MODEL_SIDE": str(REPOSITORY / "scripts"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([*bare, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {Path(script).name}: {sys._base_executable} has no ")  # type: ignore[attr-defined]
+    assert len(done.stderr.splitlines()) == 1
+    assert interpreter in done.stderr
 
 
 @pytest.mark.parametrize("fault", ["did you mean 'a'?", "it is wrong", "it is wrong."])

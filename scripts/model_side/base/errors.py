@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
+from .advice import invoke
 from .found import report_found
 
 INTERRUPTED = 130
-_LIBRARIES = ("mlflow", "numpy", "pandas", "yaml")  # of a model environment
+# What the command lines need of the model environment, and of the tool's.
+_OF_MODEL = ("mlflow", "numpy", "pandas", "yaml")
+_OF_TOOL = ("filelock", "fsspec", "jinja2", "requests", "rich", "tenacity", "tomlkit", "urllib3", "watchdog", "yaml")
 
 
 @dataclass(eq=False, repr=False)
@@ -91,7 +94,7 @@ def require_known(name: str, names: Iterable[str], subject: str, kind: str) -> s
     raise UsageError(subject, f"unknown {kind}", expected=expected, got=repr(name), advice=near(name, names))
 
 
-def run_main(main: Callable[[], int], *kinds: type[Exception]) -> int:
+def run_main(main: Callable[[], int], *kinds: type[Exception], is_tool: bool = False) -> int:
     """Run a command line and turn its errors into text on stderr and an exit code.
 
     Parameters
@@ -99,6 +102,8 @@ def run_main(main: Callable[[], int], *kinds: type[Exception]) -> int:
     main : callable
     *kinds : type
         Other errors that have an ``exit_code`` and a text for a person: the engine has its own.
+    is_tool : bool
+        Whether the tool's environment has what the command line needs, and not the model's.
     """
     reported: tuple[type[Exception], ...] = (ReportedError, *kinds)
     try:
@@ -109,11 +114,12 @@ def run_main(main: Callable[[], int], *kinds: type[Exception]) -> int:
         print(f"error: {error}", file=sys.stderr)
         report_found({"error": str(error)})
         return int(getattr(error, "exit_code", 1))
-    except ModuleNotFoundError as error:
-        if error.name not in _LIBRARIES:
+    except (ImportError, AttributeError) as error:  # an old Python lacks parts of its own modules, too
+        missing = _missing(error, _OF_TOOL if is_tool else _OF_MODEL)
+        if not missing:
             raise
-        script, advice = Path(sys.argv[0]).name, "Run it with .venv/bin/python of the model's package."
-        print(f"error: {script}: {sys.executable} has no {error.name}. {advice}", file=sys.stderr)
+        fault = f"{Path(sys.argv[0]).name}: {sys.executable} has no {missing}"
+        print(f"error: {fault}. Run it with {_interpreter(is_tool=is_tool)}.", file=sys.stderr)
         return UsageError.exit_code
     except OSError as error:
         reason = error.strerror or str(error)
@@ -122,3 +128,18 @@ def run_main(main: Callable[[], int], *kinds: type[Exception]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+def _missing(error: Exception, libraries: Sequence[str]) -> str:
+    """Return which library this interpreter lacks, if the error comes of that."""
+    from importlib.util import find_spec  # only a message needs it
+
+    if isinstance(error, ModuleNotFoundError) and error.name and error.name in libraries:
+        return error.name
+    return next((name for name in libraries if find_spec(name) is None), "")
+
+
+def _interpreter(*, is_tool: bool) -> str:
+    if is_tool:
+        return f"{Path(__file__).parents[3]}/.venv/bin/python, which `make setup` there makes"
+    return f".venv/bin/python of the model's package, which {invoke('sync-env')} makes"
