@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ def build(
     dry_run: bool = False,
     jobs: int = 1,
 ) -> Result:
-    """Bring `target` up to date: run the stale steps among those that it needs.
+    """Bring `target` up to date: run the stale steps among those that it needs; what fails shows its output on stderr.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ def build(
         If the steps form a cycle, name an unknown step, write one target twice, or `target` is unknown.
     """
     pipeline = Pipeline(Path(root).resolve(), tuple(steps))
-    builder = Builder(jobs=jobs, dry_run=dry_run, force=tuple(force))
+    builder = Builder(jobs=jobs, dry_run=dry_run, force=tuple(force), say=lambda text: print(text, file=sys.stderr))
     return builder.build_all([pipeline], target)[0]
 
 

@@ -513,3 +513,24 @@ def test_nothing_is_told_of_a_step_that_does_not_tell(tmp_path: Path) -> None:
     outcome = build([Step("quiet", TELLING, targets=["out"])], root=tmp_path).outcomes[0]
     assert (outcome.told, len(report.line(outcome).splitlines())) == ("", 1)
     assert (tmp_path / ".pipeline" / "logs" / "quiet.log").read_text() == "told\ncomplained\n"
+
+
+def test_output_of_a_failed_step_is_above_its_error_when_the_engine_is_used_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fault = the_error(build([Step("s", "echo the reason; exit 3", targets=["out"])], root=tmp_path))
+    assert "Its output is above and in" in fault
+    assert capsys.readouterr().err == "the reason\n"
+    assert (tmp_path / ".pipeline" / "logs" / "s.log").read_text() == "the reason\n"
+
+
+def test_what_was_rolled_back_and_a_damaged_ledger_are_told_when_the_engine_is_used_alone(
+    built: Workshop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = built.root / ".pipeline" / "running" / "model.json"
+    journal.write_text('{"step": "model", "run": "gone", "plan": {}}')
+    assert built.build().ok
+    assert "model was cut off last time; its partial output was rolled back" in capsys.readouterr().err
+    (built.root / ".pipeline" / "ledger.json").write_text("{half")
+    built.status()
+    assert "ledger.json cannot be read (JSONDecodeError); every step counts as never built" in capsys.readouterr().err
