@@ -11,8 +11,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from model_side.base.advice import SUFFIX
-from model_side.base.errors import run_main
+from model_side.base.errors import SUFFIX, run_main
 
 
 def main(argv: Sequence[str] | None = None) -> int:

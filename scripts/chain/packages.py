@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 from engine.errors import UsageError
 from environments.includes import included
-from model_side.base.advice import SUFFIX, invoke
-from model_side.base.errors import ReportedError, listed, near
+from model_side.base.errors import SUFFIX, ReportedError, invoke, listed, near
 from model_side.base.redact import redacted
 from model_side.model.declared_data import DECLARATION, declared_paths, declared_sources, named_files
 from model_side.model.settings import named_variables

@@ -11,8 +11,7 @@ from typing import NoReturn, TextIO
 from engine.errors import PipelineError, UsageError
 from engine.runner import Builder
 from engine.walk import Action, Outcome, Pipeline, Result
-from model_side.base.advice import invoke
-from model_side.base.errors import run_main
+from model_side.base.errors import invoke, run_main
 from model_side.base.variables import clean_environment
 
 from . import report

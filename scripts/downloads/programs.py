@@ -13,8 +13,7 @@ from pathlib import Path
 
 from engine.fingerprint import StatCache
 from environments.uv import PROJECT, interpreter, own_configuration, python_version, run_uv
-from model_side.base.advice import invoke
-from model_side.base.errors import StepError, UsageError
+from model_side.base.errors import StepError, UsageError, invoke
 from model_side.base.redact import redact
 from model_side.base.variables import clean_environment
 

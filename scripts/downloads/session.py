@@ -9,8 +9,7 @@ from pathlib import Path
 
 from engine.fingerprint import StatCache
 from engine.ledger import load_stat_cache, save_stat_cache
-from model_side.base.advice import invoke
-from model_side.base.errors import ReportedError, StepError, UsageError
+from model_side.base.errors import ReportedError, StepError, UsageError, invoke
 from model_side.base.redact import redact
 from model_side.model.declared_data import DECLARATION
 

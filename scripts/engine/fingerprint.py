@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from .errors import UsageError
 from .staleness import MISSING, Seen
@@ -90,12 +90,13 @@ def see(step: Step, root: str, cache: StatCache, memo: Memo | None = None, input
     """
     memo = {} if memo is None else memo
 
-    def several(paths: Iterator[tuple[str, str]], ignored: tuple[str, ...] = ()) -> dict[str, str]:
+    def several(paths: Iterable[tuple[str, str]], ignored: tuple[str, ...] = (), without: str = "") -> dict[str, str]:
         files: dict[str, str] = {}
         for name, path in paths:
             inside_it = tuple(each for each in ignored if each.startswith(f"{name}/"))
             if (name, inside_it) not in memo:
-                memo[name, inside_it] = scan(path, name, cache, inside_it)
+                found = scan(path, name, cache, inside_it).items()
+                memo[name, inside_it] = {each: value.removesuffix(without) for each, value in found}
             files.update(memo[name, inside_it])
         return files
 
@@ -105,7 +106,7 @@ def see(step: Step, root: str, cache: StatCache, memo: Memo | None = None, input
     return Seen(
         dependencies=several(inside(step.dependencies), step.ignored),
         targets=several(inside(step.targets)),
-        tools={name: value.removesuffix(_EXECUTABLE) for name, value in several(iter(step.tools.items())).items()},
+        tools=several(step.tools.items(), without=_EXECUTABLE),
         params=dict(step.params),
         versions=dict(step.versions),
         command=step.runs.text(),

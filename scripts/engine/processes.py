@@ -17,7 +17,6 @@ from .errors import StepError
 from .logs import FOUND_VARIABLE, found_of, told_of
 from .step import Preparation, Says, Step, overlaps
 from .transaction import NAME_LENGTH, RUN_VARIABLE, kill_run
-from .watchdog import watched
 
 if TYPE_CHECKING:
     from .hosts import Host, Job
@@ -60,6 +59,8 @@ class Processes:
         log : Path, optional
             The step's log.
         """
+        from .watchdog import watched  # not on the way to a no-op
+
         place = f" What it said so far is in {root.name}/{log.relative_to(root)}." if log else ""
 
         def is_quiet(seconds: float) -> None:

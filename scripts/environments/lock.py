@@ -8,8 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from model_side.base.advice import SUFFIX
-from model_side.base.errors import UsageError
+from model_side.base.errors import SUFFIX, UsageError
 from model_side.base.found import report_found
 from model_side.base.redact import redact
 

@@ -6,8 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from model_side.base.advice import invoke
-from model_side.base.errors import UsageError, listed
+from model_side.base.errors import UsageError, invoke, listed
 from model_side.base.found import report_found
 from model_side.base.variables import pyvenv
 

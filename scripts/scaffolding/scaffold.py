@@ -6,8 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from model_side.base.advice import SUFFIX
-from model_side.base.errors import StepError, UsageError
+from model_side.base.errors import SUFFIX, StepError, UsageError
 from model_side.base.found import report_found
 
 from . import render as rendering

@@ -16,8 +16,7 @@ from typing import IO, NamedTuple
 
 from environments.settings import uv_anchored
 from environments.uv import uv_executable
-from model_side.base.advice import invoke
-from model_side.base.errors import StepError, UsageError
+from model_side.base.errors import StepError, UsageError, invoke
 from model_side.base.processes import Figures, advice_on_end, ended_with
 from model_side.base.variables import QUIET, clean_environment, pyvenv
 from model_side.model.model import local_directory

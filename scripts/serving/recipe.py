@@ -13,8 +13,7 @@ import yaml
 
 from environments.settings import uv_files, uv_settings, uv_tables
 from environments.uv import OWN_FILES
-from model_side.base.advice import invoke
-from model_side.base.errors import UsageError
+from model_side.base.errors import UsageError, invoke
 from model_side.base.files import read_text
 from model_side.base.variables import pyvenv
 from model_side.model.requirements import REQUIREMENTS, UV_TOML, read_requirements, read_uv_toml, uv_toml

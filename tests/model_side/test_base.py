@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from model_side.base.advice import invoke
-from model_side.base.errors import UsageError, listed, near, run_main
+from model_side.base.errors import UsageError, invoke, listed, near, run_main
 from model_side.base.found import report_found
 
 REPOSITORY = Path(__file__).parents[2]
@@ -144,4 +143,4 @@ def test_advice_that_is_a_command_is_written_by_one_function() -> None:
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and "`invoke " in node.value:
                 found.append((path.name, node.value.split("\n")[0]))
-    assert [each for each in found if each[0] not in ("advice.py", "try_model.py")] == []
+    assert [each for each in found if each[0] not in ("errors.py", "try_model.py")] == []

@@ -9,13 +9,15 @@ from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
-from .advice import invoke
 from .found import report_found
 
 INTERRUPTED = 130
 # What the command lines need of the model environment, and of the tool's.
 _OF_MODEL = ("mlflow", "numpy", "pandas", "yaml")
 _OF_TOOL = ("filelock", "fsspec", "jinja2", "requests", "rich", "tenacity", "tomlkit", "urllib3", "watchdog", "yaml")
+
+SUFFIX = "_mlflow_pkg"  # of a package's directory, behind the model's name
+_DEFAULT = "models"  # of invoke.yaml, in the directory of tasks.py
 
 
 @dataclass(eq=False, repr=False)
@@ -77,6 +79,33 @@ def near(name: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches  # only a message needs it
 
     return next((f"Did you mean {match!r}?" for match in get_close_matches(name, list(known), 1)), "")
+
+
+def invoke(task: str, place: Path | None = None) -> str:
+    """Return the command that runs a task of the chain on one model, in backticks.
+
+    Parameters
+    ----------
+    task : str
+        The task, with its own flags.
+    place : Path, optional
+        The model's package, or what lies in it; the working directory by default. Where it is in no package, NAME
+        stands for the model.
+    """
+    here = (place or Path()).absolute()
+    package = next((path for path in (here, *here.parents) if path.name.endswith(SUFFIX)), None)
+    return f"`invoke {task} {_flags(package)}`"
+
+
+def _flags(package: Path | None) -> str:
+    if package is None:
+        return "--model NAME"
+    from shlex import quote  # only a message needs it
+
+    models = package.parent
+    is_default = models.name == _DEFAULT and (models.parent / "tasks.py").is_file()
+    directory = "" if is_default else f" --models-dir {quote(str(models))}"
+    return f"--model {quote(package.name.removesuffix(SUFFIX))}{directory}"
 
 
 def require_known(name: str, names: Iterable[str], subject: str, kind: str) -> str:

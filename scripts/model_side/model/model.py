@@ -15,8 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 
-from ..base.advice import invoke
-from ..base.errors import StepError, UsageError, near
+from ..base.errors import StepError, UsageError, invoke, near
 from ..base.variables import QUIET
 from .signature import Signature, parse_signature
 

@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from ..base.advice import invoke
-from ..base.errors import UsageError, listed
+from ..base.errors import UsageError, invoke, listed
 from ..base.files import read_text
 from ..base.redact import texts
 

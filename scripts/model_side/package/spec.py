@@ -15,8 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
-from ..base.advice import invoke
-from ..base.errors import UsageError, listed
+from ..base.errors import UsageError, invoke, listed
 from ..base.tracebacks import author_traceback, said
 from ..base.variables import require_variables
 from ..model.settings import VARIABLES, VERIFICATION, settings_faults

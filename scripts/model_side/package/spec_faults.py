@@ -15,7 +15,7 @@ import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType
 
-from ..base.advice import invoke
+from ..base.errors import invoke
 from ..payload.values import unknown
 from .example import DATA, URI_COLUMN, Example, is_data
 from .flags import SERIALIZATIONS, Flags

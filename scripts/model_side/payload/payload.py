@@ -8,8 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ..base.advice import invoke
-from ..base.errors import UsageError, listed
+from ..base.errors import UsageError, invoke, listed
 from ..base.redact import texts
 from ..model.model import ModelFiles
 from ..model.signature import Array, Map, Object, Param, Signature, Tensor, Type, parse_signature

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..base.advice import invoke
+from ..base.errors import invoke
 from ..base.files import publish, read_text, require_writable
 from ..base.found import report_found
 from ..model.model import disable_tracing, quiet_mlflow, read_model, whole_model

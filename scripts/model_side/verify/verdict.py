@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..base.advice import invoke
-from ..base.errors import StepError, UsageError
+from ..base.errors import StepError, UsageError, invoke
 from ..base.files import publish, read_text, remove_files, require_file, require_writable
 from ..base.found import report_found
 from ..base.processes import figures_of
