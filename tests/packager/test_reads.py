@@ -59,4 +59,4 @@ def test_what_the_spec_opens_lists_and_imports_is_told_to_the_pipeline(author: A
 def test_nothing_is_told_when_the_spec_reads_nothing_beside_itself(author: Author, tmp_path: Path) -> None:
     found = tmp_path / "found.json"
     assert author.package(*FLAGS, STEP_FOUND=str(found)).returncode == 0
-    assert json.loads(found.read_text())["inputs"] == []
+    assert "inputs" not in json.loads(found.read_text())

@@ -25,7 +25,8 @@ def report_found(facts: Mapping[str, object]) -> None:
 
 def report_inputs(names: Iterable[str]) -> None:
     """Add to what a step read beside its declared dependencies: paths relative to the package."""
-    report_found({"inputs": sorted({*_known().get("inputs", ()), *names})})
+    if inputs := {*_known().get("inputs", ()), *names}:
+        report_found({"inputs": sorted(inputs)})
 
 
 def _known() -> dict[str, Any]:
