@@ -18,6 +18,7 @@ from typing import Any
 from .base.errors import ReportedError, UsageError, run_main
 from .base.files import make_work_directory, publish_directory, require_file
 from .base.found import report_found
+from .base.read_only import unchanged
 from .package.flags import DTYPES, PARAM_TYPES, SERIALIZATIONS, Flags, read_flags
 
 _LAST_EPOCH = 253402300799  # the end of year 9999
@@ -73,6 +74,7 @@ def _package(package: Path, flags: Flags, args: argparse.Namespace, work: Path, 
     quiet_mlflow()
     disable_tracing()
     from .model.manifest import seal
+    from .output.files import GOLDEN
     from .package.hashing import hashing
     from .package.save import dry_run, save_model
     from .run.child import run_in_child
@@ -89,17 +91,20 @@ def _package(package: Path, flags: Flags, args: argparse.Namespace, work: Path, 
         run_in_child(dry_run, package, flags, work, subject="dry run", directory=package, **common)
         return {"model": target.name}
     artifacts = run_in_child(save_model, package, flags, work, staged, subject="save", directory=package, **common)
+    linked = any((staged / name).stat().st_nlink > 1 for name in artifacts)
+    common["kept"] = [package / "model_data", *([staged / "artifacts"] if linked else [])]
     # The directory is for what the model leaves behind, its result files, too.
     with tempfile.TemporaryDirectory() as scratch, hashing(staged, artifacts) as hashes:
         os.environ["TMPDIR"] = tempfile.tempdir = scratch
-        with compared_at_home(package, flags, staged, args.time_limit):
-            output = proven(staged, partial(run_in_child, subject="forward pass", directory=empty, **common))
-        if args.json_payload_filepath:
-            payload = args.json_payload_filepath.absolute()
-            output = run_in_child(prove_payload, staged, payload, subject="forward pass", directory=here, **common)
-        if read_model(str(staged)).signature.params:
-            run_in_child(prove_params, staged, subject="params", directory=empty, scratch=True, **common)
-        run_in_child(run_checks, package, flags, staged, subject="CHECKS", directory=package, **common)
+        with unchanged("forward pass", [staged], [staged / GOLDEN, *common["kept"]]):
+            with compared_at_home(package, flags, staged, args.time_limit):
+                output = proven(staged, partial(run_in_child, subject="forward pass", directory=empty, **common))
+            if args.json_payload_filepath:
+                payload = args.json_payload_filepath.absolute()
+                output = run_in_child(prove_payload, staged, payload, subject="forward pass", directory=here, **common)
+            if read_model(str(staged)).signature.params:
+                run_in_child(prove_params, staged, subject="params", directory=empty, scratch=True, **common)
+            run_in_child(run_checks, package, flags, staged, subject="CHECKS", directory=package, **common)
         digest = seal(staged, package, hashes())
     publish_directory(staged, target)
     report_found({"digest": digest, "output": output})

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import ReportedError, StepError
+from .read_only import advice_on
 
 
 @contextmanager
@@ -37,7 +38,8 @@ def _failure(doing: str, error: BaseException, directory: Path) -> StepError:
         cause = inner
     fault = f"it raised {type(cause).__name__}: {cause}"
     shown = "" if isinstance(cause, MlflowException) else author_traceback(cause, [directory])
-    return StepError(doing, fault, advice="See the traceback above." if shown else "", author_traceback=shown)
+    advice = f"{'See the traceback above. ' if shown else ''}{advice_on(cause)}".strip()
+    return StepError(doing, fault, advice=advice, author_traceback=shown)
 
 
 def author_traceback(error: BaseException, roots: Sequence[Path]) -> str:

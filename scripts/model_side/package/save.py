@@ -19,6 +19,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, convert_input_example_to_serving_input
 
 from ..base.errors import StepError, UsageError, listed
+from ..base.read_only import can_hold
 from ..model.manifest import NO_ID
 from ..model.requirements import UV_TOML, read_requirements, uv_toml
 from ..model.signature import parse_signature
@@ -133,7 +134,8 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> list[st
     _make_relative(staged / "MLmodel", work)
     nulls_for_nan(staged)
     _refuse_paths_of(package, staged)
-    placed = place_artifacts(staged, spec.artifacts, spec.parts, package, link=spec.link_artifacts)
+    link = spec.link_artifacts and can_hold(staged)
+    placed = place_artifacts(staged, spec.artifacts, spec.parts, package, link=link)
     if settings := uv_toml(package):
         (staged / UV_TOML).write_text(settings, encoding="utf-8")
     return placed

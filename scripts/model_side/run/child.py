@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeVar
 
 from ..base.errors import ReportedError, StepError
 from ..base.processes import advice_on_end, ended_with, left_running, runs_still
+from ..base.read_only import advice_on, hold, unchanged
 from ..base.tracebacks import author_traceback, is_authors, said
 from .worker import end_process
 
@@ -28,6 +29,7 @@ def run_in_child(
     subject: str,
     directory: Path,
     code: Sequence[Path] = (),
+    kept: Sequence[Path] = (),
     seconds: float | None = None,
     must_end: bool = False,
     scratch: bool = False,
@@ -46,6 +48,8 @@ def run_in_child(
         The child's working directory.
     code : sequence of Path
         Where the author's code lies, for tracebacks.
+    kept : sequence of Path
+        Files and directories that it can only read; where the system cannot do that, they are compared afterwards.
     seconds : float, optional
         Time limit.
     must_end : bool
@@ -65,7 +69,7 @@ def run_in_child(
         print(end="", flush=True)
         pid = os.fork()  # not a Process of multiprocessing: those end by another order of exit hooks
         if not pid:
-            _child(theirs, work, arguments, subject, directory, code, temporary)
+            _child(theirs, work, arguments, subject, directory, code, kept, temporary)
         theirs.close()
         try:
             answer: Answer = _answer(ours, pid, subject, seconds)
@@ -114,6 +118,7 @@ def _child(
     subject: str,
     directory: Path,
     code: Sequence[Path],
+    kept: Sequence[Path],
     temporary: str | None,
 ) -> NoReturn:
     """Do the work in the child, send what it gave, or the error, and end as an interpreter does."""
@@ -123,10 +128,11 @@ def _child(
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # as where a model is served: its own processes inherit it
         os.dup2(2, 1)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        compared = () if not kept or hold(kept) else kept
         os.chdir(directory)
         if temporary:
             os.environ["TMPDIR"] = tempfile.tempdir = temporary
-        _send(answer, work, arguments, subject, code)
+        _send(answer, work, arguments, subject, code, compared)
     finally:
         end_process(0)
 
@@ -138,13 +144,21 @@ def _leave_to_the_parent() -> None:
 
 
 def _send(
-    answer: Connection, work: Callable[..., Any], arguments: Sequence[Any], subject: str, code: Sequence[Path]
+    answer: Connection,
+    work: Callable[..., Any],
+    arguments: Sequence[Any],
+    subject: str,
+    code: Sequence[Path],
+    compared: Sequence[Path],
 ) -> None:
     try:
-        answer.send((work(*arguments), None))
+        with unchanged(subject, compared):
+            result = work(*arguments)
+        answer.send((result, None))
     except ReportedError as error:
         answer.send((None, error))
     except BaseException as error:  # the author's code may raise anything, SystemExit included
-        advice = "The traceback above starts in your code." if is_authors(error, code) else ""
+        where = "The traceback above starts in your code. " if is_authors(error, code) else ""
+        advice = f"{where}{advice_on(error)}".strip()
         shown = author_traceback(error, code)
         answer.send((None, StepError(subject, f"it raised {said(error)}", advice=advice, author_traceback=shown)))

@@ -1,0 +1,154 @@
+"""What a model may only read: its own package, the author's data, its inputs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import StepError
+from .namespaces import NEW_FILES, bind, leave
+
+ADVICE = (
+    'Open what it only reads for reading (mode="r", backed="r", lock=False), make indexes and caches before packaging, '
+    "and write to tempfile.mkdtemp()."
+)
+_FAULT = "wrote to files that a model may only read"
+_SHOWN = 5
+_BYTECODE = "__pycache__"  # numba keeps its caches there, too
+Stamps = Mapping[str, tuple[int, ...]]
+
+
+def hold(paths: Iterable[Path]) -> bool:
+    """Let this process and those that it starts only read some files and directories, from now on.
+
+    It holds for root, too, and for what links in them lead to. Call it in a process that has one thread.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Those that do not exist are left out.
+
+    Returns
+    -------
+    bool
+        False where the system cannot do that.
+    """
+    here, places = Path.cwd(), sorted(_with_links(paths))
+    try:
+        leave(NEW_FILES)
+        for place in places:
+            bind(place, place, read_only=True)
+    except OSError:
+        return False
+    os.chdir(here)  # the place that is read-only, not the one below it
+    return True
+
+
+def can_hold(directory: Path) -> bool:
+    """Tell whether `hold` works on this system, in a process of its own."""
+    process = os.fork()
+    if not process:
+        os._exit(not hold([directory]))
+    return os.waitpid(process, 0)[1] == 0
+
+
+def is_held(path: Path) -> bool:
+    """Tell whether a path lies on a file system that this process may only read."""
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
+@contextmanager
+def unchanged(subject: str, places: Iterable[Path], but: Collection[Path] = ()) -> Iterator[None]:
+    """Check that files are as they were when the block ends: size, times and inode tell, also where memory is mapped.
+
+    Bytecode, and what is cached beside it, is left out.
+
+    Parameters
+    ----------
+    subject : str
+        What runs in the block.
+    places : iterable of Path
+        Files and directories.
+    but : collection of Path
+        What may change.
+
+    Raises
+    ------
+    StepError
+        If one changed, with their names; one that the block raises says so, too.
+    """
+    before = {place: _stamps(place, but) for place in places}
+    try:
+        yield
+    except StepError as error:
+        if changed := _changed(before, but):
+            error.advice = f"{error.advice} It also {_FAULT}: {changed}. {ADVICE}".lstrip()
+        raise
+    if changed := _changed(before, but):
+        raise StepError(subject, f"it {_FAULT}", got=changed, advice=ADVICE)
+
+
+def _changed(before: Mapping[Path, Stamps], but: Collection[Path]) -> str:
+    """Return the names of the files that are not as they were."""
+    both = ((then, _stamps(place, but)) for place, then in before.items())
+    names = sorted({name for then, now in both for name in then.keys() | now.keys() if then.get(name) != now.get(name)})
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def advice_on(error: BaseException) -> str:
+    """Return what to do about an error where it comes from writing to what may only be read, else nothing."""
+    return ADVICE if os.strerror(errno.EROFS) in str(error) else ""
+
+
+def _with_links(paths: Iterable[Path]) -> set[str]:
+    """Return the real paths of what exists, and of what links inside it lead to; none that holds this process's own."""
+    own = (Path.cwd().resolve(), Path(tempfile.gettempdir()).resolve())
+    found: set[str] = set()
+    ahead = [os.path.realpath(path) for path in paths]
+    while ahead:
+        place = ahead.pop()
+        if place not in found and os.path.exists(place) and not any(each.is_relative_to(place) for each in own):  # noqa: PTH110
+            found.add(place)
+            ahead += (os.path.realpath(link) for link in _links(place))
+    return found
+
+
+def _links(place: str) -> Iterator[str]:
+    if Path(place).is_dir():
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    yield entry.path
+                elif entry.is_dir():
+                    yield from _links(entry.path)
+
+
+def _stamps(place: Path, but: Collection[Path]) -> Stamps:
+    """Return what tells a change of each file, by its path from the directory of `place` on."""
+    return {str(place.name / path.relative_to(place)): _stamp(path) for path in _paths(place, but)}
+
+
+def _paths(place: Path, but: Collection[Path]) -> Iterator[Path]:
+    yield place
+    if place.is_dir():
+        for path in place.iterdir():
+            if path.is_dir() and not path.is_symlink() and path.name != _BYTECODE and path not in but:
+                yield from _paths(path, but)
+            elif path.name != _BYTECODE and path not in but:
+                yield path
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.stat()
+    except OSError:  # a link to nothing
+        return ()
+    if stat.S_ISDIR(status.st_mode):
+        return (stat.S_IFDIR,)
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
