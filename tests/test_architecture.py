@@ -32,6 +32,7 @@ SHARED = (
     "payload.coercion",
     "payload.csv",
     "payload.forms",
+    "payload.inputs",
     "payload.payload",
     "payload.text",
     "payload.values",

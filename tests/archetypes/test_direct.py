@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from model_side.base.errors import StepError, UsageError
+from model_side.base.read_only import can_hold
 from model_side.model.model import ModelFiles, read_model
 from model_side.output.arrays import as_array
 from model_side.output.comparison import compare
@@ -137,3 +138,39 @@ def test_what_the_spec_reads_beside_itself_is_told_to_the_pipeline_and_what_the_
     monkeypatch.chdir(author.root)
     assert call_directly(author.root, {"dataframe_records": [{"x": 1.0}]}).output.tolist() == [2.0]
     assert json.loads(found.read_text())["inputs"] == ["x.csv"]
+
+
+WRITES = {
+    "its input": "np.savetxt(uri, [[9.0]]); return np.loadtxt(uri, ndmin=2)",
+    "a file beside its input": 'open(uri + ".fai", "w").close(); return np.loadtxt(uri, ndmin=2)',
+    "its own code": 'open(__file__, "a").close(); return np.loadtxt(uri, ndmin=2)',
+}
+
+
+def everything(author: Author) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in author.root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.skipif(not can_hold(Path(__file__)), reason="this system has no namespaces for users")
+@pytest.mark.parametrize("body", WRITES.values(), ids=WRITES)
+def test_data_and_code_of_the_author_are_as_they_were_when_the_model_writes_to(tmp_path: Path, body: str) -> None:
+    author = write(tmp_path, "file_uri_to_tensor")
+    author.replace("return np.loadtxt(uri, ndmin=2)", body)
+    before = everything(author)
+    with pytest.raises(StepError, match=r"Read-only file system.*Open what it only reads for reading"):
+        call_directly(author.root, {"inputs": {"input_uri": [str(author.root / "model_data" / "tiny.txt")]}})
+    assert everything(author) == before
+
+
+def test_code_is_called_on_copies_when_the_system_cannot_keep_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model_side.base.read_only._works", lambda places: False)  # as a container may refuse it
+    author = write(tmp_path, "file_uri_to_tensor")
+    author.replace("return np.loadtxt(uri, ndmin=2)", WRITES["its input"])
+    before = everything(author)
+    example = {"inputs": {"input_uri": ["artifact://input_example"]}}
+    assert numbers(author, example) == [[4.5]]
+    assert everything(author) == before
+    with pytest.raises(StepError, match=r"it wrote to files that a model may only read: got model_data/tiny"):
+        call_directly(author.root, {"inputs": {"input_uri": [str(author.root / "model_data" / "tiny.txt")]}})

@@ -16,6 +16,7 @@ from mlflow.models import ModelSignature
 from mlflow.types.schema import ParamSchema, ParamSpec
 
 from model_side.base.errors import run_main
+from model_side.base.read_only import can_hold
 
 from .conftest import uri_to_pair
 
@@ -48,6 +49,9 @@ class Speaker(PythonModel):
             open_it(uri)
         if uri == "exit":
             raise SystemExit(0)
+        for writes in ("model_data/", "by_link", "sample"):
+            if uri.startswith(writes):
+                open(uri, "r+").write("changed")
         made = np.full((len(model_input), 2), params["k"], "float64" if uri == "double" else "float32")
         made[0, 1] = np.nan if uri == "nan" else 1.5
         return made
@@ -148,6 +152,34 @@ def test_output_is_refused_and_nothing_written_when_it_does_not_fit(
     assert "output " not in told
     assert fault in capsys.readouterr().err
     assert not target.exists()
+
+
+@pytest.mark.skipif(not can_hold(Path(__file__)), reason="this system has no namespaces for users")
+@pytest.mark.parametrize("uri", ["sample.txt", "model_data/sample.txt", "by_link.txt"])
+def test_input_is_as_it_was_when_the_model_writes_to_it(
+    model: Path, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, uri: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model_data").mkdir()
+    for name in ("sample.txt", "model_data/sample.txt"):
+        (tmp_path / name).write_text("counts", encoding="utf-8")
+    (tmp_path / "by_link.txt").symlink_to("sample.txt")
+    assert ask(model, {"inputs": {"uri": [uri]}}) == (1, "")
+    said = capsys.readouterr().err
+    assert f"predict: it raised OSError: [Errno 30] Read-only file system: '{uri}'. See the traceback above." in said
+    assert "Open what it only reads for reading" in said
+    assert (tmp_path / uri).read_text(encoding="utf-8") == "counts"
+
+
+def test_file_is_named_when_the_model_writes_to_its_input_and_the_system_lets_it(
+    model: Path, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr("model_side.base.read_only._works", lambda places: False)  # as a container may refuse it
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sample.txt").write_text("counts", encoding="utf-8")
+    assert ask(model, {"inputs": {"uri": ["sample.txt"]}}, "--output-path", "answer.json") == (1, "")
+    assert "predict: it wrote to files that a model may only read: got sample.txt." in capsys.readouterr().err
+    assert not (tmp_path / "answer.json").exists()
 
 
 def test_nan_is_null_when_the_model_allows_it(save_model: Make, ask: Ask) -> None:

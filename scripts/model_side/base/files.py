@@ -234,6 +234,12 @@ def reflink(source: Path, target: Path) -> bool:
     return True
 
 
+def copy_file(source: str | Path, target: str | Path) -> None:
+    """Copy what a file holds, its blocks shared where the file system can; `target` must not exist."""
+    if not reflink(Path(source), Path(target)):
+        shutil.copyfile(source, target)
+
+
 def make_work_directory(target: Path) -> Path:
     """Make a directory beside a target, this process's own while it runs, and remove what a killed process left.
 

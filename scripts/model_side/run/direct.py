@@ -6,25 +6,32 @@ Import it in the model environment only.
 from __future__ import annotations
 
 import inspect
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import chdir
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
 from mlflow.models import Model, ModelSignature
 
+from ..base.files import copy_file
 from ..base.processes import Figures, peak_memory
+from ..base.read_only import hold, is_held
 from ..model.model import ModelFiles
 from ..model.signature import Signature, parse_signature
 from ..output.arrays import Arrays
+from ..package.example import DATA
 from ..package.flags import Flags
 from ..package.model_class import load_model_class
 from ..package.reads import reported_reads
 from ..package.spec import SPEC, read_spec
+from ..payload.inputs import read_only_places
 from ..payload.payload import check_payload
 from .child import run_in_child
 from .in_process import checked, parse_payload
@@ -91,8 +98,9 @@ def call_directly(
     """
     package = package.resolve()
     code, here = (package / "model_code", package / SPEC), Path.cwd()
-    arguments = (_predict, package, payload, files, flags or Flags(), watched)
-    return run_in_child(*arguments, subject=SUBJECT, directory=here, code=code, seconds=seconds, scratch=True)
+    kept = read_only_places(payload, package / DATA, *code)
+    child = partial(run_in_child, subject=SUBJECT, directory=here, code=code, seconds=seconds, scratch=True)
+    return child(_predict, package, payload, files, flags or Flags(), watched, kept=kept)
 
 
 def _predict(
@@ -108,7 +116,7 @@ def _predict(
         files = ModelFiles(parse_signature(spec.signature, metadata=metadata), metadata=metadata)
     check_payload(payload, files.signature)
     data, params = _as_mlflow_hands_it(payload, spec.signature, files.signature)
-    artifacts = {name: str(path) for name, path in spec.artifacts.items()}
+    artifacts = _not_to_write(spec.artifacts)
     context = mlflow.pyfunc.PythonModelContext(artifacts=artifacts, model_config=dict(spec.model_config))
     model = model_class()
     with opened_in(watched) as opened:
@@ -120,6 +128,21 @@ def _predict(
         output = model.predict(*before, data, **({"params": params} if "params" in takes else {}))
         figures = Figures(time.perf_counter() - start, peak_memory())
         return Direct(checked(output, files, payload, SUBJECT), figures, loaded - start, opened())
+
+
+def _not_to_write(artifacts: Mapping[str, Path]) -> dict[str, str]:
+    """Return the paths of artifacts, or of copies where the system cannot keep the author's own from being changed."""
+    others = [path for path in artifacts.values() if not is_held(path)]  # those of flags may lie anywhere
+    places = artifacts if not others or hold(others) else {name: _copied(path) for name, path in artifacts.items()}
+    return {name: str(path) for name, path in places.items()}
+
+
+def _copied(path: Path) -> Path:
+    copy = Path(tempfile.mkdtemp(), path.name)  # it is removed with what else this process leaves
+    if path.is_dir():
+        return Path(shutil.copytree(path, copy, copy_function=copy_file))
+    copy_file(path, copy)
+    return copy
 
 
 class _HandsBack:

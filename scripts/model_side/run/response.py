@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from ..base.errors import invoke
 from ..base.files import publish, read_text, require_writable
 from ..base.found import report_found
-from ..model.model import disable_tracing, quiet_mlflow, read_model, whole_model
+from ..model.model import ModelFiles, disable_tracing, quiet_mlflow, read_model, whole_model
 from ..output.files import JSON, export, require_suitable
+from ..payload.inputs import read_only_places
 from ..payload.payload import read_payload
 from ..payload.text import dumps_strict, loads_payload
 
@@ -44,30 +47,50 @@ def predict(model_uri: str, json_payload_file: str, output_path: Path | None, da
         require_suitable(output_path, files.signature)
     payload = read_payload(json_payload_file, files.signature)
     said = data if output_path else sys.stderr
-    start = time.perf_counter()
     quiet_mlflow()
     disable_tracing()
+    from .child import run_in_child
+
+    with whole_model(model_uri) as directory:
+        kept, here = read_only_places(payload, directory), Path.cwd()
+        child = partial(run_in_child, subject="predict", directory=here, code=[directory], kept=kept)
+        answer = child(_predict, directory, payload, files, output_path)
+    print(answer.cost, answer.form, sep="\n", file=said, flush=True)
+    report_found(answer.found)
+    if answer.text and output_path:
+        publish(answer.text, output_path)
+    elif answer.text:
+        print(answer.text, end="", file=data, flush=True)
+
+
+class _Answer(NamedTuple):
+    """What a prediction gave: MLflow's response, unless it is in a file already, and what there is to say of it."""
+
+    text: str
+    form: str
+    cost: str
+    found: Mapping[str, Any]
+
+
+def _predict(directory: Path, payload: Mapping[str, Any], files: ModelFiles, output_path: Path | None) -> _Answer:
+    """Predict in a process that can write to no model and no input."""
     from ..output.arrays import jsonable
     from ..output.comparison import summary
     from .in_process import checked, load_in_process
 
-    with whole_model(model_uri) as directory:
-        model = load_in_process(directory, files)
-        loaded = time.perf_counter()
-        output: Any = model.output(payload)
-        predicted = time.perf_counter()
-    print(_cost(loaded - start, predicted - start), file=said, flush=True)
+    start = time.perf_counter()
+    model = load_in_process(directory, files)
+    loaded = time.perf_counter()
+    output = model.output(payload)
+    predicted = time.perf_counter()
     form = summary(checked(output, files, payload))
-    print(form, file=said, flush=True)
-    report_found({"output": form, "seconds": {"load": loaded - start, "predict": predicted - loaded}})
+    found = {"output": form, "seconds": {"load": loaded - start, "predict": predicted - loaded}}
+    text = ""
     if output_path and output_path.suffix not in JSON:
         export(output, output_path, files.signature)
-        return
-    answer = f"{dumps_strict({'predictions': jsonable(output)})}\n"
-    if output_path:
-        publish(answer, output_path)
     else:
-        print(answer, end="", file=data, flush=True)
+        text = f"{dumps_strict({'predictions': jsonable(output)})}\n"
+    return _Answer(text, form, _cost(loaded - start, predicted - start), found)
 
 
 def try_model(package: Path, json_payload_file: Path, time_limit: float) -> None:

@@ -22,6 +22,7 @@ from ..model.model import ModelFiles, disable_tracing, whole_model
 from ..model.settings import settings_of
 from ..output.arrays import Arrays, nulled
 from ..output.comparison import Tolerance
+from ..payload.inputs import read_only_places
 from ..payload.payload import rows_alone
 from ..run.child import run_in_child
 from ..run.clock import AHEAD, Clock, movable_clock
@@ -112,8 +113,9 @@ def _asked(
     disable_tracing()
     with whole_model(model_uri) as place:
         model, here = place.resolve(), Path.cwd()
+        kept = read_only_places(payload, model)
         child = partial(run_in_child, subject=subject, directory=here, code=[model], seconds=seconds, scratch=True)
-        return child(_predict, model, payload, files, again)
+        return child(_predict, model, payload, files, again, kept=kept)
 
 
 def _failed(name: str, error: ReportedError) -> Route:
