@@ -90,7 +90,7 @@ def predict_rebuilt(model: Path, payload: Path, environment: Rebuilt, where: Whe
     return _predict(environment.program("mlflow"), "local", str(model), payload.absolute(), variables, where)
 
 
-def predict_strict(model_uri: str, payload: Path, manager: str) -> Answer:
+def predict_strict(model_uri: str, payload: Path, manager: str, limits: Limits = FREE) -> Answer:
     """Return the answer of the package's mlflow, in an environment that `manager` makes for it, whose cost counts.
 
     Parameters
@@ -98,6 +98,7 @@ def predict_strict(model_uri: str, payload: Path, manager: str) -> Answer:
     model_uri : str
     payload : Path
     manager : str
+    limits : Limits
 
     Raises
     ------
@@ -109,7 +110,8 @@ def predict_strict(model_uri: str, payload: Path, manager: str) -> Answer:
     require_manager(manager, os.environ)
     with tempfile.TemporaryDirectory() as scratch:
         variables = _variables(os.environ, Path(scratch), manager)
-        return _predict(mlflow_executable(), manager, model_uri, payload, variables, Where(Path(scratch), {}))
+        where = Where(Path(scratch), {}, limits=limits)
+        return _predict(mlflow_executable(), manager, model_uri, payload, variables, where)
 
 
 def mlflow_executable() -> str:

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,11 @@ from model_side.base.errors import StepError
 from model_side.base.files import publish, require_writable
 from model_side.base.found import report_found
 from model_side.base.processes import ended_with
+from model_side.base.read_only import unchanged
 from model_side.base.variables import receivers_environment, variables_advice
 from model_side.model.model import quiet_mlflow, read_model, whole_model
 from model_side.model.settings import variables_of
+from model_side.payload.inputs import existing_inputs, read_only_places
 from model_side.payload.payload import new_texts, read_payload
 from model_side.payload.text import dumps_strict
 
@@ -27,9 +29,9 @@ from .answering import listener, require_environment
 from .predict import Answer, ExplainedError, Where, predict_rebuilt, predict_strict
 from .rebuilt import Rebuilt, rebuilt_environment
 from .rest import Request, rest_route
-from .sandbox.audit import HOOK, Outside, inputs, outside
-from .sandbox.leash import FREE, Limits, allows
-from .sandbox.portable import elsewhere
+from .sandbox.audit import HOOK, Outside, outside
+from .sandbox.leash import Limits, allows
+from .sandbox.portable import copy_read_only, elsewhere, with_neighbours
 from .server import HOST, serving
 
 _ANYWHERE = re.compile(r"/|[A-Za-z][A-Za-z0-9+.-]*://")  # an absolute path or a URI
@@ -69,11 +71,12 @@ def _in_rebuilt(request: Request, manager: str) -> tuple[Mapping[str, Answer], M
         model = stack.enter_context(whole_model(request.model_uri))
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         environment = rebuilt_environment(model, os.environ)
+        stack.enter_context(unchanged("serve-predict", read_only_places(request.payload, model)))
         log, seconds, given, since = scratch / "server.log", request.time_limit, request.variables, time.time()
-        used = scratch / "server.used.log" if request.settings["hermetic"] else None
-        started = serving(str(model), environment, log, given, used=used, seconds=seconds)
+        used, limits = scratch / "server.used.log" if request.settings["hermetic"] else None, _kept(model, request)
+        started = serving(str(model), environment, log, given, used=used, limits=limits, seconds=seconds)
         server = stack.enter_context(started) if request.rest_output else None
-        strict = predict_strict(request.model_uri, request.json_payload_file, manager) if manager else None
+        strict = predict_strict(request.model_uri, request.json_payload_file, manager, limits) if manager else None
         watched, report = _watched(model, environment, scratch, request)
         answers = {"served": strict or watched}
         if server:
@@ -81,7 +84,7 @@ def _in_rebuilt(request: Request, manager: str) -> tuple[Mapping[str, Answer], M
             answers["rest"], facts = rest_route(server, environment, request)
             report = {**facts, **report, "figures": {name: each.figures.entry() for name, each in answers.items()}}
             if used:
-                seen = _used(used, [model, scratch], environment, request, since)
+                seen = _used(used, [model, scratch, *_given(request, relative=True)], environment, request, since)
                 report["used_from_outside"] = _with_servers(report["used_from_outside"], seen)
     return answers, report
 
@@ -91,11 +94,17 @@ def _watched(model: Path, environment: Rebuilt, scratch: Path, request: Request)
     why_not, log = _not_portable(request), scratch / "used.log" if request.settings["hermetic"] else None
     payload, since = scratch / f"payload{request.json_payload_file.suffix}", time.time()
     shutil.copyfile(request.json_payload_file, payload)
-    with nullcontext((model, None)) if why_not else elsewhere(model) as (place, directory):
-        limits = FREE if why_not else _limits([scratch, place.parent], environment, request)
+    given = _given(request, relative=bool(why_not))
+    with nullcontext((model, None)) if why_not else elsewhere() as (place, directory):
+        limits = _kept(model, request)
+        if not why_not:
+            only = (*environment.places(), HOOK, scratch, place.parent)
+            limits = _allowed(_apart(model, place, only, given, offline=not request.settings["network"]), environment)
+            if not limits.only:
+                copy_read_only(model, place)
 
         def used() -> Outside:
-            return _used(log, [place, scratch], environment, request, since) if log else Outside()
+            return _used(log, [place, scratch, *given], environment, request, since) if log else Outside()
 
         try:
             where = Where(scratch, request.variables, directory, log, limits)
@@ -111,10 +120,16 @@ def _watched(model: Path, environment: Rebuilt, scratch: Path, request: Request)
     return answer, facts
 
 
+def _given(request: Request, *, relative: bool) -> set[Path]:
+    """Return the local files that the payload names, also by a relative path if need be, and what goes with them."""
+    paths = (path for path in existing_inputs(request.payload) if relative or path.is_absolute())
+    return {each.absolute() for path in paths for each in with_neighbours(path)}
+
+
 def _used(log: Path, known: list[Path], environment: Rebuilt, request: Request, since: float) -> Outside:
-    """Return what was noted, but for the environment, the input, and what else is known."""
+    """Return what was noted, but for the environment and what is known."""
     withheld = os.environ.keys() - request.variables.keys()
-    return outside(log, environment.places(), [*known, *inputs(request.payload)], since, withheld)
+    return outside(log, environment.places(), known, since, withheld)
 
 
 def _with_servers(used: Mapping[str, Any], servers: Outside) -> dict[str, Any]:
@@ -122,14 +137,22 @@ def _with_servers(used: Mapping[str, Any], servers: Outside) -> dict[str, Any]:
     return {**used, **{name: sorted({*used[name], *getattr(servers, name)}) for name in ("files", "network")}}
 
 
-def _limits(places: list[Path], environment: Rebuilt, request: Request) -> Limits:
-    """Return what a prediction does without, elsewhere: the network and other files, as far as this system lets it."""
-    offline = not request.settings["network"]
-    given = (path for path in inputs(request.payload) if path.is_absolute() and path.exists())
-    only = tuple(map(str, (*environment.places(), HOOK, *places, *given)))
-    if allows(alone := Limits(offline, only), [environment.program("python"), "-I", "-c", "import ctypes, ssl"]):
-        return alone
-    return Limits(offline and allows(Limits(offline=True)))
+def _kept(model: Path, request: Request) -> Limits:
+    """Return what a prediction does without where the model lies: to write to what it is to read."""
+    return Limits(kept=tuple(map(str, read_only_places(request.payload, model))))
+
+
+def _apart(model: Path, place: Path, only: Iterable[Path], given: Iterable[Path], *, offline: bool) -> Limits:
+    """Return what a prediction does without, elsewhere: other files, and the network if need be."""
+    moved = ((str(model.absolute()), str(place)),)
+    return Limits(offline, tuple(map(str, only)), tuple(map(str, given)), moved)
+
+
+def _allowed(limits: Limits, environment: Rebuilt) -> Limits:
+    """Return as much of it as this system lets it do without."""
+    if allows(limits, [environment.program("python"), "-I", "-c", "import ctypes, ssl"]):
+        return limits
+    return limits._replace(offline=limits.offline and allows(Limits(offline=True)), only=(), moved=())
 
 
 def _how_it_ran(seen: Outside, limits: Limits) -> str:
@@ -141,7 +164,8 @@ def _how_it_ran(seen: Outside, limits: Limits) -> str:
     carry = "What it reads belongs to ARTIFACTS; "
     leave_out = 'VERIFICATION = {"portable": False} in model_spec.py turns this off'
     allow = ', {"network": True} gives it the network' if limits.offline else ""
-    return f"{tried}It ran on a read-only copy of the model, in an empty directory{without}. {carry}{leave_out}{allow}."
+    where = "It ran on a read-only copy of the model, in an empty directory, and could only read its inputs"
+    return f"{tried}{where}{without}. {carry}{leave_out}{allow}."
 
 
 def _not_portable(request: Request) -> str:

@@ -21,7 +21,7 @@ from model_side.base.processes import advice_on_end, ended_with, left_running, r
 from .answering import listener
 from .rebuilt import Rebuilt
 from .sandbox.audit import watched
-from .sandbox.leash import leashed
+from .sandbox.leash import FREE, Limits, leashed
 
 HOST = "127.0.0.1"
 OK = 200
@@ -144,6 +144,7 @@ def serving(
     *,
     used: Path | None = None,
     port: int = 0,
+    limits: Limits = FREE,
     seconds: float = 600,
 ) -> Iterator[Server]:
     """Start `mlflow models serve` on a model and give it at once; wait for it with `Server.wait_until_up`.
@@ -161,6 +162,8 @@ def serving(
         Where it is noted what it uses.
     port : int
         0 means any that is free.
+    limits : Limits
+        What it does without.
     seconds : float
         How long one request may take.
     """
@@ -169,7 +172,8 @@ def serving(
         command += ["--host", HOST, "--port", str(held), "--timeout", str(int(seconds))]
         with log.open("wb") if log else nullcontext(sys.stderr.buffer) as output:
             made = environment.variables(variables)
-            process = leashed(command, watched(made, used, Path(model_uri)) if used else made, output)
+            noted = watched(made, used, Path(model_uri)) if used else made
+            process = leashed(command, noted, output, limits=limits)
         server = Server(held, process, log)
         try:
             yield server

@@ -62,6 +62,11 @@ class Echo(PythonModel):
             return np.full((len(model_input), 2), float(os.getenv("REF_SCALE", "0.5")), "float32")
         if model_input["uri"].iloc[0] == "locale":
             return np.full((len(model_input), 2), {"C": 1, "C.UTF-8": 2}[os.environ["LC_ALL"]], "float32")
+        if model_input["uri"].iloc[0].endswith(".bam"):
+            with open(model_input["uri"].iloc[0] + ".bai") as index:
+                return np.full((len(model_input), 2), float(index.read()), "float32")
+        if model_input["uri"].iloc[0].endswith("itself"):
+            open(__file__, "a").close()
         if model_input["uri"].iloc[0] == "bad":
             raise ValueError("cannot open it")
         return np.full((len(model_input), 2), 0.5, "float32")
@@ -328,6 +333,31 @@ def test_cause_is_told_and_not_what_the_run_was_without_when_it_has_nothing_to_d
     assert done.returncode == 1
     assert all(each in done.stderr for each in words)
     assert not any(each in done.stderr for each in ("ARTIFACTS", "exit code 247", "read-only copy"))
+
+
+def test_input_is_read_with_its_index_and_what_links_beside_it_lead_to(model: Path, tmp_path: Path) -> None:
+    for name in ("store", "run", "here"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "run" / "a.bam").write_text("reads", encoding="utf-8")
+    (tmp_path / "store" / "index").write_text("7", encoding="utf-8")
+    (tmp_path / "run" / "a.bam.bai").symlink_to(tmp_path / "store" / "index")
+    done = serve(model, tmp_path / "here", str(tmp_path / "run" / "a.bam"), *REST)
+    assert done.returncode == 0, done.stderr
+    report = report_in(tmp_path / "here")
+    assert (report["portable"], report["used_from_outside"]) == ("passed", NOTHING)
+    for answer in ("answer.json", "rest.json"):
+        assert json.loads((tmp_path / "here" / answer).read_text(encoding="utf-8")) == {"predictions": [[7.0, 7.0]]}
+
+
+@pytest.mark.e2e
+@pytest.mark.skipif(not allows(Limits(only=("/usr",))), reason="this system has no namespaces for users")
+@pytest.mark.parametrize("flags", [(), ("--env-manager", "local", *REST)], ids=["rebuilt", "by MLflow"])
+def test_model_cannot_change_itself(model: Path, tmp_path: Path, flags: tuple[str, ...]) -> None:
+    before = [(path, path.stat().st_mtime_ns) for path in model.rglob("*")]
+    done = serve(model, tmp_path, "/itself", *flags)
+    assert done.returncode == 1
+    assert "Read-only file system" in done.stderr
+    assert [(path, path.stat().st_mtime_ns) for path in model.rglob("*")] == before
 
 
 @pytest.mark.e2e

@@ -154,6 +154,39 @@ def test_command_has_no_files_but_the_systems_and_those_that_it_is_given(tmp_pat
     assert not (tmp_path / "scratch").exists()
 
 
+KEEPING = """
+import os, sys
+for name in sys.argv[1:]:
+    for file in (f"{name}/here.txt", f"{name}/new.txt"):
+        try:
+            open(file, "a").write("x")
+            print("wrote")
+        except OSError as error:
+            print(error.strerror)
+"""
+REFUSED = "Read-only file system"
+
+
+@pytest.mark.skipif(not allows(Limits(only=("/usr",))), reason="this system has no namespaces for users")
+@pytest.mark.parametrize("apart", [False, True])
+def test_command_can_only_read_what_is_kept_and_what_is_shown_elsewhere(tmp_path: Path, *, apart: bool) -> None:
+    given, other, place = (tmp_path / name for name in ("given", "other", "place"))
+    for directory in (given, other, place):
+        directory.mkdir()
+    for directory in (given, other):
+        (directory / "here.txt").write_text("x", encoding="utf-8")
+    python = Path(sys.base_prefix)
+    only = (str(other), str(place), str(tmp_path), str(python)) if apart else ()
+    limits = Limits(only=only, kept=(str(given),), moved=((str(given), str(place)),) if apart else ())
+    command = [str(python / "bin" / "python3"), "-c", KEEPING, str(given), str(other), *([str(place)] if apart else [])]
+    with leashed(command, os.environ, directory=other, limits=limits) as process:
+        assert process.stdout
+        said = process.stdout.read().decode().splitlines()
+    assert said == [REFUSED, REFUSED, "wrote", "wrote", *([REFUSED, REFUSED] if apart else [])]
+    assert [path.name for path in (*given.iterdir(), *place.iterdir())] == ["here.txt"]
+    assert (given / "here.txt").read_text(encoding="utf-8") == "x"
+
+
 LISTENING = """
 import os, signal, socket, sys
 port = socket.create_server(("127.0.0.1", 0))

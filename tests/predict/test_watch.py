@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from model_side.base.errors import StepError
+from model_side.payload.inputs import inputs
 from serving.rebuilt import Rebuilt
 from serving.recipe import Recipe
-from serving.sandbox.audit import Outside, inputs, outside, watched
-from serving.sandbox.portable import elsewhere
+from serving.sandbox.audit import Outside, outside, watched
+from serving.sandbox.portable import copy_read_only, elsewhere, with_neighbours
 
 SOURCE = """
 import contextlib, os, shutil, socket, subprocess, sys
@@ -108,20 +109,57 @@ def test_inputs_are_the_local_paths_in_a_payload() -> None:
 def test_copy_elsewhere_is_refused_with_advice_when_it_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "w.bin").symlink_to("nowhere")
-    with (
-        pytest.raises(StepError, match=r"portable copy of the model: cannot be made.*TMPDIR"),
-        elsewhere(tmp_path / "model"),
-    ):
-        pass
+    (tmp_path / "place").mkdir()
+    with pytest.raises(StepError, match=r"portable copy of the model: cannot be made.*TMPDIR"):
+        copy_read_only(tmp_path / "model", tmp_path / "place")
 
 
 def test_copy_elsewhere_is_read_only_and_gone_afterwards(tmp_path: Path) -> None:
     (tmp_path / "model" / "artifacts").mkdir(parents=True)
     (tmp_path / "model" / "artifacts" / "w.bin").write_bytes(b"1")
-    with elsewhere(tmp_path / "model") as (copy, empty):
-        assert (copy / "artifacts" / "w.bin").read_bytes() == b"1"
-        assert not any(path.stat().st_mode & 0o222 for path in (copy, *copy.rglob("*")))
+    with elsewhere() as (place, empty):
+        copy_read_only(tmp_path / "model", place)
+        assert (place / "artifacts" / "w.bin").read_bytes() == b"1"
+        assert not any(path.stat().st_mode & 0o222 for path in (place, *place.rglob("*")))
         assert list(empty.iterdir()) == []
-        assert not copy.is_relative_to(tmp_path)
-    assert not copy.parent.exists()
+        assert not place.is_relative_to(tmp_path)
+    assert not place.parent.exists()
     assert (tmp_path / "model" / "artifacts" / "w.bin").stat().st_mode & 0o200
+
+
+def test_neighbours_of_an_input_are_its_directory_and_where_its_links_lead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp")
+    store, run, home = (tmp_path / name for name in ("store", "run", "home"))
+    for directory in (store, run, home):
+        directory.mkdir()
+    for name in ("a.bam", "a.bam.bai"):
+        (store / name).touch()
+        (run / name).symlink_to(store / name)
+    (tmp_path / "elsewhere.fa").touch()
+    (run / "genome.fa").symlink_to(tmp_path / "elsewhere.fa")
+    assert set(with_neighbours(run / "a.bam")) == {
+        run,
+        run / "a.bam",
+        store,
+        store / "a.bam",
+        store / "a.bam.bai",
+        tmp_path / "elsewhere.fa",
+    }
+    assert set(with_neighbours(store)) == {store}  # a directory is all that it needs
+
+
+@pytest.mark.parametrize("place", ["home", "work", "."])
+def test_neighbours_are_only_files_of_its_name_when_an_input_lies_among_a_persons_other_things(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    for name in ("home", "work"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / "work")
+    directory = tmp_path / place
+    for name in ("a.bam", "a.bai", "a.bam.bai", "ab.bam", "weights.bin"):
+        (directory / name).touch()
+    found = set(with_neighbours(directory / "a.bam"))
+    assert found == {directory / name for name in ("a.bam", "a.bai", "a.bam.bai")}

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+
+from ..base.named_files import named_file
 
 
 def inputs(payload: Any) -> Iterator[Path]:
@@ -14,14 +15,8 @@ def inputs(payload: Any) -> Iterator[Path]:
     if isinstance(payload, dict | list):
         for each in payload.values() if isinstance(payload, dict) else payload:
             yield from inputs(each)
-    elif isinstance(payload, str) and payload:
-        try:
-            parts = urlsplit(payload)
-        except ValueError:  # some other text
-            return
-        path = Path(unquote(parts.path) if parts.scheme else payload)
-        if parts.scheme in ("", "file") and path.name:  # not "/" or ".", which would let everything through
-            yield path
+    elif isinstance(payload, str) and (named := named_file(payload)) and named.path.name:
+        yield named.path  # not "/" or ".", which would let everything through
 
 
 def existing_inputs(payload: Any) -> list[Path]:

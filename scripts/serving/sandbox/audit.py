@@ -5,11 +5,9 @@ from __future__ import annotations
 import ast
 import os
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from model_side.base.named_files import named_file
+from typing import NamedTuple
 
 from .leash import SYSTEM
 
@@ -94,15 +92,6 @@ def outside(
         tuple(sorted({Path(name).name for what, name in noted if what == "starts"})),
         tuple(sorted({name for what, name in noted if what == "looks for" and name in withheld})),
     )
-
-
-def inputs(payload: Any) -> Iterator[Path]:
-    """Yield the local files and directories that a payload names."""
-    if isinstance(payload, dict | list):
-        for each in payload.values() if isinstance(payload, dict) else payload:
-            yield from inputs(each)
-    elif isinstance(payload, str) and (named := named_file(payload)) and named.path.name:
-        yield named.path  # not "/" or ".", which would let everything through
 
 
 def _shown(path: Path) -> str:

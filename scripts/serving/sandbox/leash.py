@@ -3,12 +3,11 @@
 Whoever started it, in a session of its own, holds the other end: it closes when that process is killed, too. The first
 argument is a JSON list of `Limits`. Offline, the command and all that it starts have no network but a private loopback.
 With paths, there are no files but those and the system's; the home directory and the temporary ones are new and empty.
-The kernel gives them namespaces of their own, for which no privilege is needed where those of users are allowed.
+What it may only read, it cannot change, as root neither. The kernel gives them namespaces of their own.
 """
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import json
 import os
@@ -21,14 +20,15 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
+
+from model_side.base.namespaces import NEW_FILES, NEW_NETWORK, bind, change_root, leave, mount_empty, unmount
+from model_side.base.read_only import hold
 
 # Of the system, not of a person or a project.
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/proc", "/sys", "/dev", "/run")
 _ADDED = ("/opt", "/nix", "/gnu")  # what programs of the system may need beside it
-_NEW_USER, _NEW_NETWORK, _NEW_FILES = 0x10000000, 0x40000000, 0x00020000  # linux/sched.h
-_BIND, _RECURSIVE, _PRIVATE, _DETACH = 0x1000, 0x4000, 0x40000, 2  # linux/mount.h
-_PASSING = ("/tmp", "/var/tmp")
+PASSING = ("/tmp", "/var/tmp")
 _SET_FLAGS, _UP = 0x8914, 1  # linux/sockios.h, linux/if.h
 
 
@@ -41,13 +41,21 @@ class Limits(NamedTuple):
         It has no network but a private loopback.
     only : tuple of str
         Paths: the files and directories that it has beside the system's; none means all that there are.
+    kept : tuple of str
+        Paths that it can only read. Without `only`, as far as the system allows that.
+    moved : tuple of pair of str
+        Beside `only`: a path, and an existing one at which it is seen, and can only be read.
     """
 
     offline: bool = False
     only: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    moved: tuple[tuple[str, str], ...] = ()
 
 
 FREE = Limits()
+_SCRIPTS = str(Path(__file__).parents[2])
+_START = f"import sys; sys.path.insert(0, {_SCRIPTS!r}); from serving.sandbox.leash import main; sys.exit(main())"
 
 
 def leashed(
@@ -71,7 +79,7 @@ def leashed(
     limits : Limits
     """
     return subprocess.Popen(
-        [sys.executable, "-I", __file__, json.dumps(limits), *command],
+        [sys.executable, "-I", "-c", _START, json.dumps(limits), *command],
         cwd=directory,
         env=variables,
         stdin=subprocess.PIPE,
@@ -106,13 +114,15 @@ def ended(process: subprocess.Popen[bytes]) -> int:
 
 def main() -> int:
     """Run the command line."""
-    (offline, only), words = json.loads(sys.argv[1]), sys.argv[2:]
-    if offline or only:
-        _leave(_NEW_NETWORK * offline | _NEW_FILES * bool(only))
-    if offline:
+    limits, words = Limits(*json.loads(sys.argv[1])), sys.argv[2:]
+    if limits.offline or limits.only:
+        leave(NEW_NETWORK * limits.offline | NEW_FILES * bool(limits.only))
+    if limits.offline:
         _raise_loopback()
-    if only:
-        _keep_files(only)
+    if limits.only:
+        _keep_files(limits)
+    elif limits.kept:
+        hold(map(Path, limits.kept))
     command = subprocess.Popen(words, stdin=subprocess.DEVNULL)
     threading.Thread(target=_hold, daemon=True).start()
     code = command.wait()
@@ -127,52 +137,41 @@ def _end_by(number: int) -> None:
     os.kill(os.getpid(), number)
 
 
-def _leave(namespaces: int) -> None:
-    """Go to namespaces of one's own.
-
-    Raises
-    ------
-    OSError
-        If the system does not allow it.
-    """
-    user, group = os.getuid(), os.getgid()
-    try:
-        _call("unshare", namespaces)
-    except PermissionError:  # without privilege: as the same user in a namespace of users
-        _call("unshare", _NEW_USER | namespaces)
-        for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
-            Path("/proc/self", name).write_text(text, encoding="ascii")
-
-
 def _raise_loopback() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, _SET_FLAGS, struct.pack("16sH14x", b"lo", _UP))
 
 
-def _keep_files(directories: Sequence[str]) -> None:
+def _keep_files(limits: Limits) -> None:
     """Go to a root with the system's directories and the given ones, by all their names, and new temporary ones."""
     here = Path.cwd()
-    wanted = {path: os.path.realpath(path) for path in (*SYSTEM, *_ADDED, *directories) if Path(path).exists()}
+    named = (*SYSTEM, *_ADDED, *limits.only, *limits.kept)
+    wanted = {path: os.path.realpath(path) for path in named if Path(path).exists()}
     wanted |= {path: path for path in wanted.values()}
     links = {path: Path(path).readlink() for path in (*SYSTEM, *_ADDED) if Path(path).is_symlink()}
-    _call("mount", b"none", b"/", None, _RECURSIVE | _PRIVATE, None)
-    _call("mount", b"none", b"/tmp", b"tmpfs", 0, None)
+    moved = {path: os.path.realpath(source) for source, path in limits.moved}
+    kept = {*limits.kept, *map(os.path.realpath, limits.kept)}
+    mount_empty("/tmp")
     old = Path("/tmp/old")
     old.mkdir()
-    _call("pivot_root", b"/tmp", os.fsencode(old))
+    change_root("/tmp", str(old))
     old = Path("/old")
     for path in sorted(wanted.keys() - links.keys()):
-        if os.path.lexists(path):  # in a directory that is there by now
+        if os.path.lexists(path) and (
+            path not in kept or Path(path).is_symlink()
+        ):  # in a directory that is there by now
             continue
         _make_like(Path(f"{old}{wanted[path]}"), Path(path))
-        _call("mount", os.fsencode(f"{old}{wanted[path]}"), os.fsencode(path), None, _BIND | _RECURSIVE, None)
+        bind(f"{old}{wanted[path]}", path, read_only=path in kept)
+    for path, source in moved.items():
+        bind(f"{old}{source}", path, read_only=True)
     for path, target in links.items():
         Path(path).symlink_to(target)
-    for path in filter(None, (*_PASSING, os.environ.get("TMPDIR"), os.environ.get("HOME"))):
+    for path in filter(None, (*PASSING, os.environ.get("TMPDIR"), os.environ.get("HOME"))):
         if not path.startswith(tuple(f"{each}/" for each in (*SYSTEM, *_ADDED))):  # nothing is made in those
             Path(path).mkdir(parents=True, exist_ok=True)
     os.chdir(here)
-    _call("umount2", os.fsencode(old), _DETACH)
+    unmount(str(old))
     old.rmdir()
 
 
@@ -185,24 +184,7 @@ def _make_like(model: Path, path: Path) -> None:
         path.touch()
 
 
-def _call(name: str, *arguments: Any) -> None:
-    """Call a function of the C library that returns 0.
-
-    Raises
-    ------
-    OSError
-        If it does not.
-    """
-    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments):
-        number = ctypes.get_errno()
-        raise OSError(number, f"{name}: {os.strerror(number)}")
-
-
 def _hold() -> None:
     while os.read(0, 1024):
         pass
     os.killpg(0, signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
