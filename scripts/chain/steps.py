@@ -241,6 +241,7 @@ def _proof(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
             tools=_own("scripts/verify.py", model_side),
             params=package.variables(),
             atomic=True,
+            proofs=(VERIFIED,),
         ),
     )
 

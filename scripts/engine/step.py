@@ -125,6 +125,9 @@ class Step:
     atomic : bool
         The command replaces its targets whole, by itself: the last good ones stay in place while it runs. Otherwise the
         runner moves them aside first and brings them back on failure.
+    proofs : sequence of str
+        Those targets of an atomic command that say that all is well: one that it wrote is removed where its run is not
+        recorded, as when a dependency changed meanwhile.
     preparation : Preparation, optional
     refusal : callable, optional
         Returns why the step cannot run as things are, nothing where it can. It is asked where the step is stale, before
@@ -148,12 +151,13 @@ class Step:
     evidence: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     atomic: bool = False
+    proofs: tuple[str, ...] = ()
     preparation: Preparation | None = None
     refusal: Callable[[], str] | None = None
     runs: Command = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("dependencies", "targets", "evidence", "editable", "ignored"):
+        for name in ("dependencies", "targets", "evidence", "editable", "ignored", "proofs"):
             object.__setattr__(self, name, tuple(posixpath.normpath(path) for path in _several(getattr(self, name))))
         object.__setattr__(self, "after", _several(self.after))
         command = self.command if isinstance(self.command, Command) else Command(_words(self.command))
@@ -182,8 +186,11 @@ class Step:
             yield f"target {target!r} is declared twice"
         if self.runs.host and self.runs.host[0] != self.runs.words[0]:
             yield f"host {self.runs.host[0]!r} is not the command's own interpreter"
-        for target in set(self.editable) - set(self.targets):
-            yield f"editable {target!r} is not one of its targets"
+        for kind, paths in (("editable", self.editable), ("proof", self.proofs)):
+            for target in set(paths) - set(self.targets):
+                yield f"{kind} {target!r} is not one of its targets"
+        if self.proofs and not self.atomic:
+            yield "proofs are of an atomic command"
         if "." in self.dependencies:
             yield "dependency '.' is the root, with the pipeline's own files: name what is read of it"
         for key, value in (*self.params.items(), *self.versions.items()):

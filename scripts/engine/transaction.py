@@ -24,6 +24,7 @@ from .step import STATE_DIRECTORY, Step
 RUN_VARIABLE = "PIPELINE_RUN"
 NAME_LENGTH = 15  # of a process's name, as Linux keeps it
 _PATIENCE_SECONDS = 5.0
+_PROOF = "proof"  # it is removed where it is another one
 _RESERVE, _RESERVED_BYTES = "reserve", 1 << 20
 _SECOND = "journal.json"  # beside the old targets
 
@@ -47,6 +48,8 @@ class Transaction:
         self._plan = {target: self._fate(target, keep) for target in step.targets}
 
     def _fate(self, target: str, keep: Collection[str]) -> str:
+        if target in self._step.proofs:
+            return f"{_PROOF} {_identity(self._root / target)}"
         if self._step.atomic:
             return "stays"
         if not os.path.lexists(self._root / target):
@@ -171,11 +174,19 @@ def remove(path: Path) -> None:
 def _restore(root: Path, run: str, plan: dict[str, str]) -> None:
     for number, (target, fate) in enumerate(plan.items()):
         backup = _aside(root, run) / str(number)
-        if fate == "absent":
+        if fate == "absent" or (fate.startswith(_PROOF) and fate != f"{_PROOF} {_identity(root / target)}"):
             remove(root / target)
         elif fate in ("moved", "copied") and os.path.lexists(backup):
             remove(root / target)
             _move(backup, root / target)
+
+
+def _identity(path: Path) -> str:
+    """Return what tells whether a file was written again."""
+    with suppress(FileNotFoundError):
+        status = path.lstat()
+        return f"{status.st_ino} {status.st_ctime_ns}"
+    return "none"
 
 
 def _finish(root: Path, journal: Path, run: str) -> None:

@@ -251,6 +251,22 @@ def test_targets_come_back_when_a_step_fails_whose_targets_are_on_another_file_s
     assert build([good], root=tmp_path, force=["s"]).ok
 
 
+@pytest.mark.parametrize(
+    ("then", "fault"),
+    [("echo more >> in", "in changed while it ran"), ("exit 1", "exit code 1"), ("kill -9 $$", "signal 9")],
+)
+def test_proof_is_gone_when_the_run_that_wrote_it_is_not_recorded(tmp_path: Path, then: str, fault: str) -> None:
+    def step(line: str) -> Step:
+        return Step("check", line, ["in"], ["ok", "note"], atomic=True, proofs=["ok"])
+
+    (tmp_path / "in").write_text("1")
+    assert build([step("echo > ok; echo > note")], root=tmp_path).ok
+    assert "exit code 2" in the_error(build([step("exit 2")], root=tmp_path))
+    assert (tmp_path / "ok").exists()  # it is that of the last run that was recorded
+    assert fault in the_error(build([step(f"echo > ok; {then}")], root=tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".pipeline", "in", "note"]
+
+
 def test_step_is_not_recorded_when_its_input_changes_while_it_runs(built: Workshop) -> None:
     built.commands["model"] = "mkdir model; cat code/*.py spec.py > model/code; echo more >> spec.py"
     before = built.targets()

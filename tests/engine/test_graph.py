@@ -89,6 +89,7 @@ def test_pipeline_is_refused_before_anything_runs_when_it_has(
         ({"targets": ["x"], "evidence": ["x/y"]}, ["evidence 'x/y' is the target 'x', or one lies inside the other"]),
         ({"targets": ["x", "./x"]}, ["declared twice"]),
         ({"editable": ["x"]}, ["not one of its targets"]),
+        ({"proofs": ["x"]}, ["proof 'x' is not one of its targets", "proofs are of an atomic command"]),
         ({"params": {"a": [1]}, "targets": ["/y"]}, ["'a' is a list", "'/y'"]),
         (
             {"params": {"a": Says.LOG, "b": float("nan")}, "versions": {"c": Number(1)}},

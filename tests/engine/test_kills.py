@@ -16,6 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from engine import Step, build
+
 from .workshop import REPOSITORY, Workshop, child_environment, new_workshop
 
 SLOW_MODEL = (
@@ -65,6 +67,15 @@ def test_next_build_is_right_after_kills_at_some_instants(workshop: Workshop) ->
 def test_next_build_is_right_after_kills_at_every_instant(workshop: Workshop) -> None:
     """Each number of events in turn, until builds are long done before the kill: no instant is left out."""
     assert kill_many(workshop, [*range(220), *random.Random(2).sample(range(220), 40)]) >= 200
+
+
+def test_proof_is_gone_when_a_build_was_killed_between_the_proof_and_its_record(tmp_path: Path) -> None:
+    code = "from engine import Step, build; line = 'echo > ok; kill -9 $PPID; sleep 1000'; "
+    code += "build([Step('check', line, [], ['ok'], atomic=True, proofs=['ok'])])"
+    subprocess.run([sys.executable, "-c", code], env=child_environment(), cwd=tmp_path, check=False)
+    assert (tmp_path / "ok").exists()
+    assert build([Step("check", "exit 1", [], ["ok"], atomic=True, proofs=["ok"])], root=tmp_path).exit_code == 1
+    assert not (tmp_path / "ok").exists()
 
 
 def test_old_targets_come_back_before_anything_reads_them_when_a_step_was_killed(built: Workshop) -> None:
