@@ -17,6 +17,7 @@ from model_side.model.settings import variables_of
 
 from .predict import Where, predict_rebuilt
 from .rebuilt import rebuilt_environment
+from .sandbox.leash import Limits
 
 VERIFY = Path(__file__).parents[1] / "verify.py"
 EXAMPLE = "serving_input_example.json"
@@ -45,7 +46,8 @@ def check_model(model_uri: str, *, manifest_only: bool) -> None:
             raise UsageError(model_uri, "it carries no example", advice="--manifest-only checks its files alone.")
         variables, answer = receivers_environment(os.environ, needed), Path(scratch, "answer.json")
         environment = rebuilt_environment(model, os.environ)
-        predict_rebuilt(model, model / EXAMPLE, environment, Where(Path(scratch), variables))
+        where = Where(Path(scratch), variables, limits=Limits(kept=(str(model.absolute()),)))
+        predict_rebuilt(model, model / EXAMPLE, environment, where)
         words = ["--model-uri", str(model), "--predict-output", str(answer), "--test-output", str(answer)]
         words += ["--json-payload-file", str(model / EXAMPLE), "--output-path", f"{scratch}/verification.json"]
         command = [environment.program("python"), str(VERIFY), *words]

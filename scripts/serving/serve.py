@@ -73,7 +73,10 @@ def _in_rebuilt(request: Request, manager: str) -> tuple[Mapping[str, Answer], M
         environment = rebuilt_environment(model, os.environ)
         stack.enter_context(unchanged("serve-predict", read_only_places(request.payload, model)))
         log, seconds, given, since = scratch / "server.log", request.time_limit, request.variables, time.time()
-        used, limits = scratch / "server.used.log" if request.settings["hermetic"] else None, _kept(model, request)
+        used, limits = (
+            scratch / "server.used.log" if request.settings["hermetic"] else None,
+            _kept(model, request.payload),
+        )
         started = serving(str(model), environment, log, given, used=used, limits=limits, seconds=seconds)
         server = stack.enter_context(started) if request.rest_output else None
         strict = predict_strict(request.model_uri, request.json_payload_file, manager, limits) if manager else None
@@ -96,7 +99,7 @@ def _watched(model: Path, environment: Rebuilt, scratch: Path, request: Request)
     shutil.copyfile(request.json_payload_file, payload)
     given = _given(request, relative=bool(why_not))
     with nullcontext((model, None)) if why_not else elsewhere() as (place, directory):
-        limits = _kept(model, request)
+        limits = _kept(model, request.payload)
         if not why_not:
             only = (*environment.places(), HOOK, scratch, place.parent)
             limits = _allowed(_apart(model, place, only, given, offline=not request.settings["network"]), environment)
@@ -137,9 +140,9 @@ def _with_servers(used: Mapping[str, Any], servers: Outside) -> dict[str, Any]:
     return {**used, **{name: sorted({*used[name], *getattr(servers, name)}) for name in ("files", "network")}}
 
 
-def _kept(model: Path, request: Request) -> Limits:
+def _kept(model: Path, payload: Mapping[str, Any]) -> Limits:
     """Return what a prediction does without where the model lies: to write to what it is to read."""
-    return Limits(kept=tuple(map(str, read_only_places(request.payload, model))))
+    return Limits(kept=tuple(map(str, read_only_places(payload, model))))
 
 
 def _apart(model: Path, place: Path, only: Iterable[Path], given: Iterable[Path], *, offline: bool) -> Limits:
@@ -199,11 +202,12 @@ def serve(model_uri: str, json_payload_file: Path, port: int, time_limit: float)
     """
     quiet_mlflow()
     files = read_model(model_uri)
-    read_payload(json_payload_file, files.signature)
+    payload = read_payload(json_payload_file, files.signature)
     variables = receivers_environment(os.environ, variables_of(files.metadata))
     with whole_model(model_uri) as model:
-        environment = rebuilt_environment(model, os.environ)
-        with serving(str(model), environment, None, variables, port=port, seconds=time_limit) as server:
+        environment, limits = rebuilt_environment(model, os.environ), _kept(model, payload)
+        started = serving(str(model), environment, None, variables, port=port, limits=limits, seconds=time_limit)
+        with started as server:
             server.wait_until_up(time_limit)
             require_environment(listener(server.port, server.process.pid), environment)
             print(_curl_line(server.port, json_payload_file), flush=True)

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import check_model
 import pytest
 import serve_predict as command
 
 from model_side.base.errors import UsageError
+from model_side.model.manifest import seal
 from serving.predict import author_part, require_manager
 from serving.rebuilt import cache_directory
 from serving.sandbox.leash import Limits, allows
@@ -358,6 +360,20 @@ def test_model_cannot_change_itself(model: Path, tmp_path: Path, flags: tuple[st
     assert done.returncode == 1
     assert "Read-only file system" in done.stderr
     assert [(path, path.stat().st_mtime_ns) for path in model.rglob("*")] == before
+
+
+@pytest.mark.e2e
+@pytest.mark.skipif(not allows(Limits(only=("/usr",))), reason="this system has no namespaces for users")
+def test_received_model_is_as_it_was_when_check_ran_it(save_model: Callable[..., Path], tmp_path: Path) -> None:
+    import pandas as pd
+
+    received = saved(save_model, "received", input_example=pd.DataFrame({"uri": ["itself"]}))
+    seal(received, tmp_path)
+    before = [(path, path.stat().st_mtime_ns) for path in received.rglob("*")]
+    argv = [sys.executable, check_model.__file__, "--model-uri", str(received)]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Read-only file system" in done.stderr) == (1, True)
+    assert [(path, path.stat().st_mtime_ns) for path in received.rglob("*")] == before
 
 
 @pytest.mark.e2e

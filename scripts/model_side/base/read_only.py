@@ -39,22 +39,34 @@ def hold(paths: Iterable[Path]) -> bool:
         False where the system cannot do that.
     """
     here, places = Path.cwd(), sorted(_with_links(paths))
-    try:
-        leave(NEW_FILES)
-        for place in places:
-            bind(place, place, read_only=True)
-    except OSError:
+    if not _works(places):
         return False
+    _bind_all(places)
     os.chdir(here)  # the place that is read-only, not the one below it
     return True
 
 
-def can_hold(directory: Path) -> bool:
-    """Tell whether `hold` works on this system, in a process of its own."""
+def can_hold(path: Path) -> bool:
+    """Tell whether `hold` works on this system."""
+    return _works([os.path.realpath(path)])
+
+
+def _works(places: Iterable[str]) -> bool:
+    """Try it in a process of its own: one that fails half-way would be left as nobody."""
     process = os.fork()
-    if not process:
-        os._exit(not hold([directory]))
-    return os.waitpid(process, 0)[1] == 0
+    if process:
+        return os.waitpid(process, 0)[1] == 0
+    try:
+        _bind_all(places)
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def _bind_all(places: Iterable[str]) -> None:
+    leave(NEW_FILES)
+    for place in places:
+        bind(place, place, read_only=True)
 
 
 def is_held(path: Path) -> bool:
