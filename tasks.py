@@ -148,10 +148,10 @@ def serve(context, flags):
     return verbs.serve(request(context, flags), flags["port"])
 
 
-@verb(BUILD)
+@verb(BUILD, only=("", "ask again for this relation between answers alone, such as rows: no verdict is written"))
 def verify(context, flags):
     """Prove that all ways of running the model agree."""
-    return verbs.build(request(context, flags), "verify")
+    return verbs.verify(request(context, flags), flags["only"])
 
 
 @verb(MODEL, PLACE, JOBS)

@@ -10,6 +10,8 @@ predicts again: its answers must not change, asked twice, each row alone, or fro
 payload is not its example, that must still give what it gave when it was packaged. All run in processes of their own,
 and then --json-payload-file must be given.
 
+With --only, one relation between the answers is asked for again, and nothing is written.
+
 The verdict is a table and a JSON file; where it is no, the file is called *.failed.json, so that nothing takes it for a
 proof, what differs is kept in the directory *.failed, and the exit code is 1.
 """
@@ -25,6 +27,8 @@ from model_side.base.errors import run_main
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
+    from model_side.verify.checks import TRIED
+    from model_side.verify.one import ask_one
     from model_side.verify.verdict import Asked, verify
 
     flags = parser(__doc__, "--model-uri", "--time-limit")
@@ -37,8 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--package", type=Path, help="what the model was made from, to call the author's code directly")
     add("--again", action="store_true", help="let the model predict again: are its answers the same?")
     add("--json-payload-file", type=Path, help="the payload of the answers")
+    add("--only", choices=TRIED, default="", help="ask again for this relation alone, and write no verdict")
     flags.set_defaults(time_limit=3600.0)
-    verify(Asked(**vars(flags.parse_args(argv))))
+    asked = Asked(**vars(flags.parse_args(argv)))
+    (ask_one if asked.only else verify)(asked)
     return 0
 
 

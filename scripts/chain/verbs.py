@@ -66,6 +66,14 @@ def payload(request: Request, form: str, *, negative: bool) -> int:
     return _close(request, _in_foreground(request, request.packages(), "payload", calls, results))
 
 
+def verify(request: Request, only: str) -> int:
+    """Prove that all ways of running the model agree; or ask again for one relation alone, which is no proof."""
+    if request.dry_run or not only:
+        return build(request, "verify")
+    results = _build(request, request.pipelines(), "predict", (request.force_step,) * bool(request.force_step))
+    return _close(request, _in_foreground(request, request.packages(), "verify", [["--only", only]], results))
+
+
 def check(model_uri: str, *, manifest_only: bool, as_json: bool) -> int:
     """Check an MLflow Model that somebody else packaged."""
     words = ["--model-uri", model_uri, *["--manifest-only"] * manifest_only]

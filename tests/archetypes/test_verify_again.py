@@ -20,7 +20,7 @@ MIB = 2**20
 PAYLOAD: dict[str, Any] = {"inputs": [[1.0, 2.0], [3.0, 5.0], [9.0, 9.0]]}
 GOOD, LOAD = "return input_obj * np.float32(2)", "self.scale = 1.0"
 OF_BATCH = "return input_obj - input_obj.mean(axis=0, keepdims=True)"
-CHECKS = ("repeatable", "concurrent")
+CHECKS = ("repeatable", "world", "reload", "history", "unchanged", "concurrent")
 
 
 def verify(author: Author, place: Path, *flags: str, payload: Any = PAYLOAD) -> subprocess.CompletedProcess[str]:
@@ -45,7 +45,7 @@ def packaged(base: Path, forward: str, load: str = LOAD) -> Author:
     return author
 
 
-ROWS = {"text_to_tensor": 3, "tensor_to_tensor": 3, "dataframe_to_dataframe": 3}
+ROWS = {"file_uri_to_file": 1, "text_to_tensor": 3, "tensor_to_tensor": 3, "dataframe_to_dataframe": 3}
 
 
 @pytest.mark.parametrize("archetype", MODELS)
@@ -57,10 +57,11 @@ def test_verdict_is_yes_with_its_cost_when_a_good_model_is_asked_again(
     assert done.returncode == 0
     found = said(tmp_path)
     assert [found[name]["status"] for name in ("direct", "in-process")] == ["agrees"] * 2
-    assert [found[name]["status"] for name in CHECKS] == ["passed"] * 2
-    trials = ["twice in one process", "in two processes"]
-    trials += [f"each of {ROWS[archetype]} rows alone"] if archetype in ROWS else []
-    assert [trial["trial"] for trial in found["repeatable"]["trials"]] == trials
+    assert [found[name]["status"] for name in CHECKS] == ["passed"] * len(CHECKS)
+    rows = found["rows"]
+    assert rows["status"] == ("passed" if archetype in ROWS else "not applicable")
+    tiled = [f"each of {ROWS.get(archetype)} rows alone", "three times in another order, and one more"]
+    assert [trial["trial"] for trial in rows.get("trials", ())] == (tiled if archetype in ROWS else [])
     assert all(found[name]["seconds"] > 0 and found[name]["peak_memory"] > MIB for name in ("direct", "in-process"))
     assert found["served"]["seconds"] is None
     assert not (tmp_path / "verification.failed").exists()
@@ -76,12 +77,12 @@ def test_peak_memory_counts_what_the_model_took(tmp_path: Path) -> None:
 
 FAULTS = {
     "each answer depends on the others of its batch": (
-        OF_BATCH, LOAD, "repeatable", "another answer: row 2 alone", "row 2 alone: [0, 0]: expected 4.66"),
+        OF_BATCH, LOAD, "rows", "another answer: row 2 alone", "row 2 alone: [0, 0]: expected 4.66"),
     "an answer depends on the process": (
         "import os; return input_obj + np.float32(os.getpid())", LOAD,
         "repeatable", "another answer: in two processes", "in two processes: [0, 0]: expected "),
     "an answer depends on the day": (
-        "import time; return np.where(input_obj > 8, np.float32(time.localtime().tm_yday), input_obj)", LOAD,
+        "import time; return np.where(input_obj > 8, np.float32(time.gmtime().tm_yday), input_obj)", LOAD,
         "repeatable", "another answer: twice, the clock moved on by a day", "the clock moved on by a day: [2, 0]: "),
     "calls share a place in the model": (
         "self.row = input_obj\n        sum(1 for _ in range(100_000))\n        return self.row * np.float32(2)", LOAD,
@@ -100,18 +101,18 @@ def test_verdict_is_no_with_the_first_cells_when(
     done = verify(packaged(tmp_path, forward, load), tmp_path, "--again")
     assert done.returncode == 1
     found = said(tmp_path, "verification.failed.json")
-    assert [(name, found[name]["fault"]) for name in CHECKS if "fault" in found[name]] == [(check, fault)]
+    assert [(name, found[name]["fault"]) for name in (*CHECKS, "rows") if "fault" in found[name]] == [(check, fault)]
     assert words in done.stdout
     assert f"{check}: {fault}" in done.stderr
-    assert ("An answer may depend on its own row alone" in done.stderr) == (check == "repeatable")
+    assert ("An answer may depend on its own row alone" in done.stderr) == (check != "concurrent")
 
 
 def test_both_outputs_are_kept_until_they_are_the_same(tmp_path: Path) -> None:
     author = packaged(tmp_path, OF_BATCH)
     kept = tmp_path / "verification.failed"
     assert f"What differs is in {kept}." in verify(author, tmp_path, "--again").stderr
-    assert sorted(path.name for path in kept.iterdir()) == ["repeatable.expected.npz", "repeatable.got.npz"]
-    outputs = [read_output(kept / f"repeatable.{side}.npz") for side in ("expected", "got")]
+    assert sorted(path.name for path in kept.iterdir()) == ["rows.expected.npz", "rows.got.npz"]
+    outputs = [read_output(kept / f"rows.{side}.npz") for side in ("expected", "got")]
     assert np.allclose(outputs, [[[14 / 3, 11 / 3]], [[0.0, 0.0]]])
     assert verify(author, tmp_path, "--again", payload={"inputs": [[1.0, 2.0]]}).returncode == 0
     assert not kept.exists()
@@ -193,7 +194,8 @@ def test_answers_may_change_when_the_model_declares_it(tmp_path: Path) -> None:
     assert author.package().returncode == 0
     assert verify(author, tmp_path, "--again").returncode == 0
     found = said(tmp_path)
-    assert [found[name] for name in CHECKS] == [{"check": name, "status": "off"} for name in CHECKS]
+    assert [found[name]["status"] for name in CHECKS] == ["off", *["not applicable"] * 3, "passed", "off"]
+    assert found["world"]["why"] == "repeatable is off: two answers to one question may differ"
 
 
 def test_direct_route_is_not_available_when_there_is_no_package(package_of: PackageOf, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 import verify as command
 
 from model_side.base.errors import run_main
+from model_side.verify.checks import TRIED as ASKED_AGAIN
 from model_side.verify.checks import UNPROVEN, held_checks, lines
 
 Make = Callable[..., Path]
@@ -144,7 +145,7 @@ LOOKED_FOR = {**NOTHING, "files": ["~/.cache/x"]}
 
 
 TRIED = {"repeatable": [{"trial": "twice", "status": "agrees"}], "concurrent": [{"trial": "4", "status": "differs"}]}
-UNKNOWN = dict.fromkeys(("hermetic", "portable", "repeatable", "concurrent"), "not checked")
+UNKNOWN = dict.fromkeys(("hermetic", "portable", *ASKED_AGAIN), "not checked")
 
 
 @pytest.mark.parametrize(
@@ -194,7 +195,7 @@ def test_verdict_is_no_when_a_prediction_uses_the_network(
 @pytest.mark.parametrize(
     ("alone", "line"),
     [
-        (True, "hermetic    passed      it did without ~/.cache/x"),
+        (True, "hermetic    passed          it did without ~/.cache/x"),
         (False, f"hermetic    {UNPROVEN} it uses, from outside: files: ~/.cache/x"),
     ],
 )
@@ -231,7 +232,7 @@ def test_tolerance_is_told_when_floats_differ(
 def test_distance_is_told_when_repeated_answers_are_apart_within_the_tolerance() -> None:
     trials = {"repeatable": [{"trial": "twice", "status": "agrees", "max_absolute": 1e-7}]}
     said = lines(held_checks({}, {}, trials))
-    assert "repeatable  passed      twice, at most 1e-07 apart, within TOLERANCE" in said.splitlines()
+    assert "repeatable  passed          twice, at most 1e-07 apart, within TOLERANCE" in said.splitlines()
 
 
 def test_tolerance_is_the_models_when_its_metadata_has_one(model_dir: Make, check: Check) -> None:

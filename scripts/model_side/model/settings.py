@@ -14,6 +14,11 @@ VERIFICATION: Mapping[str, bool] = {
     "hermetic": True,
     "portable": True,
     "repeatable": True,
+    "world": True,
+    "rows": True,
+    "reload": True,
+    "history": True,
+    "unchanged": True,
     "concurrent": True,
     "network": False,
 }
@@ -22,9 +27,15 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def settings_of(metadata: Mapping[str, Any]) -> dict[str, bool]:
-    """Return the settings in an MLflow Model's metadata, or the defaults."""
+    """Return what is on by an MLflow Model's metadata, or the defaults; a reason turns a check off."""
     declared = metadata.get("verification") or {}
-    return {name: declared.get(name, default) for name, default in VERIFICATION.items()}
+    return {name: declared.get(name, default) is True for name, default in VERIFICATION.items()}
+
+
+def why_off(metadata: Mapping[str, Any], check: str) -> str:
+    """Return the author's reason why a check is off, nothing where there is none."""
+    value = (metadata.get("verification") or {}).get(check)
+    return value if isinstance(value, str) else ""
 
 
 def variables_of(metadata: Mapping[str, Any]) -> tuple[str, ...]:
@@ -56,8 +67,8 @@ def settings_faults(settings: Mapping[str, Any]) -> Iterator[str]:
     for name, value in settings.items():
         if name == VARIABLES:
             yield from _variable_faults(value)
-        elif name not in VERIFICATION or not isinstance(value, bool):
-            known = f"{', '.join(VERIFICATION)} with True or False, {VARIABLES} with a list of names"
+        elif name not in VERIFICATION or not (isinstance(value, bool) or (value and isinstance(value, str))):
+            known = f"{', '.join(VERIFICATION)} with True, False or a reason, {VARIABLES} with a list of names"
             yield f"VERIFICATION: expected {known}, got {name!r}: {value!r}"
 
 

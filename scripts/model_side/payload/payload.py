@@ -12,7 +12,7 @@ from ..base.errors import UsageError, invoke, listed
 from ..base.redact import texts
 from ..model.model import ModelFiles
 from ..model.signature import Array, Map, Object, Param, Signature, Tensor, Type, parse_signature
-from .carried import FORMS
+from .carried import FORMS, not_carried
 from .coercion import coercion_faults
 from .csv import payload_from_csv
 from .forms import Row, content_of, form_of_payload, read_form, write_form
@@ -130,30 +130,42 @@ def rows_to_match(payload: Mapping[str, Any], signature: Signature) -> int | Non
     return content_of(payload, signature).row_count() if signature.rows_match else None
 
 
-def rows_alone(payload: Mapping[str, Any], signature: Signature, most: int) -> list[dict[str, Any]]:
-    """Return payloads that each ask for one of the first rows of a payload that fits.
+def why_no_rows(payload: Mapping[str, Any], signature: Signature) -> str:
+    """Return why the rows of a payload that fits cannot be asked for by themselves; nothing where they can.
 
     Parameters
     ----------
     payload : mapping
     signature : Signature
-    most : int
-        How many rows at most.
+    """
+    form = form_of_payload(payload)
+    if not signature.rows_match:
+        return "the model does not promise a row for each row"
+    if signature.one_row:
+        return "a request has one row"
+    if any(isinstance(each.type, Tensor) and each.type.shape[:1] != (-1,) for each in signature.inputs):
+        return "its tensors have a fixed number of rows"
+    if not content_of(payload, signature).row_count():
+        return "the payload has no rows"
+    return not_carried(form, signature)
 
-    Returns
-    -------
-    list of dict
-        Empty where the model does not promise a row for each row, takes one row only, or is asked for one; where its
-        tensors have a fixed number of rows; or where the payload's format cannot carry a row alone.
+
+def row_numbers(payload: Mapping[str, Any], signature: Signature) -> list[int]:
+    """Return the numbers of a fitting payload's rows."""
+    return list(range(content_of(payload, signature).row_count()))
+
+
+def of_rows(payload: Mapping[str, Any], signature: Signature, numbers: Sequence[int]) -> dict[str, Any]:
+    """Return a payload that asks for these rows of a payload that fits, in this order, each as often as it is named.
+
+    Parameters
+    ----------
+    payload : mapping
+    signature : Signature
+    numbers : sequence of int
     """
     form, rows = form_of_payload(payload), content_of(payload, signature).rows()
-    fixed = any(isinstance(each.type, Tensor) and each.type.shape[:1] != (-1,) for each in signature.inputs)
-    if not signature.rows_match or signature.one_row or fixed or len(rows) < 2:
-        return []
-    try:
-        return [{**payload, form: write_form(form, [row], signature)} for row in rows[:most]]
-    except UsageError:
-        return []
+    return {**payload, form: write_form(form, [rows[number] for number in numbers], signature)}
 
 
 def _request(payload: Mapping[str, Any], files: ModelFiles) -> tuple[list[Row], dict[str, Any]]:

@@ -51,11 +51,18 @@ class Loaded:
     directory: Path
     subject: str = ""
 
+    def data(self, payload: Mapping[str, Any]) -> Any:
+        """Return what a payload that fits holds, as MLflow hands it to predict."""
+        return parse_payload(payload, self.model, self.files.signature)
+
+    def answer(self, data: Any, params: Mapping[str, Any] | None) -> Any:
+        """Return the output, as predict gave it."""
+        with authors_code(self.subject or "predict", self.directory):
+            return self.model.predict(data, params=params)
+
     def output(self, payload: Mapping[str, Any]) -> Any:
         """Return the output, as predict gave it, for a payload that fits."""
-        data = parse_payload(payload, self.model, self.files.signature)
-        with authors_code(self.subject or "predict", self.directory):
-            return self.model.predict(data, params=payload.get("params"))
+        return self.answer(self.data(payload), payload.get("params"))
 
     def predict(self, payload: Mapping[str, Any]) -> Arrays:
         """Return the output for a payload that fits, checked against the contract."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..model.settings import settings_of
+from ..model.settings import settings_of, why_off
+from .routes import NOT_APPLICABLE
+
+TRIED = ("repeatable", "world", "rows", "reload", "history", "unchanged", "concurrent")  # by predicting again
 
 UNPROVEN = "not checked: it had files from outside, and no run was without them"
 
@@ -25,15 +28,21 @@ def held_checks(
         The entries of the predictions that were made again, by the check that they are of.
     """
     settings = settings_of(metadata)
-    repeatable, concurrent = (_tried(name, trials.get(name, ())) for name in ("repeatable", "concurrent"))
+    tried = {name: _tried(name, trials.get(name, ())) for name in TRIED}
+    concurrent = tried["concurrent"]
     if at_once := report.get("equal_answers_at_once"):
         concurrent["requests_at_once"] = at_once
         concurrent["status"] = "passed" if concurrent["status"] == "not checked" else concurrent["status"]
     portable = {"check": "portable", "status": report.get("portable", "not checked")}
     if portable["status"] == "passed":
         portable |= {name: report.get(name, False) for name in ("without_network", "without_other_files")}
-    checks = [_hermetic(report, settings), portable, repeatable, concurrent]
-    return [each if settings[each["check"]] else {"check": each["check"], "status": "off"} for each in checks]
+    checks = [_hermetic(report, settings), portable, *tried.values()]
+    return [each if settings[each["check"]] else _off(each["check"], metadata) for each in checks]
+
+
+def _off(check: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    why = why_off(metadata, check)
+    return {"check": check, "status": "off", **({"why": why} if why else {})}
 
 
 def _hermetic(report: Mapping[str, Any], settings: Mapping[str, bool]) -> dict[str, Any]:
@@ -50,6 +59,8 @@ def _hermetic(report: Mapping[str, Any], settings: Mapping[str, bool]) -> dict[s
 
 
 def _tried(name: str, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    if trials and (why := trials[0].get("why")):
+        return {"check": name, "status": NOT_APPLICABLE, "why": why}
     check: dict[str, Any] = {"check": name, "status": "passed" if trials else "not checked", "trials": list(trials)}
     if wrong := [each["trial"] for each in trials if each["status"] != "agrees"]:
         check["status"], check["fault"] = "failed", f"another answer: {', '.join(wrong)}"
@@ -58,12 +69,12 @@ def _tried(name: str, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def lines(checks: Sequence[Mapping[str, Any]]) -> str:
     """Return the checks for a person."""
-    return "\n".join(f"{each['check']:<11} {each['status']:<11} {_said(each)}".rstrip() for each in checks)
+    return "\n".join(f"{each['check']:<11} {each['status']:<15} {_said(each)}".rstrip() for each in checks)
 
 
 def _said(check: Mapping[str, Any]) -> str:
-    if "fault" in check:
-        return str(check["fault"])
+    if said := check.get("fault") or check.get("why"):
+        return str(said)
     found = [f"{kind}: {', '.join(check[kind])}" for kind in ("files", "network", "programs") if check.get(kind)]
     said = [f"it uses, from outside: {'; '.join(found)}"] if found else []
     said += [f"it did without {', '.join(check['did_without'])}"] if "did_without" in check else []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..base.errors import StepError
+from ..base.errors import ReportedError, StepError
 from ..base.files import read_text
 from ..base.processes import Figures
 from ..model.model import ModelFiles
@@ -17,7 +18,7 @@ from ..output.contract import hold_output
 from ..output.files import read_output
 from ..payload.text import predictions_from_json
 
-NOT_AVAILABLE = "not available"
+NOT_AVAILABLE, NOT_APPLICABLE = "not available", "not applicable"  # of a route; of a prediction made again
 REFERENCE = "in-process"  # what the others are compared with
 _NOT_COMPARED: dict[str, Any] = {"max_absolute": None, "max_relative": None, "differing": [], "differing_cells": None}
 
@@ -90,6 +91,8 @@ class Route:
 
     def trial_entry(self) -> dict[str, Any]:
         """Return a prediction that was made again as verification.json says it."""
+        if self.why_not:
+            return {"trial": self.name, "status": NOT_APPLICABLE, "why": self.why_not}
         entry = {"trial": self.name, "status": self.status, **(self.comparison.entry() if self.comparison else {})}
         return {**entry, **({"fault": self.fault} if self.fault else {})}
 
@@ -112,6 +115,26 @@ class Route:
 def _single(by_name: dict[str, Any]) -> Any:
     """Return the one value of an output without names, else all of them by name; None where there is no output."""
     return by_name.get("") if by_name.keys() <= {""} else by_name
+
+
+def failed(name: str, error: ReportedError) -> Route:
+    """Return a route that gave an error, and show the author's traceback."""
+    if error.author_traceback:
+        print(error.author_traceback.rstrip(), file=sys.stderr)
+    return Route(name, fault=str(error))
+
+
+def compared(name: str, expected: Arrays, got: Arrays, tolerance: Tolerance) -> Route:
+    """Return how an output compares with the one before; both are in it only where they differ.
+
+    Parameters
+    ----------
+    name : str
+    expected, got : ndarray or dict of str to ndarray
+    tolerance : Tolerance
+    """
+    route = Route(name, got).against(expected, tolerance)
+    return replace(route, output=None, expected=None) if route.agrees else route
 
 
 def read_answer(name: str, path: Path, files: ModelFiles, rows: int | None, figures: Figures | None = None) -> Route:
@@ -164,3 +187,9 @@ def table(routes: Sequence[Route]) -> str:
     """Return the verdict for a person."""
     head = f"{'route':<12}{'status':<9}{'cost':<20}{'largest difference':<36}output"
     return "\n".join([head, *(line for route in routes for line in route.lines())])
+
+
+def cells(trials: Mapping[str, Sequence[Route]]) -> Iterator[str]:
+    """Yield the first cells that differ in what was asked again."""
+    wrong = (each for made in trials.values() for each in made if each.differs)
+    yield from (f"  {each.name}: {line}" for each in wrong for line in each.faults())

@@ -1,42 +1,38 @@
-"""Predict again with a loaded model: the same once more, each row alone, several at once. The answers must not change.
+"""Ask the author's code and the saved model again, each in a process of its own.
 
 Import it in the model environment only.
 """
 
 from __future__ import annotations
 
-import sys
+import multiprocessing
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
-from threading import Barrier
 from typing import Any
 
-from ..base.errors import ReportedError, StepError
+from ..base.errors import ReportedError
 from ..base.processes import Figures, peak_memory
 from ..model.model import ModelFiles, disable_tracing, whole_model
 from ..model.settings import settings_of
 from ..output.arrays import Arrays, nulled
 from ..output.comparison import Tolerance
 from ..payload.inputs import read_only_places
-from ..payload.payload import rows_alone
 from ..run.child import run_in_child
-from ..run.clock import AHEAD, Clock, movable_clock
+from ..run.clock import movable_clock
 from ..run.direct import call_directly
 from ..run.in_process import load_in_process
-from .routes import REFERENCE, Route
-
-ROWS = 8  # that are asked for alone
-THREADS = 4  # as many as MLflow's server may well run at once
-_SWITCH_SECONDS = 1e-5  # between threads, so that they meet inside the model
+from .relations import MAY_DIFFER, RELATIONS, Scene
+from .routes import REFERENCE, Route, failed
+from .witness import Witness
+from .world import WORLD, enter
 
 Payload = Mapping[str, Any]
 Trials = Mapping[str, Sequence[Route]]  # by the check that they are of
-Ask = Callable[[Payload], Arrays]
+Ask = Callable[..., tuple[Route | None, Trials]]
+TWO = "in two processes"
 
 
 def direct_route(package: Path, payload: Payload, files: ModelFiles, seconds: float) -> Route:
@@ -54,12 +50,12 @@ def direct_route(package: Path, payload: Payload, files: ModelFiles, seconds: fl
     try:
         found = call_directly(package, payload, files, seconds)
     except ReportedError as error:
-        return _failed("direct", error)
+        return failed("direct", error)
     return Route("direct", nulled(found.output), figures=found.figures)
 
 
 def predicted_again(
-    model_uri: str, payload: Payload, files: ModelFiles, before: Route, seconds: float
+    model_uri: str, payload: Payload, files: ModelFiles, before: Route, seconds: float, only: str = ""
 ) -> tuple[Route, Trials]:
     """Load a model and let it predict again, for so many seconds at most, as often as its settings ask for.
 
@@ -71,6 +67,8 @@ def predicted_again(
     before : Route
         What it gave in another process.
     seconds : float
+    only : str
+        The one relation that is asked for.
 
     Returns
     -------
@@ -79,15 +77,35 @@ def predicted_again(
     mapping of str to sequence of Route
         What it gave, by the check that it is for.
     """
-    try:
-        first, trials = _asked(model_uri, payload, files, "predict again", seconds, again=True)
-    except ReportedError as error:
-        failed = [_failed("in a process of its own", error)]
-        return before, {"repeatable": failed, "concurrent": failed}
-    if "repeatable" in trials and before.output is not None and first.output is not None:
-        other = compared("in two processes", before.output, first.output, Tolerance.of(files.metadata))
-        trials = {**trials, "repeatable": [trials["repeatable"][0], other, *trials["repeatable"][1:]]}
-    return replace(before, figures=first.figures), trials
+    settings, tolerance = settings_of(files.metadata), Tolerance.of(files.metadata)
+    on = {name for name, setting in settings.items() if setting and only in ("", name)}
+    world = tuple(WORLD) if "world" in on and settings["repeatable"] else ()
+    ask = partial(_asked, model_uri, payload, files, "predict again", seconds)
+    first, trials = ask(world, on)
+    if first and settings["repeatable"] and before.output is not None:
+        name, other = _elsewhere(ask, before.output, first, tolerance, world)
+        trials = {**trials, name: [*trials.get(name, ()), other]}
+    if "world" in on and not world:
+        trials = {**trials, "world": [Route("world", why_not=MAY_DIFFER)]}
+    return replace(before, figures=first.figures if first else None), trials
+
+
+def _elsewhere(ask: Ask, here: Arrays, there: Route, tolerance: Tolerance, world: Sequence[str]) -> tuple[str, Route]:
+    """Return how the answer of another process compares, by the check; where it differs, what of the world made it."""
+    other = _named(there.against(here, tolerance), f"with another {', '.join(world)}" if world else TWO)
+    if other.agrees or not world:
+        return "world" if world else "repeatable", other
+    for parts in ((), *((part,) for part in world)):
+        alone, _ = ask(parts, ())
+        if alone and not (route := alone.against(here, tolerance)).agrees:
+            name = ("world", f"with another {parts[0]}") if parts else ("repeatable", TWO)
+            return name[0], _named(route, name[1])
+    return "world", other
+
+
+def _named(route: Route, name: str) -> Route:
+    """Return a route as a trial: with both outputs only where they differ."""
+    return replace(route, name=name, output=None, expected=None) if route.agrees else replace(route, name=name)
 
 
 def example_route(model_uri: str, files: ModelFiles, seconds: float) -> Route:
@@ -100,120 +118,50 @@ def example_route(model_uri: str, files: ModelFiles, seconds: float) -> Route:
     seconds : float
     """
     subject = "the model's example"
-    try:
-        return _asked(model_uri, files.example or {}, files, subject, seconds, again=False)[0]
-    except ReportedError as error:
-        return replace(_failed(REFERENCE, error), fault=f"{subject}: {error}")
+    found, _ = _asked(model_uri, files.example or {}, files, subject, seconds, (), ())
+    route = found or Route(REFERENCE)
+    return replace(route, fault=f"{subject}: {route.fault}") if route.fault else route
 
 
 def _asked(
-    model_uri: str, payload: Payload, files: ModelFiles, subject: str, seconds: float, *, again: bool
-) -> tuple[Route, Trials]:
-    """Return what the model gives in a process that has not imported the author's code."""
+    model_uri: str,
+    payload: Payload,
+    files: ModelFiles,
+    subject: str,
+    seconds: float,
+    world: Sequence[str],
+    relations: Collection[str],
+) -> tuple[Route | None, Trials]:
+    """Return what the model gives in a process that has not imported the author's code, and what it was asked again.
+
+    There is no answer where the process ended later, while it was asked again.
+    """
     disable_tracing()
     with whole_model(model_uri) as place:
         model, here = place.resolve(), Path.cwd()
+        now: Any = multiprocessing.get_context("fork").Array("c", 80)
         kept = read_only_places(payload, model)
         child = partial(run_in_child, subject=subject, directory=here, code=[model], seconds=seconds, scratch=True)
-        return child(_predict, model, payload, files, again, kept=kept)
+        try:
+            return child(_predict, model, payload, files, world, relations, now, kept=kept)
+        except ReportedError as error:
+            relation = now.value.decode()
+            failure = failed(relation or REFERENCE, error)
+            return (None, {relation: [failure]}) if relation else (failure, {})
 
 
-def _failed(name: str, error: ReportedError) -> Route:
-    if error.author_traceback:
-        print(error.author_traceback.rstrip(), file=sys.stderr)
-    return Route(name, fault=str(error))
-
-
-def _predict(directory: Path, payload: Payload, files: ModelFiles, again: bool) -> tuple[Route, Trials]:
+def _predict(
+    directory: Path, payload: Payload, files: ModelFiles, world: Sequence[str], relations: Collection[str], now: Any
+) -> tuple[Route, Trials]:
+    enter(world)
     start, clock = time.perf_counter(), movable_clock()
-    model, began = load_in_process(directory, files), time.time()
-    first = model.predict(payload)
+    witness, began = Witness(load_in_process(directory, files)), time.time()
+    first = witness.predict(payload)
     route = Route(REFERENCE, nulled(first), figures=Figures(time.perf_counter() - start, peak_memory()))
-    trials: dict[str, list[Route]] = {}
-    settings, tolerance = settings_of(files.metadata), Tolerance.of(files.metadata)
-    rows = rows_alone(payload, files.signature, ROWS) if again else []
-    if again and settings["repeatable"]:
-        trials["repeatable"] = [_later(model.predict, payload, first, tolerance, clock, began)]
-        trials["repeatable"] += _alone(model.predict, rows, first, tolerance)
-    if again and settings["concurrent"]:
-        trials["concurrent"] = [_concurrent(model.predict, [payload, *rows[: THREADS - 1]], first, tolerance)]
+    scene = Scene(directory, files, payload, witness, first, clock, began)
+    trials: dict[str, Sequence[Route]] = {}
+    for relation in RELATIONS:
+        if relation.name in relations:
+            now.value = relation.name.encode()  # for the parent, where it ends this process
+            trials[relation.name] = relation.asked(scene, trials)
     return route, trials
-
-
-def _later(ask: Ask, payload: Payload, first: Arrays, tolerance: Tolerance, clock: Clock, began: float) -> Route:
-    """Ask again, a day later by the clock; where the answer differs, with the clock turned back, too."""
-    clock.ahead = AHEAD
-    trial = _tried("twice in one process", first, partial(ask, payload), tolerance)
-    if not trial.agrees:
-        clock.turn_to(began)
-        if _tried(trial.name, first, partial(ask, payload), tolerance).agrees:
-            trial = replace(trial, name="twice, the clock moved on by a day")
-    clock.ahead = 0
-    return trial
-
-
-def _alone(ask: Ask, rows: Sequence[Payload], first: Arrays, tolerance: Tolerance) -> list[Route]:
-    """Ask each row alone, and return the answer that is furthest off; none where there are no rows."""
-    alone = [
-        _tried(f"row {number} alone", _row(first, number), partial(ask, row), tolerance)
-        for number, row in enumerate(rows)
-    ]
-    if not alone:
-        return []
-    worst = max(alone, key=_distance)
-    return [replace(worst, name=f"each of {len(rows)} rows alone") if worst.agrees else worst]
-
-
-def _row(output: Arrays, number: int) -> Arrays:
-    part = slice(number, number + 1)
-    return {name: array[part] for name, array in output.items()} if isinstance(output, dict) else output[part]
-
-
-def _tried(name: str, expected: Arrays, work: Callable[[], Arrays], tolerance: Tolerance) -> Route:
-    try:
-        return compared(name, expected, work(), tolerance)
-    except StepError as error:
-        return _failed(name, error)
-
-
-def compared(name: str, expected: Arrays, got: Arrays, tolerance: Tolerance) -> Route:
-    """Return how an output compares with the one before; both are in it only where they differ.
-
-    Parameters
-    ----------
-    name : str
-    expected, got : ndarray or dict of str to ndarray
-    tolerance : Tolerance
-    """
-    route = Route(name, got).against(expected, tolerance)
-    return replace(route, output=None, expected=None) if route.agrees else route
-
-
-def _concurrent(ask: Ask, questions: Sequence[Payload], first: Arrays, tolerance: Tolerance) -> Route:
-    """Ask one question after the other, then all at once, and return the answer that is furthest off."""
-    name = f"{THREADS} threads at once"
-    try:
-        serial = [first, *map(ask, questions[1:])]
-        found = [compared(name, serial[number], got, tolerance) for number, got in _at_once(ask, questions)]
-    except StepError as error:
-        return _failed(name, error)
-    return max(found, key=_distance)
-
-
-def _at_once(ask: Ask, questions: Sequence[Payload]) -> list[tuple[int, Arrays]]:
-    """Return the answers of several threads, each beginning with another question, by the question's number."""
-    barrier = Barrier(THREADS)
-    sys.setswitchinterval(_SWITCH_SECONDS)  # this process ends with the trials
-
-    def ask_all(start: int) -> list[tuple[int, Arrays]]:
-        barrier.wait()
-        turn = [(start + step) % len(questions) for step in range(len(questions))]
-        return [(number, ask(questions[number])) for number in turn]
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(chain.from_iterable(pool.map(ask_all, range(THREADS))))
-
-
-def _distance(trial: Route) -> tuple[bool, float]:
-    found = trial.comparison
-    return not trial.agrees, (found.max_absolute or 0.0) if found else 0.0

@@ -1,0 +1,58 @@
+"""What may be another where a model is used: each part of the world that a process can change for itself."""
+
+from __future__ import annotations
+
+import locale
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+
+
+def _time_zone() -> None:
+    os.environ["TZ"] = "Asia/Kathmandu"  # 5:45 h from UTC, and no summer time
+    time.tzset()
+
+
+def _language() -> None:
+    os.environ["LC_ALL"] = "C"
+    with suppress(locale.Error):
+        locale.setlocale(locale.LC_ALL, "")
+
+
+def _user() -> None:
+    os.environ |= {"HOME": tempfile.mkdtemp(), "USER": "someone", "LOGNAME": "someone"}
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        os.environ.pop(name, None)
+
+
+def _rights() -> None:
+    os.umask(0o077)
+
+
+def _processors() -> None:
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+# By the words of a report. The seed of hashes can only be changed where a process starts: the server has another.
+WORLD: Mapping[str, Callable[[], None]] = {
+    "time zone": _time_zone,
+    "language": _language,
+    "user": _user,
+    "umask": _rights,
+    "number of processors": _processors,
+}
+
+
+def enter(parts: Iterable[str]) -> None:
+    """Change these parts of the world of this process.
+
+    Parameters
+    ----------
+    parts : iterable of str
+        Keys of `WORLD`.
+    """
+    for part in parts:
+        WORLD[part]()

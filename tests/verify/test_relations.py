@@ -1,0 +1,145 @@
+"""Each relation between a model's answers, by two models: one that breaks it alone, and one like it that does not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.archetypes.conftest import Model, write
+from tests.packager.conftest import Author
+
+TWICE = "return input_obj * np.float32(2)"
+PAYLOAD = {"inputs": [[1.0, 2.0], [3.0, 5.0], [9.0, 9.0]]}
+
+
+@dataclass(frozen=True)
+class Code:
+    """The bodies of a model's methods."""
+
+    forward: str = TWICE
+    load: str = "pass"
+
+
+def lines(*code: str) -> str:
+    return "\n        ".join(code)
+
+
+# By the relation: what breaks it, the trial that shows it, and what is like it and holds.
+CASES = {
+    "another process": (
+        "repeatable", Code(lines("import os", "return input_obj + np.float32(os.getpid())")), "in two processes",
+        Code(lines("import os", "os.getpid()", TWICE))),
+    "local time": (
+        "world", Code(lines("import time", "return input_obj + np.float32(time.localtime(0).tm_min)")),
+        "with another time zone",
+        Code(lines("import time", "return input_obj + np.float32(time.gmtime(0).tm_min)"))),
+    "home": (
+        "world", Code(lines("import os.path", "return input_obj + np.float32(len(os.path.expanduser('~')))")),
+        "with another user",
+        Code(lines("import os.path", "os.path.expanduser('~')", TWICE))),
+    "processors": (
+        "world", Code(lines("import os", "return input_obj * np.float32(len(os.sched_getaffinity(0)))")),
+        "with another number of processors",
+        Code(lines("import os", "parts = np.array_split(input_obj, len(os.sched_getaffinity(0)))",
+                   "return np.concatenate(parts) * np.float32(2)"))),
+    "eight rows": (
+        "rows", Code(lines("answer = input_obj * np.float32(2)", "answer[8:] = 0", "return answer")), "three times",
+        Code(lines("parts = [input_obj[n : n + 8] for n in range(0, len(input_obj), 8)]",
+                   "return np.concatenate(parts) * np.float32(2)"))),
+    "sorted": (
+        "rows", Code(lines("order = input_obj[:, 0].argsort()", "return input_obj[order] * np.float32(2)")),
+        "in another order",
+        Code(lines("order = input_obj[:, 0].argsort()", "return input_obj[order][order.argsort()] * np.float32(2)"))),
+    "of the class": (
+        "reload", Code("return input_obj * np.float32(self.scale)",
+                       lines("type(self).loads = getattr(type(self), 'loads', 0) + 1", "self.scale = self.loads")),
+        "loaded a second time",
+        Code(TWICE, "type(self).loads = getattr(type(self), 'loads', 0) + 1")),
+    "earlier calls": (
+        "history", Code(lines("if len(input_obj) > 3:", "    self.mean = input_obj.mean()",
+                              "return input_obj * np.float32(2) + (self.mean if len(input_obj) == 3 else 0)"),
+                        "self.mean = np.float32(0)"),
+        "the same again, after all other calls",
+        Code(lines("self.mean = input_obj.mean()", TWICE))),
+    "one buffer": (
+        "unchanged", Code(lines("if not hasattr(self.own, 'buffer'):", "    self.own.buffer = np.empty(640, 'f4')",
+                                "answer = self.own.buffer[: input_obj.size].reshape(input_obj.shape)",
+                                "np.multiply(input_obj, np.float32(2), out=answer)", "return answer"),
+                          lines("import threading", "self.own = threading.local()")),
+        "an answer, after the next call",
+        Code(lines("self.last = input_obj", "return input_obj * np.float32(2)"))),
+    "in place": (
+        "unchanged", Code(lines("input_obj *= np.float32(2)", "return input_obj")), "an input, after its call",
+        Code(lines("input_obj = input_obj.copy()", "input_obj *= np.float32(2)", "return input_obj"))),
+    "shared for microseconds": (
+        "concurrent", Code(lines("row = self.buffer[: input_obj.size].reshape(input_obj.shape)",
+                                 "np.copyto(row, input_obj)", "return row * np.float32(2)"),
+                           "self.buffer = np.zeros(640, 'f4')"),
+        "4 threads at once",
+        Code(lines("row = self.buffer[: input_obj.size].reshape(input_obj.shape)",
+                   "with self.lock:", "    np.copyto(row, input_obj)", "    return row * np.float32(2)"),
+             lines("import threading", "self.buffer, self.lock = np.zeros(640, 'f4'), threading.Lock()"))),
+}  # fmt: skip
+
+
+def packaged(base: Path, code: Code, *more: str) -> Author:
+    author = write(base, "tensor_to_tensor", _get_input="return tensor", _forward=code.forward, load_context=code.load)
+    for line in more:
+        author.declare(line)
+    assert author.package().returncode == 0
+    return author
+
+
+def verified(author: Author, place: Path) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Return the exit code of verify, and the checks by name."""
+    model, payload, answer = Model(author, place), place / "payload.json", place / "answer.json"
+    payload.write_text(json.dumps(PAYLOAD))
+    asked = ["--json-payload-file", str(payload)]
+    assert model.run("predict_func.py", *asked, "--output-path", str(answer)).returncode == 0
+    given = ["--predict-output", str(answer), "--test-output", str(answer), "--again"]
+    code = model.run("verify.py", *asked, *given, "--output-path", str(place / "verification.json")).returncode
+    found = json.loads((place / f"verification{'.failed' if code else ''}.json").read_text())
+    return code, {each["check"]: each for each in found["checks"]}
+
+
+@pytest.mark.parametrize(("relation", "broken", "trial", "honest"), CASES.values(), ids=CASES)
+def test_relation_is_broken_by_one_model_alone_and_held_by_its_like(
+    tmp_path: Path, relation: str, broken: Code, trial: str, honest: Code
+) -> None:
+    author = packaged(tmp_path, broken)
+    code, checks = verified(author, tmp_path)
+    failed = [name for name, each in checks.items() if each["status"] == "failed"]
+    assert (code, failed) == (1, [relation])
+    assert checks[relation]["fault"] == f"another answer: {trial}"
+    shutil.rmtree(author.root)
+    code, checks = verified(packaged(tmp_path, honest), tmp_path)
+    assert (code, checks[relation]["status"]) == (0, "passed")
+
+
+@pytest.mark.parametrize(("relation", "broken"), [case[:2] for case in CASES.values()], ids=CASES)
+def test_model_passes_when_the_relation_that_it_breaks_is_off_for_a_reason(
+    tmp_path: Path, relation: str, broken: Code
+) -> None:
+    author = packaged(tmp_path, broken, f'VERIFICATION = {{"{relation}": "it is meant to"}}')
+    _, checks = verified(author, tmp_path)
+    assert [name for name, each in checks.items() if each["status"] == "failed"] == []
+    assert checks[relation] == {"check": relation, "status": "off", "why": "it is meant to"}
+
+
+def test_one_relation_is_asked_for_alone_and_no_verdict_is_written(tmp_path: Path) -> None:
+    relation, broken, trial, _ = CASES["sorted"]
+    author = packaged(tmp_path, broken)
+    verified(author, tmp_path)
+    (tmp_path / "verification.failed.json").unlink()
+    model, answer = Model(author, tmp_path), str(tmp_path / "answer.json")
+    asked = ["--json-payload-file", str(tmp_path / "payload.json"), "--predict-output", answer, "--test-output", answer]
+    done = model.run("verify.py", *asked, "--only", relation)
+    assert (done.returncode, f"error: verify: rows: another answer: {trial}" in done.stderr) == (1, True)
+    assert f"  {trial}: [0, 0]: expected 18.0, got 2.0" in done.stdout
+    assert model.run("verify.py", *asked, "--only", "reload").returncode == 0
+    assert not list(tmp_path.glob("verification*.json"))
