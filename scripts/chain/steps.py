@@ -53,7 +53,8 @@ def command_of(package: Package, name: str) -> Command:
 def trial(package: Package) -> Step:
     """Return the step that calls an author's code on the payload, and saves nothing."""
     line = f"{{scripts}}/try_model.py --json-payload-file {PAYLOAD}"
-    return Step("try", _Commands.of(package).model(line, Says.AFTERWARDS))
+    command = _Commands.of(package).model(line, Says.AFTERWARDS)
+    return Step("try", command, (*CALLED, PAYLOAD), ignored=(DOWNLOADS,))
 
 
 def serving(package: Package) -> Command:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import queue
 import sys
-from collections.abc import Callable, Collection
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Self
 
@@ -20,21 +23,23 @@ from watchdog.observers import Observer
 from watchdog.observers.api import ObservedWatch
 
 from engine.errors import PipelineError
-from engine.ledger import load_ledger
+from engine.ledger import load_ledger, save_stat_cache
 from engine.processes import terminable
 from engine.runner import Builder
-from engine.walk import Action, Outcome, Pipeline
+from engine.walk import STOPPED, Action, Outcome, Pipeline, Walk
 from model_side.base.variables import clean_environment
 
 from . import report
 from .packages import Package
-from .steps import CALLED, PAYLOAD, trial
+from .steps import CALLED, DOWNLOADS, PAYLOAD, trial
 
 GOAL = "predict"
 
 
 def watch(package: Package, declare: Callable[[], Pipeline], jobs: int, say: Callable[[str], None]) -> NoReturn:
     """Build up to the in-process prediction, and again after each edit, with the imports kept; never return.
+
+    An edit of what a build has read ends that build, and the next one begins at once.
 
     Parameters
     ----------
@@ -46,22 +51,106 @@ def watch(package: Package, declare: Callable[[], Pipeline], jobs: int, say: Cal
         Told what a person should know beside the outcomes.
     """
     environment = clean_environment(os.environ, {})
-    builder = Builder(jobs, task="invoke watch", tell=_tell, say=say, keep_hosts=True, environment=environment)
+    builder = Builder(jobs, task="invoke watch", keep_hosts=True, environment=environment)
+    following = _Following(package, declare, builder, say)
+    builder.tell, builder.say = following.tell, following.say
     try:
-        _build(builder, declare)
+        if not package.root.is_dir():  # there is nothing to watch yet
+            (made,) = builder.build_all([declare()], "scaffold")
+            for error in filter(None, (outcome.error for outcome in made.outcomes)):
+                raise error
         with terminable(builder.processes), Changes(package.root, _authored(declare())) as changes:
-            _build(builder, declare)  # an edit meanwhile
-            while True:
-                changes.follow(_read_beside(package.root))
-                payload = _payload(package)
-                print(f"watching {package.name}; Ctrl-C ends", flush=True)
-                while (changed := changes.wait()) == {PAYLOAD} and _payload(package) == payload:
-                    pass  # the chain itself wrote it
-                print(f"\n{_few(sorted(changed))} changed", flush=True)
-                if _try(package, builder, changed):
-                    _build(builder, declare)
+            following.follow(changes)
     finally:
         builder.processes.close()
+
+
+@dataclass(eq=False)
+class _Following:
+    """What follows the edits of one package; its parts are the arguments of `watch`."""
+
+    package: Package
+    declare: Callable[[], Pipeline]
+    builder: Builder
+    told: Callable[[str], None]
+
+    def follow(self, changes: Changes) -> NoReturn:
+        """Build, and again after each change."""
+        changed = self._build(changes)
+        while True:
+            changes.follow(_read_beside(self.package.root))
+            if not changed:
+                payload = _payload(self.package)
+                print(f"watching {self.package.name}; Ctrl-C ends", flush=True)
+                while (changed := changes.wait()) == {PAYLOAD} and _payload(self.package) == payload:
+                    pass  # the chain itself wrote it
+            print(f"\n{_few(sorted(changed))} changed", flush=True)
+            goes_on, more = self._try(changes, changed)
+            changed = changed | more if more else self._build(changes) if goes_on else frozenset()
+
+    def _build(self, changes: Changes) -> frozenset[str]:
+        """Build, and return what was edited meanwhile and calls for another build."""
+
+        def build() -> None:
+            (result,) = self.builder.build_all([self.declare()], GOAL)
+            if not result.up_to_date and not self.builder.processes.is_superseded():
+                print(report.sentence(result), flush=True)
+
+        return self._until_edited(changes, build)
+
+    def _try(self, changes: Changes, changed: Collection[str]) -> tuple[bool, frozenset[str]]:
+        """Call the author's code where only that has changed; tell whether to go on, and what was edited since."""
+        called = all(path.partition("/")[0] in (*CALLED, PAYLOAD) for path in changed)
+        if not called or not self.package.file(PAYLOAD).is_file():
+            return True, frozenset()
+        step, root = trial(self.package), self.package.root
+
+        def call() -> None:
+            walk = Walk(Pipeline(root, (step,)), (step,))
+            walk.look(step)
+            save_stat_cache(root, walk.cache)
+            self.builder.processes.is_outdated = walk.is_outdated
+            print(self.builder.run_command(root, step, os.urandom(8).hex()).told, end="", flush=True)
+
+        try:
+            return True, self._until_edited(changes, call)
+        except PipelineError as error:
+            self.told(f"error: {error}")
+            print("the MLflow Model stays as it is", flush=True)
+            return False, frozenset()
+
+    def _until_edited(self, changes: Changes, work: Callable[[], None]) -> frozenset[str]:
+        """Work until that is done, or an edit of what it has read ends it; return the edits that it did not see."""
+        processes, fault = self.builder.processes, None
+        processes.resume()
+        with changes.told(processes.supersede) as edited:
+            try:
+                work()
+            except PipelineError as error:
+                fault = error
+            except KeyboardInterrupt:
+                if processes.interrupted or not processes.superseded:
+                    raise
+        unseen = processes.is_outdated is None or processes.is_superseded()
+        if fault and not (unseen and edited):
+            raise fault
+        return frozenset(edited) if unseen else frozenset()
+
+    def say(self, text: str) -> None:
+        """Say what a person should know; how a run ends that an edit has superseded is not that."""
+        if not self.builder.processes.is_superseded():
+            self.told(text)
+
+    def tell(self, pipeline: Pipeline, outcome: Outcome) -> None:
+        """Print what became of a step."""
+        if outcome.action in STOPPED and self.builder.processes.is_superseded():
+            if outcome.error:
+                print(f"{outcome.step:<13}  superseded", flush=True)
+            return
+        if outcome.action is not Action.UP_TO_DATE:
+            print(report.line(outcome), flush=True)
+        if outcome.error:
+            print(f"error: {outcome.error}", file=sys.stderr, flush=True)
 
 
 def _payload(package: Package) -> bytes:
@@ -82,39 +171,13 @@ def _read_beside(root: Path) -> frozenset[str]:
     return frozenset(path.partition("/")[0] for path in named)
 
 
-def _try(package: Package, builder: Builder, changed: Collection[str]) -> bool:
-    """Call the author's code where no more than that has changed; tell whether to go on with the chain."""
-    called = all(path.partition("/")[0] in (*CALLED, PAYLOAD) for path in changed)
-    if not called or not package.file(PAYLOAD).is_file():
-        return True
-    try:
-        told = builder.run_command(package.root, trial(package), os.urandom(8).hex()).told
-    except PipelineError as error:
-        builder.say(f"error: {error}")
-        print("the MLflow Model stays as it is", flush=True)
-        return False
-    print(told, end="", flush=True)
-    return True
-
-
-def _build(builder: Builder, declare: Callable[[], Pipeline]) -> None:
-    result = builder.build_all([declare()], GOAL)[0]
-    if not result.up_to_date:
-        print(report.sentence(result), flush=True)
-
-
-def _tell(pipeline: Pipeline, outcome: Outcome) -> None:
-    if outcome.action is not Action.UP_TO_DATE:
-        print(report.line(outcome), flush=True)
-    if outcome.error:
-        print(f"error: {outcome.error}", file=sys.stderr, flush=True)
-
-
 def _few(paths: list[str]) -> str:
     return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
 
 
 _SETTLED_SECONDS = 0.02  # an editor that saves a file makes several changes
+_END = ""  # in the queue: nobody listens any longer
+_NEVER = {"__pycache__", Path(DOWNLOADS).name}  # directories whose changes are no edits
 _READING = (EVENT_TYPE_OPENED, EVENT_TYPE_CLOSED_NO_WRITE)
 
 
@@ -161,13 +224,32 @@ class Changes(FileSystemEventHandler):
         self._look_inside(changed & self._names)  # a directory that was replaced is another one
         return frozenset(changed)
 
+    @contextmanager
+    def told(self, act: Callable[[], object]) -> Iterator[set[str]]:
+        """Call `act` after each change for as long as a block runs; give a set that gathers the paths."""
+        changed: set[str] = set()
+
+        def listen() -> None:
+            while _END not in (new := self.wait()):
+                changed.update(new)
+                act()
+            changed.update(new - {_END})
+
+        listener = threading.Thread(target=listen, daemon=True)
+        listener.start()
+        try:
+            yield changed
+        finally:
+            self._queue.put(_END)
+            listener.join()
+
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Take note of a change; called by the observer."""
         if event.event_type in _READING or (event.is_directory and event.event_type == EVENT_TYPE_MODIFIED):
             return
         for path in filter(None, (event.src_path, event.dest_path)):
             parts = Path(str(path)).relative_to(self._root).parts
-            if parts and parts[0] in self._names and "__pycache__" not in parts:
+            if parts and parts[0] in self._names and not _NEVER & {*parts}:
                 self._queue.put("/".join(parts))
 
     def _look_inside(self, names: Collection[str]) -> None:

@@ -27,7 +27,7 @@ _TERMINAL = 2  # the descriptor of this process's stderr
 
 @dataclass(eq=False, repr=False)
 class Processes:
-    """The commands now running, so that an interruption can end them all."""
+    """The commands now running, so that an interruption, or an edit of what they read, can end them all."""
 
     jobs: int = 1
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
@@ -40,6 +40,9 @@ class Processes:
     _ahead: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _guard: threading.Lock = field(default_factory=threading.Lock)
     stopped: bool = False
+    interrupted: bool = False  # by a signal
+    superseded: bool = False  # by an edit
+    is_outdated: Callable[[], bool] | None = None  # whether an edit concerns what runs, where that is known
 
     def __post_init__(self) -> None:
         self._slots = threading.BoundedSemaphore(max(1, self.jobs))
@@ -201,9 +204,23 @@ class Processes:
 
     def interrupt(self) -> None:
         """Ask every running command to end, from a signal handler: without a lock and without waiting."""
-        self.stopped = True
+        self.stopped = self.interrupted = True
         for process in tuple(self._running):
             _signal(process, signal.SIGTERM)
+
+    def supersede(self) -> None:
+        """End every running command as `stop` does, where an edit concerns them."""
+        if self.is_superseded():
+            self.superseded = True
+            self.stop()
+
+    def is_superseded(self) -> bool:
+        """Tell whether an edit concerns what runs, or what has just ended."""
+        return self.superseded or bool(self.is_outdated and self.is_outdated())
+
+    def resume(self) -> None:
+        """Let commands run again after an edit has ended some."""
+        self.stopped, self.superseded, self.is_outdated = self.interrupted, False, None
 
     def stop(self) -> None:
         """End every running command: asked first, then made to."""

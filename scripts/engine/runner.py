@@ -192,7 +192,7 @@ class Builder:
             undone = self._recover(pipeline)
             walk = Walk(pipeline, steps, self.force, lambda outcome: self.tell(pipeline, outcome))
             walk.interrupted, walk.stop = undone, self.processes.stop
-            walk.is_stopped = lambda: self.processes.stopped
+            walk.is_stopped, self.processes.is_outdated = lambda: self.processes.stopped, walk.is_outdated
             walk.cache.adopt(hashed)
             self.processes.warm([step for step in steps if step.name in stale], pipeline.root)
             try:

@@ -149,6 +149,7 @@ class Walk:
         self._before = self.pipeline.before
         self._by_name = {step.name: step for step in self.steps}
         self._memo: Memo = {}
+        self._looked: dict[str, tuple[Step, Collection[str], Seen]] = {}
         self._guard = threading.Lock()
 
     def look(self, step: Step, *, fresh: bool = False, found: Mapping[str, Any] | None = None) -> Seen:
@@ -162,7 +163,20 @@ class Walk:
             if fresh:
                 self._memo.clear()
                 self.cache.adopt(load_stat_cache(self.pipeline.root))
-            return see(step, str(self.pipeline.root), self.cache, self._memo, inputs)
+            seen = see(step, str(self.pipeline.root), self.cache, self._memo, inputs)
+            if not fresh:
+                self._looked[step.name] = (step, inputs, seen)
+            return seen
+
+    def is_outdated(self) -> bool:
+        """Tell whether a step that was looked at would read something else by now."""
+        with self._guard:
+            root, memo = str(self.pipeline.root), Memo()
+            try:
+                looked = ((see(step, root, self.cache, memo, more), old) for step, more, old in self._looked.values())
+                return any((now.dependencies, now.inputs) != (old.dependencies, old.inputs) for now, old in looked)
+            except UsageError:  # it can no longer be read
+                return True
 
     def stamps(self, seen: Seen) -> dict[str, os.stat_result]:
         """Return what each file that a step reads was like when it was looked at last."""

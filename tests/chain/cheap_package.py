@@ -24,11 +24,12 @@ SETTINGS = {
     "jobs": 2,
 }
 # A file called `broken` in the package makes a step fail, one called `disagree` makes verify fail and leave evidence; a
-# fifo called `reached` makes a step say so and wait.
+# fifo called `reached` makes a step say so and wait; `waits.SCRIPT` does so until something is written to it.
 STAND_IN = """#!/bin/sh
 model=mlflow_model_artifacts
 [ -e broken ] && { echo "the stand-in is broken"
     [ -z "$STEP_FOUND" ] || echo '{"error": "it is broken", "half": 1}' > "$STEP_FOUND"; exit 1; }
+[ -p "waits.${1##*/}" ] && { echo $$ > "waits.${1##*/}"; read _ < "waits.${1##*/}"; }
 [ -p reached ] && { echo half > test_input_payload.json; echo $$ > reached; sleep 1000; }
 case "$1" in
 *generate_model_pkg*)
@@ -42,6 +43,7 @@ mlflow_packager.py)
     [ -z "$STEP_FOUND" ] || echo '{"digest": "d1"}' > "$STEP_FOUND"
     mkdir -p $model; cat model_spec.py model_code/*.py > $model/MLmodel ;;
 *generate_mlflow_test_payload.py) [ -e test_input_payload.json ] || echo payload > test_input_payload.json ;;
+*try_model.py) echo tried ;;
 *predict_func.py) cat $model/MLmodel test_input_payload.json > predict_output.json ;;
 *serve_predict.py)
     cat $model/MLmodel test_input_payload.json > test_output.json
