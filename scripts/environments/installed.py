@@ -23,7 +23,7 @@ from model_side.base.variables import pyvenv
 
 BYTECODE = "__pycache__"
 Snapshot = dict[str, list[int] | None]  # by path: size and time of change, nothing of a directory, None of nothing
-_PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?==([^\s;\\,*]+)\s*\\?$")
+_PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?==([^\s;\\,*]+)\s*(?:\\|--hash=.*)?$")
 # What PEP 440 takes for the same: 1.00-rc.1 and 1.0rc1, 2.0.0 and 2.
 _SAME = (
     (re.compile(r"[-_.]*([a-z]+)[-_.]*"), r"\1"),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import yaml
 
+from environments.installed import installed
 from environments.settings import uv_files, uv_settings, uv_tables
 from environments.uv import OWN_FILES
 from model_side.base.errors import UsageError, invoke
@@ -22,7 +23,7 @@ PYTHON_ENV = "python_env.yaml"
 _FILES = (REQUIREMENTS, "constraints.txt")
 # How uv is given the rules of a model's uv.toml, which it does not read where UV_CONFIG_FILE or UV_NO_CONFIG is set.
 GIVEN = {"UV_OVERRIDE": "own.overrides.txt", "UV_CONSTRAINT": "own.constraints.txt"}
-_BUILD_DEPENDENCIES = ("pip", "setuptools", "wheel")  # as MLflow writes them
+_BUILD_DEPENDENCIES = ("pip", "setuptools", "wheel")  # MLflow pins those that the model environment has
 _FORMAT = "4"  # of what is kept; another number makes every environment anew
 
 
@@ -107,10 +108,13 @@ def recipe_ahead(package: Path, environment: Mapping[str, str]) -> Recipe:
     if not python:
         advice = f"Run {invoke('sync-env', package)} first."
         raise UsageError(str(package / ".venv"), "not found", advice=advice)
-    files = {REQUIREMENTS: "\n".join(read_requirements(package)), **_own_settings(uv_toml(package))}
+    requirements = "".join(f"{line}\n" for line in read_requirements(package))
+    files = {REQUIREMENTS: requirements, **_own_settings(uv_toml(package))}
     above = package.absolute()
     settings = _settings(environment, None if UV_TOML in files else above)
-    return Recipe(python, _BUILD_DEPENDENCIES, (f"-r {REQUIREMENTS}",), files, settings, above)
+    there = installed(package / ".venv")
+    before = tuple(f"{name}=={there[name]}" if name in there else name for name in _BUILD_DEPENDENCIES)
+    return Recipe(python, before, (f"-r {REQUIREMENTS}",), files, settings, above)
 
 
 def _own_settings(text: str) -> dict[str, str]:

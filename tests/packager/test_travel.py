@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import platform
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from environments.installed import pins
 from model_side.base.errors import UsageError
 from model_side.model.requirements import read_requirements
 from model_side.package.travel import artifact_faults, tree
+from serving.recipe import read_recipe, recipe_ahead
 
 from .conftest import FLAGS, Author
 
@@ -56,7 +61,8 @@ def test_directory_is_read_twice_when_two_links_lead_to_it(tmp_path: Path) -> No
 )
 def test_requirement_travels_when_any_receiver_can_get_it(tmp_path: Path, line: str) -> None:
     (tmp_path / "requirements.txt").write_text(f"# made by uv\nmlflow-skinny==3.1.0\n{line}\n")
-    assert read_requirements(tmp_path)[1:] == [each.strip() for each in line.splitlines()]
+    said = line.partition("  #")[0].replace("\\", "")
+    assert read_requirements(tmp_path)[1:] == [" ".join(said.split())]
 
 
 OF_THIS_MACHINE = (
@@ -120,3 +126,38 @@ def test_desks_of_downloads_do_not_travel(author: Author) -> None:
     travelled = {name.partition("/model_data/")[2] for name in author.files() if "/model_data/" in name}
     assert travelled >= {"tf_tiny/mine.bad", "tf_tiny/.downloads/mine"}
     assert not [name for name in travelled if name.startswith(".downloads")]
+
+
+# Requirements that MLflow writes in other words than their author, or leaves out as said before.
+REWRITTEN = r"""--extra-index-url https://example.org/simple
+mlflow==3.1.0 \
+    --hash=sha256:aa \
+    --hash=sha256:bb
+    # via -r requirements.in
+colorama == 0.4.6 ; sys_platform == 'win32'  # via click
+NumPy==2.3.0
+NumPy==2.3.0
+torch==2.13.0+cpu
+uvicorn[standard, http]==0.30.0; (python_version > '3.8')
+mine @ https://example.org/mine-1-py3-none-any.whl#sha256=aa
+six==1.16.0"""
+
+
+def test_recipe_of_the_environment_is_known_before_the_model_is_made(
+    author: Author, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = author.root / ".venv" / "lib" / "python3.11" / "site-packages"
+    for name, version in (("setuptools", "80.9.0"), ("wheel", "0.45.1")):  # pip is not there
+        (site / f"{name}-{version}.dist-info").mkdir(parents=True)
+        (site / f"{name}-{version}.dist-info" / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+    (author.root / ".venv" / "pyvenv.cfg").write_text(f"version_info = {platform.python_version()}\n")
+    (author.root / "requirements.txt").write_text(REWRITTEN)
+    monkeypatch.setenv("PYTHONPATH", str(site))  # a tool environment has no build tools
+    monkeypatch.setenv("MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK", "true")
+    assert author.package_by_hand(*FLAGS).returncode == 0
+    ahead, asked = recipe_ahead(author.root, os.environ), read_recipe(author.model, os.environ)
+    assert ahead == replace(asked, above=ahead.above)
+    assert asked.build_dependencies == ("pip", "setuptools==80.9.0", "wheel==0.45.1")
+    pinned = pins(asked.files["requirements.txt"])
+    assert pinned == {"mlflow": "3.1.0", "numpy": "2.3.0", "torch": "2.13.0+cpu", "six": "1.16.0"}
+    assert ahead.fingerprint == asked.fingerprint

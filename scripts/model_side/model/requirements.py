@@ -25,7 +25,7 @@ REQUIREMENTS = "requirements.txt"
 _COMMENT = re.compile(r"(^|\s)#.*")
 _USER = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _SECRET = re.compile(r"(?<=[?&])([^=&#\s]*(?:token|key|secret|password|signature|sig))=[^&#\s]+", re.IGNORECASE)
-_PINNED = re.compile(r"(?P<name>[\w.-]+)\s*(\[[^]]*\])?\s*(==\s*[^\s,;*]+|@\s*\S+)\s*(\\|[;#].*)?$")
+_PINNED = re.compile(r"(?P<name>[\w.-]+)\s*(\[[^]]*\])?\s*(==\s*[^\s,;*]+|@\s*\S+)\s*(\\|[;#].*|--hash=.*)?$")
 # What cannot travel, why, and what would; the first pattern that a line has says it.
 _LOCAL = re.compile(r"^(-e\b|--editable\b|\.{0,2}/|~|file:)|@\s*(file:|\.{0,2}/)|^[^#@;\s]+\.(whl|zip|tar\.gz)(\s|$)")
 _FILES = re.compile(r"^(-r\b|--requirements?\b|-c\b|--constraints?\b)")
@@ -38,7 +38,7 @@ _NOT_PORTABLE = {
 
 
 def read_requirements(package: Path) -> list[str]:
-    """Return the requirements and options in a package's requirements.txt.
+    """Return the requirements and options in a package's requirements.txt, as the MLflow Model has them.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def read_requirements(package: Path) -> list[str]:
     Returns
     -------
     list of str
-        Its lines but comments and blank ones.
+        Each once, on one line, without comments.
 
     Raises
     ------
@@ -61,7 +61,8 @@ def read_requirements(package: Path) -> list[str]:
     lines = [line.strip() for line in _text(path).splitlines()]
     faults = [fault for number, line in enumerate(lines, 1) for fault in line_faults(line, f"line {number}")]
     _require_portable(REQUIREMENTS, faults or _pin_faults(lines))
-    return [line for line in lines if line and not line.startswith("#")]
+    joined = "\n".join(_COMMENT.sub("", line).strip() for line in lines).replace("\\\n", "").splitlines()
+    return list(dict.fromkeys(line for line in joined if line))
 
 
 def check_written(package: Path, files: Iterable[Path]) -> None:
@@ -114,7 +115,7 @@ def fits_environment(model: Path) -> bool:
 
 def _normal(pin: str) -> str:
     name, _, version = pin.partition("==")
-    return f"{re.sub(r'[-_.]+', '-', name.partition('[')[0]).lower().strip()}=={version.strip()}"
+    return f"{re.sub(r'[-_.]+', '-', name.partition('[')[0]).lower().strip()}=={''.join(version.split()[:1])}"
 
 
 def _pin_faults(lines: Iterable[str]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from mlflow.models import Model, convert_input_example_to_serving_input
 from ..base.errors import StepError, UsageError, listed
 from ..base.read_only import can_hold
 from ..model.manifest import NO_ID
-from ..model.requirements import UV_TOML, read_requirements, uv_toml
+from ..model.requirements import REQUIREMENTS, UV_TOML, read_requirements, uv_toml
 from ..model.signature import parse_signature
 from ..payload.payload import check_payload
 from .artifacts import place_artifacts, stand_ins
@@ -132,6 +132,8 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> list[st
         mlflow_model=Model(model_uuid=NO_ID, utc_time_created=epoch.strftime("%Y-%m-%d %H:%M:%S")),
     )
     _make_relative(staged / "MLmodel", work)
+    # As they were checked: MLflow writes some in other words, and leaves the last line open.
+    (staged / REQUIREMENTS).write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
     nulls_for_nan(staged)
     _refuse_paths_of(package, staged)
     link = spec.link_artifacts and can_hold(staged)
