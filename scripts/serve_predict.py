@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--rest-output", type=Path, help="ask over REST, too, and write the answer there")
     add("--report", type=Path, default=Path("serve_report.json"), help="default: %(default)s")
     add("--parallel", type=int, default=4, help="requests at once (default: %(default)s)")
+    add("--serial", action="store_true", help="start the server after the prediction: one copy of the model at a time")
     serve_predict(Request(**vars(flags.parse_args(argv))))
     return 0
 

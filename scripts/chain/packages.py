@@ -8,12 +8,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from engine.errors import UsageError
+from engine.ledger import load_ledger
 from environments.includes import included
 from model_side.base.errors import SUFFIX, ReportedError, invoke, listed, near
 from model_side.base.redact import redacted
 from model_side.model.declared_data import DECLARATION, declared_paths, declared_sources, named_files
 from model_side.model.settings import named_variables
 
+LARGE_BYTES, LONG_SECONDS = 1e9, 5.0  # a proof that takes more of either is of a heavy model
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -32,6 +34,8 @@ class Package(NamedTuple):
         The environment manager of that one.
     generate_hashes : bool
         Whether requirements.txt pins the hash of every file.
+    serial : bool, optional
+        Whether at most one copy of the model is loaded at a time; by default, what its proof cost decides.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Package(NamedTuple):
     strict: bool = False
     env_manager: str = "uv"
     generate_hashes: bool = False
+    serial: bool | None = None
 
     @property
     def root(self) -> Path:
@@ -108,6 +113,13 @@ class Package(NamedTuple):
         lines = listed(unfinished(self.file("model_spec.py").parent))
         advice = f"{invoke('sync-env', self.root)} makes its environment meanwhile"
         return f"it is not finished:{lines}\n{advice}" if lines else ""
+
+    def is_serial(self) -> bool:
+        """Tell whether at most one copy of the model is to be loaded at a time, in memory and on the processors."""
+        if self.serial is not None:
+            return self.serial
+        proof = load_ledger(self.root).found.get("package", {}).get("proof", {})
+        return bool(proof.get("peak_memory", 0) > LARGE_BYTES or proof.get("seconds", 0) > LONG_SECONDS)
 
     def unproven(self) -> tuple[str, ...]:
         """Return the declared files that any content is accepted for, as their author declares."""

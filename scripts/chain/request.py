@@ -63,6 +63,7 @@ class Request(NamedTuple):
                 "strict": strict,
                 "env_manager": manager,
                 "generate_hashes": bool(settings["generate_hashes"]),
+                "serial": _serial(str(settings["serial"])),
             },
             jobs=jobs,
             dry_run=bool(flags.get("dry_run")),
@@ -85,6 +86,14 @@ class Request(NamedTuple):
             If a model does not exist, with the nearest name that does.
         """
         return [declared(package, extra or {}) for package in [require(package) for package in self.packages()]]
+
+
+def _serial(setting: str) -> bool | None:
+    """Return what the setting `serial` says; None where what the model's proof cost decides."""
+    meanings = {"auto": None, "true": True, "false": False}
+    if setting.lower() not in meanings:
+        raise UsageError("invoke.yaml: serial", "not a setting", expected="auto, true or false", got=repr(setting))
+    return meanings[setting.lower()]
 
 
 def declared(package: Package, extra: Mapping[str, Sequence[str]]) -> Pipeline:

@@ -203,6 +203,7 @@ def _model(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
             tools=_own("scripts/predict_func.py", model_side),
             params=package.variables(),
             atomic=True,
+            apart=package.is_serial,
         ),
     )
 
@@ -211,13 +212,12 @@ def _proof(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
     """Return the steps that prove the MLflow Model."""
     strict = f" --strict --env-manager {package.env_manager}" if package.strict else ""
     model_side = "scripts/model_side"
+    line = f"serve_predict {ASK} --output-path {SERVED} --rest-output {REST} --report {REPORT}{strict}"
+    serve = commands.tool(line, Says.AFTERWARDS)
     return (
         Step(
             "serve-predict",
-            commands.tool(
-                f"serve_predict {ASK} --output-path {SERVED} --rest-output {REST} --report {REPORT}{strict}",
-                Says.AFTERWARDS,
-            ),
+            serve._replace(late=lambda: ["--serial"] * package.is_serial()),
             dependencies=(MODEL, PAYLOAD, *([".venv"] if strict else [])),
             targets=(SERVED, REST, REPORT),
             evidence=("rest_output.failed",),
@@ -228,6 +228,7 @@ def _proof(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
             params={**uv.settings, **package.variables()},
             versions=uv.versions,
             atomic=True,
+            apart=package.is_serial,
             preparation=None if strict else Preparation(commands.tool("prepare_environment"), beside="package"),
         ),
         Step(

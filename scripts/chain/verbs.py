@@ -12,7 +12,7 @@ from engine.errors import PipelineError, UsageError
 from engine.runner import Builder
 from engine.walk import Action, Outcome, Pipeline, Result
 from model_side.base.errors import invoke, run_main
-from model_side.base.variables import clean_environment
+from model_side.base.variables import clean_environment, shared_processors
 
 from . import report
 from .orphans import adopted, orphans, remove_orphans
@@ -138,7 +138,7 @@ def _build(request: Request, pipelines: Sequence[Pipeline], goal: str, force: tu
             for name in packages[pipeline.name].unproven():
                 _say(f"warning: {name}: mutable, without sha256: any content of its source is accepted")
 
-    environment = clean_environment(os.environ, {})
+    environment = clean_environment(os.environ, shared_processors(min(request.jobs, len(pipelines)), os.environ))
     builder = Builder(request.jobs, request.dry_run, force, f"invoke {goal}", tell, _say, environment=environment)
     return builder.build_all(pipelines, goal)
 

@@ -99,6 +99,11 @@ class Ready:
         """Return the next one, which starts."""
         return self._steps[heappop(self._ready)]
 
+    def postpone(self, steps: Sequence[Step]) -> None:
+        """Take back those that did not start."""
+        for step in steps:
+            heappush(self._ready, self._position[step.name])
+
     def done(self, name: str) -> None:
         """Take note that a step is done."""
         for later in self._next[name]:

@@ -47,6 +47,8 @@ class Command(NamedTuple):
         of itself: the same result sooner. It serves all steps of a build that name it. Its first word is the command's.
     light : bool
         The command alone is quicker than the start of its host: it uses a host that runs already, and starts none.
+    late : callable, optional
+        Returns more arguments, not recorded, when the command is about to start: what earlier steps found may decide.
     """
 
     words: str | tuple[str, ...]
@@ -56,11 +58,12 @@ class Command(NamedTuple):
     once: tuple[str, ...] = ()
     host: tuple[str, ...] = ()
     light: bool = False
+    late: Callable[[], Sequence[str]] | None = None
 
     def argv(self) -> list[str]:
         """Return the argument vector with its placeholders replaced."""
         words = ("/bin/sh", "-c", self.words) if isinstance(self.words, str) else self.words
-        return [*self.placed(words), *self.once]
+        return [*self.placed(words), *self.once, *(self.late() if self.late else ())]
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables with their placeholders replaced."""
@@ -129,6 +132,8 @@ class Step:
         Those targets of an atomic command that say that all is well: one that it wrote is removed where its run is not
         recorded, as when a dependency changed meanwhile.
     preparation : Preparation, optional
+    apart : callable, optional
+        Asked when the step could start: whether it must not run beside another step of the pipeline that has one, too.
     refusal : callable, optional
         Returns why the step cannot run as things are, nothing where it can. It is asked where the step is stale, before
         any step runs.
@@ -153,6 +158,7 @@ class Step:
     atomic: bool = False
     proofs: tuple[str, ...] = ()
     preparation: Preparation | None = None
+    apart: Callable[[], bool] | None = None
     refusal: Callable[[], str] | None = None
     runs: Command = field(init=False, repr=False)
 

@@ -164,8 +164,7 @@ class Walk:
                 self._memo.clear()
                 self.cache.adopt(load_stat_cache(self.pipeline.root))
             seen = see(step, str(self.pipeline.root), self.cache, self._memo, inputs)
-            if not fresh:
-                self._looked[step.name] = (step, inputs, seen)
+            self._looked.setdefault(step.name, (step, inputs, seen))
             return seen
 
     def is_outdated(self) -> bool:
@@ -225,8 +224,12 @@ class Walk:
         with _threads(jobs) as pool:
             try:
                 while ready or running:
+                    postponed: list[Step] = []
                     while ready:
                         step = ready.pop()
+                        if step.apart and any(other.apart for other in running.values()) and step.apart():
+                            postponed.append(step)
+                            continue
                         outcome = self._settle(step, done)
                         if isinstance(outcome, Outcome):
                             finish(outcome)
@@ -234,6 +237,7 @@ class Walk:
                             running[pool.submit(act, step, *outcome)] = step
                         else:
                             finish(act(step, *outcome))
+                    ready.postpone(postponed)
                     if running:
                         for future in wait(running, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED).done:
                             del running[future]

@@ -98,7 +98,8 @@ def _package(package: Path, flags: Flags, args: argparse.Namespace, work: Path, 
         os.environ["TMPDIR"] = tempfile.tempdir = scratch
         with unchanged("forward pass", [staged], [staged / GOLDEN, *common["kept"]]):
             with compared_at_home(package, flags, staged, args.time_limit):
-                output = proven(staged, partial(run_in_child, subject="forward pass", directory=empty, **common))
+                child = partial(run_in_child, subject="forward pass", directory=empty, **common)
+                output, figures = proven(staged, child)
             if args.json_payload_filepath:
                 payload = args.json_payload_filepath.absolute()
                 output = run_in_child(prove_payload, staged, payload, subject="forward pass", directory=here, **common)
@@ -107,7 +108,7 @@ def _package(package: Path, flags: Flags, args: argparse.Namespace, work: Path, 
             run_in_child(run_checks, package, flags, staged, subject="CHECKS", directory=package, **common)
         digest = seal(staged, package, hashes())
     publish_directory(staged, target)
-    report_found({"digest": digest, "output": output})
+    report_found({"digest": digest, "output": output, "proof": figures.entry()})
     said = sys.stderr if args.json else sys.stdout
     print(f"{target.name}: packaged; the forward pass gives {output}; {digest}", file=said)
     return {"model": target.name, "digest": digest, "output": output}

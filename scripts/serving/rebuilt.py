@@ -48,12 +48,15 @@ class Rebuilt:
         Versions by name.
     sources : mapping of str to list of str
         The pins that are not from the default index, by where they come from.
+    share : mapping of str to str
+        Variables by which its programs take no more than their share of the processors.
     """
 
     path: Path
     recipe: Recipe
     distributions: Mapping[str, str]
     sources: Mapping[str, list[str]] = field(default_factory=dict)
+    share: Mapping[str, str] = field(default_factory=dict)
 
     def program(self, name: str) -> str:
         """Return the path of one of its programs.
@@ -77,7 +80,7 @@ class Rebuilt:
         """Return these variables for its programs: nothing of the tool's Python, and its own programs found first."""
         made = clean_environment(environment, {"VIRTUAL_ENV": str(self.path), **QUIET})
         made["PYTHONDONTWRITEBYTECODE"] = "1"  # all is compiled but the model's own code, and a model stays as it is
-        return {**made, "PATH": f"{self.path / 'bin'}:{made['PATH']}"}
+        return {**made, **self.share, "PATH": f"{self.path / 'bin'}:{made['PATH']}"}
 
     def facts(self) -> dict[str, Any]:
         """Return what tells this environment from any other."""

@@ -54,6 +54,7 @@ class Request:
     rest_output: Path | None = None
     report: Path = Path("serve_report.json")
     parallel: int = 4
+    serial: bool = False
     time_limit: float = 600
 
     @cached_property

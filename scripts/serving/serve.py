@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from model_side.base.files import publish, require_writable
 from model_side.base.found import report_found
 from model_side.base.processes import ended_with
 from model_side.base.read_only import unchanged
-from model_side.base.variables import receivers_environment, variables_advice
+from model_side.base.variables import receivers_environment, shared_processors, variables_advice
 from model_side.model.model import quiet_mlflow, read_model, whole_model
 from model_side.model.settings import variables_of
 from model_side.payload.inputs import existing_inputs, read_only_places
@@ -66,11 +67,13 @@ def serve_predict(request: Request) -> None:
 
 
 def _in_rebuilt(request: Request, manager: str) -> tuple[Mapping[str, Answer], Mapping[str, Any]]:
-    """Predict, while a server of the same environment comes up where one is asked for."""
+    """Predict, while a server of the same environment comes up where one is asked for; before that where serial."""
     with ExitStack() as stack:
         model = stack.enter_context(whole_model(request.model_uri))
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         environment = rebuilt_environment(model, os.environ)
+        side_by_side = 2 if request.rest_output and not request.serial else 1
+        environment = replace(environment, share=shared_processors(side_by_side, os.environ))
         stack.enter_context(unchanged("serve-predict", read_only_places(request.payload, model)))
         log, seconds, given, since = scratch / "server.log", request.time_limit, request.variables, time.time()
         used, limits = (
@@ -78,10 +81,11 @@ def _in_rebuilt(request: Request, manager: str) -> tuple[Mapping[str, Answer], M
             _kept(model, request.payload),
         )
         started = serving(str(model), environment, log, given, used=used, limits=limits, seconds=seconds)
-        server = stack.enter_context(started) if request.rest_output else None
+        server = None if request.serial or not request.rest_output else stack.enter_context(started)
         strict = predict_strict(request.model_uri, request.json_payload_file, manager, limits) if manager else None
         watched, report = _watched(model, environment, scratch, request)
         answers = {"served": strict or watched}
+        server = stack.enter_context(started) if request.rest_output and not server else server
         if server:
             server.wait_until_up(seconds)
             answers["rest"], facts = rest_route(server, environment, request)

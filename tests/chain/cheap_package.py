@@ -22,9 +22,11 @@ SETTINGS = {
     "env_manager": "uv",
     "generate_hashes": False,
     "jobs": 2,
+    "serial": "auto",
 }
-# A file called `broken` in the package makes a step fail, one called `disagree` makes verify fail and leave evidence; a
-# fifo called `reached` makes a step say so and wait; `waits.SCRIPT` does so until something is written to it.
+# A file called `broken` in the package makes a step fail, one called `disagree` makes verify fail and leave evidence;
+# one called `proof` is what its proof cost; a fifo called `reached` makes a step say so and wait; one called
+# `waits.SCRIPT` does so until something is written to it.
 STAND_IN = """#!/bin/sh
 model=mlflow_model_artifacts
 [ -e broken ] && { echo "the stand-in is broken"
@@ -40,7 +42,7 @@ case "$1" in
 *sync_environment.py) cp -R ../environment .venv ;;
 *download_data.py) echo weights > model_data/weights.bin ;;
 mlflow_packager.py)
-    [ -z "$STEP_FOUND" ] || echo '{"digest": "d1"}' > "$STEP_FOUND"
+    [ -z "$STEP_FOUND" ] || echo '{"digest": "d1", "proof": '"$(cat proof || echo {})}" > "$STEP_FOUND"
     mkdir -p $model; cat model_spec.py model_code/*.py > $model/MLmodel ;;
 *generate_mlflow_test_payload.py) [ -e test_input_payload.json ] || echo payload > test_input_payload.json ;;
 *try_model.py) echo tried ;;
@@ -48,7 +50,7 @@ mlflow_packager.py)
 *serve_predict.py)
     cat $model/MLmodel test_input_payload.json > test_output.json
     cp test_output.json rest_output.json
-    echo served > serve_report.json ;;
+    case "$*" in *" --serial"*) echo serial ;; *) echo "$OMP_NUM_THREADS" ;; esac > serve_report.json ;;
 *verify.py)
     [ -e disagree ] && { mkdir -p verification.failed; echo other > verification.failed/direct.npz
         echo false > verification.failed.json; exit 1; }

@@ -69,6 +69,7 @@ def test_json_tells_what_each_step_found(built: Package) -> None:
     found = {name: step["found"] for name, step in built.steps("verify").items()}
     assert found["compile-reqs"]["pins"] == found["sync-env"]["distributions"] > 50
     assert found["package"]["digest"].startswith("sha256:")
+    assert all(found["package"]["proof"][name] > 0 for name in ("seconds", "peak_memory"))
     assert found["payload"] == {"payload": "test_input_payload.json"}
     assert "float32" in found["package"]["output"]
     assert "float32" in found["predict"]["output"]

@@ -16,6 +16,8 @@ import pytest
 from chain import verbs
 from chain.packages import Package
 from chain.request import Request
+from chain.steps import pipeline_for
+from engine.errors import UsageError
 from tests.engine.workshop import REPOSITORY, without_privileges
 
 from .cheap_package import (
@@ -500,6 +502,38 @@ def test_build_exits_130_and_leaves_nothing_half_done_when_interrupted(
     (root / "reached").unlink()
     assert (root / "test_input_payload.json").read_text() == "payload\n"
     assert invoke(models, "status", "--model", "cheap").returncode == 0
+
+
+PROOFS = {
+    "light": ('{"seconds": 4.9, "peak_memory": 999000000}', False),
+    "large": ('{"seconds": 0.5, "peak_memory": 1000000001}', True),
+    "long": ('{"seconds": 5.1, "peak_memory": 1000}', True),
+    "of an older record": ("{}", False),
+}
+
+
+@pytest.mark.parametrize("setting", ["auto", "true", "false", False])
+@pytest.mark.parametrize(("proof", "heavy"), PROOFS.values(), ids=PROOFS)
+def test_model_is_loaded_once_at_a_time_when_its_proof_was_heavy_or_the_settings_say_so(
+    tmp_path: Path, proof: str, heavy: bool, setting: object
+) -> None:
+    python = write_environment(tmp_path, 1)
+    write_package(tmp_path)
+    asked = Request.of({**SETTINGS, "serial": setting}, {"models_dir": str(tmp_path), "model": ["cheap"]})
+    (package,) = asked.packages()
+    (package.root / "proof").write_text(proof)
+    assert build_cheaply(package, python).ok
+    serial = heavy if setting == "auto" else setting == "true"
+    assert (package.root / "serve_report.json").read_text().strip() == ("serial" if serial else "")
+    assert [step.name for step in pipeline_for(package).steps if step.apart] == ["predict", "serve-predict"]
+    assert all(step.apart() is serial for step in pipeline_for(package).steps if step.apart)
+    (package.root / "proof").unlink()
+    assert invoke(tmp_path, "status", "--model", "cheap").returncode == 0  # no change of a command
+
+
+def test_setting_that_is_none_is_refused() -> None:
+    with pytest.raises(UsageError, match="serial: not a setting: expected auto, true or false, got 'sometimes'"):
+        Request.of({**SETTINGS, "serial": "sometimes"}, {})
 
 
 @pytest.mark.parametrize("words", [["verify"], ["status"], ["verify", "--dry-run"], ["status", "--json"]])

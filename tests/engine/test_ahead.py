@@ -1,9 +1,12 @@
-"""What prepares something for a step runs beside an earlier one, and never outlives the build."""
+"""What runs beside what: preparations beside an earlier step, and steps that keep apart one after the other."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from engine import Command, Preparation, Step, build
 
@@ -47,3 +50,38 @@ def test_step_runs_all_the_same_when_its_preparation_fails(tmp_path: Path) -> No
     (tmp_path / "prepared").write_text("by itself\n")
     assert build(steps("echo 1 > made", ("no-such-program",)), root=tmp_path, jobs=2).ok
     assert (tmp_path / "done").read_text() == "by itself\n"
+
+
+MEET = ("echo here > meeting; echo 1 > one", "cat meeting > two")  # each waits for the other
+ALONE = "mkdir busy || exit 1; i=0; while [ $i -lt 9999 ]; do i=$((i+1)); done; rmdir busy; echo 1 >"
+
+
+@pytest.mark.parametrize("apart", [None, lambda: False])
+def test_steps_run_side_by_side_when_nothing_keeps_them_apart(tmp_path: Path, apart: Callable[[], bool] | None) -> None:
+    os.mkfifo(tmp_path / "meeting")
+    one, two = (Step(name, line, (), (name,), apart=apart) for name, line in zip(("one", "two"), MEET, strict=True))
+    assert build([one, two], root=tmp_path, jobs=2).ok
+    assert (tmp_path / "two").read_text() == "here\n"
+
+
+def test_steps_run_one_after_the_other_when_they_keep_apart_and_others_beside_them(tmp_path: Path) -> None:
+    found = tmp_path / "found"
+
+    def apart() -> bool:
+        return found.read_text() == "heavy\n"  # decided by what an earlier step has found
+
+    first = Step("first", "echo heavy > found", (), ("found",))
+    pair = [Step(name, f"{ALONE} {name}", ("found",), (name,), apart=apart) for name in ("one", "two")]
+    other = Step("other", "while [ ! -d busy ]; do :; done; echo 1 > other", ("found",), ("other",))
+    assert build([first, *pair, other], root=tmp_path, jobs=3).ok
+
+
+def test_late_arguments_are_asked_for_at_the_start_and_not_recorded(tmp_path: Path) -> None:
+    words: list[str] = []
+    command = Command(("/bin/sh", "-c", 'echo "$@" > made', "sh"), late=lambda: words)
+    steps = [Step("late", command, ("made-of",), ("made",)), Step("first", "echo 1 > made-of", (), ("made-of",))]
+    words.append("heavy")
+    assert build(steps, root=tmp_path).ok
+    assert (tmp_path / "made").read_text() == "heavy\n"
+    words.append("more")
+    assert build(steps, root=tmp_path).up_to_date

@@ -14,6 +14,7 @@ import pytest
 
 from model_side.base.errors import UsageError, invoke, listed, near, run_main
 from model_side.base.found import report_found
+from model_side.base.variables import shared_processors
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -144,3 +145,18 @@ def test_advice_that_is_a_command_is_written_by_one_function() -> None:
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and "`invoke " in node.value:
                 found.append((path.name, node.value.split("\n")[0]))
     assert [each for each in found if each[0] not in ("errors.py", "try_model.py")] == []
+
+
+@pytest.mark.parametrize(("beside", "share"), [(2, 0.5), (4, 0.25), (10**6, 0)])
+def test_processors_are_divided_among_what_runs_side_by_side(beside: int, share: float) -> None:
+    processors = len(os.sched_getaffinity(0))
+    variables = shared_processors(beside, {"HOME": "/root"})
+    assert {"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"} <= variables.keys()
+    assert set(variables.values()) == {str(max(1, int(processors * share)))}
+
+
+@pytest.mark.parametrize(("beside", "own"), [(1, {}), (0, {}), (4, {"MKL_NUM_THREADS": "16"})])
+def test_processors_are_left_alone_when_nothing_runs_beside_or_their_author_has_decided(
+    beside: int, own: dict[str, str]
+) -> None:
+    assert shared_processors(beside, own) == own

@@ -244,6 +244,56 @@ def test_checks_are_made_in_the_rebuilt_environment_when_the_answer_comes_from_m
     assert {path.name for path in tmp_path.iterdir()} == {"payload.json", "answer.json", "rest.json", "report.json"}
 
 
+ONLY_ONE = """
+import atexit
+import os
+
+import numpy as np
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+
+class Alone(PythonModel):
+    def load_context(self, context):
+        os.close(os.open("copy", os.O_CREAT | os.O_EXCL))  # not beside another copy
+        atexit.register(os.remove, "copy")
+
+    def predict(self, context, model_input, params=None):
+        return np.full((len(model_input), 2), os.environ.get("OMP_NUM_THREADS", 0), "float32")
+
+
+set_model(Alone())
+"""
+
+
+@pytest.mark.e2e
+def test_one_copy_of_the_model_is_loaded_at_a_time_when_serial_and_has_all_processors(
+    save_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    metadata = {"verification": {"portable": False}}
+    model = save_model("alone", uri_to_pair(), ONLY_ONE, pip_requirements=PINS, metadata=metadata)
+    done = serve(model, tmp_path, "a", "--serial", *REST)
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads((tmp_path / name).read_text())["predictions"] for name in ("answer.json", "rest.json")]
+    assert answers == [[[0.0, 0.0]]] * 2
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("own", [{}, {"OMP_NUM_THREADS": "7"}])
+def test_prediction_and_server_share_the_processors_when_they_run_side_by_side(
+    save_model: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: dict[str, str]
+) -> None:
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    code = ONLY_ONE.replace("os.O_EXCL", "0").replace("os.remove", "print")
+    model = save_model(f"beside_{len(own)}", uri_to_pair(), code, pip_requirements=PINS)
+    done = serve(model, tmp_path, "a", *REST)
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads((tmp_path / name).read_text())["predictions"] for name in ("answer.json", "rest.json")]
+    share = float(own.get("OMP_NUM_THREADS", max(1, len(os.sched_getaffinity(0)) // 2)))
+    assert answers == [[[share, share]]] * 2
+
+
 NOT_PORTABLE = {
     "here": ["No such file or directory: 'beside_the_package.txt'"],
     "variable": ["KeyError: 'REF_SCALE'", "It looked for REF_SCALE", '{"environment": ["REF_SCALE"]}'],

@@ -19,6 +19,11 @@ _ANYONES = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|LD_LIBRARY_PATH|SSL_CERT_(FILE|DIR)|(CUDA|ROCR|HIP)_VISIBLE_DEVICES"
     r"|(?i:https?|all|no)_(?i:proxy)|LANG|LANGUAGE|LC_\w+|UV_\w+|MLFLOW_\w+"
 )
+# How many threads numerical libraries take: torch and numpy by the first three, TensorFlow by the last.
+_THREADS = (
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS"),
+    "TF_NUM_INTRAOP_THREADS",
+)
 
 
 def clean_environment(environment: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
@@ -71,6 +76,22 @@ def require_variables(environment: Mapping[str, str], needed: Iterable[str]) -> 
     if missing := [name for name in needed if name not in environment]:
         advice = f"Set it, for example `export {missing[0]}=...`, and run it again."
         raise UsageError(f"environment variable {', '.join(missing)}", "not set, and the model needs it", advice=advice)
+
+
+def shared_processors(beside: int, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables by which each of so many processes takes its share of the processors.
+
+    Parameters
+    ----------
+    beside : int
+        How many run side by side.
+    environment : mapping of str to str
+        Where it sets one of these variables, that is its author's decision, which stays.
+    """
+    own = {name: environment[name] for name in _THREADS if name in environment}
+    if own or beside < 2:
+        return own
+    return dict.fromkeys(_THREADS, str(max(1, len(os.sched_getaffinity(0)) // beside)))
 
 
 def pyvenv(environment: Path) -> dict[str, str]:

@@ -13,6 +13,7 @@ import mlflow.pyfunc
 import numpy as np
 
 from ..base.errors import StepError, listed
+from ..base.processes import Figures, peak_memory
 from ..model.model import ModelFiles, read_model
 from ..model.settings import settings_of
 from ..output.arrays import Arrays
@@ -55,7 +56,7 @@ class DifferingError(StepError):
     began: float = 0.0
 
 
-def proven(staged: Path, child: Callable[..., Any]) -> str:
+def proven(staged: Path, child: Callable[..., Any]) -> tuple[str, Figures]:
     """Prove a model in a process of its own; errors and answer as those of `prove`.
 
     Parameters
@@ -66,7 +67,8 @@ def proven(staged: Path, child: Callable[..., Any]) -> str:
         ``child(work, *arguments, must_end=...)`` calls in such a process, in an empty working directory.
     """
     try:
-        return str(child(prove, staged, must_end=True))
+        answer: tuple[str, Figures] = child(prove, staged, must_end=True)
+        return answer
     except DifferingError as error:
         if error.first is not None:
             again = child(_first_answer, staged, error.began)
@@ -75,7 +77,7 @@ def proven(staged: Path, child: Callable[..., Any]) -> str:
         raise
 
 
-def prove(staged: Path) -> str:
+def prove(staged: Path) -> tuple[str, Figures]:
     """Load the model as its receiver does, predict its example twice, check the output against the contract, keep it.
 
     The second prediction is given a clock that is a day ahead.
@@ -91,6 +93,8 @@ def prove(staged: Path) -> str:
     -------
     str
         The output's dtype and shape.
+    Figures
+        What it cost.
 
     Raises
     ------
@@ -99,6 +103,7 @@ def prove(staged: Path) -> str:
     UsageError
         If the example does not fit the signature.
     """
+    start = time.perf_counter()
     files = read_model(str(staged))
     if files.example is None:
         raise StepError("INPUT_EXAMPLE", "MLflow did not store it")
@@ -117,7 +122,7 @@ def prove(staged: Path) -> str:
     if files.signature.output_files:  # CHECKS wants the files, and the package their digests
         uris = replace(files, signature=replace(files.signature, output_files=False))
         write_output(replace(model, files=uris).predict(files.example), staged.with_name(GOLDEN))
-    return form_of(first)
+    return form_of(first), Figures(time.perf_counter() - start, peak_memory())
 
 
 def _require_some(output: Arrays) -> None:
