@@ -15,6 +15,7 @@ import pytest
 from model_side.base.errors import UsageError, invoke, listed, near, run_main
 from model_side.base.found import report_found
 from model_side.base.variables import shared_processors
+from model_side.run.late import advice, late_imports
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -160,3 +161,28 @@ def test_processors_are_left_alone_when_nothing_runs_beside_or_their_author_has_
     beside: int, own: dict[str, str]
 ) -> None:
     assert shared_processors(beside, own) == own
+
+
+CODE = """
+import json
+from . import beside
+
+class Model:
+    def load_context(self, context):
+        import colorsys, json, stringprep
+        from sys import path
+        from never_imported import x
+"""
+
+
+def test_import_inside_a_function_is_named_after_a_slow_prediction(tmp_path: Path) -> None:
+    (tmp_path / "model_code").mkdir()
+    (tmp_path / "model_code" / "m.py").write_text(CODE)
+    (tmp_path / "model_code" / "beside.py").write_text("import stringprep\n")
+    before = frozenset({"sys", "json"})
+    __import__("colorsys")
+    __import__("stringprep")
+    assert late_imports(tmp_path / "model_code", before) == ["colorsys"]  # the others are there before, or at a top
+    assert "colorsys: imported inside a function" in advice(2.1, tmp_path / "model_code", before)
+    assert advice(1.9, tmp_path / "model_code", before) == ""
+    assert advice(2.1, tmp_path / "model_code", {*before, "colorsys"}) == ""

@@ -11,6 +11,11 @@ from typing import Any
 FOUND_VARIABLE = "STEP_FOUND"
 
 
+def is_reported() -> bool:
+    """Tell whether the engine runs this, and reads what is found."""
+    return "STEP_FOUND" in os.environ
+
+
 def report_found(facts: Mapping[str, object]) -> None:
     """Add to what a step found: the JSON object in the file that the variable STEP_FOUND names, if it is set.
 

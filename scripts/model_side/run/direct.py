@@ -35,6 +35,7 @@ from ..payload.inputs import read_only_places
 from ..payload.payload import check_payload
 from .child import run_in_child
 from .in_process import checked, parse_payload
+from .late import advice
 from .opened import opened_in
 
 SUBJECT = "direct call"
@@ -54,12 +55,15 @@ class Direct:
         How much of that was before predicting.
     opened : set of Path
         The files in watched directories that it opened.
+    advice : str
+        What would make it quicker.
     """
 
     output: Arrays
     figures: Figures
     load_seconds: float
     opened: set[Path]
+    advice: str = ""
 
 
 def call_directly(
@@ -106,7 +110,7 @@ def call_directly(
 def _predict(
     package: Path, payload: Mapping[str, Any], files: ModelFiles | None, flags: Flags, watched: Sequence[Path]
 ) -> Direct:
-    start = time.perf_counter()
+    start, imported = time.perf_counter(), frozenset(sys.modules)
     sys.path.append(str(package))
     with chdir(package), reported_reads(package):
         spec = read_spec(package, flags)
@@ -127,7 +131,8 @@ def _predict(
         before = (context,) if "context" in takes else ()
         output = model.predict(*before, data, **({"params": params} if "params" in takes else {}))
         figures = Figures(time.perf_counter() - start, peak_memory())
-        return Direct(checked(output, files, payload, SUBJECT), figures, loaded - start, opened())
+        quicker = advice(figures.seconds, package / "model_code", imported)
+        return Direct(checked(output, files, payload, SUBJECT), figures, loaded - start, opened(), quicker)
 
 
 def _not_to_write(artifacts: Mapping[str, Path]) -> dict[str, str]:

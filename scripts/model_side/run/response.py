@@ -12,12 +12,13 @@ from typing import Any, NamedTuple, TextIO
 
 from ..base.errors import invoke
 from ..base.files import publish, read_text, require_writable
-from ..base.found import report_found
+from ..base.found import is_reported, report_found
 from ..model.model import ModelFiles, disable_tracing, quiet_mlflow, read_model, whole_model
 from ..output.files import JSON, export, require_suitable
 from ..payload.inputs import read_only_places
 from ..payload.payload import read_payload
 from ..payload.text import dumps_strict, loads_payload
+from .late import advice
 
 
 def predict(model_uri: str, json_payload_file: str, output_path: Path | None, data: TextIO | None = None) -> None:
@@ -78,11 +79,12 @@ def _predict(directory: Path, payload: Mapping[str, Any], files: ModelFiles, out
     from ..output.comparison import summary
     from .in_process import checked, load_in_process
 
-    start = time.perf_counter()
+    start, imported = time.perf_counter(), frozenset(sys.modules)
     model = load_in_process(directory, files)
     loaded = time.perf_counter()
     output = model.output(payload)
     predicted = time.perf_counter()
+    quicker = advice(predicted - start, directory / "code", imported) if is_reported() else ""
     form = summary(checked(output, files, payload))
     found = {"output": form, "seconds": {"load": loaded - start, "predict": predicted - loaded}}
     text = ""
@@ -90,7 +92,7 @@ def _predict(directory: Path, payload: Mapping[str, Any], files: ModelFiles, out
         export(output, output_path, files.signature)
     else:
         text = f"{dumps_strict({'predictions': jsonable(output)})}\n"
-    return _Answer(text, form, _cost(loaded - start, predicted - start), found)
+    return _Answer(text, f"{form}\n{quicker}".rstrip(), _cost(loaded - start, predicted - start), found)
 
 
 def try_model(package: Path, json_payload_file: Path, time_limit: float) -> None:
@@ -117,7 +119,7 @@ def try_model(package: Path, json_payload_file: Path, time_limit: float) -> None
 
     answer = call_directly(package, payload, seconds=time_limit)
     cost = _cost(answer.load_seconds, answer.figures.seconds)
-    print(f"{summary(answer.output)}; {cost}", flush=True)
+    print(f"{summary(answer.output)}; {cost}\n{answer.advice}", end="", flush=True)
 
 
 def _cost(load: float, both: float) -> str:
