@@ -56,9 +56,7 @@ def _main(package: Path, args: argparse.Namespace) -> int:
     try:
         facts = _package(package, flags, args, work, target)
     except ReportedError as error:
-        # The author's own files, not the copies that are gone in a moment.
-        copies, own = f'File "{work / target.name / "code"}/', f'File "{package}/'
-        error.author_traceback = error.author_traceback.replace(copies, own)
+        _name_own_files(error, f"{work / target.name / 'code'}/", f"{package}/")
         raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -112,6 +110,13 @@ def _package(package: Path, flags: Flags, args: argparse.Namespace, work: Path, 
     said = sys.stderr if args.json else sys.stdout
     print(f"{target.name}: packaged; the forward pass gives {output}; {digest}", file=said)
     return {"model": target.name, "digest": digest, "output": output}
+
+
+def _name_own_files(error: ReportedError, copies: str, own: str) -> None:
+    """Let frames name the author's own files, not copies that are gone in a moment, in a message of a worker's, too."""
+    for field, text in vars(error).items():
+        if isinstance(text, str):
+            setattr(error, field, text.replace(f'File "{copies}', f'File "{own}'))
 
 
 def _refuse_other_content(target: Path) -> None:

@@ -22,6 +22,15 @@ def spec(text: str) -> Change:
     return lambda author: author.declare(text)
 
 
+EVERY_KIND = """
+TAGS, SERIALIZATION, TOLERANC, TOLERANCE, VERIFICATION = 3, "x", {}, {"rtol": -1}, {"hermetc": True}
+ARTIFACTS, MODEL_CONFIG, MODEL_SIGNATURE, CHECKS = {"w": "/mnt/w"}, {1: 2}, "none", 1
+"""
+# As a data loader hands on what its worker raised.
+WORKERS = """raise ValueError(f'Original Traceback:\\n  File "{__file__}", line 7')"""
+HALF = "MODEL_SIGNATURE = ModelSignature(MODEL_SIGNATURE.inputs)\nROWS_MATCH = 'no'"
+
+
 def write(author: Author, name: str, text: str) -> None:
     (author.root / name).parent.mkdir(parents=True, exist_ok=True)
     (author.root / name).write_text(text)
@@ -105,6 +114,14 @@ FAULTS = [
     refused("a variable that is not set", spec("VERIFICATION = {'environment': ['REF_SCALE_OF_TESTS']}"),
           "environment variable REF_SCALE_OF_TESTS: not set, and the model needs it", "export REF_SCALE_OF_TESTS=..."),
     refused("two faults at once", spec("TAGS = 3\nALLOW_NAN = 'no'"), "TAGS", "ALLOW_NAN"),
+    refused("faults of every kind at once", spec(EVERY_KIND), "TAGS: expected a dict", "SERIALIZATION: expected",
+            "TOLERANC: unknown entry", "TOLERANCE: expected", "hermetc", 'ARTIFACTS["w"]: expected a path inside',
+            "MODEL_CONFIG: expected", "INPUT_EXAMPLE", "CHECKS: expected a function",
+            "MODEL_SIGNATURE: expected a ModelSignature", flags=()),
+    refused("a signature without outputs and an entry of a wrong type", spec(HALF), "it has no outputs",
+            "ROWS_MATCH: expected a bool", flags=FLAGS[:4]),
+    failed("a message with the traceback of a worker", forward(WORKERS),
+           'tiny_mlflow_pkg/model_code/tiny_mlflow_model.py", line 7'),
     refused("an artifact outside model_data", spec('ARTIFACTS = {"w": "/mnt/w.pt"}'), 'ARTIFACTS["w"]',
           "expected a path inside model_data/", "/mnt/w.pt"),
     refused("no signature", spec("del MODEL_SIGNATURE"), "MODEL_SIGNATURE: not given"),

@@ -24,6 +24,7 @@ from .flags import Flags
 from .luggage import Luggage
 from .spec_faults import (
     ENTRIES,
+    TYPES,
     config_faults,
     declared_artifact_faults,
     example_flag_faults,
@@ -36,6 +37,8 @@ from .spec_faults import (
 from .travel import artifact_faults
 
 SPEC = "model_spec.py"
+# Stands for the one that is not declared, while all else is checked.
+_NO_SIGNATURE = ModelSignature(outputs=Schema([TensorSpec(np.dtype("float32"), (-1,))]))
 
 
 @dataclass(frozen=True)
@@ -118,14 +121,16 @@ def read_spec(package: Path, flags: Flags) -> Spec:
         variable that the model needs is not set.
     """
     sys.dont_write_bytecode = True
-    entries = _run(package / SPEC)
-    problems = [*type_faults(entries), *name_faults(entries)]
-    _stop_at(problems)
+    declared = _run(package / SPEC)
+    problems = [*type_faults(declared), *name_faults(declared)]
     own_class = f"model_code.{package.name.removesuffix('_mlflow_pkg')}_mlflow_model:"
-    entries = {**ENTRIES, "MODEL_CLASS": own_class, **entries}
-    signature = _signature(entries["MODEL_SIGNATURE"], flags)
+    # What has a wrong type counts as not given, so that all else is checked, too.
+    usable = {name: value for name, value in declared.items() if isinstance(value, TYPES.get(name, object))}
+    entries = {**ENTRIES, "MODEL_CLASS": own_class, **usable}
+    signature = _signature(entries["MODEL_SIGNATURE"] or _NO_SIGNATURE, flags)
     artifacts = {name: package / str(path) for name, path in entries["ARTIFACTS"].items()} | dict(flags.artifacts)
-    problems += [*declared_artifact_faults(entries["ARTIFACTS"], flags, artifacts), *signature_faults(signature)]
+    problems += [*declared_artifact_faults(entries["ARTIFACTS"], flags, artifacts)]
+    problems += signature_faults(signature) if "MODEL_SIGNATURE" in usable else ()
     problems += example_flag_faults(signature, flags, entries["ARCHETYPE"])
     if flags.params is None:
         problems += inert_params_faults(entries["INERT_PARAMS"], signature)
