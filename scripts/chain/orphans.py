@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from .packages import Package
 
+UNFINISHED = ".downloads/"
+
 
 def orphans(package: Package, *, every: bool = False) -> list[str]:
     """Return what is in model_data/ that came from a source which is no longer declared, or `every` unfinished file."""
@@ -21,11 +23,13 @@ def adopted(package: Package) -> list[str]:
     return [f"model_data/{path}" for path in adopted(package.root)]
 
 
-def remove_orphans(package: Package, *, every: bool) -> list[str]:
-    """Remove the orphans, and return a line for each: removed, or kept because it was edited."""
+def remove_orphans(package: Package, *, every: bool, dry_run: bool) -> list[str]:
+    """Remove the orphans, and return a line for each: removed and why, or kept because it was edited."""
     from downloads.orphans import remove_orphans
 
-    removed, kept = remove_orphans(package.root, every=every)
-    why = "" if every else ": no source declares it"
-    lines = [f"{package.name}: removed model_data/{name}{why}" for name in removed]
-    return [*lines, *(f"{package.name}: kept model_data/{name}: it was edited, so it may be yours" for name in kept)]
+    gone, kept = remove_orphans(package.root, every=every, dry_run=dry_run)
+    act = "would remove" if dry_run else "removed"
+    why = {name: "what a download left unfinished or wrong" for name in gone if every and name.startswith(UNFINISHED)}
+    lines = [f"{act} model_data/{name}: {why.get(name, 'no source declares it')}" for name in gone]
+    lines += [f"kept model_data/{name}: it was edited, so it may be yours" for name in kept]
+    return [f"{package.name}: {line}" for line in lines]

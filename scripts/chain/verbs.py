@@ -211,11 +211,8 @@ def clean(request: Request, *, environment: bool = False, everything: bool = Fal
     steps = {*CHEAP, *(COSTLY if everything else ()), *(ENVIRONMENT if environment or everything else ())}
     lines: dict[str, list[str]] = {package.name: [] for package in request.packages()}
     for package in request.packages():  # first: what tells an orphan goes with the state
-        names = orphans(package, every=everything)
-        if names and not request.dry_run:
-            lines[package.name] += remove_orphans(package, every=everything)
-        else:
-            lines[package.name] += [f"{package.name}: would remove model_data/{name}" for name in names]
+        if orphans(package, every=everything):
+            lines[package.name] += remove_orphans(package, every=everything, dry_run=request.dry_run)
     for pipeline, package in zip(_usable(request), request.packages(), strict=True):
         authors = adopted(package)
         lines[package.name] += clean_pipeline(

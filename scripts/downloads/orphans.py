@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def orphans(package: Path, *, every: bool = False) -> list[str]:
     return sorted([*brought, *_on_desks(package, every=every)])
 
 
-def remove_orphans(package: Path, *, every: bool = False) -> tuple[list[str], list[str]]:
+def remove_orphans(package: Path, *, every: bool = False, dry_run: bool = False) -> tuple[list[str], list[str]]:
     """Remove the orphans; return what was removed, and what stays because it was edited since.
 
     Parameters
@@ -45,6 +46,8 @@ def remove_orphans(package: Path, *, every: bool = False) -> tuple[list[str], li
     package : Path
     every : bool
         As of `orphans`.
+    dry_run : bool
+        Whether to remove nothing, and return what would be removed and what would stay.
 
     Returns
     -------
@@ -55,13 +58,15 @@ def remove_orphans(package: Path, *, every: bool = False) -> tuple[list[str], li
     UsageError
         If the declaration is at fault.
     """
-    with alone(package, partial(print, file=sys.stderr)):
+    with nullcontext() if dry_run else alone(package, partial(print, file=sys.stderr)):
         names, data = orphans(package, every=every), package / DATA_DIRECTORY
         undeclared, entries = _undeclared(package), read_record(data).values()
         brought = {name: fact for entry in undeclared for name, fact in entry.files.items()}
         found = look(data, brought, StatCache())
         kept = [name for name in names if name in brought and found.get(name) != brought[name]]
         removed = [name for name in names if name not in kept]
+        if dry_run:
+            return removed, kept
         for name in removed:
             remove(data / name)
         _remove_empty(data, names)

@@ -78,12 +78,23 @@ def test_file_of_a_removed_source_is_an_orphan_that_clean_removes(package: Path)
     (package / "model_data" / "mine.bin").write_text("mine")
     (package / "model_data.toml").write_text("# nothing\n")
     assert "model_data/w.bin is an orphan" in invoke(package, "status").stdout
-    assert "would remove model_data/w.bin" in invoke(package, "clean", "--dry-run").stdout
+    listed = invoke(package, "clean", "--dry-run").stdout
+    assert "would remove model_data/w.bin: no source declares it\n" in listed
     assert (package / "model_data" / "w.bin").exists()
-    assert "removed model_data/w.bin" in invoke(package, "clean").stdout
+    assert invoke(package, "clean").stdout == listed.replace("would remove", "removed")
     assert not (package / "model_data" / "w.bin").exists()
     assert (package / "model_data" / "mine.bin").read_text() == "mine"
     assert "orphan" not in invoke(package, "status").stdout
+
+
+def test_orphan_that_was_edited_is_kept_and_a_dry_run_says_so_too(package: Path) -> None:
+    assert invoke(package, "download-data", "--lock").returncode == 0
+    (package / "model_data.toml").write_text("# nothing\n")
+    (package / "model_data" / "w.bin").write_text("mine")
+    listed = invoke(package, "clean", "--dry-run").stdout
+    assert "kept model_data/w.bin: it was edited, so it may be yours\n" in listed
+    assert invoke(package, "clean").stdout == listed.replace("would remove", "removed")
+    assert (package / "model_data" / "w.bin").read_text() == "mine"
 
 
 @pytest.mark.parametrize("flags", [[], ["--all"]])
@@ -110,7 +121,9 @@ def test_cleaning_all_takes_what_is_unfinished_along(package: Path) -> None:
     bad = package / "model_data" / ".downloads" / desk_name(["w.bin"]) / "bad"
     assert "/bad" not in invoke(package, "clean").stdout
     assert bad.exists()
-    assert f"removed {bad.relative_to(package)}" in invoke(package, "clean", "--all").stdout
+    listed = invoke(package, "clean", "--all", "--dry-run").stdout
+    assert f"would remove {bad.relative_to(package)}: what a download left unfinished or wrong\n" in listed
+    assert f"removed {bad.relative_to(package)}: what a" in invoke(package, "clean", "--all").stdout
     assert not bad.exists()
     assert not (package / ".pipeline" / "ledger.json").exists()
 
