@@ -78,6 +78,7 @@ TABLE = (
     # The engine's stat cache is shared: a downloaded file is hashed once.
     Rule("scripts/downloads/*.py", ("downloads", "environments", "filelock", "fsspec", "requests", "urllib3", "rich",
                                     "tenacity", "tomlkit", "engine.fingerprint", "engine.ledger", "engine.step",
+                                    "engine.transaction",
                                     *model_side("base", "model.declared_data"))),
     Rule("scripts/serving/sandbox/watching/*.py", ()),
     Rule("scripts/serving/sandbox/*.py", ("serving.sandbox", *SHARED_MODULES)),

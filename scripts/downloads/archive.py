@@ -16,10 +16,10 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from engine.fingerprint import StatCache
+from engine.transaction import remove
 from model_side.base.errors import StepError
 
 from .content import Files, look
-from .desk import remove
 from .faults import not_installed
 
 # Weights hardly shrink: ten times is much. What unpacks to far more, and to much in all, is made to fill disks.

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from engine.fingerprint import StatCache
+from engine.transaction import remove
 from model_side.base.errors import ReportedError, StepError
 from model_side.base.files import file_entry
 
@@ -25,7 +26,6 @@ from .desk import (
     desk_of,
     install,
     refuse_damaged,
-    remove,
     set_aside,
     tidy,
 )

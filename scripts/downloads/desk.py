@@ -7,12 +7,12 @@ author's files. ``bad`` holds wrong bytes, ``edited`` what an author had edited;
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from engine.step import STATE_DIRECTORY
+from engine.transaction import remove
 from model_side.base.damage import damage
 from model_side.base.errors import StepError, UsageError
 from model_side.base.files import publish_directory
@@ -241,16 +241,3 @@ def install(staged: Path, target: Path) -> None:
     if is_directory or staged.is_dir():
         remove(target)
     staged.replace(target)
-
-
-def remove(path: Path) -> None:
-    """Remove a file, a link or a directory; nothing where there is nothing.
-
-    Parameters
-    ----------
-    path : Path
-    """
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 
 from engine.fingerprint import StatCache
+from engine.transaction import remove
 
 from .content import look
 from .declaration import DATA_DIRECTORY, DESKS, read_declaration
-from .desk import EDITED, OLD, alone, desk_name, remove
+from .desk import EDITED, OLD, alone, desk_name
 from .record import Entry, read_record, write_record
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.fingerprint import StatCache
+from engine.transaction import remove
 from environments.uv import PROJECT, interpreter, own_configuration, python_version, run_uv
 from model_side.base.errors import StepError, UsageError, invoke
 from model_side.base.redact import redact
@@ -20,7 +21,7 @@ from model_side.base.variables import clean_environment
 from .cache import Cache, take
 from .content import Files, digest, look
 from .declaration import DATA_DIRECTORY, Source
-from .desk import BAD, EDITED, MARKER, OLD, check_inside, desk_of, install, refuse_damaged, remove, set_aside
+from .desk import BAD, EDITED, MARKER, OLD, check_inside, desk_of, install, refuse_damaged, set_aside
 from .faults import foreign, missing, wrong_bytes
 from .record import Outcome, Verdict, is_edited
 
