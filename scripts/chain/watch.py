@@ -91,10 +91,11 @@ class _Following:
     def _build(self, changes: Changes) -> frozenset[str]:
         """Build, and return what was edited meanwhile and calls for another build."""
 
-        def build() -> None:
+        def build() -> bool:
             (result,) = self.builder.build_all([self.declare()], GOAL)
             if not result.up_to_date and not self.builder.processes.is_superseded():
                 print(report.sentence(result), flush=True)
+            return result.ok
 
         return self._until_edited(changes, build)
 
@@ -105,12 +106,13 @@ class _Following:
             return True, frozenset()
         step, root = trial(self.package), self.package.root
 
-        def call() -> None:
+        def call() -> bool:
             walk = Walk(Pipeline(root, (step,)), (step,))
             walk.look(step)
             save_stat_cache(root, walk.cache)
             self.builder.processes.is_outdated = walk.is_outdated
             print(self.builder.run_command(root, step, os.urandom(8).hex()).told, end="", flush=True)
+            return True
 
         try:
             return True, self._until_edited(changes, call)
@@ -119,19 +121,20 @@ class _Following:
             print("the MLflow Model stays as it is", flush=True)
             return False, frozenset()
 
-    def _until_edited(self, changes: Changes, work: Callable[[], None]) -> frozenset[str]:
+    def _until_edited(self, changes: Changes, work: Callable[[], bool]) -> frozenset[str]:
         """Work until that is done, or an edit of what it has read ends it; return the edits that it did not see."""
-        processes, fault = self.builder.processes, None
+        processes, fault, done = self.builder.processes, None, True
         processes.resume()
         with changes.told(processes.supersede) as edited:
             try:
-                work()
+                done = work()
             except PipelineError as error:
                 fault = error
             except KeyboardInterrupt:
                 if processes.interrupted or not processes.superseded:
                     raise
         unseen = processes.is_outdated is None or processes.is_superseded()
+        unseen = unseen or not (done or edited <= {PAYLOAD})  # it may have failed because a file was saved meanwhile
         if fault and not (unseen and edited):
             raise fault
         return frozenset(edited) if unseen else frozenset()

@@ -75,7 +75,7 @@ def test_edit_ends_what_runs_on_the_old_one_and_the_new_one_is_built(watch: Watc
     assert "new = 1" in (watch.root / "predict_output.json").read_text()
 
 
-@pytest.mark.parametrize(("name", "text"), [(CODE, ""), ("requirements.in", ""), ("test_input_payload.json", "mine\n")])
+@pytest.mark.parametrize(("name", "text"), [("requirements.in", ""), ("test_input_payload.json", "mine\n")])
 def test_edit_of_nothing_that_was_read_ends_nothing(watch: Watch, name: str, text: str) -> None:
     fifo = watch.root / "waits.mlflow_packager.py"
     os.mkfifo(fifo)
@@ -88,3 +88,16 @@ def test_edit_of_nothing_that_was_read_ends_nothing(watch: Watch, name: str, tex
     assert [line.split()[0] for line in said if "  ran  " in line] == ["package", "payload", "predict"]
     assert not [line for line in said if line.endswith("superseded")]
     assert text in (watch.root / "predict_output.json").read_text()
+
+
+def test_file_that_is_saved_as_it_was_while_a_step_reads_it_is_built_again(watch: Watch) -> None:
+    fifo = watch.root / "waits.mlflow_packager.py"
+    os.mkfifo(fifo)
+    watch.edit("class CheapMLflowModel: old = 1\n")
+    fifo.read_text()
+    watch.edit("class CheapMLflowModel: old = 1\n")
+    fifo.write_text("go on\n")
+    fifo.read_text()
+    fifo.write_text("go on\n")
+    said = watch.until("watching")
+    assert [line.split()[0] for line in said if "  ran  " in line] == ["package", "payload", "predict"]
