@@ -20,6 +20,7 @@ ROOMS = ("base", "model", "payload", "output", "package", "run", "verify")
 # What of model_side the tool's environment may use: importing it imports no model library.
 SHARED = (
     "base",
+    "model.added",
     "model.declared_data",
     "model.manifest",
     "model.model",

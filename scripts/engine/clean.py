@@ -77,7 +77,7 @@ def _lines(
 
 def _why_kept(pipeline: Pipeline, step: Step, target: str, ledger: Ledger, cache: StatCache) -> str | None:
     """Return why a target stays, "" where it may go, None where it is not there."""
-    now = scan(str(pipeline.root / target), target, cache)
+    now = scan(str(pipeline.root / target), target, cache, step.ignored)
     if now.get(target) == MISSING:
         return None
     record = ledger.record(step.name)

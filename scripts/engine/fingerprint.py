@@ -105,7 +105,7 @@ def see(step: Step, root: str, cache: StatCache, memo: Memo | None = None, input
 
     return Seen(
         dependencies=several(inside(step.dependencies), step.ignored),
-        targets=several(inside(step.targets)),
+        targets=several(inside(step.targets), step.ignored),
         tools=several(step.tools.items(), without=_EXECUTABLE),
         params=dict(step.params),
         versions=dict(step.versions),

@@ -124,7 +124,7 @@ class Step:
         Files and directories that the step leaves where it fails, for a person to look at. They are not targets:
         nothing depends on them, and `clean` removes what is as the step left it.
     ignored : sequence of str
-        Paths inside directory dependencies that do not count, relative to the root.
+        Paths inside directories among dependencies and targets that do not count, relative to the root.
     atomic : bool
         The command replaces its targets whole, by itself: the last good ones stay in place while it runs. Otherwise the
         runner moves them aside first and brings them back on failure.

@@ -35,9 +35,11 @@ def check_model(model_uri: str, *, manifest_only: bool) -> None:
     """
     quiet_mlflow()
     with whole_model(model_uri) as model, tempfile.TemporaryDirectory() as scratch:
-        digest, needed = check_manifest(model), variables_of(read_model(str(model)).metadata)
-        report_found({"digest": digest, "environment_variables": list(needed)})
-        print(f"{model_uri}: every file is as it was packaged; {digest}", file=sys.stderr)
+        checked, needed = check_manifest(model), variables_of(read_model(str(model)).metadata)
+        report_found({**checked._asdict(), "environment_variables": list(needed)})
+        print(f"{model_uri}: every file is as it was packaged; {checked.digest}", file=sys.stderr)
+        if checked.added:
+            print(f"not of the package, and never loaded: {', '.join(checked.added)}", file=sys.stderr)
         if needed:
             print(f"it needs the environment variables {', '.join(needed)}", file=sys.stderr)
         if manifest_only:

@@ -613,3 +613,20 @@ def test_verify_runs_when_data_changed_that_only_the_code_called_directly_can_re
     python = models / "environment" / "bin" / "python"
     result = build_cheaply(Package("cheap", models), python)
     assert [outcome.step for outcome in result.outcomes if outcome.action == "ran"] == ["package", "verify"]
+
+
+def test_nothing_is_stale_or_kept_when_the_model_was_loaded_from_a_registry(models: Path, root: Path) -> None:
+    model = root / "mlflow_model_artifacts"
+    (model / "registered_model_meta").write_text("model_name: cheap\nmodel_version: '1'\n")
+    assert invoke(models, "status", "--model", "cheap").returncode == 0
+    assert "removed mlflow_model_artifacts" in invoke(models, "clean", "--model", "cheap").stdout
+    assert not model.exists()
+
+
+@pytest.mark.parametrize("name", ["registered_model_meta.py", "code/registered_model_meta", "other"])
+def test_package_is_stale_when_anything_else_is_added_to_the_model(models: Path, root: Path, name: str) -> None:
+    path = root / "mlflow_model_artifacts" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("model_name: cheap\nmodel_version: '1'\n")
+    done = invoke(models, "status", "--model", "cheap", "--json")
+    assert steps_of(done.stdout)["package"]["reasons"][0].startswith("mlflow_model_artifacts/")

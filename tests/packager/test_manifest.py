@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -60,10 +61,10 @@ def test_manifest_names_the_sources_of_the_data_and_the_commit(author: Author) -
 
 def test_check_gives_the_digest_when_nothing_changed(model: Path) -> None:
     manifest = json.loads((model / "package_manifest.json").read_text())
-    assert check_manifest(model) == manifest["digest"]
+    assert check_manifest(model).digest == manifest["digest"]
     (model / "code" / "model_code" / "__pycache__").mkdir()
     (model / "code" / "model_code" / "__pycache__" / "x.pyc").touch()
-    assert check_manifest(model) == manifest["digest"]
+    assert check_manifest(model).digest == manifest["digest"]
 
 
 def flip(path: Path) -> None:
@@ -112,6 +113,55 @@ def test_check_names_a_directory_that_was_empty_and_is_gone(author: Author) -> N
     assert check_manifest(author.model) == digest
 
 
+REGISTERED = "model_name: tiny\nmodel_version: '3'\n"
+
+
+def add(model: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        (model / name).parent.mkdir(parents=True, exist_ok=True)
+        (model / name).write_text(text)
+
+
+def test_check_names_what_mlflow_never_loads_and_goes_on(model: Path) -> None:
+    digest = check_manifest(model).digest
+    add(model, {"registered_model_meta": REGISTERED})
+    assert check_manifest(model) == (digest, ["registered_model_meta"])
+    add(model, {"model.sig": "{}", "README.md": "# card", ".gitattributes": "*.npy filter=lfs"})
+    add(model, {".git/objects/ab/cd": "blob", ".cache/huggingface/download/MLmodel.metadata": "1"})
+    names = [".cache/huggingface", ".git", ".gitattributes", "README.md", "model.sig", "registered_model_meta"]
+    assert check_manifest(model) == (digest, names)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("registered_model_meta", f"{REGISTERED}more: 1\n"),
+        ("registered_model_meta", "model_name: tiny\n"),
+        ("registered_model_meta", "import os"),
+        ("registered_model_meta", "a: [\n"),
+        ("registered_model_meta", REGISTERED + "#" * 10_000),
+        ("code/registered_model_meta", REGISTERED),
+        ("code/README.md", "# card"),
+        ("artifacts/.git/config", "[core]"),
+        (".cache/pip/x", "1"),
+        (".github/x", "1"),
+        ("LICENSE.txt", "MIT"),
+    ],
+)
+def test_check_refuses_what_is_added_elsewhere_or_is_unknown(model: Path, name: str, text: str) -> None:
+    add(model, {name: text})
+    with pytest.raises(StepError, match=f"{re.escape(name)}: not of this package"):
+        check_manifest(model)
+
+
+def test_check_refuses_an_added_file_that_the_package_has_itself(model: Path) -> None:
+    manifest = json.loads((model / "package_manifest.json").read_text())
+    manifest["files"]["README.md"] = {"size": 1, "sha256": "ab"}
+    add(model, {"package_manifest.json": json.dumps(manifest), "README.md": "other"})
+    with pytest.raises(StepError, match=r"README.md: expected 1 bytes, got 5"):
+        check_manifest(model)
+
+
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"files": {"a": 1}}', '{"files": {"a": {"size": 1}}}'])
 def test_check_refuses_when_there_is_no_manifest_to_go_by(model: Path, content: str | None) -> None:
     (model / "package_manifest.json").unlink()
@@ -152,7 +202,7 @@ def test_other_payload_must_pass_too_when_it_is_given(packaged: Author) -> None:
     assert done.returncode == 0
     document = json.loads(done.stdout)
     assert document["output"] == "float32 [3, 4]"
-    assert document["digest"] == check_manifest(packaged.model)
+    assert document["digest"] == check_manifest(packaged.model).digest
     told = json.loads((packaged.root.parent / "found.json").read_text())
     assert told == {"digest": document["digest"], "output": document["output"]}
     assert packaged.files() == good

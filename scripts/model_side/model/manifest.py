@@ -7,16 +7,17 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..base.errors import StepError, UsageError, listed
 from ..base.files import FileEntry, file_entry
 from ..base.redact import redacted
 from ..base.variables import pyvenv
+from .added import never_loaded
 from .declared_data import DECLARATION, declared_sources
 
 MANIFEST = "package_manifest.json"
@@ -24,6 +25,21 @@ SCHEMA = 1
 NO_ID = "0" * 32
 _EMPTY = FileEntry(0, hashlib.sha256().hexdigest())  # of a directory
 _MLFLOW = ("mlflow", "mlflow-skinny")
+
+
+class Checked(NamedTuple):
+    """What a check of the files has found.
+
+    Parameters
+    ----------
+    digest : str
+        ``sha256:<hex>`` of the list of the package's files.
+    added : list of str
+        Files and directories beside them that MLflow never loads.
+    """
+
+    digest: str
+    added: list[str]
 
 
 def seal(model: Path, package: Path, known: Mapping[str, FileEntry] | None = None) -> str:
@@ -56,18 +72,13 @@ def seal(model: Path, package: Path, known: Mapping[str, FileEntry] | None = Non
     return str(document["digest"])
 
 
-def check_manifest(model: Path) -> str:
+def check_manifest(model: Path) -> Checked:
     """Check every file of an MLflow Model against its manifest.
 
     Parameters
     ----------
     model : Path
         The MLflow Model.
-
-    Returns
-    -------
-    str
-        Its digest, ``sha256:<hex>``.
 
     Raises
     ------
@@ -85,17 +96,21 @@ def check_manifest(model: Path) -> str:
         raise UsageError(str(path), "no such file", advice=advice) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(str(path), "cannot be read as a manifest", got=f"{type(error).__name__}: {error}") from error
-    files = {name: entry for name, entry in read_files(model).items() if not name.endswith("/")}
+    others = (name for name in _paths(model) if name not in declared)
+    added = {name: top for name in others if (top := never_loaded(model, name))}
+    files = {name: entry for name, entry in read_files(model, skipped=added).items() if not name.endswith("/")}
     files |= {name: entry for name, entry in declared.items() if name.endswith("/") and (model / name).is_dir()}
     lines = listed(_faults(declared, files))
     if not lines and document.get("digest") != f"sha256:{_digest(files)}":
         lines = listed([f"the digest is not that of the files: {document.get('digest')}"])
     if lines:
         raise StepError(str(model), f"not as it was packaged:{lines}", advice="Get it again from its author.")
-    return str(document["digest"])
+    return Checked(str(document["digest"]), sorted(set(added.values())))
 
 
-def read_files(model: Path, known: Mapping[str, FileEntry] | None = None) -> dict[str, FileEntry]:
+def read_files(
+    model: Path, known: Mapping[str, FileEntry] | None = None, *, skipped: Collection[str] = ()
+) -> dict[str, FileEntry]:
     """Return every file of a directory but a manifest and bytecode, and every empty directory, its name with a slash.
 
     Parameters
@@ -103,6 +118,8 @@ def read_files(model: Path, known: Mapping[str, FileEntry] | None = None) -> dic
     model : Path
     known : mapping of str to FileEntry, optional
         Files that are not read again.
+    skipped : collection of str
+        Files that are left out.
 
     Returns
     -------
@@ -110,11 +127,19 @@ def read_files(model: Path, known: Mapping[str, FileEntry] | None = None) -> dic
         By relative path, sorted.
     """
     known = known or {}
-    paths = sorted(path for path in model.rglob("*") if "__pycache__" not in path.parts)
-    names = {path.relative_to(model).as_posix(): path for path in paths if path.is_file()}
-    files = {name: known.get(name) or file_entry(path) for name, path in names.items() if name != MANIFEST}
-    empty = (path for path in paths if path.is_dir() and not any(path.iterdir()))
+    files = {name: known.get(name) or file_entry(path) for name, path in _paths(model).items() if name not in skipped}
+    empty = (path for path in _members(model) if path.is_dir() and not any(path.iterdir()))
     return dict(sorted({**files, **{f"{path.relative_to(model).as_posix()}/": _EMPTY for path in empty}}.items()))
+
+
+def _paths(model: Path) -> dict[str, Path]:
+    """Return the path of every file of a directory but a manifest and bytecode, by its name in it, sorted."""
+    names = {path.relative_to(model).as_posix(): path for path in _members(model) if path.is_file()}
+    return {name: path for name, path in names.items() if name != MANIFEST}
+
+
+def _members(model: Path) -> list[Path]:
+    return sorted(path for path in model.rglob("*") if "__pycache__" not in path.parts)
 
 
 def _faults(declared: Mapping[str, FileEntry], files: Mapping[str, FileEntry]) -> Iterator[str]:

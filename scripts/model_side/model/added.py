@@ -1,0 +1,36 @@
+"""What registries, hubs and signers put beside the files of an MLflow Model, and MLflow never loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+REGISTERED = "registered_model_meta"  # MLflow writes it into each model that it loads from a registry
+ADDED = (REGISTERED, "model.sig", "README.md", ".gitattributes", ".git", ".cache/huggingface")
+_KEYS = {"model_name", "model_version"}
+_BYTES = 4096
+
+
+def never_loaded(model: Path, name: str) -> str:
+    """Return which of `ADDED` a file that is not of a package belongs to, nothing where it is none of them.
+
+    Parameters
+    ----------
+    model : Path
+        The MLflow Model.
+    name : str
+        The file's path in it.
+    """
+    if name == REGISTERED and not _is_of_registry(model / name):
+        return ""
+    return next((added for added in ADDED if name == added or name.startswith(f"{added}/")), "")
+
+
+def _is_of_registry(path: Path) -> bool:
+    """Tell whether a file holds what MLflow writes of a registered model, and nothing else."""
+    import yaml
+
+    try:
+        entry = yaml.safe_load(path.read_bytes()) if path.stat().st_size < _BYTES else None
+    except yaml.YAMLError:
+        return False
+    return isinstance(entry, dict) and entry.keys() == _KEYS
