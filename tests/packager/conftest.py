@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import generate_model_pkg_dir_structure as scaffold
 import pytest
@@ -77,6 +79,10 @@ class Author:
         """Return the MLflow Model's files by name."""
         paths = (path for path in self.model.rglob("*") if path.is_file())
         return {path.relative_to(self.model).as_posix(): path.read_bytes() for path in paths}
+
+    def golden(self) -> Any:
+        """Return the MLflow Model's golden output."""
+        return json.loads((self.model / "golden_output.json").read_text())["predictions"]
 
 
 def new_package(base: Path, archetype: str = "file_uri_to_tensor") -> Author:

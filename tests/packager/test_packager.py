@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 
@@ -22,7 +21,7 @@ TREE = {
     *("MLmodel", "package_manifest.json", "conda.yaml", "python_env.yaml", "requirements.txt"),
     *("python_model.pkl", "code/model_code/__init__.py", "code/model_code/tiny_mlflow_model.py"),
     *("artifacts/tf_tiny/scale.txt", "artifacts/tiny.txt"),
-    *("input_example.json", "serving_input_example.json", "golden_output.npz"),
+    *("input_example.json", "serving_input_example.json", "golden_output.json"),
 }
 
 
@@ -30,13 +29,20 @@ def mlmodel(author: Author) -> dict[str, object]:
     return yaml.safe_load((author.model / "MLmodel").read_text())
 
 
+CONTAINERS = (b"PK", b"\x93NUMPY", b"\x80", b"\x89HDF")  # zip, npy, pickle, HDF5
+
+
+def test_scanners_take_nothing_but_the_pickled_model_for_a_pickle(good_model: Author) -> None:
+    suspects = [name for name, content in good_model.files().items() if content.startswith(CONTAINERS)]
+    assert suspects == ["python_model.pkl"]
+    assert not [name for name in good_model.files() if name.endswith((".npy", ".npz", ".zip", ".bin", ".pt", ".dat"))]
+
+
 def test_packager_makes_the_tree_when_flags_say_everything(good_model: Author) -> None:
     assert set(good_model.files()) == TREE
     outputs = json.loads(mlmodel(good_model)["signature"]["outputs"])
     assert outputs == [{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 4]}}]
-    with np.load(good_model.model / "golden_output.npz") as golden:
-        assert golden["output"].tolist() == [[3.0] * 4, [7.5] * 4]
-        assert golden["output"].dtype == "float32"
+    assert good_model.golden() == [[3.0] * 4, [7.5] * 4]
     example = json.loads((good_model.model / "serving_input_example.json").read_text())
     assert example["dataframe_split"]["data"] == [["artifact://input_example"]]
 
@@ -66,7 +72,7 @@ def test_older_package_whose_class_has_its_own_predict_is_packaged(
     scaffolded.code.write_text(OWN_PREDICT.format(**BODIES))
     scaffolded.code.with_name("__init__.py").write_text('"""The model\'s own code."""\n')
     assert scaffolded.package(*FLAGS, "--serialization", serialization).returncode == 0
-    assert scaffolded.files()["golden_output.npz"] == good_model.files()["golden_output.npz"]
+    assert scaffolded.files()["golden_output.json"] == good_model.files()["golden_output.json"]
 
 
 def test_message_keeps_the_path_that_was_looked_for_when_frames_name_the_authors_file(author: Author) -> None:
@@ -174,7 +180,7 @@ def test_params_that_change_the_answer_or_are_declared_inert_are_taken(author: A
     done = author.package(*FLAGS)
     assert done.returncode == 0
     assert "note: params: note: not tried: INPUT_EXAMPLE gives no value for it" in done.stderr
-    assert np.load(author.model / "golden_output.npz")["output"].tolist() == [[3.25] * 4, [9.25] * 4]
+    assert author.golden() == [[3.25] * 4, [9.25] * 4]
     assert mlmodel(author)["metadata"]["inert_params"] == ["batch_size", "device"]
 
 
@@ -262,6 +268,6 @@ def test_paths_of_flags_are_relative_to_the_working_directory_when_called_from_e
     words = ("--checkpoint", "w", "--example-uri", "x.txt", "--output-shape", "[-1,4]", "--out-dir", "made")
     done = warm_python.run(author.root / "mlflow_packager.py", *words, cwd=author.root.parent)
     assert done.returncode == 0, done.stderr
-    with np.load(author.root.parent / "made" / "golden_output.npz") as golden:
-        assert golden["output"].tolist() == [[6.0] * 4]
+    golden = json.loads((author.root.parent / "made" / "golden_output.json").read_text())
+    assert golden == {"predictions": [[6.0] * 4]}
     assert not author.model.exists()

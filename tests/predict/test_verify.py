@@ -14,6 +14,7 @@ import pytest
 import verify as command
 
 from model_side.base.errors import run_main
+from model_side.output.files import write_golden
 from model_side.verify.checks import TRIED as ASKED_AGAIN
 from model_side.verify.checks import UNPROVEN, held_checks, lines
 
@@ -265,7 +266,7 @@ def test_golden_output_counts_when_the_payload_is_the_example(
     model_dir: Make, check: Check, tmp_path: Path, capsys: Capture
 ) -> None:
     model = model_dir(PAIR)
-    np.savez(model / "golden_output.npz", output=np.array([[0.5, 1.7]], "float32"))
+    write_golden([[0.5, 1.7]], model)
     assert check(model, ANSWER, ANSWER, {"dataframe_records": [{"uri": "other"}]}) == 0
     golden = {"route": "golden", "status": "not available", "why": "the payload is not the model's example"}
     assert route_of(tmp_path, "golden") == golden
@@ -273,11 +274,28 @@ def test_golden_output_counts_when_the_payload_is_the_example(
     assert statuses(tmp_path, "verification.failed.json")["golden"] == "differs"
     said = "".join(capsys.readouterr())
     assert "[0, 1]: in-process 1.5, golden 1.7" in said
-    assert f"The answers are in {tmp_path / '--predict-output.json'} and {model / 'golden_output.npz'}." in said
+    assert f"The answers are in {tmp_path / '--predict-output.json'} and {model / 'golden_output.json'}." in said
     assert "golden is what the model gave when it was packaged: package it again if it is meant to give another" in said
-    np.savez(model / "golden_output.npz", output=np.array(ANSWER, "float32"))
+    write_golden(ANSWER, model)
     assert check(model, ANSWER, ANSWER, {"dataframe_records": [{"uri": "a"}]}) == 0
     assert statuses(tmp_path)["golden"] == "agrees"
+
+
+def test_golden_output_of_an_earlier_version_counts(model_dir: Make, check: Check, tmp_path: Path) -> None:
+    model = model_dir(PAIR)
+    np.savez(model / "golden_output.npz", output=np.array([[0.5, 1.7]], "float32"))
+    assert check(model, ANSWER, ANSWER, {"dataframe_records": [{"uri": "a"}]}) == 1
+    assert statuses(tmp_path, "verification.failed.json")["golden"] == "differs"
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"predictions": [["a", 1.0]]}'])
+def test_golden_output_that_cannot_be_read_is_named(
+    model_dir: Make, check: Check, tmp_path: Path, text: str, capsys: Capture
+) -> None:
+    model = model_dir(PAIR)
+    (model / "golden_output.json").write_text(text)
+    assert check(model, ANSWER, ANSWER, {"dataframe_records": [{"uri": "a"}]}) == 1
+    assert "golden_output.json: " in capsys.readouterr().out
 
 
 def test_columns_of_the_table_stand_apart_when_the_differences_are_long(
@@ -290,7 +308,7 @@ def test_columns_of_the_table_stand_apart_when_the_differences_are_long(
 
 def test_columns_are_compared_by_name_when_the_output_is_a_table(model_dir: Make, check: Check, tmp_path: Path) -> None:
     model, rows = model_dir(COLUMNS), [{"score": 0.5, "label": "a"}]
-    np.savez(model / "golden_output.npz", score=np.array([0.5]), label=np.array(["a"]))
+    write_golden(rows, model)
     assert check(model, rows, rows, {"inputs": {"uri": ["a"]}}) == 0
     assert route_of(tmp_path, "golden")["shape"] == {"score": [1], "label": [1]}
     assert check(model, rows, [{"score": 0.5, "label": "b"}]) == 1

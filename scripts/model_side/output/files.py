@@ -1,4 +1,4 @@
-"""Files of arrays: an output as .npy or .npz instead of JSON, and the golden output of a package; dtypes are kept."""
+"""Files of outputs: arrays as .npy or .npz, which keep dtypes, and the golden output of a package."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from typing import IO, Any
 import numpy as np
 
 from ..base.errors import UsageError
+from ..base.files import read_text
 from ..model.signature import Signature
-from .arrays import Array, Arrays, as_array, numpy_dtype
+from ..payload.text import dumps_strict, predictions_from_json
+from .arrays import Array, Arrays, as_array, jsonable, numpy_dtype
 
 JSON = ("", ".json")
-GOLDEN = "golden_output.npz"
+# JSON: scanners take .npy and .npz for what may hold a pickle, and fail on them.
+GOLDEN, _GOLDEN_BEFORE = "golden_output.json", "golden_output.npz"  # the latter until version 0.2
 _ONE = "output"  # the name of an output that has none
 
 
@@ -119,3 +122,49 @@ def read_output(path: Path) -> Array | dict[str, Array]:
     with np.load(path) as stored:
         parts = {name: stored[name] for name in stored.files}
     return parts[_ONE] if list(parts) == [_ONE] else parts
+
+
+def write_golden(output: Any, model: Path) -> None:
+    """Write an output into a package, in MLflow's response format.
+
+    Parameters
+    ----------
+    output : object
+        What predict returned, or the same as arrays.
+    model : Path
+        The directory of the MLflow Model.
+    """
+    answer = f"{dumps_strict({'predictions': jsonable(output)})}\n"
+    (model / GOLDEN).write_text(answer, encoding="utf-8")
+
+
+def golden_path(model: Path) -> Path | None:
+    """Return the file of a package's golden output, None where it has none.
+
+    Parameters
+    ----------
+    model : Path
+        The directory of the MLflow Model.
+    """
+    return next((path for name in (GOLDEN, _GOLDEN_BEFORE) if (path := model / name).is_file()), None)
+
+
+def read_golden(path: Path, signature: Signature) -> Arrays:
+    """Read a package's golden output.
+
+    Parameters
+    ----------
+    path : Path
+        As `golden_path` returns it.
+    signature : Signature
+
+    Raises
+    ------
+    StepError
+        If it does not fit the signature.
+    ValueError
+        If it cannot be read as arrays.
+    """
+    is_json = path.suffix == ".json"
+    stored = predictions_from_json(read_text(path), subject=path.name) if is_json else read_output(path)
+    return as_array(stored, signature)

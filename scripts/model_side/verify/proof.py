@@ -18,7 +18,7 @@ from ..model.model import ModelFiles, read_model
 from ..model.settings import settings_of
 from ..output.arrays import Arrays
 from ..output.comparison import Tolerance, compare, form_of
-from ..output.files import GOLDEN, read_output, write_output
+from ..output.files import read_output, write_golden, write_output
 from ..package.flags import Flags
 from ..package.reads import reported_reads
 from ..package.spec import read_spec
@@ -26,6 +26,7 @@ from ..payload.payload import check_payload, read_payload
 from ..run.clock import AHEAD, Clock, movable_clock
 from ..run.in_process import Loaded, checked, require_served
 
+_FOR_CHECKS = "example_output.npz"  # beside the model
 _RAISE = "Let it raise where the output is wrong."
 # Why two predictions of one input differ, as further ones show, and what to do.
 CLOCK = (
@@ -118,10 +119,11 @@ def prove(staged: Path) -> tuple[str, Figures]:
         _require_same(first, model, clock, began)
     clock.ahead = 0
     _require_untouched(here)
-    write_output(first, staged / GOLDEN)
+    write_golden(first if files.signature.output_files else output, staged)
     if files.signature.output_files:  # CHECKS wants the files, and the package their digests
         uris = replace(files, signature=replace(files.signature, output_files=False))
-        write_output(replace(model, files=uris).predict(files.example), staged.with_name(GOLDEN))
+        first = replace(model, files=uris).predict(files.example)
+    write_output(first, staged.with_name(_FOR_CHECKS))
     return form_of(first), Figures(time.perf_counter() - start, peak_memory())
 
 
@@ -207,7 +209,7 @@ def run_checks(package: Path, flags: Flags, staged: Path) -> None:
         spec = read_spec(package, flags)
         if spec.checks is None:
             return
-        output = read_output(staged.with_name(GOLDEN) if spec.output_files else staged / GOLDEN)
+        output = read_output(staged.with_name(_FOR_CHECKS))
         verdict = spec.checks(spec.example.data, dict(spec.example.params), output)
         if verdict is not None and not (isinstance(verdict, bool | np.bool_) and verdict):
             raise StepError("CHECKS", "it returned a verdict", expected="None", got=repr(verdict), advice=_RAISE)

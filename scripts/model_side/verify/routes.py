@@ -15,7 +15,7 @@ from ..model.model import ModelFiles
 from ..output.arrays import Arrays, as_array, nulled
 from ..output.comparison import Comparison, Tolerance, compare, form_of
 from ..output.contract import hold_output
-from ..output.files import read_output
+from ..output.files import read_golden
 from ..payload.text import predictions_from_json
 
 NOT_AVAILABLE, NOT_APPLICABLE = "not available", "not applicable"  # of a route; of a prediction made again
@@ -178,7 +178,7 @@ def golden_route(path: Path, files: ModelFiles) -> Route:
     files : ModelFiles
     """
     try:
-        return Route("golden", nulled(as_array(read_output(path), files.signature)))
+        return Route("golden", nulled(read_golden(path, files.signature)))
     except (StepError, ValueError) as error:
         return Route("golden", fault=f"{path.name}: {error}")
 

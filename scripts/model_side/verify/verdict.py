@@ -15,7 +15,7 @@ from ..base.variables import variables_advice
 from ..model.model import ModelFiles, local_directory, quiet_mlflow, read_model
 from ..output.arrays import Arrays
 from ..output.comparison import Tolerance
-from ..output.files import GOLDEN, write_output
+from ..output.files import golden_path, write_output
 from ..payload.payload import is_example, read_payload, rows_to_match
 from ..payload.text import dumps_strict, loads_payload
 from .checks import TRIED, held_checks, lines
@@ -136,8 +136,7 @@ def gather(asked: Asked) -> Evidence:
     )
     direct = Route("direct", why_not="it needs the package that the model was made from")
     trials: Mapping[str, Sequence[Route]] = {}
-    golden, example = _golden_path(asked), None
-    has_golden = payload is not None and golden.is_file()
+    golden, example = _golden_path(asked) if payload is not None else None, None
     is_other = payload is not None and not is_example(payload, files)
     if asked.package or asked.again:
         if payload is None:
@@ -149,14 +148,15 @@ def gather(asked: Asked) -> Evidence:
             direct = direct_route(asked.package, payload, files, asked.time_limit)
         if asked.again:
             in_process, trials = predicted_again(asked.model_uri, payload, files, in_process, asked.time_limit)
-            if has_golden and is_other and files.example:
+            if golden and is_other and files.example:
                 example = example_route(asked.model_uri, files, asked.time_limit)
-    stored = _golden(golden, files, example, is_other=is_other) if has_golden else None
+    stored = _golden(golden, files, example, is_other=is_other) if golden else None
     return Evidence(files, report, (in_process, *others), direct, stored, example, trials)
 
 
-def _golden_path(asked: Asked) -> Path:
-    return Path(local_directory(asked.model_uri) or "", GOLDEN)
+def _golden_path(asked: Asked) -> Path | None:
+    directory = local_directory(asked.model_uri)
+    return golden_path(directory) if directory else None
 
 
 def _golden(path: Path, files: ModelFiles, example: Route | None, *, is_other: bool) -> Route:
