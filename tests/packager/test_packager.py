@@ -43,6 +43,7 @@ def test_packager_makes_the_tree_when_flags_say_everything(good_model: Author) -
     outputs = json.loads(mlmodel(good_model)["signature"]["outputs"])
     assert outputs == [{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 4]}}]
     assert good_model.golden() == [[3.0] * 4, [7.5] * 4]
+    assert good_model.files()["requirements.txt"] == b"mlflow==3.1.0\nnumpy==2.3.0\n"
     example = json.loads((good_model.model / "serving_input_example.json").read_text())
     assert example["dataframe_split"]["data"] == [["artifact://input_example"]]
 
