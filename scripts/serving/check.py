@@ -48,7 +48,7 @@ def check_model(model_uri: str, *, manifest_only: bool) -> None:
             raise UsageError(model_uri, "it carries no example", advice="--manifest-only checks its files alone.")
         variables, answer = receivers_environment(os.environ, needed), Path(scratch, "answer.json")
         environment = rebuilt_environment(model, os.environ)
-        where = Where(Path(scratch), variables, limits=Limits(kept=(str(model.absolute()),)))
+        where = Where(Path(scratch), variables, limits=Limits(kept=(str(model.absolute()),)), quiet=True)
         predict_rebuilt(model, model / EXAMPLE, environment, where)
         words = ["--model-uri", str(model), "--predict-output", str(answer), "--test-output", str(answer)]
         words += ["--json-payload-file", str(model / EXAMPLE), "--output-path", f"{scratch}/verification.json"]

@@ -62,6 +62,8 @@ class Where(NamedTuple):
         Where it is noted what the prediction uses.
     limits : Limits
         What it does without, where `leash.allows` that.
+    quiet : bool
+        Whether what is said there is shown only where it fails.
     """
 
     scratch: Path
@@ -69,6 +71,7 @@ class Where(NamedTuple):
     directory: Path | None = None
     log: Path | None = None
     limits: Limits = FREE
+    quiet: bool = False
 
 
 def predict_rebuilt(model: Path, payload: Path, environment: Rebuilt, where: Where) -> Answer:
@@ -151,24 +154,26 @@ def author_part(lines: Sequence[str], directory: str) -> str:
 def _predict(
     mlflow: str, manager: str, model_uri: str, payload: Path, variables: dict[str, str], where: Where
 ) -> Answer:
-    """Run the command of an mlflow; pass on what it says to stderr."""
+    """Run the command of an mlflow; what it says goes to stderr, at once or where it fails."""
     answer, kind = where.scratch / "answer.json", "csv" if payload.suffix == ".csv" else "json"
     command = [mlflow, "models", "predict", "--model-uri", model_uri, "--content-type", kind]
     command += ["--input-path", str(payload), "--output-path", str(answer), "--env-manager", manager]
     start = time.perf_counter()
     with leashed(command, variables, directory=where.directory, limits=where.limits) as process:
-        lines = deque(_passed_on(process.stdout or io.BytesIO()), maxlen=KEPT_LINES)
+        said = io.TextIOWrapper(process.stdout or io.BytesIO(), errors="replace")
+        lines = deque(said if where.quiet else _passed_on(said), maxlen=KEPT_LINES)
         memory = ended(process)
     figures = Figures(time.perf_counter() - start, memory)
     if process.returncode or not answer.is_file():
+        sys.stderr.writelines(lines if where.quiet else ())
         raise _failure(process.returncode, list(lines), model_uri, figures)
     text = answer.read_text(encoding="utf-8")
     predictions_from_json(text, subject=SUBJECT)
     return Answer(text, figures)
 
 
-def _passed_on(stream: IO[bytes]) -> Iterator[str]:
-    for line in io.TextIOWrapper(stream, errors="replace"):
+def _passed_on(said: IO[str]) -> Iterator[str]:
+    for line in said:
         print(line, end="", file=sys.stderr, flush=True)
         yield line
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from .errors import UsageError
 
-# For mlflow, before it is imported: no project around the model is to be read, and nothing is sent anywhere.
+# For mlflow, before it is imported: no project around the model is read, nothing is sent anywhere, no advice is given.
 QUIET = {"MLFLOW_UV_AUTO_DETECT": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+QUIET |= {"MLFLOW_LOGGING_LEVEL": "WARNING"}
 TOOL_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT")
 # What any receiver has: the machine's own, the locale, and the settings of uv and MLflow.
 _ANYONES = re.compile(

@@ -19,6 +19,7 @@ from ..base.errors import StepError, UsageError, invoke, near
 from ..base.variables import QUIET
 from .signature import Signature, parse_signature
 
+_TRACKING = "MLFLOW_TRACKING_URI"
 _HINT_ADVICE = "Add type hints to the `predict` method"
 
 
@@ -168,9 +169,25 @@ def _fetch(uri: str, target: str) -> Path:
     import mlflow.artifacts
     from mlflow.exceptions import MlflowException
 
-    try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=target))
-    except (MlflowException, OSError) as error:
-        raise StepError(
-            uri, "cannot be fetched", got=str(error), advice="Check --model-uri and the network."
-        ) from error
+    with _no_new_store() as known:
+        try:
+            return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=target))
+        except (MlflowException, OSError) as error:
+            advice = "Check --model-uri and the network."
+            if not known and urlsplit(uri).scheme in ("models", "runs"):
+                advice = f"Set {_TRACKING} to the address of the server or store that has it."
+            raise StepError(uri, "cannot be fetched", got=str(error), advice=advice) from error
+
+
+@contextmanager
+def _no_new_store() -> Iterator[bool]:
+    """Tell whether a store of MLflow is named or here; where none is, MLflow would make one, and makes it elsewhere."""
+    if os.environ.get(_TRACKING) or any(Path(name).exists() for name in ("mlflow.db", "mlruns")):
+        yield True
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ[_TRACKING] = f"sqlite:///{scratch}/mlflow.db"
+        try:
+            yield bool(os.environ.get("MLFLOW_REGISTRY_URI"))
+        finally:
+            del os.environ[_TRACKING]
