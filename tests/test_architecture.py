@@ -14,7 +14,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS = "scripts/"
-MODEL_LIBRARIES = ("mlflow", "numpy", "pandas", "yaml")
+MODEL_LIBRARIES = ("cloudpickle", "mlflow", "numpy", "pandas", "yaml")
 # The rooms of model_side in the order in which data flows: each may import itself and what is before it.
 ROOMS = ("base", "model", "payload", "output", "package", "run", "verify")
 # What of model_side the tool's environment may use: importing it imports no model library.

@@ -27,6 +27,7 @@ from ..payload.payload import check_payload
 from .artifacts import place_artifacts, stand_ins
 from .flags import Flags
 from .model_class import load_model_class, require_params
+from .own_name import pickle_by, write_own_code
 from .reads import reported_reads
 from .spec import SPEC, Spec, read_spec
 from .spec_faults import file_column_faults
@@ -35,9 +36,9 @@ from .travel import LEFT_OUT, code_faults, left_out, require_outside, require_sp
 CODE = "model_code"
 _FROM_CODE = """\
 from mlflow.models import set_model
-from {module} import {name}
+from {own} import model_class
 
-set_model({name}())
+set_model(model_class("{module}", "{name}")())
 """
 
 
@@ -117,12 +118,15 @@ def save_model(package: Path, flags: Flags, work: Path, staged: Path) -> list[st
     # Old releases of MLflow load the model while they save it: in vain, and the artifacts are not there yet. The class
     # is pickled by its name, and this process ends with the save.
     model_class.load_context = _load_nothing
+    code = _copy_code(package / CODE, work / CODE)
+    own_code = write_own_code(code)
+    pickle_by(own_code.stem, model_class)
     tempfile.tempdir = str(work)
     epoch = datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH") or 0), UTC)
     _save(
         staged,
-        python_model=_python_model(spec, model_class, work),
-        code_paths=[str(_copy_code(package / CODE, work / CODE))],
+        python_model=_python_model(spec, model_class, own_code),
+        code_paths=[str(code), str(own_code)],
         artifacts=stand_ins(spec.artifacts, work / "stand-ins"),
         signature=spec.signature,
         input_example=spec.stored.for_mlflow(),
@@ -158,12 +162,12 @@ def _load_nothing(self: mlflow.pyfunc.PythonModel, context: mlflow.pyfunc.Python
     """Stand for load_context while the model is saved; the proof loads it."""
 
 
-def _python_model(spec: Spec, model_class: type[mlflow.pyfunc.PythonModel], work: Path) -> Any:
+def _python_model(spec: Spec, model_class: type[mlflow.pyfunc.PythonModel], own_code: Path) -> Any:
     """Return the model itself, to be pickled, or the file that makes it, where nothing is to be pickled."""
     if spec.serialization == "pickle":
         return model_class()
-    path = work / "model.py"
-    path.write_text(_FROM_CODE.format(module=model_class.__module__, name=model_class.__name__), encoding="utf-8")
+    path, names = own_code.with_name("model.py"), {"module": model_class.__module__, "name": model_class.__name__}
+    path.write_text(_FROM_CODE.format(own=own_code.stem, **names), encoding="utf-8")
     return str(path)
 
 

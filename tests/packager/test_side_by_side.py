@@ -1,0 +1,145 @@
+"""Several packaged models in one process: each answers with its own code."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import BODIES, FLAGS, new_package
+
+# What a model's code imports, at its top and late, by the name of the package and relatively; and what it keeps.
+CODE = {
+    "top.py": "import model_code.deep.inner\nfrom model_code import deep\nTOP = model_code.deep.inner.N * deep.SIGN\n",
+    "deep/__init__.py": "SIGN = 1\n",
+    "deep/inner.py": "N = {n}\n",
+    "late.py": "from . import sums\nfrom .deep.inner import N\nLATE = 10 * N\n",
+    "sums.py": "import math\n\n\ndef total(values):\n    return math.fsum(values)\n",
+    "kept.py": "STATE = {{}}\n\n\nclass Kept:\n    n = {n}\n",
+}
+FORWARD = """import model_code.late as late
+        from model_code import sums
+        from model_code.kept import STATE
+        first = STATE.setdefault("scale", self.scale)
+        kept = 100 * self.kept.n if hasattr(self, "kept") else 0
+        number = sums.total([TOP, late.LATE, 1000 * first, kept])
+        return np.full((len(input_obj), 4), number, "float32")"""
+SETTING = """def __init__(self):
+        from model_code.kept import Kept
+
+        self.kept = Kept()"""
+# Loads models in turn, asks each when all are there, and shows the answers.
+TOGETHER = """
+import json, sys, pandas, mlflow.pyfunc
+models = [mlflow.pyfunc.load_model(path) for path in sys.argv[1:]]
+frame = pandas.DataFrame({"input_uri": ["artifact://input_example"]})
+print(json.dumps([float(model.predict(frame)[0][0]) for model in models]))
+"""
+
+Package = Callable[..., Path]
+
+
+def together(*models: Path, script: str = TOGETHER) -> subprocess.CompletedProcess[str]:
+    """Load models in one new process."""
+    command = [sys.executable, "-W", "error::ImportWarning", "-c", script, *map(str, models)]
+    return subprocess.run(command, cwd=models[0].parent, capture_output=True, text=True, check=False)
+
+
+def answers(*models: Path, script: str = TOGETHER) -> Any:
+    """Return the answers of models in one new process."""
+    done = together(*models, script=script)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """Return a function that packages the same model with other numbers in its code and its weights.
+
+    The model answers with 11 times the number, 1000 times the weight and, where it `keeps` an object of its own code,
+    100 times the number.
+    """
+    author = new_package(tmp_path_factory.mktemp("side by side"))
+    author.write(**{**BODIES, "_forward": FORWARD})
+    author.replace("from . import", "from .top import TOP\nfrom . import")
+
+    @functools.cache
+    def make(number: int, scale: float = 0.0, serialization: str = "pickle", *, keeps: bool = False) -> Path:
+        for file, text in CODE.items():
+            (author.code.parent / file).parent.mkdir(exist_ok=True)
+            (author.code.parent / file).write_text(text.format(n=number))
+        if keeps and SETTING not in author.code.read_text():
+            author.add(SETTING)
+        (author.root / "model_data" / "tf_tiny" / "scale.txt").write_text(str(scale))
+        assert author.package(*FLAGS, "--serialization", serialization).returncode == 0
+        return Path(shutil.copytree(author.model, tmp_path_factory.mktemp("made") / "model"))
+
+    return make
+
+
+def test_versions_of_a_model_answer_with_their_own_code_and_state_when_pickled(package: Package) -> None:
+    one, two, heavier = package(1), package(2), package(2, 3.0)
+    assert answers(one, two, heavier, one) == [11, 22, 3022, 11]
+    assert answers(heavier, two, one) == [3022, 22, 11]
+
+
+def test_model_answers_with_its_own_code_beside_one_of_an_earlier_version(package: Package, tmp_path: Path) -> None:
+    old = Path(shutil.copytree(package(1), tmp_path / "old"))
+    with (old / "python_model.pkl").open("wb") as stream:  # the class by its name, as version 0.2 had it
+        stream.write(b"\x80\x04cmodel_code.tiny_mlflow_model\nTinyMLflowModel\n)\x81.")
+    assert answers(old, package(2)) == [11, 22]
+
+
+def test_packages_are_loaded_from_several_threads_at_once(package: Package) -> None:
+    script = TOGETHER.replace(
+        "[mlflow.pyfunc.load_model(path) for path in sys.argv[1:]]", "list(pool.map(load, paths))"
+    )
+    threads = "from concurrent.futures import ThreadPoolExecutor as Pool\nimport sys, mlflow.pyfunc\n"
+    threads += "load, paths, pool = mlflow.pyfunc.load_model, sys.argv[1:], Pool(8)\n"
+    assert answers(*[package(1), package(2)] * 4, script=threads + script) == [11, 22] * 4
+
+
+# A model in one place is packaged again between two loads, as from a notebook; then what a worker process would import.
+AGAIN = """
+import importlib.machinery, json, shutil, sys, pandas, mlflow.pyfunc
+first, second = sys.argv[1:]
+frame = pandas.DataFrame({"input_uri": ["artifact://input_example"]})
+one = mlflow.pyfunc.load_model(first)
+shutil.rmtree(first + "/code")
+shutil.copytree(second, first, dirs_exist_ok=True)
+two = mlflow.pyfunc.load_model(first)
+three = mlflow.pyfunc.load_model(second)
+origin = importlib.machinery.PathFinder.find_spec("model_code").origin
+print(json.dumps([*(float(model.predict(frame)[0][0]) for model in (two, three)), origin]))
+"""
+
+
+def test_model_that_was_packaged_again_in_its_place_answers_with_its_new_code(package: Package, tmp_path: Path) -> None:
+    place = Path(shutil.copytree(package(1), tmp_path / "place"))
+    assert answers(place, package(2), script=AGAIN) == [22, 22, str(place / "code" / "model_code" / "__init__.py")]
+
+
+# From here on the models keep objects of their code: the author's code stays so.
+
+
+def test_versions_of_a_model_answer_with_their_own_code_and_state_when_made_by_code(package: Package) -> None:
+    one, two, heavier = (package(*numbers, "code", keeps=True) for numbers in ((1, 0.0), (2, 0.0), (2, 3.0)))
+    assert answers(one, two, heavier, one) == [111, 222, 3222, 111]
+    assert answers(heavier, two, one) == [3222, 222, 111]
+
+
+def test_pickled_model_that_keeps_objects_of_its_code_says_so_where_it_cannot_be_beside_another(
+    package: Package,
+) -> None:
+    one, two = package(1, keeps=True), package(2, keeps=True)
+    assert answers(one, package(2, 0.0, "code", keeps=True)) == [111, 222]
+    done = together(one, two)
+    assert done.returncode == 1
+    assert f"ImportError: {two}: its pickle needs model_code, which is another model's in this process." in done.stderr
