@@ -15,8 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .base.directories import make_work_directory
 from .base.errors import ReportedError, UsageError, run_main
-from .base.files import make_work_directory, publish_directory, require_file
+from .base.files import publish_directory, require_file
 from .base.found import report_found
 from .base.read_only import unchanged
 from .package.flags import DTYPES, PARAM_TYPES, SERIALIZATIONS, Flags, read_flags

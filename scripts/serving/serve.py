@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, nullcontext
@@ -14,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from model_side.base.directories import temporary_directory
 from model_side.base.errors import StepError
 from model_side.base.files import publish, require_writable
 from model_side.base.found import report_found
@@ -70,7 +70,7 @@ def _in_rebuilt(request: Request, manager: str) -> tuple[Mapping[str, Answer], M
     """Predict, while a server of the same environment comes up where one is asked for; before that where serial."""
     with ExitStack() as stack:
         model = stack.enter_context(whole_model(request.model_uri))
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        scratch = stack.enter_context(temporary_directory("mlflow-model-chain-serve-"))
         environment = rebuilt_environment(model, os.environ)
         side_by_side = 2 if request.rest_output and not request.serial else 1
         environment = replace(environment, share=shared_processors(side_by_side, os.environ))

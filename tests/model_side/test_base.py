@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from model_side.base.directories import temporary_directory
 from model_side.base.errors import UsageError, invoke, listed, near, run_main
 from model_side.base.found import report_found
 from model_side.base.variables import shared_processors
@@ -186,3 +187,40 @@ def test_import_inside_a_function_is_named_after_a_slow_prediction(tmp_path: Pat
     assert "colorsys: imported inside a function" in advice(2.1, tmp_path / "model_code", before)
     assert advice(1.9, tmp_path / "model_code", before) == ""
     assert advice(2.1, tmp_path / "model_code", {*before, "colorsys"}) == ""
+
+
+HOLDS = """
+import os, sys
+from model_side.base.directories import temporary_directory
+with temporary_directory("ours-") as directory:
+    (directory / "model").mkdir()
+    (directory / "model" / "w.bin").touch(0o400)
+    (directory / "model").chmod(0o500)
+    print(directory, flush=True)
+    sys.stdin.read() or os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_has_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    env = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2] / "scripts")}
+    command = [sys.executable, "-c", HOLDS]
+    dead = subprocess.run(command, env=env, input="", capture_output=True, text=True, check=False)
+    assert dead.returncode == -9
+    with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as alive:
+        assert alive.stdout
+        assert alive.stdin
+        places = {
+            name: Path(text.strip()) for name, text in (("dead", dead.stdout), ("alive", alive.stdout.readline()))
+        }
+        (tmp_path / "ours-too").write_text("a file")
+        for path in tmp_path.iterdir():
+            os.utime(path, (0, 0))
+        with temporary_directory("ours-") as young:
+            assert sorted(tmp_path.iterdir()) == sorted([places["alive"], young, tmp_path / "ours-too"])
+        alive.stdin.write("go on")
+        alive.stdin.close()
+    assert alive.returncode == 0
+    assert list(tmp_path.iterdir()) == [tmp_path / "ours-too"]

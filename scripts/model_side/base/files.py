@@ -8,13 +8,12 @@ import fcntl
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import StepError, UsageError
+from .errors import UsageError
 
 
 def read_text(path: Path, advice: str = "") -> str:
@@ -238,43 +237,3 @@ def copy_file(source: str | Path, target: str | Path) -> None:
     """Copy what a file holds, its blocks shared where the file system can; `target` must not exist."""
     if not reflink(Path(source), Path(target)):
         shutil.copyfile(source, target)
-
-
-def make_work_directory(target: Path) -> Path:
-    """Make a directory beside a target, this process's own while it runs, and remove what a killed process left.
-
-    Parameters
-    ----------
-    target : Path
-        What is to be made in it, and then moved here.
-
-    Returns
-    -------
-    Path
-        The new directory.
-
-    Raises
-    ------
-    StepError
-        If another process is making the same target.
-    """
-    prefix = f".{target.name}.part-"
-    for leftover in sorted(path for path in target.parent.iterdir() if path.name.startswith(prefix)):
-        if not _lock(leftover):
-            advice = "Wait for it, or give another --out-dir."
-            raise StepError(target.name, "another process is making it", got=leftover.name, advice=advice)
-        shutil.rmtree(leftover)
-    work = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
-    _lock(work)
-    return work
-
-
-def _lock(directory: Path) -> bool:
-    """Lock a directory until this process and its children have ended; return False where another has locked it."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return False
-    return True

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 
+from ..base.directories import temporary_directory
 from ..base.errors import StepError, UsageError, invoke, near
 from ..base.variables import QUIET
 from .signature import Signature, parse_signature
@@ -89,8 +90,8 @@ def whole_model(model_uri: str) -> Iterator[Path]:
     if directory := _local_model(model_uri):
         yield directory
         return
-    with tempfile.TemporaryDirectory(prefix="mlflow-model-") as scratch:
-        yield _fetch(model_uri, scratch)
+    with temporary_directory("mlflow-model-chain-received-") as scratch:
+        yield _fetch(model_uri, str(scratch))
 
 
 def read_model(model_uri: str) -> ModelFiles:

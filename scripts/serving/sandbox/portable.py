@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
 
+from model_side.base.directories import temporary_directory
 from model_side.base.errors import StepError
 from model_side.base.files import copy_file
 
@@ -20,16 +21,11 @@ _WRITE = 0o222
 @contextmanager
 def elsewhere() -> Iterator[tuple[Path, Path]]:
     """Give two empty directories: a place for a model, and one to work in; both are gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="portable-") as scratch:
-        place, empty = Path(scratch, "model"), Path(scratch, "empty")
+    with temporary_directory("mlflow-model-chain-portable-") as scratch:
+        place, empty = scratch / "model", scratch / "empty"
         place.mkdir()
         empty.mkdir()
-        try:
-            yield place, empty
-        finally:
-            for path in (place, *place.rglob("*")):
-                if path.is_dir():
-                    path.chmod(0o700)
+        yield place, empty
 
 
 def copy_read_only(model: Path, place: Path) -> None:
