@@ -14,15 +14,24 @@ from tests.archetypes.conftest import Model, write
 from tests.packager.conftest import Author
 
 TWICE = "return input_obj * np.float32(2)"
+OF_FILE = {"dataframe_split": {"columns": ["input_uri"], "data": [["artifact://input_example"]]}}
+SCALE = """
+from mlflow.types import ParamSchema, ParamSpec
+PARAMS = ParamSchema([ParamSpec("scale", "float", 2.0)])
+MODEL_SIGNATURE = ModelSignature(MODEL_SIGNATURE.inputs, MODEL_SIGNATURE.outputs, PARAMS)
+"""
 PAYLOAD = {"inputs": [[1.0, 2.0], [3.0, 5.0], [9.0, 9.0]]}
 
 
 @dataclass(frozen=True)
 class Code:
-    """The bodies of a model's methods."""
+    """The bodies of a model's methods, and what its spec declares."""
 
     forward: str = TWICE
     load: str = "pass"
+    get_input: str = "return tensor"
+    archetype: str = "tensor_to_tensor"
+    spec: str = ""
 
 
 def lines(*code: str) -> str:
@@ -87,9 +96,46 @@ CASES = {
 }  # fmt: skip
 
 
+def of_file(forward: str, get_input: str = "return np.loadtxt(uri, ndmin=2)") -> Code:
+    return Code(forward, "self.seen = {}", get_input, "file_uri_to_tensor")
+
+
+# Of a file with two cells, each in a line, or with params.
+CASES |= {
+    "its name": (
+        "files",
+        of_file("return input_obj.astype('f4')", "return np.loadtxt(uri, ndmin=2) + uri.count('another')"),
+        "copies of its files, named otherwise",
+        of_file("return input_obj.astype('f4')")),
+    "kept by name": (
+        "cells",
+        of_file("return input_obj.astype('f4')", lines(
+            "name = uri.rpartition('/')[2]",
+            "if name not in self.seen:",
+            "    self.seen[name] = np.loadtxt(uri, ndmin=2)",
+            "return self.seen[name]")),
+        "other content in a file of the same name",
+        of_file("return input_obj.astype('f4')", lines(
+            "self.seen[uri] = np.loadtxt(uri, ndmin=2)", "return self.seen[uri]"))),
+    "sorted cells": (
+        "cells", of_file("return np.sort(input_obj, axis=0).astype('f4')"), "cells in another order",
+        of_file("order = input_obj[:, 0].argsort(); return input_obj[order][order.argsort()].astype('f4')")),
+    "of all cells": (
+        "cells", of_file("return (input_obj - input_obj.mean(axis=0)).astype('f4')"),
+        "one cell fewer",
+        of_file("return (input_obj - 1.5).astype('f4')")),
+    "params that stay": (
+        "params",
+        Code(lines("if params['scale'] != 2:", "    self.scale = params['scale']", "return input_obj * self.scale"),
+             "self.scale = np.float32(2)", spec=SCALE),
+        "after other params",
+        Code("return input_obj * np.float32(params['scale'])", spec=SCALE)),
+}  # fmt: skip
+
+
 def packaged(base: Path, code: Code, *more: str) -> Author:
-    author = write(base, "tensor_to_tensor", _get_input="return tensor", _forward=code.forward, load_context=code.load)
-    for line in more:
+    author = write(base, code.archetype, _get_input=code.get_input, _forward=code.forward, load_context=code.load)
+    for line in filter(None, [code.spec, *more]):
         author.declare(line)
     assert author.package().returncode == 0
     return author
@@ -98,7 +144,7 @@ def packaged(base: Path, code: Code, *more: str) -> Author:
 def verified(author: Author, place: Path) -> tuple[int, dict[str, dict[str, Any]]]:
     """Return the exit code of verify, and the checks by name."""
     model, payload, answer = Model(author, place), place / "payload.json", place / "answer.json"
-    payload.write_text(json.dumps(PAYLOAD))
+    payload.write_text(json.dumps(OF_FILE if "file_uri" in (author.root / "model_spec.py").read_text() else PAYLOAD))
     asked = ["--json-payload-file", str(payload)]
     assert model.run("predict_func.py", *asked, "--output-path", str(answer)).returncode == 0
     given = ["--predict-output", str(answer), "--test-output", str(answer), "--again"]

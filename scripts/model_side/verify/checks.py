@@ -8,8 +8,11 @@ from typing import Any
 from ..model.settings import settings_of, why_off
 from .routes import NOT_APPLICABLE
 
-TRIED = ("repeatable", "world", "rows", "reload", "history", "unchanged", "concurrent")  # by predicting again
-
+# By predicting again.
+TRIED = (
+    *("repeatable", "world", "rows", "params", "files", "cells"),
+    *("reload", "history", "unchanged", "concurrent"),
+)
 UNPROVEN = "not checked: it had files from outside, and no run was without them"
 
 

@@ -24,8 +24,9 @@ from ..run.child import run_in_child
 from ..run.clock import movable_clock
 from ..run.direct import call_directly
 from ..run.in_process import load_in_process
-from .relations import MAY_DIFFER, RELATIONS, Scene
+from .relations import RELATIONS
 from .routes import REFERENCE, Route, failed
+from .scene import MAY_DIFFER, Scene
 from .witness import Witness
 from .world import WORLD, enter
 

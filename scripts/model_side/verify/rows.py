@@ -1,0 +1,88 @@
+"""Relations between rows: alone, in another order, more than a batch holds, and several requests at once.
+
+Import it in the model environment only.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import chain
+from threading import Barrier
+
+from ..base.errors import StepError
+from ..output.arrays import Arrays
+from ..output.comparison import Tolerance
+from ..payload.payload import of_rows, row_numbers, why_no_rows
+from .routes import Route, compared, failed
+from .scene import Payload, Scene, distance, taken
+
+ROWS = 8  # that are asked for alone
+THREADS = 4  # as many as MLflow's server may well run at once
+TILED = "three times in another order, and one more"
+_ROUNDS_SECONDS = 0.5  # one round of threads finds a buffer that they share once in forty tries
+_SWITCH_SECONDS = 1e-5  # between threads, so that they meet inside the model
+
+
+def no_rows(scene: Scene) -> str:
+    """Return why rows cannot be asked for by themselves; nothing where they can."""
+    return why_no_rows(scene.payload, scene.files.signature)
+
+
+def ask_rows(scene: Scene) -> Iterator[Route]:
+    """Ask for single rows; then for all in another order, several times: more than a batch holds."""
+    numbers = row_numbers(scene.payload, scene.files.signature)
+    alone = [_of(scene, f"row {number} alone", [number]) for number in numbers[:ROWS]]
+    worst = max(alone, key=distance)
+    if not worst.agrees:
+        yield worst
+        return
+    yield replace(worst, name=f"each of {len(alone)} rows alone")
+    backwards = numbers[::-1]
+    tiled = _of(scene, TILED, [*backwards, *numbers, *backwards, 0])
+    smaller = {"in another order": backwards, "one row twice": [0, 0], "three times": numbers * 3}
+    found = (_of(scene, *each) for each in smaller.items())
+    yield tiled if tiled.agrees else next((each for each in found if not each.agrees), tiled)
+
+
+def _of(scene: Scene, name: str, numbers: Sequence[int]) -> Route:
+    expected = taken(scene.first, numbers)
+    return scene.holds(name, of_rows(scene.payload, scene.files.signature, numbers), expected)
+
+
+def ask_at_once(scene: Scene) -> Iterator[Route]:
+    """Ask one question after the other, then all at once for half a second; keep the answer that is furthest off."""
+    name, tolerance = f"{THREADS} threads at once", Tolerance.of(scene.files.metadata)
+    signature = scene.files.signature
+    numbers = [] if why_no_rows(scene.payload, signature) else row_numbers(scene.payload, signature)
+    rows = [of_rows(scene.payload, signature, [number]) for number in numbers[: THREADS - 1]]
+    questions, ask = [scene.payload, *(rows if len(numbers) > 1 else [])], scene.witness.model.predict
+    worst: Route | None = None
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))  # the world may have taken all but one away
+    try:
+        serial = list(map(ask, questions))
+        until = time.monotonic() + _ROUNDS_SECONDS
+        while worst is None or (worst.agrees and time.monotonic() < until):
+            found = [compared(name, serial[number], got, tolerance) for number, got in _at_once(ask, questions)]
+            worst = max([*found, *([worst] if worst else [])], key=distance)
+    except StepError as error:
+        worst = failed(name, error)
+    yield worst
+
+
+def _at_once(ask: Callable[[Payload], Arrays], questions: Sequence[Payload]) -> list[tuple[int, Arrays]]:
+    """Return the answers of several threads, each beginning with another question, by the question's number."""
+    barrier = Barrier(THREADS)
+    sys.setswitchinterval(_SWITCH_SECONDS)  # this process ends with the trials
+
+    def ask_all(start: int) -> list[tuple[int, Arrays]]:
+        barrier.wait()
+        turn = [(start + step) % len(questions) for step in range(len(questions))]
+        return [(number, ask(questions[number])) for number in turn]
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(chain.from_iterable(pool.map(ask_all, range(THREADS))))

@@ -1,0 +1,122 @@
+"""A loaded model that has answered once, and a relation that its further answers must hold.
+
+Import it in the model environment only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..base.errors import StepError
+from ..model.model import ModelFiles
+from ..model.settings import settings_of
+from ..output.arrays import Arrays
+from ..output.comparison import Tolerance
+from ..run.clock import Clock
+from ..run.in_process import Loaded
+from .routes import Route, compared, failed
+from .witness import Witness
+
+MAY_DIFFER = "repeatable is off: two answers to one question may differ"
+
+Payload = Mapping[str, Any]
+
+
+@dataclass
+class Scene:
+    """A loaded model that has answered once.
+
+    Parameters
+    ----------
+    directory : Path
+        The MLflow Model.
+    files : ModelFiles
+    payload : mapping
+        What it was asked.
+    witness : Witness
+        Asks the loaded model, and keeps what it took and gave.
+    first : ndarray or dict of str to ndarray
+        Its answer.
+    clock : Clock
+        That of this process.
+    began : float
+        When it was asked, in seconds since 1970.
+    """
+
+    directory: Path
+    files: ModelFiles
+    payload: Payload
+    witness: Witness
+    first: Arrays
+    clock: Clock
+    began: float
+
+    def holds(self, name: str, payload: Payload, expected: Arrays, model: Loaded | None = None) -> Route:
+        """Ask once more, and return how the answer compares with what it must be."""
+        try:
+            got = (model.predict if model else self.witness.predict)(payload)
+        except StepError as error:
+            return failed(name, error)
+        return compared(name, expected, got, Tolerance.of(self.files.metadata))
+
+
+class Relation(NamedTuple):
+    """A relation that must hold between answers.
+
+    Parameters
+    ----------
+    name : str
+        As VERIFICATION of model_spec.py and verification.json call it.
+    why_not : callable
+        Returns why it does not apply to a scene; nothing where it does.
+    ask : callable
+        Yields what was asked, each compared with what it must be.
+    compares : bool
+        Whether answers to one question must be the same for it, which an author may deny with `repeatable`.
+    """
+
+    name: str
+    why_not: Callable[[Scene], str]
+    ask: Callable[[Scene], Iterable[Route]]
+    compares: bool = True
+
+    def asked(self, scene: Scene, before: Mapping[str, Sequence[Route]]) -> list[Route]:
+        """Return what was asked, or one route that says why it was not.
+
+        Parameters
+        ----------
+        scene : Scene
+        before : mapping of str to sequence of Route
+            What was asked for the relations before this one.
+        """
+        why_not = self._unrepeatable(scene, before) if self.compares else ""
+        why_not = why_not or self.why_not(scene)
+        return [Route(self.name, why_not=why_not)] if why_not else list(self.ask(scene))
+
+    def _unrepeatable(self, scene: Scene, before: Mapping[str, Sequence[Route]]) -> str:
+        if not settings_of(scene.files.metadata)["repeatable"]:
+            return MAY_DIFFER
+        needed = {"history": before.keys(), "cells": ("repeatable", "files")}.get(self.name, ("repeatable",))
+        wrong = [name for name in needed if any(each.differs for each in before.get(name, ()))]
+        return f"{wrong[0]} failed" if wrong else ""
+
+
+def taken(output: Arrays, rows: Sequence[int]) -> Arrays:
+    """Return rows of an output, in this order.
+
+    Parameters
+    ----------
+    output : ndarray or dict of str to ndarray
+    rows : sequence of int
+    """
+    chosen = list(rows)
+    return {name: array[chosen] for name, array in output.items()} if isinstance(output, dict) else output[chosen]
+
+
+def distance(trial: Route) -> tuple[bool, float]:
+    """Return how far off an answer is, as something to sort by."""
+    found = trial.comparison
+    return not trial.agrees, (found.max_absolute or 0.0) if found else 0.0
