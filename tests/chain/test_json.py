@@ -94,4 +94,4 @@ def test_json_tells_why_a_model_is_refused_and_what_a_listing_says(models: Path)
 def test_json_tells_what_a_step_found_when_it_ran_and_when_it_is_up_to_date(models: Path) -> None:
     for flags in (["--force"], []):
         found = document(invoke(models, "package", "--model", "one", "--json", *flags))
-        assert found["models"][0]["steps"][-1]["found"] == {"digest": "d1"}
+        assert found["models"][0]["steps"][-1]["found"] == {"digest": "d1", "proof": {}}
