@@ -34,7 +34,7 @@ def without(library: str, model: Model, directory: Path, monkeypatch: pytest.Mon
     return done.stderr
 
 
-@pytest.mark.parametrize("extra", EXTRAS)
+@pytest.mark.parametrize("extra", ADDRESSES)
 def test_extra_is_named_when_its_library_is_missing(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: str
 ) -> None:
