@@ -38,6 +38,8 @@ class Ledger:
         The run that wrote each record.
     found : dict of str to mapping
         What each step found when it succeeded last, for a program.
+    seconds : dict of str to float
+        How long that took.
     evidence : dict of str to mapping
         What each step left when it failed last: a fingerprint for each path.
     trouble : str
@@ -48,6 +50,7 @@ class Ledger:
     records: dict[str, Seen] = field(default_factory=dict)
     runs: dict[str, str] = field(default_factory=dict)
     found: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
     evidence: dict[str, Mapping[str, str]] = field(default_factory=dict)
     trouble: str = ""
     _guard: threading.Lock = field(default_factory=threading.Lock)
@@ -58,15 +61,15 @@ class Ledger:
             return self.records[name]
         return Reason(Why.UNREADABLE_RECORD, self.trouble) if self.trouble else Reason(Why.NO_RECORD)
 
-    def write(self, name: str, seen: Seen, run: str, found: Mapping[str, Any]) -> None:
+    def write(self, name: str, seen: Seen, run: str, found: Mapping[str, Any], seconds: float) -> None:
         """Record a success of step `name`; on failure the old record stands, on disk and in memory."""
         with self._guard:  # steps that run at once record at once
-            records, runs, found_by = (
-                {**self.records, name: seen},
-                {**self.runs, name: run},
-                {**self.found, name: found},
+            self._replace(
+                records={**self.records, name: seen},
+                runs={**self.runs, name: run},
+                found={**self.found, name: found},
+                seconds={**self.seconds, name: round(seconds, 3)},
             )
-            self._replace(records=records, runs=runs, found=found_by)
 
     def write_evidence(self, name: str, left: Mapping[str, str]) -> None:
         """Record what step `name` left when it failed; its record stands."""
@@ -74,9 +77,15 @@ class Ledger:
             self._replace(evidence={**self.evidence, name: left})
 
     def _replace(self, **changed: Any) -> None:
-        new = {name: changed.get(name, getattr(self, name)) for name in ("records", "runs", "found", "evidence")}
+        names = ("records", "runs", "found", "seconds", "evidence")
+        new = {name: changed.get(name, getattr(self, name)) for name in names}
         steps = {
-            step: {"run": new["runs"][step], "found": dict(new["found"].get(step, {})), **_plain(record)}
+            step: {
+                "run": new["runs"][step],
+                "found": dict(new["found"].get(step, {})),
+                "seconds": new["seconds"].get(step, 0.0),
+                **_plain(record),
+            }
             for step, record in new["records"].items()
         }
         evidence = {step: dict(left) for step, left in new["evidence"].items()}
@@ -100,9 +109,10 @@ def load_ledger(root: Path) -> Ledger:
             ledger.records = {name: _seen(record) for name, record in document["steps"].items()}
             ledger.runs = {name: str(record["run"]) for name, record in document["steps"].items()}
             ledger.found = {name: dict(record.get("found", {})) for name, record in document["steps"].items()}
+            ledger.seconds = {name: float(record.get("seconds", 0.0)) for name, record in document["steps"].items()}
             ledger.evidence = {name: dict(left) for name, left in document.get("evidence", {}).items()}
         except (KeyError, TypeError, ValueError, AttributeError):
-            ledger.records, ledger.runs, ledger.found, ledger.evidence = {}, {}, {}, {}
+            ledger.records, ledger.runs, ledger.found, ledger.seconds, ledger.evidence = {}, {}, {}, {}, {}
             ledger.trouble = f"{path.name} is damaged"
     return ledger
 

@@ -223,7 +223,7 @@ class Builder:
     def _act(self, walk: Walk, made: Outcome | None, step: Step, seen: Seen, reasons: tuple[Reason, ...]) -> Outcome:
         """Act of a build: run a stale step; whatever goes wrong, its old targets and its old record stand."""
         if made and step.name == made.step:
-            walk.ledger.write(step.name, walk.look(step, fresh=True), "", made.found)
+            walk.ledger.write(step.name, walk.look(step, fresh=True), "", made.found, made.seconds)
             return made
         started = time.monotonic()
         error: PipelineError | None = None
@@ -256,11 +256,12 @@ class Builder:
                     self.processes.prepare(later, later.preparation, walk.pipeline.root, log)
             before, started = walk.stamps(seen), time.time_ns()
             said = self.run_command(walk.pipeline.root, step, transaction.run)
+            seconds = (time.time_ns() - started) / 1e9
             after = walk.look(step, fresh=True, found=said.found)
             refuse_unfinished(step, seen, after)
             refuse_touched(step, before, walk.stamps(after), started)
             transaction.release()
-            walk.ledger.write(step.name, as_made(kept, after, record), transaction.run, said.found)
+            walk.ledger.write(step.name, as_made(kept, after, record), transaction.run, said.found, seconds)
         except BaseException:
             transaction.roll_back()
             walk.look(step, fresh=True)

@@ -18,6 +18,7 @@ from chain.packages import Package
 from chain.request import Request
 from chain.steps import pipeline_for
 from engine.errors import UsageError
+from engine.ledger import load_ledger
 from tests.engine.workshop import REPOSITORY, without_privileges
 
 from .cheap_package import (
@@ -630,3 +631,7 @@ def test_package_is_stale_when_anything_else_is_added_to_the_model(models: Path,
     path.write_text("model_name: cheap\nmodel_version: '1'\n")
     done = invoke(models, "status", "--model", "cheap", "--json")
     assert steps_of(done.stdout)["package"]["reasons"][0].startswith("mlflow_model_artifacts/")
+
+
+def test_ledger_tells_how_long_each_step_took(root: Path) -> None:
+    assert {name: took > 0 for name, took in load_ledger(root).seconds.items()} == dict.fromkeys(STEPS, True)
