@@ -154,6 +154,12 @@ def verify(context, flags):
     return verbs.verify(request(context, flags), flags["only"])
 
 
+@verb(BUILD)
+def report(context, flags):
+    """Write report.html of the verified model: one page, without a network, for the people who get it."""
+    return verbs.build(request(context, flags), "report")
+
+
 @verb(MODEL, PLACE, JOBS)
 def watch(context, flags):
     """Follow your edits: after each, call your code at once, then bring package and prediction up to date."""

@@ -139,6 +139,11 @@ def _digest(value: str | None) -> str:
     return "not set" if value is None else f"sha256:{hashlib.sha256(os.fsencode(value)).hexdigest()}"
 
 
+def own(*parts: str) -> dict[str, str]:
+    """Return a step's own implementation: each part of the repository by its name in it."""
+    return {part: str(REPOSITORY / part) for part in parts}
+
+
 def names(models_dir: Path) -> list[str]:
     """Return the names of the models that have a package in `models_dir`, sorted.
 

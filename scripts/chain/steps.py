@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -14,7 +14,8 @@ from environments.settings import uv_anchored, uv_files, uv_settings, uv_tables,
 from model_side.base.variables import QUIET
 from model_side.model.added import REGISTERED
 
-from .packages import REPOSITORY, Package
+from .packages import REPOSITORY, Package, own
+from .shipping import MADE, shipping
 
 MODEL, PAYLOAD = "mlflow_model_artifacts", "test_input_payload.json"
 PREDICTED, SERVED, VERIFIED = "predict_output.json", "test_output.json", "verification.json"
@@ -32,17 +33,20 @@ COMPARE = f"{ASK} --predict-output {PREDICTED} --test-output {SERVED} --rest-out
 # Imports mlflow once for all the steps that run in the model environment.
 WARM = (".venv/bin/python", "{scripts}/model_side/run/worker.py", "mlflow.pyfunc", "mlflow.tracing.processor.otel")
 # What `invoke clean` removes: what is quickly made again; the environment; what takes an index or a download.
-CHEAP = ("package", "payload", "predict", "serve-predict", "verify")
+CHEAP = ("package", "payload", "predict", "serve-predict", "verify", *MADE)
 ENVIRONMENT = ("sync-env",)
 COSTLY = ("compile-reqs", "download-data")
 
 
 def pipeline_for(package: Package, extra: Mapping[str, Sequence[str]] | None = None) -> Pipeline:
-    """Return the chain of a package, ready to build; `extra` gives steps arguments for this run alone."""
+    """Return the chain of a package, ready to build; `extra` gives steps arguments for this run alone.
+
+    What the package is shipped with belongs to it where `extra` names it, or where it was made.
+    """
     once = {name: tuple(words) for name, words in (extra or {}).items()}
     steps = tuple(
         replace(step, command=step.runs._replace(once=once[step.name])) if once.get(step.name) else step
-        for step in steps_for(package)
+        for step in steps_for(package, once)
     )
     return Pipeline(package.root, steps, package.name)
 
@@ -116,10 +120,12 @@ class _Uv(NamedTuple):
         return cls(files, settings, {"uv": uv_version()}, rules)
 
 
-def steps_for(package: Package) -> tuple[Step, ...]:
+def steps_for(package: Package, wanted: Container[str] = ()) -> tuple[Step, ...]:
     """Return the steps of a package, in the order in which a person thinks of them."""
     commands, uv = _Commands.of(package), _Uv.of(package)
-    return (*_inputs(package, commands, uv), *_model(package, commands, uv), *_proof(package, commands, uv))
+    proof = _proof(package, commands, uv)
+    shipped = shipping(package.root, proof[-1], commands.tool, wanted)
+    return (*_inputs(package, commands, uv), *_model(package, commands, uv), *proof, *shipped)
 
 
 def _inputs(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
@@ -133,7 +139,7 @@ def _inputs(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
             "scaffold",
             commands.tool(f"{scaffold} --model-name {package.name} --target {{models}} --refresh{overlay}"),
             targets=(*TOOLS_FILES, TOOLS_CODE),
-            tools=_own(
+            tools=own(
                 f"scripts/{scaffold}.py", "scripts/scaffolding", "scripts/model_side", "model_template", *example
             ),
             editable=TOOLS_FILES,
@@ -144,7 +150,7 @@ def _inputs(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
             commands.tool(f"compile_requirements{hashes}", Says.AFTERWARDS),
             dependencies=("requirements.in", ".python-version", *sorted(named)),
             targets=("requirements.txt",),
-            tools={**_own("scripts/compile_requirements.py", "scripts/environments"), **uv.files},
+            tools={**own("scripts/compile_requirements.py", "scripts/environments"), **uv.files},
             params=uv.settings,
             versions=uv.versions,
             after=("scaffold",),
@@ -155,7 +161,7 @@ def _inputs(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
             commands.tool("sync_environment"),
             dependencies=("requirements.txt", ".python-version", *uv.rules),
             targets=(".venv",),
-            tools={**_own("scripts/sync_environment.py", "scripts/environments"), **uv.files},
+            tools={**own("scripts/sync_environment.py", "scripts/environments"), **uv.files},
             params={**uv.settings, "location": str(package.root)},
             versions=uv.versions,
         ),
@@ -164,7 +170,7 @@ def _inputs(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
             commands.tool("download_data", Says.LIVE),
             dependencies=("model_data.toml", *([".venv"] if package.runs_commands() else []), *package.scripts()),
             targets=package.data(),
-            tools=_own("scripts/download_data.py", "scripts/downloads"),
+            tools=own("scripts/download_data.py", "scripts/downloads"),
             after=("scaffold",),
             atomic=True,
         ),
@@ -181,7 +187,7 @@ def _model(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
             dependencies=(*AUTHORED, *LOCKED, *uv.rules),
             ignored=(DOWNLOADS, REGISTRY),
             targets=(MODEL,),
-            tools=_own(model_side),
+            tools=own(model_side),
             params={"model_data.toml": package.sources_text(), **package.variables()},
             after=("download-data",),
             atomic=True,
@@ -195,7 +201,7 @@ def _model(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
             dependencies=(MODEL, ".venv"),
             ignored=(REGISTRY,),
             targets=(PAYLOAD,),
-            tools=_own(write_payload, model_side),
+            tools=own(write_payload, model_side),
             editable=(PAYLOAD,),
         ),
         Step(
@@ -204,7 +210,7 @@ def _model(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
             dependencies=(MODEL, PAYLOAD, ".venv"),
             ignored=(REGISTRY,),
             targets=(PREDICTED,),
-            tools=_own("scripts/predict_func.py", model_side),
+            tools=own("scripts/predict_func.py", model_side),
             params=package.variables(),
             atomic=True,
             apart=package.is_serial,
@@ -227,7 +233,7 @@ def _proof(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
             targets=(SERVED, REST, REPORT),
             evidence=("rest_output.failed",),
             tools={
-                **_own("scripts/serve_predict.py", "scripts/environments", model_side, "scripts/serving"),
+                **own("scripts/serve_predict.py", "scripts/environments", model_side, "scripts/serving"),
                 **uv.files,
             },
             params={**uv.settings, **package.variables()},
@@ -245,14 +251,9 @@ def _proof(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
             ignored=(DOWNLOADS, REGISTRY),
             targets=(VERIFIED,),
             evidence=("verification.failed.json", "verification.failed"),
-            tools=_own("scripts/verify.py", model_side),
+            tools=own("scripts/verify.py", model_side),
             params=package.variables(),
             atomic=True,
             proofs=(VERIFIED,),
         ),
     )
-
-
-def _own(*names: str) -> dict[str, str]:
-    """Return a step's own implementation: each part of the repository by its name in it."""
-    return {name: str(REPOSITORY / name) for name in names}

@@ -231,7 +231,7 @@ def explain(request: Request, step: str) -> int:
     """Show every dependency of a step: what the record says, what is there now."""
     from . import show
 
-    results = [show.explain(pipeline, step) for pipeline in _usable(request)]
+    results = [show.explain(pipeline, step) for pipeline in _usable(request, step)]
     print(report.document(results) if request.as_json else "\n\n".join(map(show.as_text, results)))
     return 0
 
@@ -245,8 +245,8 @@ def graph(request: Request) -> int:
     return 0
 
 
-def _usable(request: Request) -> list[Pipeline]:
-    pipelines = request.pipelines()
+def _usable(request: Request, step: str = "") -> list[Pipeline]:
+    pipelines = request.pipelines({step: ()})
     for pipeline in pipelines:
         if pipeline.fault:
             raise pipeline.fault

@@ -29,6 +29,7 @@ CALLS = [
     ["predict"],
     ["serve-predict"],
     ["verify"],
+    ["report", "--dry-run"],
     ["status"],
     ["explain", "--step", "package"],
     ["clean", "--dry-run"],

@@ -1,0 +1,45 @@
+"""What a verified package is shipped with, as steps behind the proof: part of a chain from when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from pathlib import Path
+
+from engine.step import Command, Step
+
+from .packages import own
+
+REPORT_PAGE = "report.html"
+MADE = {"report": REPORT_PAGE}  # what each of them makes
+
+
+def shipping(root: Path, proof: Step, tool: Callable[[str], Command], wanted: Container[str]) -> tuple[Step, ...]:
+    """Return those steps that are wanted now, and those whose target is there.
+
+    Parameters
+    ----------
+    root : Path
+        The package's directory.
+    proof : Step
+        The step that verifies: they read what it read, and its verdict.
+    tool : callable
+        Returns the command of a script of the tool's environment, by its line.
+    wanted : container of str
+        Names of steps.
+    """
+    steps = (
+        _step(name, target, proof, tool) for name, target in MADE.items() if name in wanted or (root / target).exists()
+    )
+    return tuple(steps)
+
+
+def _step(name: str, target: str, proof: Step, tool: Callable[[str], Command]) -> Step:
+    return Step(
+        name,
+        tool(f"make_{name} --output-path {target}"),
+        dependencies=(*proof.targets, *proof.dependencies, "requirements.in"),
+        ignored=proof.ignored,
+        targets=(target,),
+        tools=own(f"scripts/make_{name}.py", "scripts/ship", "scripts/environments", "scripts/model_side"),
+        atomic=True,
+    )

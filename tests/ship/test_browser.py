@@ -1,0 +1,82 @@
+"""The report in a real browser: what is seen, said to a screen reader, asked of the network; with screenshots."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ship.facts import read_facts
+from ship.report import page as report
+
+from .test_report import SECTIONS
+from .verified_package import verified_package
+
+pytestmark = pytest.mark.heavy
+# As `apt-get install chromium`, `uv sync --group browser` and npm's registry give them.
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright: `uv sync --group browser` installs it")
+CHROMIUM, NPM = shutil.which("chromium"), shutil.which("npm")
+TEXTS = {
+    "Signature": "count",
+    "How to call it": "mlflow.pyfunc.load_model",
+    "Output": "All values of 3 rows and 2 columns.",
+    "Ways of running it": "in-process",
+    "Checks": "uses no network",
+    "Chain": "The steps that made it",
+    "Environment": "BSD-3-Clause",
+    "Files": "artifacts/weights.bin",
+}
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the text of axe-core."""
+    if not NPM:
+        pytest.skip("npm is not installed")
+    place = tmp_path_factory.mktemp("axe")
+    subprocess.run([NPM, "install", "axe-core@4", "--no-audit", "--no-fund", "--silent"], cwd=place, check=True)
+    return (place / "node_modules" / "axe-core" / "axe.min.js").read_text()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Return Chromium, without a window."""
+    if not CHROMIUM:
+        pytest.skip("chromium is not installed")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+def test_report_is_readable_and_asks_for_nothing_at(
+    width: int, scheme: str, browser: Any, axe: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(report(read_facts(verified_package(tmp_path))))
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    said: list[str] = []
+    requests: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(path.as_uri())
+    page.screenshot(path=tmp_path / f"report-{width}-{scheme}.png", full_page=True)
+    for name in SECTIONS:
+        region = page.get_by_role("region", name=name)
+        assert TEXTS[name] in region.inner_text()
+    assert page.get_by_role("img", name="All values of 3 rows and 2 columns.").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.get_by_role("button", name="Copy: curl").click()
+    page.get_by_text("with your keyboard").or_(page.get_by_text("Copied.")).wait_for()
+    assert (said, requests) == ([], [path.as_uri()])
+    page.add_script_tag(content=axe)
+    found = page.evaluate("axe.run()")
+    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]] == []
+    page.close()

@@ -1,0 +1,148 @@
+"""The report says what a receiver asks, in one file that needs nothing else."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from make_report import main
+
+from ship.facts import read_facts
+from ship.picture import MOST_POINTS, MOST_ROWS, pictures
+from ship.report import page
+
+from .verified_package import verified_package
+
+SECTIONS = [
+    *("Signature", "How to call it", "Output", "Ways of running it", "Checks"),
+    *("Chain", "Environment", "Files"),
+]
+
+
+class Page(HTMLParser):
+    """What a page holds: its regions by their headings, landmarks, ids, cells, and what it would fetch."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.regions: list[str] = []
+        self.landmarks: list[str] = []
+        self.fetched: list[str] = []
+        self.ids: list[str] = []
+        self.cells: list[str] = []
+        self._labelled_by = self._tag = self._id = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        self._tag, self._id = tag, given.get("id", "")
+        self.ids += [self._id] if self._id else []
+        self.landmarks += [tag] if tag in ("header", "main", "footer") else []
+        self.fetched += [given[name] for name in ("src", "href") if given.get(name, "data:,") != "data:,"]
+        if tag == "section":
+            self._labelled_by = given["aria-labelledby"]
+
+    def handle_endtag(self, tag: str) -> None:
+        self._tag = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._tag == "h2" and self._id == self._labelled_by:
+            self.regions.append(data)
+        elif self._tag in ("td", "th", "code"):
+            self.cells.append(data)
+
+
+def report_of(package: Path) -> str:
+    return page(read_facts(package))
+
+
+def test_report_has_every_section_once_and_fetches_nothing(tmp_path: Path) -> None:
+    text = report_of(verified_package(tmp_path, about={"description": "Embeds <tiny> cells."}))
+    found = Page(text)
+    assert found.regions == SECTIONS
+    assert found.landmarks == ["header", "main", "footer"]
+    assert found.fetched == []
+    assert sorted(set(found.ids)) == sorted(found.ids)
+    assert not re.search(r"@import|url\((?!#)", text)
+    assert len(text) < 1e6
+    assert "Embeds &lt;tiny&gt; cells." in text
+
+
+def test_report_tells_signature_routes_checks_environment_and_files(tmp_path: Path) -> None:
+    package = verified_package(tmp_path)
+    facts, text = read_facts(package), report_of(package)
+    cells = Page(text).cells
+    assert {"count", "double", "required", "scale", "default 1.0", "float32 tensor (-1, 2)"} <= set(cells)
+    assert {"direct", "in-process", "served", "rest", "golden", "agrees", "2 MB"} <= set(cells)
+    assert {"hermetic", "passed", "rows", "off"} <= set(cells)
+    assert "it ranks &lt;rows&gt;" in text
+    assert {"numpy", "BSD-3-Clause", "old_thing", "MIT License"} <= set(cells)
+    assert {facts.digest, *(entry["sha256"] for entry in facts.manifest["files"].values())} <= set(cells)
+    assert "5 ways of running it give the same answer; 1 checks passed; 1 was off or not applicable." in text
+
+
+def test_same_facts_give_the_same_report(tmp_path: Path) -> None:
+    package = verified_package(tmp_path)
+    assert report_of(package) == report_of(package)
+
+
+def test_command_line_writes_no_report_of_a_package_that_is_not_verified(tmp_path: Path) -> None:
+    package, target = verified_package(tmp_path), tmp_path / "report.html"
+    assert main(["--package", str(package), "--output-path", str(target)]) == 0
+    assert target.read_text() == report_of(package)
+
+
+ROWS = [[n / 10, n % 7, 1.0] for n in range(2100)]
+LINE, SCALE = 'stroke-width="1.5"', 50  # of each line there is one in the legend, too; beside a heat map, its scale
+SHOWN: dict[str, tuple[Any, str, str, int]] = {
+    "points": (ROWS[:60], "The first two of 3 columns, a point for each of 60 rows.", "<circle", 60),
+    "many": (ROWS, f"2100 rows; {MOST_POINTS} rows drawn, evenly spaced.", "<circle", MOST_POINTS),
+    "incomplete": ([*ROWS[:60], [None, 1.0, 1.0]], "1 with a missing number are left out.", "<circle", 60),
+    "long rows": ([[n % 5 for n in range(64)]] * 2, "A curve for each of 2 rows, over 64 columns.", LINE, 4),
+    "a gap": ([[None if n == 9 else n for n in range(64)]], "A curve for each of 1 rows, over 64 columns.", LINE, 1),
+    "a small matrix": ([[1, 2], [3, None]], "All values of 2 rows and 2 columns.", "<rect", 3 + SCALE),
+    "one value": ([[2.0, 2.0]] * 3, "All values of 3 rows and 2 columns.", "<rect", 6 + SCALE),
+    "volumes": ([[[1, 2], [3, 4]]] * 5, "2 rows and 2 columns; the first of 5 matrices.", "<rect", 4 + SCALE),
+    "a vector": ([1.0, 2.0, None], " among 3; 1 that are not numbers are left out.", "<rect", 5),
+    "a column": ([[1.0], [2.0]], "How often each value occurs among 2.", "<rect", 5),
+}
+
+
+@pytest.mark.parametrize("kind", SHOWN)
+def test_picture_draws_and_says_what_it_leaves_out_of(kind: str) -> None:
+    answer, caption, mark, count = SHOWN[kind]
+    (drawn,) = pictures(answer)
+    assert drawn.caption.endswith(caption)
+    assert drawn.svg.count(mark) == count
+    assert not re.search(r"\b(nan|inf)\b", drawn.svg)
+
+
+TABLES: dict[str, tuple[Any, str, list[str]]] = {
+    "records": ([{"a": 1.23456789, "b": "<x>"}] * 30, f"30 rows, the first {MOST_ROWS} shown", ["1.23457", "<x>"]),
+    "texts": (["one", "two"], "2 rows", ["one"]),
+    "one number": ([3], "1 rows", ["3"]),
+    "nothing": ([], "0 rows", []),
+    "all missing": ([[None, None]], "1 rows", ["[None, None]"]),
+    "too large": ([[1e308, -1e308]] * 9, "9 rows", ["[1e+308, -1e+308]"]),
+    "ragged": ([[1], [1, 2]], "2 rows", ["[1]"]),
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_picture_is_a_table_where_there_is_nothing_to_draw(kind: str) -> None:
+    answer, caption, first = TABLES[kind]
+    (drawn,) = pictures(answer)
+    assert (drawn.caption, drawn.svg) == (caption, "")
+    assert list(drawn.rows[0] if drawn.rows else []) == first
+
+
+def test_each_part_of_an_output_has_its_own_picture_up_to_four(tmp_path: Path) -> None:
+    drawn = pictures({str(n): [1.0, 2.0] for n in range(6)})
+    assert [each.caption.rpartition("; ")[2] for each in drawn[:4]] == ["0.", "1.", "2.", "3."]
+    assert drawn[4].caption == "2 more parts of the output are not shown."
+    outputs = [{"type": "double", "name": "a"}]
+    text = report_of(verified_package(tmp_path, [{"a": 1.5}, {"a": 2.5}], outputs))
+    assert "<td>2.5</td>" in text
+    assert "[[1.0], [2.0], [3.0]]" in text
