@@ -160,6 +160,12 @@ def report(context, flags):
     return verbs.build(request(context, flags), "report")
 
 
+@verb(BUILD)
+def card(context, flags):
+    """Write a model card for the upload, model_card/README.md; your own text in it stays."""
+    return verbs.build(request(context, flags), "card")
+
+
 @verb(MODEL, PLACE, JOBS)
 def watch(context, flags):
     """Follow your edits: after each, call your code at once, then bring package and prediction up to date."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from pathlib import Path
 
-from engine.step import Command, Step
+from engine.step import Command, Says, Step
 
 from .packages import own
 
-REPORT_PAGE = "report.html"
-MADE = {"report": REPORT_PAGE}  # what each of them makes
+# What each of them makes; the card also holds its author's text, so `clean` keeps it.
+MADE = {"report": "report.html", "card": "model_card/README.md"}
+CLEANED = ("report",)
 
 
-def shipping(root: Path, proof: Step, tool: Callable[[str], Command], wanted: Container[str]) -> tuple[Step, ...]:
+def shipping(root: Path, proof: Step, tool: Callable[[str, Says], Command], wanted: Container[str]) -> tuple[Step, ...]:
     """Return those steps that are wanted now, and those whose target is there.
 
     Parameters
@@ -33,10 +34,10 @@ def shipping(root: Path, proof: Step, tool: Callable[[str], Command], wanted: Co
     return tuple(steps)
 
 
-def _step(name: str, target: str, proof: Step, tool: Callable[[str], Command]) -> Step:
+def _step(name: str, target: str, proof: Step, tool: Callable[[str, Says], Command]) -> Step:
     return Step(
         name,
-        tool(f"make_{name} --output-path {target}"),
+        tool(f"make_{name} --output-path {target}", Says.AFTERWARDS),
         dependencies=(*proof.targets, *proof.dependencies, "requirements.in"),
         ignored=proof.ignored,
         targets=(target,),

@@ -15,7 +15,7 @@ from model_side.base.variables import QUIET
 from model_side.model.added import REGISTERED
 
 from .packages import REPOSITORY, Package, own
-from .shipping import MADE, shipping
+from .shipping import CLEANED, shipping
 
 MODEL, PAYLOAD = "mlflow_model_artifacts", "test_input_payload.json"
 PREDICTED, SERVED, VERIFIED = "predict_output.json", "test_output.json", "verification.json"
@@ -33,7 +33,7 @@ COMPARE = f"{ASK} --predict-output {PREDICTED} --test-output {SERVED} --rest-out
 # Imports mlflow once for all the steps that run in the model environment.
 WARM = (".venv/bin/python", "{scripts}/model_side/run/worker.py", "mlflow.pyfunc", "mlflow.tracing.processor.otel")
 # What `invoke clean` removes: what is quickly made again; the environment; what takes an index or a download.
-CHEAP = ("package", "payload", "predict", "serve-predict", "verify", *MADE)
+CHEAP = ("package", "payload", "predict", "serve-predict", "verify", *CLEANED)
 ENVIRONMENT = ("sync-env",)
 COSTLY = ("compile-reqs", "download-data")
 

@@ -30,6 +30,7 @@ CALLS = [
     ["serve-predict"],
     ["verify"],
     ["report", "--dry-run"],
+    ["card", "--dry-run"],
     ["status"],
     ["explain", "--step", "package"],
     ["clean", "--dry-run"],

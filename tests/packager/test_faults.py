@@ -154,7 +154,7 @@ FAULTS = [
     *(refused(f"{name} of another type", spec(f"{name} = {value}"), f"{name}: expected a", f"got a {got}")
       for name, value, got in (("ARCHETYPE", "1", "int"), ("MODEL_CLASS", "None", "NoneType"),
             ("MODEL_SIGNATURE", "{}", "dict"), ("ARTIFACTS", "[]", "list"), ("MODEL_CONFIG", "'x'", "str"),
-            ("TOLERANCE", "0.1", "float"), ("ALLOW_NAN", "1", "int"), ("TAGS", "3", "int"),
+            ("TOLERANCE", "0.1", "float"), ("ALLOW_NAN", "1", "int"), ("TAGS", "3", "int"), ("LICENSE", "3", "int"),
             ("ROWS_MATCH", "'yes'", "str"), ("INERT_PARAMS", "'k'", "str"),
             ("OUTPUT_FILES", "0", "int"), ("CHECKS", "3", "int"))),
     refused("an artifact's name that is no identifier", spec('ARTIFACTS = {"a b": "model_data/tiny.txt"}'), "ARTIFACTS",

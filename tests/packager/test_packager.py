@@ -122,6 +122,7 @@ import pandas
 INPUT_EXAMPLE = pandas.DataFrame({"input_uri": ["model_data/tiny.txt"]})
 ARTIFACTS = {"checkpoint": "model_data/tf_tiny"}
 TAGS = {"size": "tiny", "by": "spec"}
+LICENSE, DESCRIPTION = "MIT", "Adds numbers."
 MODEL_CONFIG = {"depth": 1}
 """
 
@@ -131,6 +132,7 @@ def test_spec_gives_everything_and_a_flag_overrides_when_both_are_there(author: 
     spec.write_text(spec.read_text().replace("(-1, -1)", "(-1, 4)") + EVERYTHING)
     assert author.package().returncode == 0
     assert mlmodel(author)["metadata"]["tags"] == {"size": "tiny", "by": "spec"}
+    assert mlmodel(author)["metadata"]["about"] == {"license": "MIT", "description": "Adds numbers."}
     assert mlmodel(author)["flavors"]["python_function"]["config"] == {"depth": 1}
     flags = ("--model-tag", "by=flag", "--model-config-json", '{"depth": 2}', "--out-dir", "other")
     assert author.package(*flags, "--extra-params-spec-json", '{"batch_size": "integer"}').returncode == 0

@@ -23,6 +23,7 @@ from .example import Example, read_example
 from .flags import Flags
 from .luggage import Luggage
 from .spec_faults import (
+    ABOUT,
     ENTRIES,
     TYPES,
     config_faults,
@@ -66,6 +67,8 @@ class Spec:
         The params that leave the example's answer as it is.
     verification : mapping
         What verify checks, whether a prediction may use the network, which environment variables the model needs.
+    about : mapping
+        What it says of itself to people, by the entry's name in small letters.
     serialization : str
         "pickle", or "code" for a model that loads without any.
     link_artifacts : bool
@@ -90,6 +93,7 @@ class Spec:
     minimum_rows: int
     inert_params: Sequence[str]
     verification: Mapping[str, Any]
+    about: Mapping[str, str]
     serialization: str
     link_artifacts: bool
     checks: Callable[..., object] | None
@@ -100,6 +104,7 @@ class Spec:
         mappings = ("tags", "tolerance", "verification")
         values = {name: getattr(self, name) for name in names} | {name: dict(getattr(self, name)) for name in mappings}
         values["inert_params"] = list(self.inert_params)
+        values |= {"about": dict(self.about)} if self.about else {}
         return {**values, "one_row": bool(getattr(model_class, "ONE_ROW", False))}
 
 
@@ -164,6 +169,7 @@ def read_spec(package: Path, flags: Flags) -> Spec:
         minimum_rows=entries["MINIMUM_ROWS"],
         inert_params=entries["INERT_PARAMS"],
         verification={**VERIFICATION, **entries["VERIFICATION"]},
+        about={name.lower(): entries[name] for name in ABOUT if entries[name]},
         serialization=flags.serialization or entries["SERIALIZATION"],
         link_artifacts=flags.link_artifacts or entries["LINK_ARTIFACTS"],
         checks=entries["CHECKS"],

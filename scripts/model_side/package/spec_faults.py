@@ -20,12 +20,15 @@ from ..payload.values import unknown
 from .example import DATA, URI_COLUMN, Example, is_data
 from .flags import SERIALIZATIONS, Flags
 
+# What an author says of a model to people: a model card shows it.
+ABOUT = ("DESCRIPTION", "INTENDED_USE", "LICENSE", "CITATION")
 # Each entry, and what counts where it is not given; the default of MODEL_CLASS depends on the package.
 ENTRIES: Mapping[str, Any] = {
     **{"ARCHETYPE": "", "MODEL_CLASS": "", "MODEL_SIGNATURE": None, "INPUT_EXAMPLE": None},
     "EXAMPLE_FILES": [],
     **{"ARTIFACTS": {}, "MODEL_CONFIG": {}, "TAGS": {}, "TOLERANCE": {}, "VERIFICATION": {}},
     **{"ALLOW_NAN": False, "ROWS_MATCH": False, "OUTPUT_FILES": False, "INERT_PARAMS": [], "MINIMUM_ROWS": 0},
+    **dict.fromkeys(ABOUT, ""),
     **{"SERIALIZATION": SERIALIZATIONS[0], "LINK_ARTIFACTS": False, "CHECKS": None},
 }
 TYPES = {
