@@ -166,6 +166,12 @@ def card(context, flags):
     return verbs.build(request(context, flags), "card")
 
 
+@verb(BUILD)
+def sbom(context, flags):
+    """List the model and its environment as a CycloneDX 1.6 bill of materials, sbom.cdx.json."""
+    return verbs.build(request(context, flags), "sbom")
+
+
 @verb(MODEL, PLACE, JOBS)
 def watch(context, flags):
     """Follow your edits: after each, call your code at once, then bring package and prediction up to date."""

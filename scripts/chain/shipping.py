@@ -10,8 +10,9 @@ from engine.step import Command, Says, Step
 from .packages import own
 
 # What each of them makes; the card also holds its author's text, so `clean` keeps it.
-MADE = {"report": "report.html", "card": "model_card/README.md"}
-CLEANED = ("report",)
+MADE = {"report": "report.html", "card": "model_card/README.md", "sbom": "sbom.cdx.json"}
+CLEANED = ("report", "sbom")
+_BY = {"report": "jinja2", "card": "huggingface_hub", "sbom": "cyclonedx-python-lib"}
 
 
 def shipping(root: Path, proof: Step, tool: Callable[[str, Says], Command], wanted: Container[str]) -> tuple[Step, ...]:
@@ -42,5 +43,16 @@ def _step(name: str, target: str, proof: Step, tool: Callable[[str, Says], Comma
         ignored=proof.ignored,
         targets=(target,),
         tools=own(f"scripts/make_{name}.py", "scripts/ship", "scripts/environments", "scripts/model_side"),
+        versions={_BY[name]: _version(_BY[name])},
         atomic=True,
     )
+
+
+def _version(library: str) -> str | None:
+    """Return which release of a library of the tool's environment is there, None where there is none."""
+    from importlib.metadata import PackageNotFoundError, version  # not on the way to a no-op
+
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None

@@ -31,6 +31,7 @@ CALLS = [
     ["verify"],
     ["report", "--dry-run"],
     ["card", "--dry-run"],
+    ["sbom", "--dry-run"],
     ["status"],
     ["explain", "--step", "package"],
     ["clean", "--dry-run"],
