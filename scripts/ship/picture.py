@@ -11,7 +11,7 @@ from . import plot
 from .plot import Array
 
 FEW_ROWS, LONG_ROW, SMALL = 8, 32, 48  # curves: at most, at least; a heat map: at most in each direction
-MOST_POINTS, MOST_ROWS, MOST_PICTURES = 2000, 10, 4
+MOST_POINTS, MOST_ROWS, MOST_PICTURES = 2048, 10, 4
 LARGEST = 1e300  # beyond, distances are infinite
 
 
@@ -91,12 +91,12 @@ def _scatter(values: Array, said: list[str]) -> Picture:
 def _curves(values: Array, said: list[str]) -> Picture:
     numbers = np.arange(values.shape[1], dtype=np.float64)[:, None]
     shown = _sampled(np.hstack([numbers, values.T]), said, "columns").T
-    head = f"A curve for each of {len(values)} rows, over {values.shape[1]} columns"
+    head = f"A curve for each of {_counted(len(values))}, over {values.shape[1]} columns"
     return _drawn(plot.curves(shown[0], shown[1:], ("column", "value")), head, said)
 
 
 def _heat_map(values: Array, said: list[str]) -> Picture:
-    head = f"All values of {values.shape[0]} rows and {values.shape[1]} columns"
+    head = f"All values of {_counted(values.shape[0])} and {values.shape[1]} columns"
     return _drawn(plot.cells(values, ("column", "row")), head, said)
 
 
@@ -116,7 +116,7 @@ def _table(value: Any, name: str) -> Picture:
     shown = rows[:MOST_ROWS]
     cells = [[_cell(row.get(key)) for key in heads] if isinstance(row, dict) else [_cell(row)] for row in shown]
     left = f", the first {len(shown)} shown" if len(shown) < len(rows) else ""
-    caption = f"{name}: {len(rows)} rows{left}" if name else f"{len(rows)} rows{left}"
+    caption = f"{name}: {_counted(len(rows))}{left}" if name else f"{_counted(len(rows))}{left}"
     return Picture(caption, head=[str(key) for key in heads] or ["value"], rows=cells)
 
 
@@ -129,10 +129,14 @@ def _sampled(values: Array, said: list[str], what: str) -> Array:
     """Return values with evenly spaced rows left out where there are too many to draw, and say so."""
     if len(values) <= MOST_POINTS:
         return values
-    said.append(f"{MOST_POINTS} {what} drawn, evenly spaced")
-    numbers = np.linspace(0, len(values) - 1, MOST_POINTS).astype(int)
-    return np.take(values, numbers, axis=0)
+    step = -(-len(values) // MOST_POINTS)
+    said.append(f"one in {step} {what} drawn")
+    return values[::step]
 
 
 def _drawn(svg: str, head: str, said: list[str]) -> Picture:
     return Picture(f"{'; '.join([head, *said])}.", svg)
+
+
+def _counted(rows: int) -> str:
+    return "1 row" if rows == 1 else f"{rows} rows"

@@ -38,7 +38,8 @@ def verdict(verification: Mapping[str, Any]) -> str:
     passed = sum(each["status"] == "passed" for each in verification["checks"])
     others = len(verification["checks"]) - passed
     rest = f"; {others} {'was' if others == 1 else 'were'} off or not applicable" if others else ""
-    return f"{agree} ways of running it give the same answer; {passed} checks passed{rest}."
+    checked = f"{passed} {'check' if passed == 1 else 'checks'} passed"
+    return f"{agree} ways of running it give the same answer; {checked}{rest}."
 
 
 def signature_rows(signature: Signature) -> Iterator[dict[str, str]]:
@@ -96,9 +97,9 @@ def _route(entry: Mapping[str, Any]) -> dict[str, str]:
     memory, seconds, apart = (entry.get(name) for name in ("peak_memory", "seconds", "max_absolute"))
     return {
         "route": entry["route"],
-        "words": ROUTES.get(entry["route"], ""),
+        "words": "; ".join(filter(None, (ROUTES.get(entry["route"], ""), entry.get("why")))),
         "status": entry["status"],
-        "seconds": "" if seconds is None else f"{seconds:.3g}",
+        "seconds": "" if seconds is None else f"{seconds:,.2f}",
         "memory": "" if memory is None else f"{memory / 1e6:,.0f} MB",
         "difference": "" if apart is None else f"{apart:.3g}",
     }

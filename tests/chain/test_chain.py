@@ -92,6 +92,18 @@ def test_model_is_as_it_was_packaged_when_all_routes_have_run_it(built: Package)
     assert list((built.root / "mlflow_model_artifacts").rglob("__pycache__")) == []
 
 
+def test_report_is_made_when_asked_for_and_shows_the_models_own_answer(built: Package) -> None:
+    path = built.root / "report.html"
+    assert built.ran("report") == ["report"]
+    assert built.ran("report") == []
+    assert list(built.steps("verify")) == ALL
+    text = path.read_text()
+    path.unlink()
+    assert "A curve for each of 2 rows, over 2048 columns." in text
+    assert "5 ways of running it give the same answer" in text
+    assert len(text) < 1_000_000
+
+
 def test_payload_is_written_in_another_format_and_with_faults_beside_an_edited_one_when_asked(built: Package) -> None:
     payload = built.root / "test_input_payload.json"
     given = payload.read_text()

@@ -44,9 +44,9 @@ def test_card_has_the_hubs_front_matter_with_what_verify_measured(tmp_path: Path
     assert found["tags"] == ["mlflow", "dataframe_to_dataframe", "organism:mouse"]
     assert "pipeline_tag" not in found
     (result,) = found["model-index"][0]["results"]
-    assert [each["value"] for each in result["metrics"]] == [0.0] * 4
+    assert [each["value"] for each in result["metrics"]] == [0.0] * 3
     data = hub.ModelCard(text).data
-    assert (data.model_name, len(data.eval_results)) == ("tiny", 4)
+    assert (data.model_name, len(data.eval_results)) == ("tiny", 3)
 
 
 def test_card_lists_what_is_not_declared_and_invents_nothing(
