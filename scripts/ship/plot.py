@@ -18,6 +18,8 @@ _DASHES = ("", "6 3", "2 2", "8 3 2 3")
 # Anchors of cividis: equal steps look equal, to the colour-blind as well.
 _CIVIDIS = ((0, 34, 78), (65, 77, 107), (124, 123, 120), (188, 175, 111), (254, 232, 56))
 
+_HALO = ' paint-order="stroke" stroke="var(--page)" stroke-width="3"'  # a line may run behind a text
+
 
 class Scale(NamedTuple):
     """Numbers from `low` to `high`, drawn from `start` to `end`."""
@@ -128,7 +130,9 @@ def _line(across: Array, up: Array, number: int) -> str:
 
 def _legend(number: int) -> str:
     y = _TOP + 8 + 15 * number
-    return f'<path d="M{_RIGHT - 80} {y}h22" {_look(number)}/>{_text(_RIGHT - 52, y + 4, f"row {number}", "start")}'
+    return (
+        f'<path d="M{_RIGHT - 80} {y}h22" {_look(number)}/>{_text(_RIGHT - 52, y + 4, f"row {number}", "start", _HALO)}'
+    )
 
 
 def _text(x: float, y: float, text: str, anchor: str = "middle", more: str = "") -> str:

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from make_report import main
 
+from model_side.verify.checks import TRIED
 from ship.facts import read_facts
 from ship.picture import MOST_ROWS, pictures
 from ship.report import page
+from ship.words import CHECKS, ROUTES
 
 from .verified_package import verified_package
 
@@ -82,6 +84,11 @@ def test_report_tells_signature_routes_checks_environment_and_files(tmp_path: Pa
     assert {"numpy", "BSD-3-Clause", "old_thing", "MIT License"} <= set(cells)
     assert {facts.digest, *(entry["sha256"] for entry in facts.manifest["files"].values())} <= set(cells)
     assert "4 ways of running it give the same answer; 1 check passed; 1 was off or not applicable." in text
+
+
+def test_every_check_and_every_way_has_words_for_a_receiver() -> None:
+    assert list(CHECKS) == ["hermetic", "portable", *TRIED]
+    assert list(ROUTES) == ["direct", "in-process", "served", "rest", "golden"]
 
 
 def test_same_facts_give_the_same_report(tmp_path: Path) -> None:
