@@ -34,7 +34,8 @@ FORCE = {
     "force": (False, "run the task's own step even where it is up to date"),
     "force_step": ("", "run this step even where it is up to date"),
 }
-BUILD = {**MODEL, **ALL, **PLACE, **JOBS, **DRY, **FORCE, **JSON}
+PLAIN = {"plain": (False, "print plain lines on a terminal, too")}
+BUILD = {**MODEL, **ALL, **PLACE, **JOBS, **DRY, **FORCE, **JSON, **PLAIN}
 
 
 def verb(*groups, **own):
@@ -68,6 +69,7 @@ def request(context, flags):
     PLACE,
     DRY,
     JSON,
+    PLAIN,
     archetype=("", "the input-to-output shape of a new model (default: file_uri_to_tensor)"),
     update=(False, "merge what the template has become into the files that you edited"),
     diff=(False, "show what --update would do"),
@@ -142,7 +144,7 @@ def serve_predict(context, flags):
     return verbs.build(request(context, flags), "serve-predict")
 
 
-@verb(MODEL, PLACE, port=(0, "on 127.0.0.1 (default: one that is free)"))
+@verb(MODEL, PLACE, PLAIN, port=(0, "on 127.0.0.1 (default: one that is free)"))
 def serve(context, flags):
     """Keep the model's server up until Ctrl-C, and print a curl line that asks it."""
     return verbs.serve(request(context, flags), flags["port"])

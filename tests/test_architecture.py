@@ -65,6 +65,7 @@ TABLE = (
     Rule("scripts/engine/processes.py", ("engine",), ("argparse",)),
     Rule("scripts/engine/*.py", ("engine",), ACTING),
     Rule("scripts/chain/foreground.py", ("chain", "engine", *model_side("base")), ("argparse",)),
+    Rule("scripts/chain/screen.py", ("chain", "engine", "rich"), ACTING),
     Rule("scripts/chain/watch.py", ("chain", "engine", "watchdog", *model_side("base")), ACTING),
     Rule("scripts/chain/*.py", ("chain", "engine", "environments", "downloads.orphans", *SHARED_MODULES), ACTING),
     Rule("scripts/model_side/__init__.py", ()),

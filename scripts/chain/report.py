@@ -1,34 +1,107 @@
-"""Say what became of each step: a line as it happens, a table at the end, or one JSON document."""
+"""Say what became of each step: a line as it happens, what is to be done at the end, or one JSON document."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from engine.walk import Action, Outcome, Result
 
 _TIMED = (Action.RAN, Action.FAILED)
+_COLOUR = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_RED, _FAINT, _PLAIN = "\x1b[31m", "\x1b[2m", "\x1b[0m"
+_SIGNS = {  # of what was done about a step: a symbol, and what is before it on a terminal
+    Action.RAN: ("✓", "\x1b[32m"),
+    Action.UP_TO_DATE: ("=", _FAINT),
+    Action.WOULD_RUN: ("→", "\x1b[33m"),
+    Action.FAILED: ("✗", _RED),
+    Action.SKIPPED: ("-", _FAINT),
+}
+_SHOWN_LINES = 60  # of what a failed command said
 
 
-def line(outcome: Outcome, model: str = "") -> str:
-    """Return the line of one step: what happened, why, how long; below it what the step has for a person."""
-    parts = [model, f"{outcome.step:<13}", f"{_word(outcome.action):<10}", _why(outcome)]
-    parts += [f"{outcome.seconds:.1f} s"] if outcome.action in _TIMED else []
-    line = "  ".join(part for part in parts if part).rstrip()
-    return "\n".join([line, *(f"  {each}".rstrip() for each in outcome.told.splitlines())])
+def line(outcome: Outcome, model: str = "", *, columns: int = 0) -> str:
+    """Return the line of one step: what happened, why, how long; below it what the step has for a person.
+
+    Parameters
+    ----------
+    outcome : Outcome
+    model : str
+        Where several are built.
+    columns : int
+        How wide a terminal is; the line then fits it, in colour. 0 for plain text.
+    """
+    took = f"{outcome.seconds:.1f} s" if outcome.action in _TIMED else ""
+    head = _joined(model, f"{outcome.step:<13}", f"{_word(outcome.action):<10}")
+    told = [f"  {each}".rstrip() for each in outcome.told.splitlines()]
+    if not columns:
+        return "\n".join([_joined(head, _why(outcome), took).rstrip(), *told])
+    (symbol, colour), why = _SIGNS[outcome.action], _why(outcome)
+    room = max(0, columns - len(_joined(symbol, head, took)) - 3)  # one column stays free
+    why = why if len(why) <= room else f"{why[: room - 1]}…" if room else ""
+    return "\n".join([_joined(f"{colour}{symbol}", f"{head}{_PLAIN}", why, took).rstrip(), *told])
 
 
-def table(results: Sequence[Result]) -> str:
-    """Return the closing table: a row per step, and a sentence per model."""
-    several = len(results) > 1
-    rows = [
-        (result.name if several else "", outcome.step, _word(outcome.action), _seconds(outcome))
-        for result in results
-        for outcome in result.outcomes
-    ]
-    head = ("model" if several else "", "step", "result", "seconds")
-    return "\n".join([*_columns([head, *rows]), "", *(sentence(result) for result in results)])
+def running(step: str, model: str = "", seconds: float | None = None, said: str = "") -> str:
+    """Return the line of a step that runs: since when, and what it said last, where that is known."""
+    since = "" if seconds is None else f"{seconds:4.0f} s"
+    return _joined(model, f"{step:<13}", f"{'running':<10}", since, said).rstrip()
+
+
+def waiting(steps: Sequence[str], model: str = "") -> str:
+    """Return the line of what is to come."""
+    return _joined(model, f"waiting: {', '.join(steps)}")
+
+
+def cut(lines: Sequence[str], most: int) -> list[str]:
+    """Return the first lines, with a count of those that are left out."""
+    more = [f"… {len(lines) - most + 1} more"] if len(lines) > most else []
+    return [*lines[: most - len(more)], *more]
+
+
+def block(outcome: Outcome, name: str, again: str) -> str:
+    """Return what a person needs of a failure: what failed, what it said, what to do, its log, how to try again.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        Of a step that failed.
+    name : str
+        The model's.
+    again : str
+        The command line that tries again.
+    """
+    error = outcome.error
+    lines = error.said.splitlines() if error else []
+    over = len(lines) - _SHOWN_LINES
+    said = [f"… {over} lines before", *lines[over:]] if over > 0 else lines
+    return "\n".join([f"\n{name}: {outcome.step} failed", *said, f"error: {error}", f"Try again: {again}"])
+
+
+def ending(results: Sequence[Result]) -> str:
+    """Return the closing lines: a sentence per model."""
+    return "\n".join(sentence(result) for result in results)
+
+
+def place(model: str, python: str, serve: str) -> str:
+    """Return where a proven model is, and how it is called.
+
+    Parameters
+    ----------
+    model, python : str
+        Paths of the MLflow Model and of an interpreter that has what it needs.
+    serve : str
+        The command that serves it.
+    """
+    call = f'mlflow.pyfunc.load_model("{model}").predict(...)'
+    return f"  the model   {model}\n  in Python   {call}\n              with {python}\n  over REST   {serve}"
+
+
+def without_colour(text: str) -> str:
+    """Return a text without what sets a terminal's colours."""
+    return _COLOUR.sub("", text)
 
 
 def status_text(results: Sequence[Result]) -> str:
@@ -87,10 +160,6 @@ def _why(outcome: Outcome) -> str:
     return f"{outcome.reasons[0]}{more}"
 
 
-def _seconds(outcome: Outcome) -> str:
-    return f"{outcome.seconds:.1f}" if outcome.action in _TIMED else ""
-
-
 def sentence(result: Result) -> str:
     """Return what became of a pipeline: how many steps ran, were up to date or failed, and how long it took."""
     order = (Action.RAN, Action.WOULD_RUN, Action.UP_TO_DATE, Action.FAILED, Action.SKIPPED)
@@ -99,11 +168,8 @@ def sentence(result: Result) -> str:
     return f"{result.name or 'pipeline'}: {'ok' if result.ok else 'failed'}: {told}, {result.seconds:.1f} s"
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> Iterable[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True) if width)
-        yield "  ".join(cells).rstrip()
+def _joined(*parts: str) -> str:
+    return "  ".join(part for part in parts if part)
 
 
 def _word(action: Action) -> str:

@@ -27,6 +27,8 @@ class Request(NamedTuple):
         Fields of each Package.
     jobs : int
     dry_run, as_json : bool
+    plain : bool
+        Whether a terminal gets plain lines, too.
     force : bool
         Whether the task's own step runs even where it is up to date.
     force_step : str
@@ -40,6 +42,7 @@ class Request(NamedTuple):
     jobs: int = 1
     dry_run: bool = False
     as_json: bool = False
+    plain: bool = False
     force: bool = False
     force_step: str = ""
 
@@ -68,6 +71,7 @@ class Request(NamedTuple):
             jobs=jobs,
             dry_run=bool(flags.get("dry_run")),
             as_json=bool(flags.get("json")),
+            plain=bool(flags.get("plain")),
             force=bool(flags.get("force")),
             force_step=flags.get("force_step") or "",
         )

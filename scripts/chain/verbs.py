@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import NoReturn
 
 from engine.errors import PipelineError, UsageError
 from engine.runner import Builder
@@ -18,7 +19,8 @@ from . import report
 from .orphans import adopted, orphans, remove_orphans
 from .packages import Package, require
 from .request import Request, declared
-from .steps import CHEAP, COSTLY, ENVIRONMENT, PAYLOAD, command_of, serving, tool_command
+from .screen import screen_for
+from .steps import CHEAP, COSTLY, ENVIRONMENT, MODEL, PAYLOAD, command_of, serving, tool_command
 
 
 def build(request: Request, goal: str, extra: Sequence[str] = ()) -> int:
@@ -69,9 +71,25 @@ def payload(request: Request, form: str, *, negative: bool) -> int:
 def verify(request: Request, only: str) -> int:
     """Prove that all ways of running the model agree; or ask again for one relation alone, which is no proof."""
     if request.dry_run or not only:
-        return build(request, "verify")
+        code = build(request, "verify")
+        if not (code or request.dry_run or request.as_json):
+            print(_places(request.packages()))
+        return code
     results = _build(request, request.pipelines(), "predict", (request.force_step,) * bool(request.force_step))
     return _close(request, _in_foreground(request, request.packages(), "verify", [["--only", only]], results))
+
+
+def _places(packages: Sequence[Package]) -> str:
+    models = [(package, _from_here(package.root / MODEL)) for package in packages]
+    if len(models) > 1:
+        return "\n".join(f"{package.name}: {model}" for package, model in models)
+    ((package, model),) = models
+    python = _from_here(package.root / ".venv/bin/python")
+    return report.place(model, python, invoke("serve", package.root).strip("`"))
+
+
+def _from_here(path: Path) -> str:
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def check(model_uri: str, *, manifest_only: bool, as_json: bool) -> int:
@@ -129,23 +147,31 @@ def scaffold(request: Request, archetype: str, *, update: bool, diff: bool) -> i
 def _build(request: Request, pipelines: Sequence[Pipeline], goal: str, force: tuple[str, ...]) -> list[Result]:
     packages = {package.name: package for package in request.packages()}
 
+    screen = screen_for(pipelines, goal, plain=request.plain, as_json=request.as_json)
+    failed: list[tuple[Pipeline, Outcome]] = []
+
     def tell(pipeline: Pipeline, outcome: Outcome) -> None:
-        if not request.as_json:
-            _write(sys.stdout, report.line(outcome, pipeline.name if len(pipelines) > 1 else ""))
+        screen.tell(pipeline, outcome)
         if outcome.error:
-            _say(f"error: {outcome.error}")
+            failed.append((pipeline, outcome))
         if outcome.step == "download-data" and outcome.action is Action.UP_TO_DATE:  # where it runs, it warns itself
             for name in packages[pipeline.name].unproven():
-                _say(f"warning: {name}: mutable, without sha256: any content of its source is accepted")
+                screen.say(f"warning: {name}: mutable, without sha256: any content of its source is accepted")
 
     environment = clean_environment(os.environ, shared_processors(min(request.jobs, len(pipelines)), os.environ))
-    builder = Builder(request.jobs, request.dry_run, force, f"invoke {goal}", tell, _say, environment=environment)
-    return builder.build_all(pipelines, goal)
+    builder = Builder(request.jobs, request.dry_run, force, f"invoke {goal}", tell, screen.say, environment=environment)
+    builder.processes.begun, builder.processes.shows = screen.begin, not screen.is_live
+    try:
+        with screen:
+            return builder.build_all(pipelines, goal)
+    finally:
+        for pipeline, outcome in failed:
+            _say(report.block(outcome, pipeline.name, shlex.join(["invoke", *sys.argv[1:]])))
 
 
 def _close(request: Request, results: Sequence[Result]) -> int:
-    """Print the closing table or the JSON document of a build, and return its exit code."""
-    print(report.document(results) if request.as_json else f"\n{report.table(results)}")
+    """Print the closing lines or the JSON document of a build, and return its exit code."""
+    print(report.document(results) if request.as_json else report.ending(results))
     return max((result.exit_code for result in results), default=0)
 
 
@@ -271,10 +297,4 @@ def run(verb: Callable[[], int], *, as_json: bool = False) -> int:
 
 
 def _say(text: str) -> None:
-    _write(sys.stderr, text)
-
-
-def _write(stream: TextIO, text: str) -> None:
-    """Write a line in one piece: models are built in threads, and `print` writes the line's end apart."""
-    stream.write(text + "\n")
-    stream.flush()
+    print(text, file=sys.stderr, flush=True)

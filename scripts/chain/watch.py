@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import queue
-import sys
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -117,7 +116,7 @@ class _Following:
         try:
             return True, self._until_edited(changes, call)
         except PipelineError as error:
-            self.told(f"error: {error}")
+            self._fault(error)
             print("the MLflow Model stays as it is", flush=True)
             return False, frozenset()
 
@@ -153,7 +152,10 @@ class _Following:
         if outcome.action is not Action.UP_TO_DATE:
             print(report.line(outcome), flush=True)
         if outcome.error:
-            print(f"error: {outcome.error}", file=sys.stderr, flush=True)
+            self._fault(outcome.error)
+
+    def _fault(self, error: PipelineError) -> None:
+        self.told(f"{error.said}\nerror: {error}".lstrip())
 
 
 def _payload(package: Package) -> bytes:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import os
 import threading
 import time
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TextIO
 
-_PLAIN_EVERY = 30.0
+_PLAIN_EVERY, _DRAWN_EVERY = 30.0, 0.2  # seconds
+BARS_VARIABLE = "STEP_BARS"  # of the engine: names the file from which somebody shows what is drawn there
+_COLUMNS = 76
 
 
 class Bar:
@@ -76,7 +81,9 @@ class Progress:
 
 
 def progress_on(stream: TextIO) -> Progress:
-    """Return bars where `stream` is a terminal, else lines."""
+    """Return bars where `stream` is a terminal, or somebody shows them; else lines."""
+    if shown := os.environ.get(BARS_VARIABLE):
+        return DrawnProgress(stream, Path(shown))
     return RichProgress(stream) if stream.isatty() else Progress(stream)
 
 
@@ -142,10 +149,62 @@ class RichProgress(Progress):
         """Print a line above the bars."""
         self._bars.console.print(line, markup=False, highlight=False)
 
+    def text(self, columns: int) -> str:
+        """Return the bars as lines of so many columns."""
+        from rich.console import Console
+
+        page = io.StringIO()
+        Console(file=page, width=columns, color_system=None).print(self._bars.get_renderable())
+        return page.getvalue()
+
     def shown(self) -> AbstractContextManager[object]:
         """Return a context in which bars are drawn."""
         bars: AbstractContextManager[object] = self._bars
         return bars
+
+
+class DrawnProgress(Progress):
+    """Lines on a stream, and bars drawn into a file, which somebody else shows.
+
+    Parameters
+    ----------
+    stream : TextIO
+    place : Path
+    """
+
+    def __init__(self, stream: TextIO, place: Path) -> None:
+        super().__init__(stream)
+        self._place, self._drawn = place, 0.0
+        self._bars = RichProgress(io.StringIO())
+
+    def bar(self, name: str) -> Bar:
+        """Return a new bar."""
+        return _DrawnBar(self, self._bars.bar(name))
+
+    def draw(self) -> None:
+        """Draw the bars as they are now, where that was not just done."""
+        with self._lock:
+            if time.monotonic() - self._drawn >= _DRAWN_EVERY:
+                self._drawn = time.monotonic()
+                self._place.write_text(self._bars.text(_COLUMNS), encoding="utf-8")
+
+
+class _DrawnBar(_PlainBar):
+    def __init__(self, progress: DrawnProgress, bar: Bar) -> None:
+        super().__init__(progress, bar.name)
+        self._drawing, self._bar = progress, bar
+
+    def begun(self) -> None:
+        super().begun()
+        self._bar.expect(self.total, self.have)
+
+    def moved(self) -> None:
+        self._bar.expect(self.total, self.have)
+        self._drawing.draw()
+
+    def done(self, what: str) -> None:
+        super().done(what)
+        self._bar.done(what)
 
 
 class _RichBar(Bar):

@@ -24,6 +24,7 @@ class PipelineError(Exception):
 
     exit_code = 1
     found: Mapping[str, Any] = MappingProxyType({})  # what a failed command has for a program
+    said = ""  # the end of its log
 
     def __init__(
         self,

@@ -7,15 +7,29 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .errors import PipelineError, StepError, UsageError
+from .logs import Said, tail
 from .staleness import MISSING, Seen
 from .step import Step
 
 
-def failure(step: Step, code: int, where: str) -> PipelineError:
-    """Return the error of a command that failed; `where` says where its output is."""
+def failure(step: Step, code: int, log: Path, said: Said, *, stays: bool = True) -> PipelineError:
+    """Return the error of a command that failed, with the end of its log.
+
+    Parameters
+    ----------
+    step : Step
+    code : int
+        Its exit code, or the number of a signal below 0.
+    log : Path
+    said : Said
+    stays : bool
+        Whether the log outlives this run.
+    """
     kind = UsageError if code == 2 else StepError
     fault = f"ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
-    return kind(step.name, fault, advice=f"Its output is {where}.")
+    error = kind(step.name, fault, advice=f"Its output is in {log}." if stays else "")
+    error.found, error.said = said.found, tail(log)
+    return error
 
 
 def unwritable(fault: OSError, root: Path) -> StepError:

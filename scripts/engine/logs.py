@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from .step import STATE_DIRECTORY, Step, overlaps
 
 FOUND_VARIABLE = "STEP_FOUND"  # names the file to which a command may write facts, as a JSON object
+BARS_VARIABLE = "STEP_BARS"  # names the file to which a command may write how far it is, where somebody shows it
 
 
 class Said(NamedTuple):
@@ -64,6 +65,17 @@ def found_of(log: Path) -> Path:
     return log.with_suffix(".found.json")
 
 
+def bars_of(log: Path) -> Path:
+    """Return where a command writes how far it is, beside its log.
+
+    Parameters
+    ----------
+    log : Path
+        The step's log.
+    """
+    return log.with_suffix(".bars")
+
+
 def read_said(log: Path) -> Said:
     """Return what a command has said beside its log, and move it there.
 
@@ -73,6 +85,7 @@ def read_said(log: Path) -> Said:
         The log ends with what the command has for a person.
     """
     told, found = _taken(told_of(log)), _taken(found_of(log))
+    _taken(bars_of(log))
     if told:
         with log.open("a", encoding="utf-8") as stream:
             stream.write(told)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import StepError
-from .logs import FOUND_VARIABLE, found_of, told_of
+from .logs import BARS_VARIABLE, FOUND_VARIABLE, bars_of, found_of, told_of
 from .step import Preparation, Says, Step, overlaps
 from .transaction import NAME_LENGTH, RUN_VARIABLE, kill_run
 
@@ -32,6 +32,8 @@ class Processes:
     jobs: int = 1
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     say: Callable[[str], None] = lambda text: None
+    begun: Callable[[Path, Step, Path], None] = lambda root, step, log: None  # told that a command now runs
+    shows: bool = True  # whether a command that speaks while it runs does so on this process's stderr
     patience: float = 60.0  # seconds without work after which that is said
     _said: set[str] = field(default_factory=set)
     _running: set[subprocess.Popen[bytes] | Job] = field(default_factory=set)
@@ -47,7 +49,7 @@ class Processes:
     def __post_init__(self) -> None:
         self._slots = threading.BoundedSemaphore(max(1, self.jobs))
 
-    def run(self, step: Step, root: Path, run: str, log: Path | None) -> int:
+    def run(self, step: Step, root: Path, run: str, log: Path) -> int:
         """Run a step's command to its end and return its exit code; nothing that it started outlives it.
 
         A step with a host runs in that; where the host does not take it on, in a new one, and then without one.
@@ -59,25 +61,26 @@ class Processes:
             The pipeline's directory.
         run : str
             The run's own name, by which its processes are known.
-        log : Path, optional
+        log : Path
             The step's log.
         """
         from .watchdog import watched  # not on the way to a no-op
 
-        place = f" What it said so far is in {root.name}/{log.relative_to(root)}." if log else ""
+        place = f" What it said so far is in {os.path.relpath(log, root.parent)}."
 
         def is_quiet(seconds: float) -> None:
             self.say(f"{root.name}: {step.name} has not worked for {seconds:g} s; Ctrl-C ends it.{place}")
 
         with self._slots, watched(run, lambda: self._host_of(step, root), is_quiet, self.patience):
             try:
+                self.begun(root, step, log)
                 return self._run(step, root, run, log)
             finally:
                 kill_run(run)
                 for target in step.targets:
                     self._drop(root, target)
 
-    def _run(self, step: Step, root: Path, run: str, log: Path | None) -> int:
+    def _run(self, step: Step, root: Path, run: str, log: Path) -> int:
         for _ in range(2 if step.runs.host else 0):
             if job := self._ask_host(step, root, run, log):
                 with closing(job):
@@ -161,9 +164,9 @@ class Processes:
             for key in [key for key in self._hosts if key[0] == root and overlaps(key[1][0], path)]:
                 self._dropped.append(self._hosts.pop(key))
 
-    def _ask_host(self, step: Step, root: Path, run: str, log: Path | None) -> Job | None:
+    def _ask_host(self, step: Step, root: Path, run: str, log: Path) -> Job | None:
         self._warm(step, root)
-        with self._guard, _outputs(step, log) as (output, errors):
+        with self._guard, _outputs(step, log, shows=self.shows) as (output, errors):
             host = self._hosts.get((root, step.runs.host))
             if self.stopped or host is None:
                 return None
@@ -188,19 +191,19 @@ class Processes:
             with self._guard:
                 self._running.discard(process)
 
-    def _start(self, step: Step, root: Path, run: str, log: Path | None) -> subprocess.Popen[bytes]:
+    def _start(self, step: Step, root: Path, run: str, log: Path) -> subprocess.Popen[bytes]:
         with self._guard:
             if self.stopped:
                 raise StepError(step.name, "interrupted before it started")
-            with _outputs(step, log) as (output, errors):
+            with _outputs(step, log, shows=self.shows) as (output, errors):
                 environment = self._environment(step, run, log)
                 process = _popen(step, root, environment, output, errors)
             self._running.add(process)
             return process
 
-    def _environment(self, step: Step, run: str, log: Path | None) -> dict[str, str]:
-        found = {FOUND_VARIABLE: str(found_of(log))} if log else {}
-        return {**self.environment, **step.runs.environment(), **found, RUN_VARIABLE: run}
+    def _environment(self, step: Step, run: str, log: Path) -> dict[str, str]:
+        beside = {FOUND_VARIABLE: str(found_of(log)), **({} if self.shows else {BARS_VARIABLE: str(bars_of(log))})}
+        return {**self.environment, **step.runs.environment(), **beside, RUN_VARIABLE: run}
 
     def interrupt(self) -> None:
         """Ask every running command to end, from a signal handler: without a lock and without waiting."""
@@ -259,14 +262,12 @@ def terminable(processes: Processes) -> Iterator[None]:
 
 
 @contextmanager
-def _outputs(step: Step, log: Path | None) -> Iterator[tuple[int, int]]:
+def _outputs(step: Step, log: Path, *, shows: bool) -> Iterator[tuple[int, int]]:
     """Give the descriptors of a command's stdout and stderr."""
     with ExitStack() as files:
-        said = files.enter_context(log.open("wb")).fileno() if log else _TERMINAL
-        told = (
-            files.enter_context(told_of(log).open("wb")).fileno() if log and step.runs.says is Says.AFTERWARDS else said
-        )
-        yield told, _TERMINAL if step.runs.says is Says.LIVE else said
+        said = files.enter_context(log.open("wb")).fileno()
+        told = files.enter_context(told_of(log).open("wb")).fileno() if step.runs.says is Says.AFTERWARDS else said
+        yield told, _TERMINAL if shows and step.runs.says is Says.LIVE else said
 
 
 def _popen(step: Step, root: Path, environment: Mapping[str, str], output: int, errors: int) -> subprocess.Popen[bytes]:

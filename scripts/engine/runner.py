@@ -15,7 +15,7 @@ from .fingerprint import StatCache
 from .graph import goal_of, order, unknown_step
 from .ledger import evidence_of, load_ledger, note_evidence, save_stat_cache
 from .lock import is_held, locked, making
-from .logs import Said, log_of, read_said, tail
+from .logs import Said, log_of, read_said
 from .processes import Processes, terminable
 from .staleness import Reason, Seen, Why, as_made, edited
 from .step import Step
@@ -60,7 +60,9 @@ def build(
     """
     pipeline = Pipeline(Path(root).resolve(), tuple(steps))
     builder = Builder(jobs=jobs, dry_run=dry_run, force=tuple(force), say=lambda text: print(text, file=sys.stderr))
-    return builder.build_all([pipeline], target)[0]
+    result = builder.build_all([pipeline], target)[0]
+    sys.stderr.writelines(f"{each.error.said}\n" for each in result.outcomes if each.error and each.error.said)
+    return result
 
 
 def status(steps: Sequence[Step], target: str | None = None, root: str | Path = ".") -> Result:
@@ -93,7 +95,7 @@ class Builder:
     tell : callable
         Told the pipeline and each outcome as it comes.
     say : callable
-        Told what else a person should know: who holds the lock, what was undone, how a failure looks.
+        Told what else a person should know: who holds the lock, what was undone.
     keep_hosts : bool
         Whether the hosts of steps stay for the next build, until ``processes.close()``.
     environment : mapping of str to str
@@ -211,14 +213,18 @@ class Builder:
 
         Return None where another build has made it meanwhile.
         """
+        from tempfile import TemporaryDirectory  # not on the way to a no-op
+
         started = time.monotonic()
-        with making(pipeline.root.parent):
+        with making(pipeline.root.parent), TemporaryDirectory() as scratch:
             if pipeline.root.is_dir():
                 return None
-            code = self.processes.run(step, pipeline.root, os.urandom(8).hex(), None)
-        error = failure(step, code, "above") if code else None
-        reasons = (Reason(Why.TARGET_MISSING, pipeline.root.name),)
-        return Outcome(step.name, Action.FAILED if error else Action.RAN, reasons, time.monotonic() - started, error)
+            log = Path(scratch, f"{step.name}.log")
+            code = self.processes.run(step, pipeline.root, os.urandom(8).hex(), log)
+            said = read_said(log)
+            error = failure(step, code, log, said, stays=False) if code else None
+        action, reasons = Action.FAILED if error else Action.RAN, (Reason(Why.TARGET_MISSING, pipeline.root.name),)
+        return Outcome(step.name, action, reasons, time.monotonic() - started, error, told=said.told, found=said.found)
 
     def _act(self, walk: Walk, made: Outcome | None, step: Step, seen: Seen, reasons: tuple[Reason, ...]) -> Outcome:
         """Act of a build: run a stale step; whatever goes wrong, its old targets and its old record stand."""
@@ -287,11 +293,7 @@ class Builder:
             If it fails.
         """
         log = log_of(root, step.name)
-        code = self.processes.run(step, root, run, log)
-        said = read_said(log)
+        code, said = self.processes.run(step, root, run, log), read_said(log)
         if code:
-            self.say(tail(log))
-            error = failure(step, code, f"above and in {root.name}/{log.relative_to(root)}")
-            error.found = said.found
-            raise error
+            raise failure(step, code, log, said)
         return said

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -66,19 +67,25 @@ def run_uv(
     StepError
         If the network or a missing Python, not the request, is at fault.
     """
-    done = subprocess.run(
-        [uv_executable(), *arguments],
-        cwd=directory,
-        input=given,
-        stderr=subprocess.PIPE,
-        stdout=sys.stderr,
-        text=True,
-        check=False,
-        env={**os.environ, **uv_anchored(os.environ), **(env or {})},
-    )
-    sys.stderr.write(shown(done.stderr))
-    if done.returncode:
-        raise fault_of(subject, done.stderr)
+    said: list[str] = []
+    with tempfile.TemporaryFile("w+") as asked:
+        asked.write(given)
+        asked.seek(0)
+        with subprocess.Popen(
+            [uv_executable(), *arguments],
+            cwd=directory,
+            stdin=asked,
+            stderr=subprocess.PIPE,
+            stdout=sys.stderr,
+            text=True,
+            env={**os.environ, **uv_anchored(os.environ), **(env or {})},
+        ) as process:
+            for line in process.stderr or ():
+                said.append(line)
+                sys.stderr.write(shown(line))
+                sys.stderr.flush()
+    if process.returncode:
+        raise fault_of(subject, "".join(said))
 
 
 def own_settings(

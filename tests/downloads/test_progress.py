@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from downloads.bring import Settings
-from downloads.progress import Bar, RichProgress, progress_on
+from downloads.progress import BARS_VARIABLE, Bar, RichProgress, progress_on
 from downloads.session import run
 
 from .conftest import QUICK, Model, sha256
@@ -160,3 +160,21 @@ def test_log_says_once_what_an_earlier_run_has_completed(model: Model, directory
     assert model.actions() == ["fetched"]
     said = model.said.getvalue()
     assert said.count("going on from") == said.count("model_data/d: going on from") == 1
+
+
+def test_bars_are_drawn_into_the_file_from_which_somebody_shows_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(BARS_VARIABLE, str(tmp_path / "bars"))
+    stream = io.StringIO()
+    progress = progress_on(stream)
+    with progress.shown():
+        bar = progress.bar("model_data/w[1]")
+        bar.expect(3_000_000)
+        bar.advance(1_500_000)
+        (line,) = (tmp_path / "bars").read_text().splitlines()
+        bar.done("fetched")
+    assert line.startswith("model_data/w[1] ━")
+    assert "1.5/3.0 MB" in line
+    assert len(line) <= 76
+    assert stream.getvalue().startswith("model_data/w[1]: fetched, ")

@@ -21,6 +21,7 @@ from engine import build
 from engine.errors import UsageError
 from engine.fingerprint import StatCache
 from engine.runner import Builder
+from engine.staleness import Reason, Why
 from engine.step import Command, Says, Step
 from engine.walk import Action, Outcome, Pipeline, Result
 
@@ -518,11 +519,39 @@ def test_closing_sentence_tells_elapsed_time_when_steps_ran_side_by_side() -> No
 
 
 def test_log_holds_all_when_a_step_that_tells_fails(tmp_path: Path) -> None:
-    said: list[str] = []
     pipeline = Pipeline(tmp_path, (Step("tell", Command(f"{TELLING}; exit 3", says=Says.AFTERWARDS), targets=["out"]),))
-    outcome = Builder(say=said.append).build_all([pipeline])[0].outcomes[0]
+    outcome = Builder().build_all([pipeline])[0].outcomes[0]
     assert (outcome.action, outcome.told) == ("failed", "")
-    assert said == ["complained\ntold"]
+    assert outcome.error
+    assert outcome.error.said == "complained\ntold"
+    shown = report.block(outcome, "foo", "invoke package --model foo").splitlines()
+    log = tmp_path / ".pipeline" / "logs" / "tell.log"
+    assert shown == [
+        "",
+        "foo: tell failed",
+        "complained",
+        "told",
+        f"error: tell: failed with exit code 3. Its output is in {log}.",
+        "Try again: invoke package --model foo",
+    ]
+
+
+def test_failure_is_shown_with_the_end_of_what_it_said_and_a_count_of_the_rest(tmp_path: Path) -> None:
+    outcome = build([Step("long", "seq 100; exit 3", targets=["out"])], root=tmp_path).outcomes[0]
+    shown = report.block(outcome, "foo", "again").splitlines()
+    assert shown[2:4] == ["… 40 lines before", "41"]
+    assert len(shown) == 65
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_line_of_a_step_fits_the_terminal(columns: int) -> None:
+    reasons = (Reason(Why.DEPENDENCY_CHANGED, "model_data/" + "long/" * 30 + "name.bin"),)
+    line = report.line(Outcome("package", Action.RAN, reasons, 61.25), "foo", columns=columns)
+    shown = report.without_colour(line)
+    assert len(shown) == columns - 1
+    assert shown.startswith("✓  foo  package        ran         model_data/long/")
+    assert shown.endswith("…  61.2 s")
+    assert line.startswith("\x1b[32m✓  foo")
 
 
 def test_nothing_is_told_of_a_step_that_does_not_tell(tmp_path: Path) -> None:
@@ -535,7 +564,7 @@ def test_output_of_a_failed_step_is_above_its_error_when_the_engine_is_used_alon
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fault = the_error(build([Step("s", "echo the reason; exit 3", targets=["out"])], root=tmp_path))
-    assert "Its output is above and in" in fault
+    assert f"Its output is in {tmp_path}/.pipeline/logs/s.log." in fault
     assert capsys.readouterr().err == "the reason\n"
     assert (tmp_path / ".pipeline" / "logs" / "s.log").read_text() == "the reason\n"
 
