@@ -17,7 +17,7 @@ s%@NONE%[ "$$SCRIPT_PATH" ] || { echo "activate: this shell does not tell where 
 endef
 export SH_TOO
 FLAGS := $(if $(MODEL),--model $(MODEL)) $(if $(MODELS_DIR),--models-dir "$(MODELS_DIR)") $(ARGS)
-VERBS := archetypes scaffold compile-reqs sync-env download-data package payload predict serve-predict verify report card sbom \
+VERBS := archetypes new scaffold compile-reqs sync-env download-data package payload predict serve-predict verify report card sbom \
 	status explain graph serve watch check cache clean
 
 .DEFAULT_GOAL := help

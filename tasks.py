@@ -64,6 +64,20 @@ def request(context, flags):
 
 
 @verb(
+    PLACE,
+    JSON,
+    PLAIN,
+    name=("", "the new model's name"),
+    archetype=("", "the input-to-output shape (default: file_uri_to_tensor)"),
+    weights=("", "a file, a URI (https://, hf://, s3://), or package==version:file/in/the/wheel"),
+    requirements=("", "lines of requirements.in, separated by commas"),
+)
+def new(context, flags):
+    """Make a first model's package: on a terminal, what flags leave open is asked."""
+    return verbs.new(request(context, flags), flags)
+
+
+@verb(
     MODEL,
     ALL,
     PLACE,

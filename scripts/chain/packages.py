@@ -99,7 +99,11 @@ class Package(NamedTuple):
     def variables(self) -> dict[str, str]:
         """Return what is set of the environment variables that the model declares, as digests: it may be secret."""
         spec = self.file("model_spec.py")
-        names = named_variables(spec.read_text(encoding="utf-8", errors="replace")) if spec.is_file() and os.access(spec, os.R_OK) else ()
+        names = (
+            named_variables(spec.read_text(encoding="utf-8", errors="replace"))
+            if spec.is_file() and os.access(spec, os.R_OK)
+            else ()
+        )
         return {f"${name}": _digest(os.environ.get(name)) for name in names}
 
     def runs_commands(self) -> bool:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from engine.walk import Action, Outcome, Result
+from model_side.base.errors import invoke
+
+from .packages import Package
+from .steps import MODEL
 
 _TIMED = (Action.RAN, Action.FAILED)
 _COLOUR = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
@@ -85,18 +90,23 @@ def ending(results: Sequence[Result]) -> str:
     return "\n".join(sentence(result) for result in results)
 
 
-def place(model: str, python: str, serve: str) -> str:
-    """Return where a proven model is, and how it is called.
+def places(packages: Sequence[Package]) -> str:
+    """Return where proven models are, and how one is called."""
+    models = [(package, _from_here(package.root / MODEL)) for package in packages]
+    if len(models) > 1:
+        return "\n".join(f"{package.name}: {model}" for package, model in models)
+    ((package, model),) = models
+    lines = [
+        f"  the model   {model}",
+        f'  in Python   mlflow.pyfunc.load_model("{model}").predict(...)',
+        f"              with {_from_here(package.root / '.venv/bin/python')}",
+        f"  over REST   {invoke('serve', package.root).strip('`')}",
+    ]
+    return "\n".join(lines)
 
-    Parameters
-    ----------
-    model, python : str
-        Paths of the MLflow Model and of an interpreter that has what it needs.
-    serve : str
-        The command that serves it.
-    """
-    call = f'mlflow.pyfunc.load_model("{model}").predict(...)'
-    return f"  the model   {model}\n  in Python   {call}\n              with {python}\n  over REST   {serve}"
+
+def _from_here(path: Path) -> str:
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def without_colour(text: str) -> str:

@@ -54,10 +54,7 @@ class Request(NamedTuple):
         strict = bool(flags.get("strict") or flags.get("env_manager") or settings["strict"])
         if jobs < 1:
             raise UsageError("--jobs", "out of range", expected="at least 1", got=str(jobs))
-        for name in flags.get("model") or ():
-            if len(name.split()) > 1 or "/" in name:  # the words of a command are told apart by spaces
-                expected = "letters, digits and underscores"
-                raise UsageError("--model", "not the name of a model", expected=expected, got=repr(name))
+        _check_names("--model", flags.get("model") or ())
         return cls(
             models=tuple(dict.fromkeys(flags.get("model") or [settings["model"]])),
             every=bool(flags.get("all")),
@@ -76,6 +73,11 @@ class Request(NamedTuple):
             force_step=flags.get("force_step") or "",
         )
 
+    def named(self, name: str) -> Request:
+        """Return the same request about one model, which may be new."""
+        _check_names("--name", [name])
+        return self._replace(models=(name,), every=False)
+
     def packages(self) -> list[Package]:
         """Return the packages that are meant, whether they exist or not."""
         wanted = names(self.models_dir) if self.every else self.models
@@ -90,6 +92,13 @@ class Request(NamedTuple):
             If a model does not exist, with the nearest name that does.
         """
         return [declared(package, extra or {}) for package in [require(package) for package in self.packages()]]
+
+
+def _check_names(flag: str, names: Sequence[str]) -> None:
+    for name in names:
+        if len(name.split()) > 1 or "/" in name:  # the words of a command are told apart by spaces
+            expected = "letters, digits and underscores"
+            raise UsageError(flag, "not the name of a model", expected=expected, got=repr(name))
 
 
 def _serial(setting: str) -> bool | None:

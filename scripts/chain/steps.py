@@ -137,7 +137,9 @@ def _inputs(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
     return (
         Step(
             "scaffold",
-            commands.tool(f"{scaffold} --model-name {package.name} --target {{models}} --refresh{overlay}"),
+            commands.tool(
+                f"{scaffold} --model-name {package.name} --target {{models}} --refresh{overlay}", Says.AFTERWARDS
+            ),
             targets=(*TOOLS_FILES, TOOLS_CODE),
             tools=own(
                 f"scripts/{scaffold}.py", "scripts/scaffolding", "scripts/model_side", "model_template", *example

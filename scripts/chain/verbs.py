@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from engine.errors import PipelineError, UsageError
 from engine.runner import Builder
@@ -20,7 +20,7 @@ from .orphans import adopted, orphans, remove_orphans
 from .packages import Package, require
 from .request import Request, declared
 from .screen import screen_for
-from .steps import CHEAP, COSTLY, ENVIRONMENT, MODEL, PAYLOAD, command_of, serving, tool_command
+from .steps import CHEAP, COSTLY, ENVIRONMENT, PAYLOAD, command_of, serving, tool_command
 
 
 def build(request: Request, goal: str, extra: Sequence[str] = ()) -> int:
@@ -73,23 +73,10 @@ def verify(request: Request, only: str) -> int:
     if request.dry_run or not only:
         code = build(request, "verify")
         if not (code or request.dry_run or request.as_json):
-            print(_places(request.packages()))
+            print(report.places(request.packages()))
         return code
     results = _build(request, request.pipelines(), "predict", (request.force_step,) * bool(request.force_step))
     return _close(request, _in_foreground(request, request.packages(), "verify", [["--only", only]], results))
-
-
-def _places(packages: Sequence[Package]) -> str:
-    models = [(package, _from_here(package.root / MODEL)) for package in packages]
-    if len(models) > 1:
-        return "\n".join(f"{package.name}: {model}" for package, model in models)
-    ((package, model),) = models
-    python = _from_here(package.root / ".venv/bin/python")
-    return report.place(model, python, invoke("serve", package.root).strip("`"))
-
-
-def _from_here(path: Path) -> str:
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def check(model_uri: str, *, manifest_only: bool, as_json: bool) -> int:
@@ -142,6 +129,18 @@ def scaffold(request: Request, archetype: str, *, update: bool, diff: bool) -> i
     extra = {"scaffold": ["--model-archetype", archetype] if archetype else []}
     pipelines = [declared(package, extra) for package in request.packages()]
     return _close(request, _build(request, pipelines, "scaffold", ("scaffold",) * bool(archetype)))
+
+
+def new(request: Request, flags: Mapping[str, Any]) -> int:
+    """Ask what a first model is, where flags leave that open, and make its package."""
+    from .new import answers, question
+
+    name, words = answers(flags, question if sys.stdin.isatty() else None)
+    made = request.named(name)
+    (package,) = made.packages()
+    if package.root.exists():
+        raise UsageError(str(package.root), "it exists already", advice="Give another name.")
+    return _close(made, _build(made, [declared(package, {"scaffold": words})], "scaffold", ()))
 
 
 def _build(request: Request, pipelines: Sequence[Pipeline], goal: str, force: tuple[str, ...]) -> list[Result]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from model_side.base.errors import SUFFIX, StepError, UsageError
 from model_side.base.found import report_found
 
 from . import render as rendering
+from .answers import check_weights, next_steps, write_answers
 from .names import check_model_name
 from .package_files import MARKER, Change, apply, create, difference, plan, refresh_tool_code, remember, remembered
 from .render import Choice, Files, render
@@ -33,6 +35,8 @@ def scaffold(
     refresh: bool = False,
     update: bool = False,
     diff: bool = False,
+    weights: str = "",
+    requires: Sequence[str] = (),
 ) -> None:
     """Make a package, or do with one that exists what is asked for.
 
@@ -47,6 +51,10 @@ def scaffold(
         A directory whose files replace the template's; by default, as the package was made.
     refresh, update, diff : bool
         What is done with a package that exists; the last of them that is true counts.
+    weights : str
+        Of a new model: a file, a URI, or ``package==version:file`` of a wheel.
+    requires : sequence of str
+        Lines of a new model's requirements.in.
 
     Raises
     ------
@@ -56,6 +64,8 @@ def scaffold(
         If the author and the template changed the same lines.
     """
     check_model_name(model_name)
+    if weights:
+        check_weights(weights)
     if not target.is_dir():
         fault = "not a directory" if target.exists() else "no such directory"
         raise UsageError("--target", fault, got=str(target), advice="Make it, or give another one.")
@@ -78,7 +88,10 @@ def scaffold(
         raise UsageError(str(root), "no such package", advice="Make it first, without --update and --diff.")
     else:
         create(root, files, choice)
+        write_answers(root, weights, requires)
         print(f"{root}: made from {choice.template}, archetype {choice.archetype}", file=sys.stderr)
+        if not choice.overlay:
+            print(next_steps(root))
 
 
 def _bring(root: Path, files: Files, choice: Choice, changes: list[Change]) -> None:

@@ -150,3 +150,38 @@ def test_screen_in_tmux_with_three_models_at_once(models: Path, tmux: Callable[.
     assert sum("=" in line for line in lines) == 12
     assert "running" not in end
     assert "waiting" not in end
+
+
+def test_new_asks_what_a_first_model_is_and_flags_answer_too(tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "invoke", "new", "--plain", "--requirements", "numpy, pandas"]
+    command += ["--models-dir", str(tmp_path)]
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    os.write(master, b"tiny\ntext_to_tensor\n\n")
+    assert process.wait() == 0
+    said = os.read(master, 65536).decode()
+    assert "Archetype, one of dataframe_to_dataframe, " in said
+    assert "Requirements" not in said
+    assert f"3. invoke verify --model tiny --models-dir {tmp_path}" in said
+    root = tmp_path / "tiny_mlflow_pkg"
+    assert (root / "requirements.in").read_text().splitlines()[-3:] == ["mlflow", "numpy", "pandas"]
+    assert 'ARCHETYPE = "text_to_tensor"' in (root / "model_spec.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "--name: no name: expected that of a new model"),
+        (["--name", "my model"], "--name: not the name of a model"),
+        (["--name", "one"], "it exists already. Give another name."),
+        (["--name", "tiny", "--archetype", "text_to_tensr"], "Did you mean 'text_to_tensor'?"),
+    ],
+)
+def test_new_is_refused_when_nobody_is_there_to_ask(tmp_path: Path, words: list[str], said: str) -> None:
+    (tmp_path / "one_mlflow_pkg").mkdir()
+    command = [sys.executable, "-m", "invoke", "new", *words, "--models-dir", str(tmp_path)]
+    done = subprocess.run(
+        command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr

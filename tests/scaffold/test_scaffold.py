@@ -6,6 +6,7 @@ import ast
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -308,3 +309,45 @@ def test_archetype_stays_what_it_was_when_another_is_asked_for(package: Path, ca
     assert "expected file_uri_to_tensor, got text_to_tensor" in capsys.readouterr().err
     assert files(package) == before
     assert run(*words, "--model-archetype", "file_uri_to_tensor") == 0
+
+
+def test_new_package_comes_with_the_three_things_to_do_next(tmp_path: Path, capsys: Capture) -> None:
+    root = make(tmp_path, "tiny")
+    said = capsys.readouterr().out.splitlines()
+    assert [line[:3] for line in said] == ["Nex", "1. ", "2. ", "   ", "3. "]
+    assert said[1].startswith(f"1. {root}/model_code/tiny_mlflow_model.py: write the methods")
+    assert said[2].startswith(f"2. {root}/model_spec.py: ")
+    assert said[4] == f"3. invoke verify --model tiny --models-dir {tmp_path}"
+    assert run("--model-name", "tiny", "--target", tmp_path, "--refresh") == 0
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("weights", "source", "name"),
+    [
+        ("{here}/my weights.npy", None, "my weights.npy"),
+        ("https://example.org/a/w.bin?x=1", {"uri": "https://example.org/a/w.bin?x=1", "path": "w.bin"}, "w.bin"),
+        ("hf://o/r/w.bin@main", {"uri": "hf://o/r/w.bin@main", "path": "w.bin"}, "w.bin"),
+        ("lib==1.2:lib/w.bin", {"package": "lib==1.2", "member": "lib/w.bin", "path": "w.bin"}, "w.bin"),
+    ],
+)
+def test_new_package_has_the_weights_and_requirements_that_it_was_made_with(
+    tmp_path: Path, weights: str, source: dict[str, str] | None, name: str
+) -> None:
+    (tmp_path / "my weights.npy").write_text("7")
+    flags = ["--weights", weights.format(here=tmp_path), "--requires", "numpy", "--requires", "torch==2.6.0"]
+    root = make(tmp_path, "tiny", *flags)
+    assert (root / "requirements.in").read_text().splitlines()[-3:] == ["mlflow", "numpy", "torch==2.6.0"]
+    declared = tomllib.loads((root / "model_data.toml").read_text()).get("source", [])
+    assert declared == ([source] if source else [])
+    assert f'ARTIFACTS = {{"checkpoint": "model_data/{name}"}}\n' in (root / "model_spec.py").read_text()
+    assert source or (root / "model_data" / name).read_text() == "7"
+    written = files(root)
+    assert run("--model-name", "tiny", "--target", tmp_path, "--refresh") == 0
+    assert files(root) == written
+
+
+def test_package_is_not_made_when_its_weights_are_nowhere(tmp_path: Path, capsys: Capture) -> None:
+    assert run("--model-name", "tiny", "--target", tmp_path, "--weights", "gone.bin") == 2
+    assert "--weights: no such file: expected a file, a URI such as" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
