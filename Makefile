@@ -2,6 +2,9 @@
 #   make verify MODEL=pbmc_pca
 
 SHELL := /bin/sh
+ifneq ($(shell uname -s),Linux)
+$(error not supported here: this needs Linux (/proc, namespaces). Use a Linux container or virtual machine, on Windows WSL 2)
+endif
 PYTHON ?= python3
 # By its name where it is on PATH: a path with a space is no prerequisite.
 UV := $(if $(shell command -v uv 2>/dev/null),uv,.bootstrap/bin/uv)
@@ -21,7 +24,7 @@ VERBS := archetypes new scaffold compile-reqs sync-env download-data package pay
 	status explain graph serve watch check cache clean
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-all lint bench list $(VERBS)
+.PHONY: help completion setup test test-all lint bench list $(VERBS)
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,6 +44,11 @@ $(TOOL): pyproject.toml uv.lock | $(filter .bootstrap/bin/uv,$(UV))
 
 setup: $(TOOL) ## Set up uv and the tool environment; EXTRA="gcs s3 zstd": with what some sources need
 	$(if $(EXTRA),$(SYNC) $(addprefix --extra ,$(EXTRA)))
+
+completion: ## Say how your shell completes verbs, flags and names of models and steps
+	@echo 'With the tool environment activated (. .venv/bin/activate), in this directory:'
+	@echo '  bash: eval "$$(invoke --print-completion-script bash)"'
+	@echo '  zsh:  eval "$$(invoke --print-completion-script zsh)"'
 
 list: $(TOOL) ## List the verbs as Invoke does
 	@$(RUN) invoke --list

@@ -8,6 +8,12 @@ import os
 import sys
 from pathlib import Path
 
+if not sys.platform.startswith("linux"):
+    needs = "it finds in /proc what a step started, confines models by namespaces, and rebuilds environments of Linux"
+    advice = "Use a Linux container or virtual machine, on Windows WSL 2; a finished MLflow Model does not need it."
+    print(f"error: {sys.platform}: not supported: expected Linux: {needs}. {advice}", file=sys.stderr)
+    raise SystemExit(2)
+
 try:
     from invoke import Exit, task
 except ModuleNotFoundError:
@@ -19,8 +25,12 @@ except ModuleNotFoundError:
 sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
 sys.path.insert(0, str(Path(__file__).parent / "scripts"))
 
-from chain import verbs  # noqa: E402
+from chain import completion, verbs  # noqa: E402
 from chain.request import Request  # noqa: E402
+
+if (names := completion.values(sys.argv)) is not None:
+    print("\n".join(names))
+    raise SystemExit(0)
 
 # Flags by name: what each is where it is not given, and what it means.
 GIVEN = inspect.Parameter.empty
