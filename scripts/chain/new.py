@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.errors import UsageError
@@ -47,10 +48,16 @@ def answers(flags: Mapping[str, Any], ask: Callable[[str], str] | None) -> Answe
     if not found["name"]:
         raise UsageError("--name", "no name", expected="that of a new model", advice="invoke new --name NAME makes it.")
     words = ["--model-archetype", found["archetype"] or USUAL]
-    words += ["--weights", found["weights"]] * bool(found["weights"])
+    words += ["--weights", _absolute(found["weights"])] * bool(found["weights"])
     for line in filter(None, (each.strip() for each in found["requirements"].split(","))):
         words += ["--requires", line]
     return Answers(found["name"], words)
+
+
+def _absolute(weights: str) -> str:
+    """Return the whole path of weights that are there: the command runs elsewhere."""
+    path = Path(weights).expanduser().absolute()
+    return str(path) if path.exists() else weights
 
 
 def question(text: str) -> str:
