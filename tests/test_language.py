@@ -27,7 +27,17 @@ PHRASES = {
     r"\bwhat leaves that out\b|\bleaves that out\b": "how to turn it off",
     r"\bone that can\b": "for example",
 }
-FILES = ("tasks.py", "Makefile", "README.md", "CHANGELOG.md", "invoke.yaml", "pyproject.toml")
+FILES = (
+    "tasks.py",
+    "Makefile",
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CITATION.cff",
+    "invoke.yaml",
+    "pyproject.toml",
+)
 FOLDERS = ("scripts", "model_template", "examples", "docs", "benchmarks", "tests")
 KINDS = (".py", ".md", ".jinja", ".toml", ".in")
 

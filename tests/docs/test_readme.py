@@ -49,24 +49,12 @@ def test_every_verb_is_told_in_one_line_by_make_help() -> None:
         assert told == (collection[name].__doc__ or "").strip().splitlines()[0]
 
 
-def test_every_make_target_that_is_named_exists() -> None:
-    named = set(re.findall(r"(?:`|^ {4})make ([a-z][a-z-]+)", README, re.MULTILINE))
-    assert {"verify", "test", "scaffold"} <= named
-    assert named <= make_targets()
-
-
 def test_every_flag_of_a_verb_is_explained() -> None:
     collection = tasks()
     for name in collection.task_names:
         task = collection[name]
         unexplained = [argument.name for argument in task.get_arguments() if not argument.help]
         assert not unexplained, (name, unexplained)
-
-
-def test_every_linked_file_exists() -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]+)", README)
-    assert len(links) >= 4
-    assert [link for link in links if not (REPOSITORY / link).exists()] == []
 
 
 def test_every_path_of_the_tree_exists() -> None:

@@ -1,0 +1,62 @@
+"""The pages beside the reference: their links, the commands that they name, and facts that stand elsewhere, too."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PAGES = sorted(
+    [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md"), *REPOSITORY.glob("examples/*/README.md")]
+)
+NAMES = [str(page.relative_to(REPOSITORY)) for page in PAGES]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as hosts of code make them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    wrong = []
+    for link in re.findall(r"\]\((?!https?:)([^) ]+)\)", page.read_text(encoding="utf-8")):
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            wrong.append(link)
+    assert wrong == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_command_of_make_exists(page: Path) -> None:
+    named = set(re.findall(r"(?:`|^ {4})make ([a-z][a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE))
+    known = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    verbs = re.search(r"^VERBS := ((?:.*\\\n)*.*)$", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
+    assert verbs
+    assert named <= known | set(verbs[1].replace("\\", "").split())
+
+
+def test_citation_has_the_version_and_the_title_of_the_project() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    assert citation["title"] == project["name"]
+    assert str(citation["version"]) == project["version"]
+    assert f"{citation['abstract']}" == project["description"]
+
+
+def test_hooks_run_what_make_lint_runs() -> None:
+    (group,) = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text())["repos"]
+    entries = [hook["entry"].removeprefix(".venv/bin/python -m ") for hook in group["hooks"]]
+    lint = (REPOSITORY / "Makefile").read_text().partition("\nlint: ")[2].partition("\n\n")[0]
+    checks = re.findall(r"\$\(RUN\) (.+?)(?: \.)?$", lint, re.MULTILINE)
+    assert len(checks) == 3
+    assert set(checks) <= set(entries)
+    named = [word for entry in entries for word in entry.split() if word.startswith("tests/")]
+    assert named
+    assert all((REPOSITORY / name).is_file() for name in named)
