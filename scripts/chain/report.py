@@ -24,6 +24,7 @@ _SIGNS = {  # of what was done about a step: a symbol, and what is before it on 
     Action.FAILED: ("✗", _RED),
     Action.SKIPPED: ("-", _FAINT),
 }
+_TRACEBACK = "Traceback (most recent call last):"
 _SHOWN_LINES = 60  # of what a failed command said
 
 
@@ -80,7 +81,8 @@ def block(outcome: Outcome, name: str, again: str) -> str:
     """
     error = outcome.error
     lines = error.said.splitlines() if error else []
-    over = len(lines) - _SHOWN_LINES
+    traces = [number for number, line in enumerate(lines) if line == _TRACEBACK]
+    over = max(len(lines) - _SHOWN_LINES, *traces[-1:], 0)
     said = [f"… {over} lines before", *lines[over:]] if over > 0 else lines
     return "\n".join([f"\n{name}: {outcome.step} failed", *said, f"error: {error}", f"Try again: {again}"])
 

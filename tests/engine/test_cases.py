@@ -543,6 +543,13 @@ def test_failure_is_shown_with_the_end_of_what_it_said_and_a_count_of_the_rest(t
     assert len(shown) == 65
 
 
+def test_failure_is_shown_from_its_traceback_on(tmp_path: Path) -> None:
+    command = "seq 9; echo 'Traceback (most recent call last):'; echo '  in it'; echo 'error: that'; exit 3"
+    outcome = build([Step("raise", command, targets=["out"])], root=tmp_path).outcomes[0]
+    shown = report.block(outcome, "foo", "again").splitlines()
+    assert shown[2:6] == ["… 9 lines before", "Traceback (most recent call last):", "  in it", "error: that"]
+
+
 @pytest.mark.parametrize("columns", [80, 200])
 def test_line_of_a_step_fits_the_terminal(columns: int) -> None:
     reasons = (Reason(Why.DEPENDENCY_CHANGED, "model_data/" + "long/" * 30 + "name.bin"),)

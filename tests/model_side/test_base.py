@@ -9,12 +9,14 @@ import subprocess
 import sys
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from model_side.base.directories import temporary_directory
 from model_side.base.errors import UsageError, invoke, listed, near, run_main
 from model_side.base.found import report_found
+from model_side.base.tracebacks import author_traceback
 from model_side.base.variables import shared_processors
 from model_side.run.late import advice, late_imports
 
@@ -224,3 +226,23 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_has_is_not(
         alive.stdin.close()
     assert alive.returncode == 0
     assert list(tmp_path.iterdir()) == [tmp_path / "ours-too"]
+
+
+def test_traceback_begins_in_the_authors_code_and_not_in_the_base_class_that_called_it(tmp_path: Path) -> None:
+    code = tmp_path / "model_code"
+    code.mkdir()
+    sources = {
+        "__init__.py": "def predict(forward):\n    return forward()\n",
+        "own.py": "def forward():\n    raise KeyError\n",
+    }
+    names: dict[str, Any] = {}
+    for name, source in sources.items():
+        (code / name).write_text(source)
+        exec(compile(source, str(code / name), "exec"), names)
+    with pytest.raises(KeyError) as raised:
+        names["predict"](names["forward"])
+    frames = [line for line in author_traceback(raised.value, [code]).splitlines() if line.startswith("  File")]
+    assert frames == [f'  File "{code}/own.py", line 2, in forward']
+    with pytest.raises(TypeError) as raised_by_base:
+        names["predict"](None)
+    assert f'File "{code}/__init__.py", line 2, in predict' in author_traceback(raised_by_base.value, [code])

@@ -10,6 +10,8 @@ from pathlib import Path
 from .errors import ReportedError, StepError
 from .read_only import advice_on
 
+_BASE_CLASSES = "model_code/__init__.py"
+
 
 @contextmanager
 def authors_code(doing: str, directory: Path) -> Iterator[None]:
@@ -49,13 +51,16 @@ def author_traceback(error: BaseException, roots: Sequence[Path]) -> str:
     ----------
     error : BaseException
     roots : sequence of Path
-        Files and directories of the author's code. Where no frame lies there, it starts behind the last frame of this
-        tool; only an error of the tool itself is shown from its start.
+        Files and directories of the author's code; the base classes that the tool puts there are passed over. Where no
+        frame lies there, it starts behind the last frame of this tool; only an error of the tool itself is shown from
+        its start.
     """
     entries: list[traceback.FrameSummary] = list(traceback.extract_tb(error.__traceback__))
     if isinstance(error, SyntaxError) and error.filename and _is_inside(error.filename, roots):
         entries = []  # it names the author's line itself
-    first = next((n for n, entry in enumerate(entries) if _is_inside(entry.filename, roots)), None)
+    inside = [n for n, entry in enumerate(entries) if _is_inside(entry.filename, roots)]
+    own = (n for n in inside if not entries[n].filename.endswith(_BASE_CLASSES))
+    first = next(own, inside[0] if inside else None)
     lines = traceback.format_list(_behind_ours(entries) if first is None else entries[first:])
     return "".join(["Traceback (most recent call last):\n", *lines, *traceback.format_exception_only(error)])
 
