@@ -55,7 +55,8 @@ class Screen:
         patience: float = ANNOUNCED_SECONDS,
     ) -> None:
         self._pipelines, self._goal, self._as_json, self._patience = pipelines, goal, as_json, patience
-        self._names = {pipeline.root: pipeline.name if len(pipelines) > 1 else "" for pipeline in pipelines}
+        width = max((len(pipeline.name) for pipeline in pipelines), default=0) if len(pipelines) > 1 else 0
+        self._names = {pipeline.root: pipeline.name.ljust(width)[:width] for pipeline in pipelines}
         self._running: dict[tuple[Path, str], Running] = {}
         self._guard = threading.RLock()
 

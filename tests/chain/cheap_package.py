@@ -31,7 +31,9 @@ STAND_IN = """#!/bin/sh
 model=mlflow_model_artifacts
 [ -e broken ] && { echo "the stand-in is broken"
     [ -z "$STEP_FOUND" ] || echo '{"error": "it is broken", "half": 1}' > "$STEP_FOUND"; exit 1; }
-[ -p "waits.${1##*/}" ] && { echo $$ > "waits.${1##*/}"; read _ < "waits.${1##*/}"; }
+[ -p "waits.${1##*/}" ] && {
+    [ -z "$STEP_BARS" ] || echo "1 of 2 MB" > "$STEP_BARS"
+    echo "busy with it" >&2; echo $$ > "waits.${1##*/}"; read _ < "waits.${1##*/}"; }
 [ -p reached ] && { echo half > test_input_payload.json; echo $$ > reached; sleep 1000; }
 case "$1" in
 *generate_model_pkg*)

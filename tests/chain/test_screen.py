@@ -72,6 +72,7 @@ class Terminal:
 def test_terminal_shows_what_runs_and_keeps_one_line_per_step(models: Path) -> None:
     terminal = Terminal(models, "predict", "--model", "one", env=LIVE)
     terminal.until(lambda text: "waiting: payload, predict" in text)
+    terminal.until(lambda text: "busy with it" in text and "1 of 2 MB" in text)
     assert "package        running" in without_colour(terminal.text)
     release(models, "one")
     assert terminal.close() == 0

@@ -482,9 +482,9 @@ def test_several_models_are_named_in_each_line(tmp_path: Path) -> None:
     done = invoke(tmp_path / "models", "verify", "--model", "one", "--model", "two")
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(line.split()[0] for line in done.stdout.splitlines()[:18]) == ["one"] * 9 + ["two"] * 9
-    assert done.stdout.splitlines()[18:] == [
-        "one: ok: 9 up to date, 0.0 s",
-        "two: ok: 9 up to date, 0.0 s",
+    assert [line.partition(" date, ")[0] for line in done.stdout.splitlines()[18:]] == [
+        "one: ok: 9 up to",
+        "two: ok: 9 up to",
         f"one: {tmp_path}/models/one_mlflow_pkg/mlflow_model_artifacts",
         f"two: {tmp_path}/models/two_mlflow_pkg/mlflow_model_artifacts",
     ]
