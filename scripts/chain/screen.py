@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any, NamedTuple, Self, TextIO
 
 from engine.graph import goal_of, order
@@ -129,7 +130,7 @@ class LiveScreen(Screen):
         super().tell(pipeline, outcome)
 
     def _line(self, outcome: Outcome, model: str) -> str:
-        return report.line(outcome, model, columns=os.get_terminal_size(sys.stdout.fileno()).columns)
+        return report.line(outcome, model, columns=get_terminal_size().columns)
 
     def _write(self, stream: TextIO, text: str) -> None:
         if self._live is None:

@@ -78,7 +78,7 @@ def test_terminal_shows_what_runs_and_keeps_one_line_per_step(models: Path) -> N
     assert terminal.close() == 0
     lines = without_colour(terminal.text).splitlines()
     for step in ("scaffold", "sync-env", "package", "payload", "predict"):
-        assert sum(step in line and ("ran " in line or "up to date" in line) for line in lines) == 1
+        assert sum(step in line and line.lstrip()[:1] in ("✓", "=") for line in lines) == 1
     assert lines[-1].startswith("one: ok: 3 ran, 4 up to date, ")
 
 
