@@ -36,6 +36,7 @@ CALLS = [
     ["explain", "--step", "package"],
     ["clean", "--dry-run"],
 ]
+NEW = ["new", "--name", "three"]
 ALONE = [["archetypes"], ["cache"], ["check", "--model-uri", "nowhere"]]
 
 
@@ -63,7 +64,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_verb_with_json_is_called() -> None:
     verbs = [name for name, each in vars(tasks).items() if hasattr(each, "get_arguments")]
     with_json = {name for name in verbs if "json" in {each.name for each in vars(tasks)[name].get_arguments()}}
-    assert {words[0].replace("-", "_") for words in CALLS + ALONE} == with_json
+    assert {words[0].replace("-", "_") for words in [*CALLS, *ALONE, NEW]} == with_json
 
 
 @pytest.mark.parametrize("names", [["one"], ["one", "two"]], ids=["one model", "two models"])
@@ -78,6 +79,11 @@ def test_json_is_one_document_of_one_shape_for(words: list[str], names: list[str
 def test_json_is_one_document_of_the_same_shape_when_it_is_about_no_package(words: list[str], models: Path) -> None:
     models_dir = ["--models-dir", str(models)] if "--model" in words else []
     assert document(invoke(models, *words, "--json", models_dir=models_dir))["models"] == []
+
+
+def test_json_is_one_document_of_one_shape_for_a_new_model(tmp_path: Path) -> None:
+    found = document(invoke(tmp_path, *NEW, "--json"))
+    assert [(model["model"], len(model["steps"])) for model in found["models"]] == [("three", 1)]
 
 
 def test_json_tells_the_steps_own_error_and_what_it_found_when_it_fails(models: Path) -> None:
