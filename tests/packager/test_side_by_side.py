@@ -24,6 +24,13 @@ CODE = {
     "sums.py": "import math\n\n\ndef total(values):\n    return math.fsum(values)\n",
     "kept.py": "STATE = {{}}\n\n\nclass Kept:\n    n = {n}\n",
 }
+# Names that are no import statements: of a module, as an author or a library gives it, and of a class in a pickle.
+NAMED = {
+    "import": "import importlib\n        importlib.import_module('model_code.{module}')",
+    "plugin": "import pkgutil\n        pkgutil.resolve_name('model_code.{module}')",
+    "pickle": "import pickle\n        pickle.loads(b'cmodel_code.{module}\\nKept\\n.')",
+    "python pickle": "import pickle\n        pickle._loads(b'cmodel_code.{module}\\nKept\\n.')",
+}
 FORWARD = """import model_code.late as late
         from model_code import sums
         from model_code.kept import STATE
@@ -124,6 +131,44 @@ print(json.dumps([*(float(model.predict(frame)[0][0]) for model in (two, three))
 def test_model_that_was_packaged_again_in_its_place_answers_with_its_new_code(package: Package, tmp_path: Path) -> None:
     place = Path(shutil.copytree(package(1), tmp_path / "place"))
     assert answers(place, package(2), script=AGAIN) == [22, 22, str(place / "code" / "model_code" / "__init__.py")]
+
+
+# Loads a first model, which may name its own code, and then tries each of the others.
+TRIED = """
+import json, sys, pandas, mlflow.pyfunc
+first, *others = sys.argv[1:]
+model = mlflow.pyfunc.load_model(first)
+said = []
+for other in others:
+    try:
+        mlflow.pyfunc.load_model(other)
+    except ImportError as error:
+        said.append(str(error))
+frame = pandas.DataFrame({"input_uri": ["artifact://input_example"]})
+print(json.dumps([float(model.predict(frame)[0][0]), *said]))
+"""
+
+
+@pytest.mark.parametrize("way", [None, "import"])  # that module of the first model was imported before, or was not
+def test_model_whose_code_is_named_by_texts_never_gets_that_of_another(
+    package: Package, tmp_path: Path, way: str | None
+) -> None:
+    def load_by_name(way: str, model: Path) -> Path:
+        copy = Path(shutil.copytree(model, tmp_path / f"{model.parent.name} {way}"))
+        (code,) = (copy / "code" / "model_code").glob("*_mlflow_model.py")
+        before = "        self.scale = "
+        assert before in code.read_text()
+        code.write_text(code.read_text().replace(before, f"        {NAMED[way].format(module='kept')}\n{before}"))
+        return copy
+
+    one = load_by_name(way, package(1)) if way else package(1)
+    others = [load_by_name(each, package(2)) for each in NAMED]
+    answer, *said = answers(one, *others, script=TRIED)
+    assert answer == 11
+    assert [text.partition(" by name")[0] for text in said] == [
+        f"{other}: its code asks for model_code{'' if way == 'plugin' else '.kept'}"
+        for way, other in zip(NAMED, others, strict=True)
+    ]
 
 
 # From here on the models keep objects of their code: the author's code stays so.

@@ -2,6 +2,7 @@
 
 Python keeps one module of a name. The first model's code is imported as model_code. Where that name is another model's,
 the code is imported as a part of this module, whose name no other code has; what it imports as model_code is its own.
+Where it asks for model_code by other means, in importlib.import_module or a pickle, it gets an error, not that model's.
 """
 
 from __future__ import annotations
@@ -9,18 +10,20 @@ from __future__ import annotations
 import builtins
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Sequence
 from hashlib import sha256
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 SHARED = "model_code"
 HERE, FILE = Path(__file__).resolve().parent, Path(__file__).name
 __path__ = [str(HERE)]
+_OWN = re.compile(rf"({SHARED}_[0-9a-f]{{12}}(?:__[0-9a-f]{{12}})?)(\.|$)")  # modules as this one, and the code in them
 
 
 def new(module: str, name: str, alone: bool, *arguments: object) -> Any:
@@ -54,6 +57,8 @@ def model_class(module: str, name: str) -> Any:
         made: Any = _same_code(latest).model_class(module, name)
         return made
     is_shared = module.partition(".")[0] != SHARED or _has_shared_name()
+    if not is_shared:
+        _guard()
     if not is_shared and Path(sys.path[0]).resolve() == HERE:
         sys.path.append(sys.path.pop(0))  # worker processes of the other model look for model_code, too
     return getattr(importlib.import_module(module if is_shared else f"{__name__}.{module}"), name)
@@ -97,15 +102,71 @@ class _Loader(SourceFileLoader):
         super().exec_module(module)
 
 
+class _Shared(ModuleType):
+    """A module that is called model_code, or of it, while other models are loaded."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "__spec__" and sys._getframe(1).f_code.co_name == "_find_and_load":  # of importlib.import_module
+            _refuse(super().__getattribute__("__name__"))
+        return super().__getattribute__(name)
+
+
+class _SharedLoader(SourceFileLoader):
+    """Loads such a module later."""
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return _Shared(spec.name)
+
+
+def _guard() -> None:
+    """From now on, let what is called model_code be its own model's alone: other code that asks gets an error."""
+    if _is_guarded():
+        return
+    for name, module in [*sys.modules.items()]:
+        if name.partition(".")[0] == SHARED and type(module) is ModuleType:
+            module.__class__ = _Shared
+    sys.addaudithook(_look_at)
+
+
+def _is_guarded() -> bool:
+    return type(sys.modules.get(SHARED)).__name__ == _Shared.__name__
+
+
+def _look_at(event: str, arguments: tuple[Any, ...]) -> None:
+    """Take an audit event."""
+    if event == "pickle.find_class" and str(arguments[0]).partition(".")[0] == SHARED:
+        _refuse(arguments[0])
+
+
+def _refuse(wanted: str) -> None:
+    """Raise an ImportError if the model code that asks for a module, of all that waits the last, has not its name."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame:
+        name = str(frame.f_globals.get("__name__"))
+        if name.partition(".")[0] == SHARED:
+            return
+        if own := _OWN.match(name):
+            if not own[2]:
+                return
+            place = sys.modules[own[1]].HERE.parent
+            fault = f"its code asks for {wanted} by name, which is another model's in this process"
+            raise ImportError(f"{place}: {fault}. Load it in a process of its own, or let it import relatively.")
+        frame = frame.f_back
+
+
 class _Finder(MetaPathFinder):
     """Finds the modules below this one."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(fullname, path, target) if fullname.startswith(f"{__name__}.") else None
+        if fullname.startswith(f"{SHARED}."):
+            _refuse(fullname)
+        loader = _Loader if fullname.startswith(f"{__name__}.") else _SharedLoader
+        is_ours = loader is _Loader or (fullname.startswith(f"{SHARED}.") and _is_guarded())
+        spec = PathFinder.find_spec(fullname, path, target) if is_ours else None
         if spec and isinstance(spec.loader, SourceFileLoader):
-            spec.loader = _Loader(spec.loader.name, spec.loader.path)
+            spec.loader = loader(spec.loader.name, spec.loader.path)
         return spec
 
 
