@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from model_side.base.errors import StepError, UsageError
@@ -47,7 +48,7 @@ def check_model(model_uri: str, *, manifest_only: bool) -> None:
         if not (model / EXAMPLE).is_file():
             raise UsageError(model_uri, "it carries no example", advice="--manifest-only checks its files alone.")
         variables, answer = receivers_environment(os.environ, needed), Path(scratch, "answer.json")
-        environment = rebuilt_environment(model, os.environ)
+        environment = replace(rebuilt_environment(model, os.environ), bytecode=Path(scratch, "bytecode"))
         where = Where(Path(scratch), variables, limits=Limits(kept=(str(model.absolute()),)), quiet=True)
         predict_rebuilt(model, model / EXAMPLE, environment, where)
         words = ["--model-uri", str(model), "--predict-output", str(answer), "--test-output", str(answer)]

@@ -50,6 +50,8 @@ class Rebuilt:
         The pins that are not from the default index, by where they come from.
     share : mapping of str to str
         Variables by which its programs take no more than their share of the processors.
+    bytecode : Path, optional
+        Where its programs keep bytecode, and look for it: nowhere else, so that none runs that lies beside its source.
     """
 
     path: Path
@@ -57,6 +59,7 @@ class Rebuilt:
     distributions: Mapping[str, str]
     sources: Mapping[str, list[str]] = field(default_factory=dict)
     share: Mapping[str, str] = field(default_factory=dict)
+    bytecode: Path | None = None
 
     def program(self, name: str) -> str:
         """Return the path of one of its programs.
@@ -79,7 +82,10 @@ class Rebuilt:
     def variables(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Return these variables for its programs: nothing of the tool's Python, and its own programs found first."""
         made = clean_environment(environment, {"VIRTUAL_ENV": str(self.path), **QUIET})
-        made["PYTHONDONTWRITEBYTECODE"] = "1"  # all is compiled but the model's own code, and a model stays as it is
+        if self.bytecode:
+            made |= dict.fromkeys(("PYTHONPYCACHEPREFIX", "NUMBA_CACHE_DIR"), str(self.bytecode))
+        else:
+            made["PYTHONDONTWRITEBYTECODE"] = "1"  # all is compiled but the model's own code; a model stays as it is
         return {**made, **self.share, "PATH": f"{self.path / 'bin'}:{made['PATH']}"}
 
     def facts(self) -> dict[str, Any]:

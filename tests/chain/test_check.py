@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
+import py_compile
 import shutil
 import subprocess
 import sys
@@ -121,7 +123,20 @@ def test_check_shows_what_the_model_said_when_it_fails(received: Path) -> None:
     (received / "package_manifest.json").write_text(json.dumps(manifest))
     done = check(received)
     assert done.returncode == 1
-    assert "object has no attribute 'scale'" in done.stderr
+    assert done.stderr.count("object has no attribute 'scale'") == 1
+    assert done.stderr.count("Traceback (most recent call last)") == 1
+
+
+def test_check_runs_no_bytecode_that_lies_beside_the_code(received: Path) -> None:
+    for source in sorted((received / "code").rglob("*.py")):  # one that Python takes for the source's, unchecked
+        text = 'raise SystemExit("planted")\n' if source.name.endswith("_mlflow_model.py") else source.read_text()
+        planted = received.with_name(source.name)
+        planted.write_text(text)
+        place = importlib.util.cache_from_source(str(source))
+        py_compile.compile(str(planted), place, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    done = check(received)
+    assert done.returncode == 0
+    assert "its example gives the output that it was packaged with" in done.stderr
 
 
 def test_check_names_the_file_when_a_bit_has_flipped(received: Path) -> None:
