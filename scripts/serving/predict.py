@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -165,11 +166,17 @@ def _predict(
         memory = ended(process)
     figures = Figures(time.perf_counter() - start, memory)
     if process.returncode or not answer.is_file():
-        sys.stderr.writelines(lines if where.quiet else ())
-        raise _failure(process.returncode, list(lines), model_uri, figures)
+        failure = _failure(process.returncode, list(lines), model_uri, figures)
+        if where.quiet:  # the traceback is shown once: the author's part of it
+            sys.stderr.writelines(takewhile(_not_traceback, lines) if failure.author_traceback else lines)
+        raise failure
     text = answer.read_text(encoding="utf-8")
     predictions_from_json(text, subject=SUBJECT)
     return Answer(text, figures)
+
+
+def _not_traceback(line: str) -> bool:
+    return line.rstrip() != TRACEBACK
 
 
 def _passed_on(said: IO[str]) -> Iterator[str]:
