@@ -16,11 +16,12 @@ def orphans(package: Package, *, every: bool = False) -> list[str]:
     return orphans(package.root, every=every)
 
 
-def adopted(package: Package) -> list[str]:
-    """Return the targets in model_data/ that are what an author has put there."""
+def adopted(package: Package) -> dict[str, str]:
+    """Return the targets in model_data/ that are what an author has put there, and what to say of them."""
     from downloads.orphans import adopted
 
-    return [f"model_data/{path}" for path in adopted(package.root)]
+    why = "it was there before its source was declared, so it is yours"
+    return {f"model_data/{path}": why for path in adopted(package.root)}
 
 
 def remove_orphans(package: Package, *, every: bool, dry_run: bool) -> list[str]:

@@ -12,7 +12,7 @@ from engine.step import Command, Preparation, Says, Step
 from engine.walk import Pipeline
 from environments.settings import uv_anchored, uv_files, uv_settings, uv_tables, uv_version
 from model_side.base.variables import QUIET
-from model_side.model.added import REGISTERED
+from model_side.model.added import TOPS
 
 from .packages import REPOSITORY, Package, own
 from .shipping import CLEANED, shipping
@@ -23,7 +23,7 @@ REST, REPORT = "rest_output.json", "serve_report.json"
 # What the packager reads, as far as names alone tell; what else it reads, it reports.
 AUTHORED = ("model_spec.py", "model_code", "model_data", "mlflow_packager.py")
 DOWNLOADS = "model_data/.downloads"  # what downloads leave unfinished, and their record
-REGISTRY = f"{MODEL}/{REGISTERED}"  # nobody's edit
+BESIDE = tuple(f"{MODEL}/{name}" for name in TOPS)  # what is there beside the model's own files changes nothing
 CALLED = ("model_spec.py", "model_code", "model_data")  # the author's code, where no MLflow is around it
 LOCKED = ("requirements.txt", ".python-version", ".venv")
 # What scaffold keeps up to date: files, whose edits are the author's, and a copy of the tool's code that nobody edits.
@@ -187,7 +187,7 @@ def _model(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
             "package",
             commands.model(f"mlflow_packager.py --out-dir {MODEL}", Says.AFTERWARDS),
             dependencies=(*AUTHORED, *LOCKED, *uv.rules),
-            ignored=(DOWNLOADS, REGISTRY),
+            ignored=(DOWNLOADS, *BESIDE),
             targets=(MODEL,),
             tools=own(model_side),
             params={"model_data.toml": package.sources_text(), **package.variables()},
@@ -201,7 +201,7 @@ def _model(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
                 f"{{repository}}/{write_payload} --model-uri {MODEL} --json-payload-filepath {PAYLOAD}", light=True
             ),
             dependencies=(MODEL, ".venv"),
-            ignored=(REGISTRY,),
+            ignored=BESIDE,
             targets=(PAYLOAD,),
             tools=own(write_payload, model_side),
             editable=(PAYLOAD,),
@@ -210,7 +210,7 @@ def _model(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
             "predict",
             commands.model(f"{{scripts}}/predict_func.py {ASK} --output-path {PREDICTED}", Says.AFTERWARDS),
             dependencies=(MODEL, PAYLOAD, ".venv"),
-            ignored=(REGISTRY,),
+            ignored=BESIDE,
             targets=(PREDICTED,),
             tools=own("scripts/predict_func.py", model_side),
             params=package.variables(),
@@ -231,7 +231,7 @@ def _proof(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
             "serve-predict",
             serve._replace(late=lambda: ["--serial"] * package.is_serial()),
             dependencies=(MODEL, PAYLOAD, *([".venv"] if strict else [])),
-            ignored=(REGISTRY,),
+            ignored=BESIDE,
             targets=(SERVED, REST, REPORT),
             evidence=("rest_output.failed",),
             tools={
@@ -250,7 +250,7 @@ def _proof(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
                 f"{{scripts}}/verify.py {COMPARE} --package . --again --output-path {VERIFIED}", Says.AFTERWARDS
             ),
             dependencies=(MODEL, PAYLOAD, PREDICTED, SERVED, REST, REPORT, ".venv", *CALLED),
-            ignored=(DOWNLOADS, REGISTRY),
+            ignored=(DOWNLOADS, *BESIDE),
             targets=(VERIFIED,),
             evidence=("verification.failed.json", "verification.failed"),
             tools=own("scripts/verify.py", model_side),

@@ -14,13 +14,14 @@ from engine.runner import Builder
 from engine.walk import Action, Outcome, Pipeline, Result
 from model_side.base.errors import invoke, run_main
 from model_side.base.variables import clean_environment, shared_processors
+from model_side.model.added import authors_own
 
 from . import report
 from .orphans import adopted, orphans, remove_orphans
 from .packages import Package, require
 from .request import Request, declared
 from .screen import screen_for
-from .steps import CHEAP, COSTLY, ENVIRONMENT, PAYLOAD, command_of, serving, tool_command
+from .steps import CHEAP, COSTLY, ENVIRONMENT, MODEL, PAYLOAD, command_of, serving, tool_command
 
 
 def build(request: Request, goal: str, extra: Sequence[str] = ()) -> int:
@@ -240,6 +241,8 @@ def clean(request: Request, *, environment: bool = False, everything: bool = Fal
             lines[package.name] += remove_orphans(package, every=everything, dry_run=request.dry_run)
     for pipeline, package in zip(_usable(request), request.packages(), strict=True):
         authors = adopted(package)
+        if own := authors_own(package.root / MODEL):
+            authors[MODEL] = f"it holds {', '.join(own)}, which no step has made"
         lines[package.name] += clean_pipeline(
             pipeline, steps, authors=authors, state=everything, dry_run=request.dry_run
         )

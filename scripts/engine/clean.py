@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 
 from .fingerprint import StatCache, scan
 from .ledger import Ledger, load_ledger, load_stat_cache
@@ -19,7 +20,7 @@ def clean(
     pipeline: Pipeline,
     steps: Collection[str],
     *,
-    authors: Collection[str] = (),
+    authors: Mapping[str, str] = MappingProxyType({}),
     state: bool = False,
     dry_run: bool = False,
 ) -> list[str]:
@@ -30,8 +31,8 @@ def clean(
     pipeline : Pipeline
     steps : collection of str
         The steps whose targets go.
-    authors : collection of str
-        Targets that were there before a step took them for made; they stay.
+    authors : mapping of str to str
+        Targets that stay, and why.
     state : bool
         Whether the ledger, its caches and logs go, too.
     dry_run : bool
@@ -58,7 +59,7 @@ def clean(
 
 
 def _lines(
-    pipeline: Pipeline, steps: Collection[str], authors: Collection[str], *, state: bool, act: bool
+    pipeline: Pipeline, steps: Collection[str], authors: Mapping[str, str], *, state: bool, act: bool
 ) -> Iterator[str]:
     ledger, cache = load_ledger(pipeline.root), load_stat_cache(pipeline.root)
     verb = "removed" if act else "would remove"
@@ -67,7 +68,7 @@ def _lines(
             keep = _why_kept(pipeline, step, target, ledger, cache)
             if keep is None:
                 continue
-            keep = "it was there before its source was declared, so it is yours" if target in authors else keep
+            keep = authors.get(target, keep)
             if not keep and act:
                 remove(pipeline.root / target)
             yield f"{pipeline.name}: kept {target}: {keep}" if keep else f"{pipeline.name}: {verb} {target}"

@@ -72,6 +72,7 @@ def _package(package: Path, flags: Flags, args: argparse.Namespace, work: Path, 
 
     quiet_mlflow()
     disable_tracing()
+    from .model.added import authors_own
     from .model.manifest import seal
     from .output.files import GOLDEN
     from .package.hashing import hashing
@@ -106,6 +107,9 @@ def _package(package: Path, flags: Flags, args: argparse.Namespace, work: Path, 
                 run_in_child(prove_params, staged, subject="params", directory=empty, scratch=True, **common)
             run_in_child(run_checks, package, flags, staged, subject="CHECKS", directory=package, **common)
         digest = seal(staged, package, hashes())
+    for name in authors_own(target):
+        copy: Any = partial(shutil.copytree, symlinks=True) if (target / name).is_dir() else shutil.copy2
+        copy(target / name, staged / name)
     publish_directory(staged, target)
     report_found({"digest": digest, "output": output, "proof": figures.entry()})
     said = sys.stderr if args.json else sys.stdout
@@ -121,8 +125,13 @@ def _name_own_files(error: ReportedError, copies: str, own: str) -> None:
 
 
 def _refuse_other_content(target: Path) -> None:
-    """Never replace a directory that holds anything but an MLflow Model."""
+    """Never replace a directory that holds anything but an MLflow Model, and what may lie beside its files."""
+    from .model.manifest import unknown
+
     if target.is_dir() and (not any(target.iterdir()) or (target / "MLmodel").is_file()):
+        if others := unknown(target):
+            advice = "It would be removed: move it away, or give another --out-dir."
+            raise UsageError(str(target), "it holds what no step has made", got=", ".join(others), advice=advice)
         return
     if target.exists():
         advice = "Give another --out-dir, or move it away."

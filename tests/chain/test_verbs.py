@@ -655,6 +655,19 @@ def test_nothing_is_stale_or_kept_when_the_model_was_loaded_from_a_registry(mode
     assert not model.exists()
 
 
+@pytest.mark.parametrize("name", ["README.md", "model.sig", ".git/HEAD", ".cache/huggingface/x"])
+def test_nothing_is_stale_and_nothing_goes_when_an_author_puts_a_card_beside_the_model(
+    models: Path, root: Path, name: str
+) -> None:
+    path = root / "mlflow_model_artifacts" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("the author's")
+    assert invoke(models, "status", "--model", "cheap").returncode == 0
+    held = f"kept mlflow_model_artifacts: it holds {'.cache' if '.cache' in name else name.partition('/')[0]}, which no"
+    assert held in invoke(models, "clean", "--model", "cheap").stdout
+    assert path.read_text() == "the author's"
+
+
 @pytest.mark.parametrize("name", ["registered_model_meta.py", "code/registered_model_meta", "other"])
 def test_package_is_stale_when_anything_else_is_added_to_the_model(models: Path, root: Path, name: str) -> None:
     path = root / "mlflow_model_artifacts" / name

@@ -132,6 +132,23 @@ def test_check_names_what_mlflow_never_loads_and_goes_on(model: Path) -> None:
     assert check_manifest(model) == (digest, names)
 
 
+def test_card_and_history_of_a_model_stay_and_others_files_are_not_removed_when_it_is_packaged_again(
+    packaged: Author,
+) -> None:
+    digest = check_manifest(packaged.model).digest
+    own = {"README.md": "# card", "model.sig": "{}", ".git/HEAD": "ref: main", ".gitattributes": "*.npy filter=lfs"}
+    add(packaged.model, {**own, "registered_model_meta": REGISTERED, "artifacts/tf_tiny/lock.mdb": "left by a model"})
+    assert packaged.package(*FLAGS).returncode == 0
+    assert {name: packaged.files()[name].decode() for name in own} == own
+    assert check_manifest(packaged.model) == (digest, [".git", ".gitattributes", "README.md", "model.sig"])
+    add(packaged.model, {"figures/one.txt": "1", "notes.md": "mine"})
+    before = packaged.files()
+    done = packaged.package(*FLAGS)
+    assert done.returncode == 2
+    assert "it holds what no step has made: got figures, notes.md. It would be removed: move it away" in done.stderr
+    assert packaged.files() == before
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

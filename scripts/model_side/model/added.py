@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 REGISTERED = "registered_model_meta"  # MLflow writes it into each model that it loads from a registry
 ADDED = (REGISTERED, "model.sig", "README.md", ".gitattributes", ".git", ".cache/huggingface")
+TOPS = tuple(name.partition("/")[0] for name in ADDED)
 _KEYS = {"model_name", "model_version"}
 _BYTES = 4096
 
@@ -23,6 +25,22 @@ def never_loaded(model: Path, name: str) -> str:
     if name == REGISTERED and not _is_of_registry(model / name):
         return ""
     return next((added for added in ADDED if name == added or name.startswith(f"{added}/")), "")
+
+
+def authors_own(model: Path) -> list[str]:
+    """Return what an author has put at the top of an MLflow Model, and hubs and signers for the author.
+
+    Parameters
+    ----------
+    model : Path
+        The MLflow Model, or where it would be.
+
+    Returns
+    -------
+    list of str
+        Names of files and directories.
+    """
+    return [top for top in TOPS if top != REGISTERED and os.path.lexists(model / top)]
 
 
 def _is_of_registry(path: Path) -> bool:

@@ -17,7 +17,7 @@ from ..base.errors import StepError, UsageError, listed
 from ..base.files import FileEntry, file_entry
 from ..base.redact import redacted
 from ..base.variables import pyvenv
-from .added import never_loaded
+from .added import TOPS, never_loaded
 from .declared_data import DECLARATION, declared_sources
 
 MANIFEST = "package_manifest.json"
@@ -106,6 +106,15 @@ def check_manifest(model: Path) -> Checked:
     if lines:
         raise StepError(str(model), f"not as it was packaged:{lines}", advice="Get it again from its author.")
     return Checked(str(document["digest"]), sorted(set(added.values())))
+
+
+def unknown(model: Path) -> list[str]:
+    """Return what is at the top of an MLflow Model, not of the package and not in `ADDED`; [] without a manifest."""
+    path = model / MANIFEST
+    if not path.is_file():
+        return []
+    known = {name.partition("/")[0] for name in json.loads(path.read_bytes())["files"]}
+    return sorted({each.name for each in model.iterdir()} - known - {MANIFEST, "__pycache__", *TOPS})
 
 
 def read_files(
