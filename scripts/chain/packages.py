@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -98,12 +100,9 @@ class Package(NamedTuple):
 
     def variables(self) -> dict[str, str]:
         """Return what is set of the environment variables that the model declares, as digests: it may be secret."""
-        spec = self.file("model_spec.py")
-        names = (
-            named_variables(spec.read_text(encoding="utf-8", errors="replace"))
-            if spec.is_file() and os.access(spec, os.R_OK)
-            else ()
-        )
+        names: Sequence[str] = ()
+        with suppress(OSError):  # where it cannot be read, the fingerprint of a step says so
+            names = named_variables(self.file("model_spec.py").read_text(encoding="utf-8", errors="replace"))
         return {f"${name}": _digest(os.environ.get(name)) for name in names}
 
     def runs_commands(self) -> bool:
