@@ -25,7 +25,7 @@ except ModuleNotFoundError:
 sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
 sys.path.insert(0, str(Path(__file__).parent / "scripts"))
 
-from chain import completion, verbs  # noqa: E402
+from chain import completion, looking, verbs  # noqa: E402
 from chain.request import Request  # noqa: E402
 
 if (names := completion.values(sys.argv)) is not None:
@@ -207,19 +207,19 @@ def watch(context, flags):
 @verb(MODEL, ALL, PLACE, JSON, quiet=(False, "print nothing; the exit code tells"))
 def status(context, flags):
     """Say which steps are up to date, stale or pending, and why; exit 1 if any is not up to date."""
-    return verbs.status(request(context, flags), quiet=flags["quiet"])
+    return looking.status(request(context, flags), quiet=flags["quiet"])
 
 
 @verb(MODEL, PLACE, JSON, step=("", "the step to explain"))
 def explain(context, flags):
     """Show every dependency of a step: what the record says, what is there now."""
-    return verbs.explain(request(context, flags), flags["step"])
+    return looking.explain(request(context, flags), flags["step"])
 
 
 @verb(MODEL, PLACE)
 def graph(context, flags):
     """Print the chain with its files and states as Mermaid text."""
-    return verbs.graph(request(context, flags))
+    return looking.graph(request(context, flags))
 
 
 @verb(
@@ -242,4 +242,4 @@ def cache(context, flags):
 def clean(context, flags):
     """Remove what steps made, never a file of the author's; what it would lose it lists."""
     every = {**flags, "all": False}
-    return verbs.clean(request(context, every), environment=flags["env"], everything=flags["all"])
+    return looking.clean(request(context, every), environment=flags["env"], everything=flags["all"])
