@@ -45,6 +45,7 @@ FORCE = {
     "force_step": ("", "run this step even where it is up to date"),
 }
 PLAIN = {"plain": (False, "print plain lines on a terminal, too")}
+LIMIT = {"time_limit": (0, "seconds for each prediction (default: TIME_LIMIT of model_spec.py)")}
 BUILD = {**MODEL, **ALL, **PLACE, **JOBS, **DRY, **FORCE, **JSON, **PLAIN}
 
 
@@ -133,7 +134,7 @@ def download_data(context, flags):
     return verbs.download(request(context, flags), **own)
 
 
-@verb(BUILD)
+@verb(BUILD, LIMIT)
 def package(context, flags):
     """Save the MLflow Model, proven by a forward pass in a fresh process."""
     return verbs.build(request(context, flags), "package")
@@ -149,7 +150,7 @@ def payload(context, flags):
     return verbs.payload(request(context, flags), flags["format"], negative=flags["negative"])
 
 
-@verb(BUILD)
+@verb(BUILD, LIMIT)
 def predict(context, flags):
     """Predict in-process, in the model environment."""
     return verbs.build(request(context, flags), "predict")
@@ -157,6 +158,7 @@ def predict(context, flags):
 
 @verb(
     BUILD,
+    LIMIT,
     strict=(
         False,
         "take test_output.json from the manual way's command, unaltered, in an environment that MLflow makes",
@@ -168,13 +170,17 @@ def serve_predict(context, flags):
     return verbs.build(request(context, flags), "serve-predict")
 
 
-@verb(MODEL, PLACE, PLAIN, port=(0, "on 127.0.0.1 (default: one that is free)"))
+@verb(MODEL, PLACE, PLAIN, LIMIT, port=(0, "on 127.0.0.1 (default: one that is free)"))
 def serve(context, flags):
     """Keep the model's server up until Ctrl-C, and print a curl line that asks it."""
     return verbs.serve(request(context, flags), flags["port"])
 
 
-@verb(BUILD, only=("", "ask again for this relation between answers alone, such as rows: no verdict is written"))
+@verb(
+    BUILD,
+    LIMIT,
+    only=("", "ask again for this relation between answers alone, such as rows: no verdict is written"),
+)
 def verify(context, flags):
     """Prove that all ways of running the model agree."""
     return verbs.verify(request(context, flags), flags["only"])
@@ -198,7 +204,7 @@ def sbom(context, flags):
     return verbs.build(request(context, flags), "sbom")
 
 
-@verb(MODEL, PLACE, JOBS)
+@verb(MODEL, PLACE, JOBS, LIMIT)
 def watch(context, flags):
     """Follow your edits: after each, call your code at once, then bring package and prediction up to date."""
     return verbs.watch(request(context, flags))
@@ -224,12 +230,14 @@ def graph(context, flags):
 
 @verb(
     JSON,
+    LIMIT,
     model_uri=(GIVEN, "the MLflow Model: a local path or any URI that MLflow resolves"),
     manifest_only=(False, "check the files, run nothing of the model"),
 )
 def check(context, flags):
     """Check a model received from someone else: its files, then its example."""
-    return verbs.check(flags["model_uri"], manifest_only=flags["manifest_only"], as_json=flags["json"])
+    own = {"manifest_only": flags["manifest_only"], "as_json": flags["json"]}
+    return verbs.check(flags["model_uri"], **own, time_limit=flags["time_limit"])
 
 
 @verb(JSON, prune=("", "remove what was not used for so many days; 0 for all"))

@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     from serving.check import check_model
 
-    flags = parser(__doc__, "--model-uri")
+    flags = parser(__doc__, "--model-uri", "--time-limit")
     flags.add_argument("--manifest-only", action="store_true", help="check the files, run nothing of the model")
     check_model(**vars(flags.parse_args(argv)))
     return 0

@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None, data: TextIO | None = None) -> int:
     """Run the command line; the answer goes to `data`, by default stdout."""
     from model_side.run.response import predict
 
-    flags = parser(__doc__, "--model-uri")
+    flags = parser(__doc__, "--model-uri", "--time-limit")
     flags.add_argument("--json-payload-file", required=True, help="the payload, JSON or .csv; - reads JSON from stdin")
     flags.add_argument("--output-path", type=Path, help="the file to write: .json, .npy or .npz (default: stdout)")
     predict(**vars(flags.parse_args(argv)), data=data)

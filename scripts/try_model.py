@@ -22,7 +22,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     flags = parser(__doc__, "--package", "--time-limit")
     flags.add_argument("--json-payload-file", type=Path, required=True, help="the payload, JSON")
-    flags.set_defaults(time_limit=3600.0)
     try_model(**vars(flags.parse_args(argv)))
     return 0
 

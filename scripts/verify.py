@@ -42,7 +42,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--again", action="store_true", help="let the model predict again: are its answers the same?")
     add("--json-payload-file", type=Path, help="the payload of the answers")
     add("--only", choices=TRIED, default="", help="ask again for this relation alone, and write no verdict")
-    flags.set_defaults(time_limit=3600.0)
     asked = Asked(**vars(flags.parse_args(argv)))
     (ask_one if asked.only else verify)(asked)
     return 0

@@ -10,7 +10,7 @@ from engine.errors import PipelineError, UsageError
 from engine.walk import Pipeline
 
 from .packages import REPOSITORY, Package, names, require
-from .steps import pipeline_for
+from .steps import RUN_THE_MODEL, pipeline_for
 
 
 class Request(NamedTuple):
@@ -33,6 +33,8 @@ class Request(NamedTuple):
         Whether the task's own step runs even where it is up to date.
     force_step : str
         Another step that runs even where it is up to date.
+    time_limit : int
+        Seconds for each prediction; 0 where the model says it.
     """
 
     models: tuple[str, ...]
@@ -45,12 +47,15 @@ class Request(NamedTuple):
     plain: bool = False
     force: bool = False
     force_step: str = ""
+    time_limit: int = 0
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], flags: Mapping[str, Any]) -> Request:
         """Make a request of invoke.yaml's ``chain`` section and a task's flags."""
         own, jobs = flags.get("models_dir"), int(flags.get("jobs") or settings["jobs"])
         manager = flags.get("env_manager") or settings["env_manager"]
+        if (limit := int(flags.get("time_limit") or 0)) < 0:
+            raise UsageError("--time-limit", "out of range", expected="seconds above 0", got=str(limit))
         strict = bool(flags.get("strict") or flags.get("env_manager") or settings["strict"])
         if jobs < 1:
             raise UsageError("--jobs", "out of range", expected="at least 1", got=str(jobs))
@@ -71,6 +76,7 @@ class Request(NamedTuple):
             plain=bool(flags.get("plain")),
             force=bool(flags.get("force")),
             force_step=flags.get("force_step") or "",
+            time_limit=limit,
         )
 
     def named(self, name: str) -> Request:
@@ -83,6 +89,15 @@ class Request(NamedTuple):
         wanted = names(self.models_dir) if self.every else self.models
         return [Package(name, self.models_dir, **self.common) for name in wanted]
 
+    def limit(self) -> list[str]:
+        """Return the arguments for a command that runs the model."""
+        return ["--time-limit", str(self.time_limit)] if self.time_limit else []
+
+    def extra(self, own: Mapping[str, Sequence[str]] | None = None) -> dict[str, list[str]]:
+        """Return the arguments that steps get for this run alone: the time limit before their own."""
+        given = {name: list(words) for name, words in (own or {}).items()}
+        return given | {name: [*self.limit(), *given.get(name, ())] for name in RUN_THE_MODEL}
+
     def pipelines(self, extra: Mapping[str, Sequence[str]] | None = None) -> list[Pipeline]:
         """Return the chains of the packages that are meant; what one package declares wrongly is its own fault alone.
 
@@ -91,7 +106,8 @@ class Request(NamedTuple):
         UsageError
             If a model does not exist, with the nearest name that does.
         """
-        return [declared(package, extra or {}) for package in [require(package) for package in self.packages()]]
+        words = self.extra(extra)
+        return [declared(package, words) for package in [require(package) for package in self.packages()]]
 
 
 def _check_names(flag: str, names: Sequence[str]) -> None:

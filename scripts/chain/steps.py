@@ -36,6 +36,7 @@ WARM = (".venv/bin/python", "{scripts}/model_side/run/worker.py", "mlflow.pyfunc
 CHEAP = ("package", "payload", "predict", "serve-predict", "verify", *CLEANED)
 ENVIRONMENT = ("sync-env",)
 COSTLY = ("compile-reqs", "download-data")
+RUN_THE_MODEL = ("package", "predict", "serve-predict", "verify")
 
 
 def pipeline_for(package: Package, extra: Mapping[str, Sequence[str]] | None = None) -> Pipeline:
@@ -56,9 +57,9 @@ def command_of(package: Package, name: str) -> Command:
     return next(step.runs for step in steps_for(package) if step.name == name)
 
 
-def trial(package: Package) -> Step:
-    """Return the step that calls an author's code on the payload, and saves nothing."""
-    line = f"{{scripts}}/try_model.py --json-payload-file {PAYLOAD}"
+def trial(package: Package, words: Sequence[str] = ()) -> Step:
+    """Return the step that calls an author's code on the payload, with more arguments, and saves nothing."""
+    line = " ".join([f"{{scripts}}/try_model.py --json-payload-file {PAYLOAD}", *words])
     command = _Commands.of(package).model(line, Says.AFTERWARDS)
     return Step("try", command, (*CALLED, PAYLOAD), ignored=(DOWNLOADS,))
 

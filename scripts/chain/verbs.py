@@ -75,12 +75,15 @@ def verify(request: Request, only: str) -> int:
             print(report.places(request.packages()))
         return code
     results = _build(request, request.pipelines(), "predict", (request.force_step,) * bool(request.force_step))
-    return _close(request, _in_foreground(request, request.packages(), "verify", [["--only", only]], results))
+    return _close(
+        request, _in_foreground(request, request.packages(), "verify", [["--only", only, *request.limit()]], results)
+    )
 
 
-def check(model_uri: str, *, manifest_only: bool, as_json: bool) -> int:
+def check(model_uri: str, *, manifest_only: bool, as_json: bool, time_limit: int = 0) -> int:
     """Check an MLflow Model that somebody else packaged."""
     words = ["--model-uri", model_uri, *["--manifest-only"] * manifest_only]
+    words += ["--time-limit", str(time_limit)] if time_limit else []
     return _alone("check_model", words, as_json=as_json)
 
 
@@ -101,7 +104,7 @@ def serve(request: Request, port: int) -> int:
     package = _one(request, "a server has one")
     code = _close(request, _build(request, request.pipelines(), "payload", ()))
     if not code:
-        become(serving(package), package.root, "--port", str(port))
+        become(serving(package), package.root, "--port", str(port), *request.limit())
     return code
 
 
@@ -117,7 +120,8 @@ def watch(request: Request) -> NoReturn:
     from .watch import watch as watch_package
 
     package = _one(request, "it follows one package")
-    watch_package(package, lambda: declared(require(package), {}), request.jobs, say)
+    limit, extra = request.limit(), request.extra()
+    watch_package(package, lambda: declared(require(package), extra), request.jobs, say, limit)
 
 
 def scaffold(request: Request, archetype: str, *, update: bool, diff: bool) -> int:

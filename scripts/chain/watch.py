@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,13 @@ from .steps import CALLED, DOWNLOADS, PAYLOAD, trial
 GOAL = "predict"
 
 
-def watch(package: Package, declare: Callable[[], Pipeline], jobs: int, say: Callable[[str], None]) -> NoReturn:
+def watch(
+    package: Package,
+    declare: Callable[[], Pipeline],
+    jobs: int,
+    say: Callable[[str], None],
+    limit: Sequence[str] = (),
+) -> NoReturn:
     """Build up to the in-process prediction, and again after each edit, with the imports kept; never return.
 
     An edit of what a build has read ends that build, and the next one begins at once.
@@ -48,10 +54,12 @@ def watch(package: Package, declare: Callable[[], Pipeline], jobs: int, say: Cal
     jobs : int
     say : callable
         Told what a person should know beside the outcomes.
+    limit : sequence of str
+        Arguments for the direct call.
     """
     environment = clean_environment(os.environ, {})
     builder = Builder(jobs, task="invoke watch", keep_hosts=True, environment=environment)
-    following = _Following(package, declare, builder, say)
+    following = _Following(package, declare, builder, say, limit)
     builder.tell, builder.say = following.tell, following.say
     try:
         if not package.root.is_dir():  # there is nothing to watch yet
@@ -72,6 +80,7 @@ class _Following:
     declare: Callable[[], Pipeline]
     builder: Builder
     told: Callable[[str], None]
+    limit: Sequence[str]
 
     def follow(self, changes: Changes) -> NoReturn:
         """Build, and again after each change."""
@@ -103,7 +112,7 @@ class _Following:
         called = all(path.partition("/")[0] in (*CALLED, PAYLOAD) for path in changed)
         if not called or not self.package.file(PAYLOAD).is_file():
             return True, frozenset()
-        step, root = trial(self.package), self.package.root
+        step, root = trial(self.package, self.limit), self.package.root
 
         def call() -> bool:
             walk = Walk(Pipeline(root, (step,)), (step,))

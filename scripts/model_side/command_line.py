@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .base.command_line import seconds
 from .base.directories import make_work_directory
 from .base.errors import ReportedError, UsageError, run_main
 from .base.files import publish_directory, require_file
@@ -22,8 +23,8 @@ from .base.found import report_found
 from .base.read_only import unchanged
 from .package.flags import DTYPES, PARAM_TYPES, SERIALIZATIONS, Flags, read_flags
 
+_SAVE_SECONDS = 3600  # to import the author's code and to copy artifacts
 _LAST_EPOCH = 253402300799  # the end of year 9999
-_LONGEST = 1e6  # seconds
 
 
 def main(package: str, description: str | None, argv: Sequence[str] | None = None) -> int:
@@ -74,6 +75,7 @@ def _package(package: Path, flags: Flags, args: argparse.Namespace, work: Path, 
     disable_tracing()
     from .model.added import authors_own
     from .model.manifest import seal
+    from .model.settings import time_limit_of
     from .output.files import GOLDEN
     from .package.hashing import hashing
     from .package.save import dry_run, save_model
@@ -86,24 +88,26 @@ def _package(package: Path, flags: Flags, args: argparse.Namespace, work: Path, 
     staged, empty, here = work / target.name, work / "empty", Path.cwd()
     empty.mkdir()
     code = (package / "model_code", package / "model_spec.py", staged / "code")
-    common: dict[str, Any] = {"code": code, "seconds": args.time_limit}
+    common: dict[str, Any] = {"code": code, "seconds": args.time_limit or _SAVE_SECONDS}
     if args.dry_run:
         run_in_child(dry_run, package, flags, work, subject="dry run", directory=package, **common)
         return {"model": target.name}
     artifacts = run_in_child(save_model, package, flags, work, staged, subject="save", directory=package, **common)
+    files = read_model(str(staged))
+    common["seconds"] = time_limit_of(files.metadata, args.time_limit)
     linked = any((staged / name).stat().st_nlink > 1 for name in artifacts)
     common["kept"] = [package / "model_data", *([staged / "artifacts"] if linked else [])]
     # The directory is for what the model leaves behind, its result files, too.
     with tempfile.TemporaryDirectory() as scratch, hashing(staged, artifacts) as hashes:
         os.environ["TMPDIR"] = tempfile.tempdir = scratch
         with unchanged("forward pass", [staged], [staged / GOLDEN, *common["kept"]]):
-            with compared_at_home(package, flags, staged, args.time_limit):
+            with compared_at_home(package, flags, staged, common["seconds"]):
                 child = partial(run_in_child, subject="forward pass", directory=empty, **common)
                 output, figures = proven(staged, child)
             if args.json_payload_filepath:
                 payload = args.json_payload_filepath.absolute()
                 output = run_in_child(prove_payload, staged, payload, subject="forward pass", directory=here, **common)
-            if read_model(str(staged)).signature.params:
+            if files.signature.params:
                 run_in_child(prove_params, staged, subject="params", directory=empty, scratch=True, **common)
             run_in_child(run_checks, package, flags, staged, subject="CHECKS", directory=package, **common)
         digest = seal(staged, package, hashes())
@@ -146,12 +150,6 @@ def _require_epoch() -> None:
         raise UsageError("SOURCE_DATE_EPOCH", "not a time", expected=expected, got=repr(text))
 
 
-def _seconds(text: str) -> float:
-    if not 0 < float(text) <= _LONGEST:
-        raise argparse.ArgumentTypeError(f"expected seconds above 0, at most {_LONGEST:g}, got {text}")
-    return float(text)
-
-
 def _parser(package: Path, description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -172,8 +170,7 @@ def _parser(package: Path, description: str | None) -> argparse.ArgumentParser:
     add("--json-payload-filepath", type=Path, metavar="PATH", help="predict this payload, too, before publishing")
     place = package / "mlflow_model_artifacts"
     add("--out-dir", type=Path, default=place, help="where the MLflow Model goes (default: beside this file)")
-    limit = "of each process (default: %(default)g)"
-    add("--time-limit", type=_seconds, default=3600.0, metavar="SECONDS", help=limit)
+    add("--time-limit", type=seconds, metavar="SECONDS", help="for each prediction (TIME_LIMIT)")
     add("--dry-run", action="store_true", help="check all that can be checked before saving, and save nothing")
     add("--json", action="store_true", help="print one JSON document on stdout")
     return parser

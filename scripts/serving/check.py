@@ -14,7 +14,7 @@ from model_side.base.found import report_found
 from model_side.base.variables import receivers_environment
 from model_side.model.manifest import check_manifest
 from model_side.model.model import quiet_mlflow, read_model, whole_model
-from model_side.model.settings import variables_of
+from model_side.model.settings import time_limit_of, variables_of
 
 from .predict import Where, predict_rebuilt
 from .rebuilt import rebuilt_environment
@@ -24,8 +24,8 @@ VERIFY = Path(__file__).parents[1] / "verify.py"
 EXAMPLE = "serving_input_example.json"
 
 
-def check_model(model_uri: str, *, manifest_only: bool) -> None:
-    """Check a model, and say on stderr what was seen.
+def check_model(model_uri: str, *, manifest_only: bool, time_limit: float | None = None) -> None:
+    """Check a model, and say on stderr what was seen; a prediction may take so many seconds.
 
     Raises
     ------
@@ -36,7 +36,8 @@ def check_model(model_uri: str, *, manifest_only: bool) -> None:
     """
     quiet_mlflow()
     with whole_model(model_uri) as model, tempfile.TemporaryDirectory() as scratch:
-        checked, needed = check_manifest(model), variables_of(read_model(str(model)).metadata)
+        checked, metadata = check_manifest(model), read_model(str(model)).metadata
+        needed, seconds = variables_of(metadata), time_limit_of(metadata, time_limit)
         report_found({**checked._asdict(), "environment_variables": list(needed)})
         print(f"{model_uri}: every file is as it was packaged; {checked.digest}", file=sys.stderr)
         if checked.added:
@@ -50,6 +51,7 @@ def check_model(model_uri: str, *, manifest_only: bool) -> None:
         variables, answer = receivers_environment(os.environ, needed), Path(scratch, "answer.json")
         environment = replace(rebuilt_environment(model, os.environ), bytecode=Path(scratch, "bytecode"))
         where = Where(Path(scratch), variables, limits=Limits(kept=(str(model.absolute()),)), quiet=True)
+        where = where._replace(seconds=seconds)
         predict_rebuilt(model, model / EXAMPLE, environment, where)
         words = ["--model-uri", str(model), "--predict-output", str(answer), "--test-output", str(answer)]
         words += ["--json-payload-file", str(model / EXAMPLE), "--output-path", f"{scratch}/verification.json"]

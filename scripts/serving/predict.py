@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,16 +19,21 @@ from typing import IO, NamedTuple
 from environments.settings import uv_anchored
 from environments.uv import uv_executable
 from model_side.base.errors import StepError, UsageError, invoke
-from model_side.base.processes import Figures, advice_on_end, ended_with
+from model_side.base.processes import Figures, advice_on_end, ended_with, held
+from model_side.base.tracebacks import author_stack
 from model_side.base.variables import QUIET, clean_environment, pyvenv
 from model_side.model.model import local_directory
+from model_side.model.settings import TIME_LIMIT
 from model_side.payload.text import predictions_from_json
 
 from .rebuilt import Rebuilt
 from .sandbox.audit import watched
-from .sandbox.leash import FREE, Limits, ended, leashed
+from .sandbox.leash import FREE, Limits, end, ended, leashed, require_none_left
 
 SUBJECT = "mlflow models predict"
+START_SECONDS = 60.0  # for MLflow's own start
+_MAKING_SECONDS = 600.0  # for an environment of MLflow's own
+WHERE = {"PYTHONFAULTHANDLER": "1"}  # an interpreter that must end says where it is
 KEPT_LINES = 2000  # of what MLflow says, to find the author's traceback in
 TRACEBACK = "Traceback (most recent call last):"
 _MISSING = re.compile(r"^ModuleNotFoundError: No module named '([^']+)'", re.MULTILINE)
@@ -65,6 +71,8 @@ class Where(NamedTuple):
         What it does without, where `leash.allows` that.
     quiet : bool
         Whether what is said there is shown only where it fails.
+    seconds : float
+        How long it may take to load the model, and again to predict.
     """
 
     scratch: Path
@@ -73,6 +81,7 @@ class Where(NamedTuple):
     log: Path | None = None
     limits: Limits = FREE
     quiet: bool = False
+    seconds: float = TIME_LIMIT
 
 
 def predict_rebuilt(model: Path, payload: Path, environment: Rebuilt, where: Where) -> Answer:
@@ -94,7 +103,9 @@ def predict_rebuilt(model: Path, payload: Path, environment: Rebuilt, where: Whe
     return _predict(environment.program("mlflow"), "local", str(model), payload.absolute(), variables, where)
 
 
-def predict_strict(model_uri: str, payload: Path, manager: str, limits: Limits = FREE) -> Answer:
+def predict_strict(
+    model_uri: str, payload: Path, manager: str, limits: Limits = FREE, seconds: float = TIME_LIMIT
+) -> Answer:
     """Return the answer of the package's mlflow, in an environment that `manager` makes for it, whose cost counts.
 
     Parameters
@@ -103,6 +114,8 @@ def predict_strict(model_uri: str, payload: Path, manager: str, limits: Limits =
     payload : Path
     manager : str
     limits : Limits
+    seconds : float
+        As of `Where`; the environment's making has ten minutes more.
 
     Raises
     ------
@@ -114,7 +127,7 @@ def predict_strict(model_uri: str, payload: Path, manager: str, limits: Limits =
     require_manager(manager, os.environ)
     with tempfile.TemporaryDirectory() as scratch:
         variables = _variables(os.environ, Path(scratch), manager)
-        where = Where(Path(scratch), {}, limits=limits)
+        where = Where(Path(scratch), {}, limits=limits, seconds=seconds + _MAKING_SECONDS)
         return _predict(mlflow_executable(), manager, model_uri, payload, variables, where)
 
 
@@ -159,17 +172,23 @@ def _predict(
     answer, kind = where.scratch / "answer.json", "csv" if payload.suffix == ".csv" else "json"
     command = [mlflow, "models", "predict", "--model-uri", model_uri, "--content-type", kind]
     command += ["--input-path", str(payload), "--output-path", str(answer), "--env-manager", manager]
-    start = time.perf_counter()
-    with leashed(command, variables, directory=where.directory, limits=where.limits) as process:
+    start, longest = time.perf_counter(), START_SECONDS + 2 * where.seconds  # it loads, too
+    with leashed(command, {**variables, **WHERE}, directory=where.directory, limits=where.limits) as process:
+        clock = threading.Timer(longest, end, [process])
+        clock.start()
         said = io.TextIOWrapper(process.stdout or io.BytesIO(), errors="replace")
         lines = deque(said if where.quiet else _passed_on(said), maxlen=KEPT_LINES)
         memory = ended(process)
+        clock.cancel()
     figures = Figures(time.perf_counter() - start, memory)
     if process.returncode or not answer.is_file():
-        failure = _failure(process.returncode, list(lines), model_uri, figures)
+        failure = _failure(process.returncode, list(lines), model_uri, payload, figures)
+        if clock.finished.is_set() and figures.seconds > longest:
+            failure = took_too_long(SUBJECT, where.seconds, payload, model_uri, "".join(lines))
         if where.quiet:  # the traceback is shown once: the author's part of it
             sys.stderr.writelines(takewhile(_not_traceback, lines) if failure.author_traceback else lines)
         raise failure
+    require_none_left(lines, SUBJECT)
     text = answer.read_text(encoding="utf-8")
     predictions_from_json(text, subject=SUBJECT)
     return Answer(text, figures)
@@ -177,6 +196,25 @@ def _predict(
 
 def _not_traceback(line: str) -> bool:
     return line.rstrip() != TRACEBACK
+
+
+def took_too_long(subject: str, seconds: float, payload: Path, model_uri: str, said: str) -> StepError:
+    """Return the error of a prediction that took longer than its limit, with where it was in the model's code.
+
+    Parameters
+    ----------
+    subject : str
+    seconds : float
+        The limit.
+    payload : Path
+    model_uri : str
+    said : str
+        What was said, with what Python's faulthandler wrote at the end.
+    """
+    directory = local_directory(model_uri)
+    shown = author_stack(said, [directory]) if directory else ""
+    advice = f"Its input: {payload.name}. Make it faster, or raise TIME_LIMIT in model_spec.py or --time-limit."
+    return ExplainedError(subject, f"it took longer than {seconds:g} s", advice=advice, author_traceback=shown)
 
 
 def _passed_on(said: IO[str]) -> Iterator[str]:
@@ -194,12 +232,12 @@ def _variables(environment: Mapping[str, str], programs: Path, manager: str) -> 
     return {**kept, "PATH": os.pathsep.join([str(programs), kept["PATH"], *homes])}
 
 
-def _failure(code: int, said: Sequence[str], model_uri: str, figures: Figures) -> StepError:
-    fault = f"failed with {ended_with(code)}"
+def _failure(code: int, said: Sequence[str], model_uri: str, payload: Path, figures: Figures) -> StepError:
+    fault, directory = f"failed with {ended_with(code)}", local_directory(model_uri)
     if code < 0:
-        held = f"{figures.peak_memory / 2**20:.0f} MiB"
-        return ExplainedError(SUBJECT, fault, advice=f"{advice_on_end(code)} Its largest process held {held}.".strip())
-    directory = local_directory(model_uri)
+        advice = f"{advice_on_end(code)} {held(figures.peak_memory)} Its input: {payload.name}."
+        where = author_stack("".join(said), [directory]) if directory else ""
+        return ExplainedError(SUBJECT, fault, advice=advice.strip(), author_traceback=where)
     shown = author_part(said, str(directory.resolve())) if directory else ""
     advice = "The traceback above starts in the model's code." if shown else "MLflow's own words are above."
     if missing := _MISSING.findall(shown):

@@ -18,7 +18,7 @@ from model_side.base.files import remove_files
 from model_side.base.processes import Figures, peak_memory
 from model_side.base.variables import receivers_environment
 from model_side.model.model import ModelFiles, read_model
-from model_side.model.settings import settings_of, variables_of
+from model_side.model.settings import settings_of, time_limit_of, variables_of
 from model_side.output.arrays import as_array
 from model_side.output.comparison import Comparison, Tolerance, compare
 from model_side.payload.negatives import Negative, negative_payloads
@@ -28,7 +28,7 @@ from model_side.payload.text import predictions_from_json
 from .answering import listener, require_environment
 from .predict import Answer
 from .rebuilt import Rebuilt
-from .server import GRACE_SECONDS, OK, Server
+from .server import GRACE_SECONDS, OK, LateError, Server
 
 SUBJECT = "REST"
 _KEPT = ("expected.json", "got.json")  # in the directory for answers that differ
@@ -55,7 +55,7 @@ class Request:
     report: Path = Path("serve_report.json")
     parallel: int = 4
     serial: bool = False
-    time_limit: float = 600
+    time_limit: float | None = None
 
     @cached_property
     def files(self) -> ModelFiles:
@@ -71,6 +71,11 @@ class Request:
     def settings(self) -> Mapping[str, bool]:
         """What the model is checked against."""
         return settings_of(self.files.metadata)
+
+    @property
+    def seconds(self) -> float:
+        """How long each prediction may take."""
+        return time_limit_of(self.files.metadata, self.time_limit)
 
     @cached_property
     def variables(self) -> Mapping[str, str]:
@@ -111,8 +116,12 @@ def rest_route(server: Server, environment: Rebuilt, request: Request) -> tuple[
         text = ask(server, request)
         figures = Figures(time.perf_counter() - start, peak_memory(pid or "self"))
         negatives = of_each_kind(negative_payloads(request.payload, request.files.signature))
-        statuses = [(each, status_of(server, each, request.time_limit)) for each in negatives]
+        statuses = [(each, status_of(server, each, request.seconds)) for each in negatives]
         require_equal(server, request, text, together)
+    except LateError as error:
+        server.end_here()
+        advice = f"Its input: {request.json_payload_file.name}. Make it faster, or raise TIME_LIMIT or --time-limit."
+        raise server.failure(f"{error} {advice}", by_us=True) from error
     except StepError as error:
         gone = listener(server.port, server.process.pid) is None
         raise server.failure(str(error), GRACE_SECONDS if gone else 0.0) from error
@@ -134,8 +143,15 @@ def of_each_kind(negatives: Sequence[Negative]) -> list[Negative]:
     return [each for each in found if each]
 
 
-def ask(server: Server, request: Request) -> str:
+def ask(server: Server, request: Request, together: int = 1) -> str:
     """Return the answer to a payload that fits.
+
+    Parameters
+    ----------
+    server : Server
+    request : Request
+    together : int
+        How many are asked at once: each may then take that much longer.
 
     Raises
     ------
@@ -144,7 +160,7 @@ def ask(server: Server, request: Request) -> str:
     """
     kind = "text/csv" if request.json_payload_file.suffix == ".csv" else "application/json"
     body = request.json_payload_file.read_text(encoding="utf-8")
-    status, text = server.send("POST", "/invocations", body, kind, request.time_limit)
+    status, text = server.send("POST", "/invocations", body, kind, request.seconds * together)
     if status != OK:
         got = f"status {status}: {_message(text)}"
         raise StepError(SUBJECT, "the payload was refused", expected=f"status {OK}", got=got)
@@ -183,7 +199,7 @@ def require_equal(server: Server, request: Request, expected: str, together: int
         If one differs by more than the model's tolerance; with the first differing cells.
     """
     with ThreadPoolExecutor(max(1, together)) as pool:
-        answers = list(pool.map(lambda _: ask(server, request), range(together)))
+        answers = list(pool.map(lambda _: ask(server, request, together), range(together)))
     compared = [(answer, _compared(expected, answer, request.files)) for answer in answers if answer != expected]
     wrong = [(answer, found) for answer, found in compared if not found.agrees]
     if wrong:

@@ -21,13 +21,13 @@ from model_side.base.processes import ended_with
 from model_side.base.read_only import unchanged
 from model_side.base.variables import receivers_environment, shared_processors, variables_advice
 from model_side.model.model import quiet_mlflow, read_model, whole_model
-from model_side.model.settings import variables_of
+from model_side.model.settings import time_limit_of, variables_of
 from model_side.payload.inputs import existing_inputs, read_only_places
 from model_side.payload.payload import new_texts, read_payload
 from model_side.payload.text import dumps_strict
 
 from .answering import listener, require_environment
-from .predict import Answer, ExplainedError, Where, predict_rebuilt, predict_strict
+from .predict import START_SECONDS, Answer, ExplainedError, Where, predict_rebuilt, predict_strict
 from .rebuilt import Rebuilt, rebuilt_environment
 from .rest import Request, rest_route
 from .sandbox.audit import HOOK, Outside, outside
@@ -55,7 +55,9 @@ def serve_predict(request: Request) -> None:
     _ = request.payload, request.variables  # refused before anything starts
     manager = request.env_manager or ("uv" if request.strict else "")
     if manager and not rest:
-        publish(predict_strict(request.model_uri, request.json_payload_file, manager).text, request.output_path)
+        seconds = request.seconds
+        answer = predict_strict(request.model_uri, request.json_payload_file, manager, seconds=seconds)
+        publish(answer.text, request.output_path)
         return
     answers, report = _in_rebuilt(request, manager)
     if rest:
@@ -75,19 +77,20 @@ def _in_rebuilt(request: Request, manager: str) -> tuple[Mapping[str, Answer], M
         side_by_side = 2 if request.rest_output and not request.serial else 1
         environment = replace(environment, share=shared_processors(side_by_side, os.environ))
         stack.enter_context(unchanged("serve-predict", read_only_places(request.payload, model)))
-        log, seconds, given, since = scratch / "server.log", request.time_limit, request.variables, time.time()
+        log, seconds, given, since = scratch / "server.log", request.seconds, request.variables, time.time()
         used, limits = (
             scratch / "server.used.log" if request.settings["hermetic"] else None,
             _kept(model, request.payload),
         )
         started = serving(str(model), environment, log, given, used=used, limits=limits, seconds=seconds)
         server = None if request.serial or not request.rest_output else stack.enter_context(started)
-        strict = predict_strict(request.model_uri, request.json_payload_file, manager, limits) if manager else None
+        by_hand = (request.model_uri, request.json_payload_file, manager, limits, seconds)
+        strict = predict_strict(*by_hand) if manager else None
         watched, report = _watched(model, environment, scratch, request)
         answers = {"served": strict or watched}
         server = stack.enter_context(started) if request.rest_output and not server else server
         if server:
-            server.wait_until_up(seconds)
+            server.wait_until_up(START_SECONDS + seconds)
             answers["rest"], facts = rest_route(server, environment, request)
             report = {**facts, **report, "figures": {name: each.figures.entry() for name, each in answers.items()}}
             if used:
@@ -114,7 +117,7 @@ def _watched(model: Path, environment: Rebuilt, scratch: Path, request: Request)
             return _used(log, [place, scratch, *given], environment, request, since) if log else Outside()
 
         try:
-            where = Where(scratch, request.variables, directory, log, limits)
+            where = Where(scratch, request.variables, directory, log, limits, seconds=request.seconds)
             answer = predict_rebuilt(place, payload, environment, where)
         except ExplainedError:
             raise
@@ -186,7 +189,7 @@ def _not_portable(request: Request) -> str:
     return "not checked: the payload is not the model's example, and may name files in the working directory"
 
 
-def serve(model_uri: str, json_payload_file: Path, port: int, time_limit: float) -> None:
+def serve(model_uri: str, json_payload_file: Path, port: int, time_limit: float | None) -> None:
     """Serve until the server ends, and print a command that asks it once it answers.
 
     Parameters
@@ -196,8 +199,8 @@ def serve(model_uri: str, json_payload_file: Path, port: int, time_limit: float)
         What the printed command sends.
     port : int
         On 127.0.0.1; 0 means any that is free.
-    time_limit : float
-        Seconds for each wait.
+    time_limit : float, optional
+        Seconds for each prediction; by default TIME_LIMIT of model_spec.py.
 
     Raises
     ------
@@ -210,9 +213,10 @@ def serve(model_uri: str, json_payload_file: Path, port: int, time_limit: float)
     variables = receivers_environment(os.environ, variables_of(files.metadata))
     with whole_model(model_uri) as model:
         environment, limits = rebuilt_environment(model, os.environ), _kept(model, payload)
-        started = serving(str(model), environment, None, variables, port=port, limits=limits, seconds=time_limit)
+        seconds = time_limit_of(files.metadata, time_limit)
+        started = serving(str(model), environment, None, variables, port=port, limits=limits, seconds=seconds)
         with started as server:
-            server.wait_until_up(time_limit)
+            server.wait_until_up(START_SECONDS + seconds)
             require_environment(listener(server.port, server.process.pid), environment)
             print(_curl_line(server.port, json_payload_file), flush=True)
             raise server.failure(f"it ended with {ended_with(server.process.wait())}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -16,12 +17,22 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from model_side.base.errors import StepError, UsageError
-from model_side.base.processes import advice_on_end, ended_with, left_running, runs_still
+from model_side.base.processes import (
+    advice_on_end,
+    ask_where,
+    descendants,
+    ended_with,
+    held,
+    left_running,
+    runs_still,
+)
+from model_side.base.tracebacks import author_stack
 
 from .answering import listener
+from .predict import START_SECONDS, WHERE
 from .rebuilt import Rebuilt
 from .sandbox.audit import watched
-from .sandbox.leash import FREE, Limits, leashed
+from .sandbox.leash import FREE, Limits, leashed, require_none_left
 
 HOST = "127.0.0.1"
 OK = 200
@@ -42,11 +53,14 @@ class Server:
         What holds it: the leader of its group, in a session of its own.
     log : Path or None
         The file of its output; None where that goes to this process's stderr.
+    model : str
+        The MLflow Model's directory, where its code is.
     """
 
     port: int
     process: subprocess.Popen[bytes]
     log: Path | None
+    model: str = ""
 
     def wait_until_up(self, seconds: float) -> None:
         """Wait until it answers, for so many seconds at most.
@@ -66,7 +80,8 @@ class Server:
                 code = self.process.wait(POLL_SECONDS)
                 raise self.failure(f"it ended with {ended_with(code)} before it answered")
             if time.monotonic() > deadline:
-                raise self.failure(f"it did not answer within {seconds:g} s")
+                self.end_here()
+                raise self.failure(f"it did not answer within {seconds:g} s", by_us=True)
 
     def send(self, method: str, place: str, body: str = "", kind: str = "", seconds: float = 10) -> tuple[int, str]:
         """Return the status and the text of its answer.
@@ -81,6 +96,8 @@ class Server:
 
         Raises
         ------
+        LateError
+            If there is none in that time.
         StepError
             If there is none.
         """
@@ -89,6 +106,8 @@ class Server:
             connection.request(method, place, body.encode(), {"Content-Type": kind} if kind else {})
             response = connection.getresponse()
             return response.status, response.read().decode("utf-8", errors="replace")
+        except TimeoutError as error:
+            raise LateError("REST", f"it took longer than {seconds:g} s") from error
         except (OSError, HTTPException) as error:
             raise StepError("REST", "the server did not answer", got=repr(error)) from error
         finally:
@@ -99,7 +118,14 @@ class Server:
             return self.send("GET", "/ping")[0] == OK
         return False
 
-    def failure(self, fault: str, seconds: float = 0.0) -> StepError:
+    def end_here(self) -> None:
+        """End all that it has started, and let its interpreters say in its log where they are."""
+        for each in (started := descendants(self.process.pid)):
+            ask_where(each.pid)
+        for each in started:
+            runs_still(each.pid, GRACE_SECONDS)
+
+    def failure(self, fault: str, seconds: float = 0.0, *, by_us: bool = False) -> StepError:
         """Return an error with the end of the log in front; it tells which signal ended the process that answered.
 
         Parameters
@@ -107,19 +133,26 @@ class Server:
         fault : str
         seconds : float
             How long to wait for the end of a server that answers no more.
+        by_us : bool
+            Whether it was ended because it took too long.
         """
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(seconds)
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log else []
-        shown = "\n".join(lines[-SHOWN_LINES:])
+        said = self._said()
+        lines, stack = said.splitlines(), author_stack(said, [Path(self.model)])
+        shown = "\n".join([*lines[-SHOWN_LINES:], stack])
         advice = "Its log is above."
-        if signals := _RETURNED.findall(shown):
+        signals = _RETURNED.findall(said)
+        if signals and not by_us:
             code = -int(signals[-1])
             fault, advice = (
                 f"{fault.rstrip('.')}: {ended_with(code)} ended it",
-                f"{advice_on_end(code)} {advice}".strip(),
+                f"{advice_on_end(code)} {held(_largest())} {advice}".strip(),
             )
         return StepError("mlflow models serve", fault, advice=advice, author_traceback=shown)
+
+    def _said(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace") if self.log else ""
 
     def stop(self) -> None:
         """End it: the process that answers is asked first; then all that was started is made to, and is gone."""
@@ -127,12 +160,27 @@ class Server:
             if (pid := listener(self.port, self.process.pid)) is not None:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)
-                    runs_still(pid, GRACE_SECONDS)
+                if not runs_still(pid, GRACE_SECONDS):
+                    with suppress(subprocess.TimeoutExpired):  # the leash says what was left behind
+                        self.process.wait(2 * GRACE_SECONDS)
         finally:  # also when Ctrl-C comes once more
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.communicate()
             left_running(self.process.pid, GRACE_SECONDS)
+
+    def require_none_left(self) -> None:
+        """Check, after it has ended, that the model has left no process behind."""
+        require_none_left(self._said().splitlines(), "mlflow models serve")
+
+
+class LateError(StepError):
+    """An answer that did not come in its time."""
+
+
+def _largest() -> int:
+    """Return the most memory that a process which has ended has held, in bytes."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 
 
 @contextmanager
@@ -167,18 +215,19 @@ def serving(
     seconds : float
         How long one request may take.
     """
-    with _reserved(port) as held:
+    with _reserved(port) as port_held:
         command = [environment.program("mlflow"), "models", "serve", "--env-manager", "local", "--model-uri", model_uri]
-        command += ["--host", HOST, "--port", str(held), "--timeout", str(int(seconds))]
+        command += ["--host", HOST, "--port", str(port_held), "--timeout", str(int(seconds + START_SECONDS))]
         with log.open("wb") if log else nullcontext(sys.stderr.buffer) as output:
             made = environment.variables(variables)
             noted = watched(made, used, Path(model_uri)) if used else made
-            process = leashed(command, noted, output, limits=limits)
-        server = Server(held, process, log)
+            process = leashed(command, {**noted, **WHERE}, output, limits=limits)
+        server = Server(port_held, process, log, model_uri)
         try:
             yield server
         finally:
             server.stop()
+        server.require_none_left()
 
 
 @contextmanager

@@ -198,7 +198,12 @@ FAULTS = [
     *(failed(f"an os._exit in {name}", body(name, "import os; os._exit(0)"), "forward pass", "exit code 0")
       for name in BODIES),
     *(failed(f"{name} that hangs", body(name, "import threading; threading.Event().wait()"), "longer than 3 s",
-          "--time-limit", flags=(*FLAGS, "--time-limit", "3")) for name in ("load_context", "_forward")),
+          "--time-limit", f", in {name}\n", "import threading; threading.Event().wait()",
+          flags=(*FLAGS, "--time-limit", "3")) for name in ("load_context", "_forward")),
+    failed("code that never lets go", both(spec("TIME_LIMIT = 3"), forward("import re; re.match('(a*)*b', 'a' * 99)")),
+          "longer than 3 s", "Its input: 1 row of input_uri", "Where it was (most recent call last):", ", in _forward"),
+    *(refused(f"the TIME_LIMIT {value}", spec(f"TIME_LIMIT = {value}"), "TIME_LIMIT: expected")
+      for value in ("0", "True", "0.5")),
     *(failed(f"{dtype} for a float32", forward(f'return {ONE}.astype("{dtype}")'), f"expected float32, got {dtype}")
       for dtype in ("float64", "float16", "int64", "object")),
     *(failed(f"the shape {shape}", forward(f'return np.ones({shape}, "float32")'),
@@ -208,10 +213,16 @@ FAULTS = [
     failed("an _get_input that raises", body("_get_input", "return open(uri + '.none')"), "FileNotFoundError",
           "return open(uri + '.none')"),
     failed("an os._exit at import", code("import numpy as np\n", "import os\nos._exit(0)\n"), "save", "exit code 0"),
-    failed("a kill", forward("import os; os.kill(os.getpid(), 9)"), "SIGKILL", "run out of memory"),
+    failed("a kill", forward("import os; os.kill(os.getpid(), 9)"), "SIGKILL", "run out of memory. It held",
+          "Its input: 1 row of input_uri"),
+    failed("a kill while a process in its own session holds the pipe",
+          forward("import os, time; os.fork() or (os.setsid(), time.sleep(600)); os.kill(os.getpid(), 9)"), "SIGKILL"),
+    failed("a crash", forward("import ctypes; ctypes.string_at(0)"), "SIGSEGV", ", in _forward\n"),
+
     failed("more memory than there is",
           forward("import resource; resource.setrlimit(resource.RLIMIT_AS, (2**33,) * 2); return np.ones((2**34, 4))"),
-          "MemoryError", "Unable to allocate"),
+          "MemoryError", "Unable to allocate", "It ran out of memory: it held",
+          "RLIMIT_AS or RLIMIT_DATA allows it 8192"),
     failed("a None", forward("return None"), "forward pass"),
     failed("no output", forward('return np.ones((0, 4), "float32")'), "the output of INPUT_EXAMPLE is empty",
           "float32 [0, 4]", "proves nothing"),
@@ -236,6 +247,9 @@ FAULTS = [
     failed("a process that stays",
           forward(f'import subprocess; self.kept = subprocess.Popen(["sleep", "600"]); return {ONE}.astype("float32")'),
           "it left processes behind: sleep"),
+    failed("a process that stays in a session of its own",
+          forward('import subprocess; subprocess.Popen(["sleep", "600"], start_new_session=True)'
+                  f'; return {ONE}.astype("float32")'), "it left processes behind: sleep"),
     failed("what cannot be pickled", init("self.lock = __import__('threading').Lock()"), "cannot pickle", "lock",
           "--serialization code"),
     refused("an __init__ with an argument", init("pass", ", depth"),

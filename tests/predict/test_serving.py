@@ -16,19 +16,21 @@ from typing import Any
 import pytest
 
 from model_side.base.errors import StepError, UsageError
-from model_side.base.processes import running
+from model_side.base.processes import running, runs_still
 from model_side.model.signature import parse_signature
 from model_side.payload.negatives import Negative, negative_payloads
 from serving.answering import listener, require_environment
+from serving.predict import Where, predict_rebuilt
 from serving.rebuilt import Rebuilt, rebuilt_environment
 from serving.rest import Request, ask, of_each_kind, require_equal, rest_route, status_of
-from serving.sandbox.leash import Limits, allows, leashed
+from serving.sandbox.leash import Limits, allows, leashed, require_none_left
 from serving.server import Server, serving
 
 from .conftest import PINS, uri_to_pair
 
 CODE = '''
 import os
+import subprocess
 import threading
 
 import numpy as np
@@ -56,6 +58,10 @@ class Echo(PythonModel):
             raise ValueError("cannot open it")
         if uri == "end":
             os._exit(3)
+        if uri == "hold":
+            threading.Event().wait()
+        if uri == "leave":
+            subprocess.Popen(["sleep", "600"], start_new_session=True)
         if uri == "kill":
             os.kill(os.getpid(), 9)
         return np.full((len(model_input), 2), float(self.calls if uri == "count" else 0.5), "float32")
@@ -78,6 +84,22 @@ def test_whole_group_ends_when_the_other_end_of_the_leash_is_closed() -> None:
         process.stdin.close()  # as the kernel does when its holder is killed
         assert process.stdout.read() == b""  # the command held this pipe: it is gone
     assert process.returncode == -9
+
+
+LEAVING = """
+import subprocess, sys
+print(subprocess.Popen(["sleep", "600"], start_new_session=True).pid, flush=True)
+"""
+
+
+def test_process_that_leaves_for_a_session_of_its_own_is_ended_and_named() -> None:
+    with started(LEAVING) as process:
+        assert process.stdout
+        left, said = process.stdout.read().decode().splitlines()  # it ends, though what is left held it, too
+    assert (process.returncode, said) == (0, "it left processes behind: sleep")
+    assert not runs_still(int(left), 0)
+    with pytest.raises(StepError, match="predict: it left processes behind: sleep"):
+        require_none_left([said], "predict")
 
 
 @pytest.mark.parametrize(
@@ -417,10 +439,64 @@ def test_death_of_the_server_is_told_when_a_payload_ends_it(
 
 
 @pytest.mark.e2e
+def test_server_that_never_answers_is_ended_with_where_it_was(
+    model: Path, environment: Rebuilt, request_of: Callable[..., Request], tmp_path: Path
+) -> None:
+    request = replace(request_of("hold"), time_limit=2.0)
+    with serving(str(model), environment, tmp_path / "log", os.environ) as server:
+        server.wait_until_up(120)
+        with pytest.raises(StepError, match=r"REST: it took longer than 2 s\. Its input: payload") as failure:
+            rest_route(server, environment, request)
+    assert ", in predict\n    threading.Event().wait()" in failure.value.author_traceback
+    assert running(server.process.pid) == []
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("uri", "fault", "where"),
+    [
+        ("hold", "it took longer than 1 s. Its input: payload.json.", ", in predict\n    threading.Event().wait()"),
+        ("leave", "it left processes behind: sleep. End each", ""),
+        ("kill", "failed with signal SIGKILL.*run out of memory. It held [1-9][0-9]+ MiB.*: payload.json", ""),
+    ],
+)
+def test_prediction_that_does_not_end_well_is_ended_whole(
+    model: Path,
+    environment: Rebuilt,
+    request_of: Callable[..., Request],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    uri: str,
+    fault: str,
+    where: str,
+) -> None:
+    monkeypatch.setattr("serving.predict.START_SECONDS", 20.0 if uri == "hold" else 60.0)
+    request, place = request_of(uri), Where(tmp_path, os.environ, seconds=1.0)
+    with pytest.raises(StepError, match=f"mlflow models predict: {fault}") as failure:
+        predict_rebuilt(model, request.json_payload_file, environment, place)
+    assert where in failure.value.author_traceback
+
+
+@pytest.mark.e2e
+def test_process_that_the_server_leaves_behind_is_ended_and_named(
+    model: Path, environment: Rebuilt, request_of: Callable[..., Request], tmp_path: Path
+) -> None:
+    def served() -> None:
+        with serving(str(model), environment, tmp_path / "log", os.environ) as server:
+            server.wait_until_up(120)
+            ask(server, request_of("leave"))
+
+    with pytest.raises(StepError, match="mlflow models serve: it left processes behind: sleep"):
+        served()
+
+
+@pytest.mark.e2e
 def test_signal_is_told_when_it_ends_the_server(
     model: Path, environment: Rebuilt, request_of: Callable[..., Request], tmp_path: Path
 ) -> None:
     with serving(str(model), environment, tmp_path / "log", os.environ) as server:
         server.wait_until_up(120)
-        with pytest.raises(StepError, match=r"did not answer.*: signal SIGKILL ended it\. .*run out of memory"):
+        with pytest.raises(
+            StepError, match=r"did not answer.*: signal SIGKILL ended it\. .*run out of memory. It held"
+        ):
             rest_route(server, environment, request_of("kill"))

@@ -6,11 +6,25 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+_LONGEST = 1e6  # seconds
+
+
+def seconds(text: str) -> float:
+    """Return a time limit that a flag gives."""
+    if not 0 < float(text) <= _LONGEST:
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, at most {_LONGEST:g}, got {text}")
+    return float(text)
+
+
 _SHARED: dict[str, dict[str, Any]] = {
     "--model-uri": {"required": True, "help": "the model: a local path or any URI that MLflow resolves"},
     "--json-payload-file": {"type": Path, "required": True, "help": "the payload, JSON or .csv"},
     "--package": {"type": Path, "default": Path(), "help": "the package's directory (default: this one)"},
-    "--time-limit": {"type": float, "default": 600.0, "help": "seconds for each wait (default: %(default)g)"},
+    "--time-limit": {
+        "type": seconds,
+        "metavar": "SECONDS",
+        "help": "for each prediction (default: TIME_LIMIT of model_spec.py)",
+    },
 }
 
 

@@ -28,6 +28,12 @@ def report_found(facts: Mapping[str, object]) -> None:
         Path(target).write_text(json.dumps({**_known(), **facts}), encoding="utf-8")
 
 
+def count(**numbers: int) -> None:
+    """Add numbers to those that a step found under these names."""
+    known = _known() if is_reported() else {}
+    report_found({name: known.get(name, 0) + number for name, number in numbers.items() if number})
+
+
 def report_inputs(names: Iterable[str]) -> None:
     """Add to what a step read beside its declared dependencies: paths relative to the package."""
     if inputs := {*_known().get("inputs", ()), *names}:

@@ -1,13 +1,17 @@
-"""Processes: which of a group still run, and what a prediction costs."""
+"""Processes: which of a group still run, which a run has left behind, and what a prediction costs."""
 
 from __future__ import annotations
 
+import ctypes
+import os
+import resource
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 _POLL = 0.01  # seconds; the system has no event for the end of a group
 
@@ -25,8 +29,8 @@ def advice_on_end(code: int) -> str:
     return "Compiled code of a library that it uses crashed." if crashed else ""
 
 
-def left_running(group: int, seconds: float) -> list[str]:
-    """Wait until no process of a group runs.
+def left_running(group: int, seconds: float, known: Collection[int] | None = None) -> list[str]:
+    """Wait until no process of a group runs, and none that it has left to this process in another session.
 
     Parameters
     ----------
@@ -34,13 +38,25 @@ def left_running(group: int, seconds: float) -> list[str]:
         The group's id.
     seconds : float
         How long to wait at most.
+    known : collection of int, optional
+        The children of this process that are no such; by default, none is looked for.
 
     Returns
     -------
     list of str
         The names of the processes that still run after that time.
     """
-    return _wait(lambda: running(group), seconds)
+
+    def left() -> list[str]:
+        adopted = {each.pid for each in _left_to_this(known, group)} if known is not None else ()
+        return [each.name for each in _running() if each.group == group or each.pid in adopted]
+
+    return _wait(left, seconds)
+
+
+def left_below(seconds: float) -> list[str]:
+    """Wait until nothing runs below this process, for so many seconds at most, and return the names of what does."""
+    return _wait(lambda: [each.name for each in _left_to_this(())], seconds)
 
 
 def runs_still(pid: int, seconds: float) -> bool:
@@ -57,8 +73,7 @@ def runs_still(pid: int, seconds: float) -> bool:
     bool
         Whether it still runs after that time.
     """
-    stat = Path(f"/proc/{pid}/stat")
-    return bool(_wait(lambda: [name for name, group in [_name_if_running(stat)] if group], seconds))
+    return bool(_wait(lambda: [each.name for each in _running([pid])], seconds))
 
 
 def _wait(left: Callable[[], list[str]], seconds: float) -> list[str]:
@@ -70,18 +85,95 @@ def _wait(left: Callable[[], list[str]], seconds: float) -> list[str]:
 
 def running(group: int) -> list[str]:
     """Return the names of the processes in a group that run, where the system tells."""
-    states = map(_name_if_running, Path("/proc").glob("[0-9]*/stat"))
-    return [name for name, of in states if of == group]
+    return [each.name for each in _running() if each.group == group]
 
 
-def _name_if_running(stat: Path) -> tuple[str, int]:
-    """Return the name and the group of a process that runs; no group, 0, of one that has ended."""
+class _Process(NamedTuple):
+    pid: int
+    name: str
+    parent: int
+    group: int
+
+
+def _running(pids: Iterable[int] | None = None) -> list[_Process]:
+    """Return the processes that run, of these or of all; one that has ended and is not waited for runs no more."""
+    stats = Path("/proc").glob("[0-9]*/stat") if pids is None else (Path(f"/proc/{pid}/stat") for pid in pids)
+    return [each for each in map(_read, stats) if each]
+
+
+def _read(stat: Path) -> _Process | None:
     try:
         name, _, rest = stat.read_text(errors="replace").partition("(")[2].rpartition(")")
     except OSError:  # it has just ended
-        return "", 0
-    state, _, group, *_ = rest.split()
-    return name, 0 if state in "ZX" else int(group)
+        return None
+    state, parent, group, *_ = rest.split()
+    return None if state in "ZX" else _Process(int(stat.parent.name), name, int(parent), int(group))
+
+
+_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+
+
+def adopt_orphans() -> None:
+    """Become, from now on, the parent of every descendant whose own parent ends, also in a session of its own."""
+    ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def children() -> set[int]:
+    """Return the children of this process that run."""
+    return {each.pid for each in _running() if each.parent == os.getpid()}
+
+
+def descendants(pid: int) -> list[_Process]:
+    """Return what a process has started and what that has, as far as it runs."""
+    everything, found = _running(), [pid]
+    for parent in found:
+        found += [each.pid for each in everything if each.parent == parent]
+    return [each for each in everything if each.pid in found[1:]]
+
+
+def _left_to_this(known: Collection[int], child: int | None = None) -> list[_Process]:
+    """Return what runs below this process, but for the children that it knows, and for one child without its own."""
+    own = [each for each in _running() if each.parent == os.getpid() and each.pid not in known]
+    family = [*own, *(below for each in own for below in descendants(each.pid))]
+    return [each for each in family if each.pid != child]
+
+
+def end_family(pid: int, known: Collection[int]) -> None:
+    """End a child, its group, and all that it has started, also in sessions of their own.
+
+    Parameters
+    ----------
+    pid : int
+        The child; who waits for it is told how it ended.
+    known : collection of int
+        The other children of this process.
+    """
+    _kill(os.killpg, pid)
+    end_left(known, pid)
+
+
+def end_left(known: Collection[int] = (), child: int | None = None) -> None:
+    """End all that runs below this process, but for the children that it knows, and for one child without its own."""
+    while left := _left_to_this(known, child):
+        for each in left:
+            _kill(os.kill, each.pid)
+            if each.parent == os.getpid():
+                with suppress(ChildProcessError):
+                    os.waitpid(each.pid, 0)
+        time.sleep(_POLL)
+
+
+def _kill(send: Callable[[int, int], None], number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        send(number, signal.SIGKILL)
+
+
+def ask_where(pid: int) -> None:
+    """Let a process end, and say where it is, if Python's faulthandler is on in it; it leaves no file of its memory."""
+    with suppress(ProcessLookupError, PermissionError):
+        resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGABRT)
 
 
 _KIB, _MIB = 2**10, 2**20
@@ -118,3 +210,21 @@ def peak_memory(process: int | str = "self") -> int:
     """Return the most memory that a process has held, without its children, in bytes, as the kernel reports it."""
     lines = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace").splitlines()
     return next((int(line.split()[1]) * _KIB for line in lines if line.startswith("VmHWM:")), 0)
+
+
+def held(peak: int) -> str:
+    """Return, as a sentence, how much memory a process has held at most, in bytes."""
+    return f"It held {peak / _MIB:.0f} MiB at most."
+
+
+def out_of_memory(peak: int) -> str:
+    """Return what to know of a process that had not enough memory.
+
+    Parameters
+    ----------
+    peak : int
+        The most that it has held, in bytes.
+    """
+    limit = min(resource.getrlimit(kind)[0] % 2**63 for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
+    allowed = f"; RLIMIT_AS or RLIMIT_DATA allows it {limit / _MIB:.0f} MiB" if limit < 2**62 else ""
+    return f"It ran out of memory: it held {peak / _MIB:.0f} MiB at most{allowed}."

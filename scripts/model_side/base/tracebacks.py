@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import ReportedError, StepError
+from .processes import out_of_memory, peak_memory
 from .read_only import advice_on
 
 _BASE_CLASSES = "model_code/__init__.py"
+_THREAD = "most recent call first"
+_FRAME = re.compile(r'  File "(.+)", line (\d+) in (.+)')
 
 
 @contextmanager
@@ -40,7 +44,8 @@ def _failure(doing: str, error: BaseException, directory: Path) -> StepError:
         cause = inner
     fault = f"it raised {type(cause).__name__}: {cause}"
     shown = "" if isinstance(cause, MlflowException) else author_traceback(cause, [directory])
-    advice = f"{'See the traceback above. ' if shown else ''}{advice_on(cause)}".strip()
+    short = out_of_memory(peak_memory()) if isinstance(cause, MemoryError) else ""
+    advice = f"{'See the traceback above. ' if shown else ''}{advice_on(cause)}{short}".strip()
     return StepError(doing, fault, advice=advice, author_traceback=shown)
 
 
@@ -63,6 +68,32 @@ def author_traceback(error: BaseException, roots: Sequence[Path]) -> str:
     first = next(own, inside[0] if inside else None)
     lines = traceback.format_list(_behind_ours(entries) if first is None else entries[first:])
     return "".join(["Traceback (most recent call last):\n", *lines, *traceback.format_exception_only(error)])
+
+
+def author_stack(dump: str, roots: Sequence[Path]) -> str:
+    """Return where a process was, from the first frame in the author's code on; nothing where no thread was in that.
+
+    Parameters
+    ----------
+    dump : str
+        What Python's faulthandler has written of its threads.
+    roots : sequence of Path
+        Files and directories of the author's code.
+    """
+    stacks = [_stack(text) for text in dump.split(_THREAD)[1:]]
+    found = [(stack, [n for n, each in enumerate(stack) if _is_inside(each.filename, roots)]) for stack in stacks]
+    shown = ["".join(traceback.format_list(stack[inside[0] :])) for stack, inside in found if inside]
+    return "".join(f"Where it was (most recent call last):\n{each}" for each in dict.fromkeys(shown))
+
+
+def _stack(text: str) -> list[traceback.FrameSummary]:
+    """Return the frames of a thread, the latest last."""
+    frames = []
+    for line in text.splitlines()[1:]:
+        if not (frame := _FRAME.fullmatch(line)):
+            break
+        frames.append(traceback.FrameSummary(frame[1], int(frame[2]), frame[3]))
+    return frames[::-1]
 
 
 def is_authors(error: BaseException, roots: Sequence[Path]) -> bool:

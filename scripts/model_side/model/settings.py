@@ -25,6 +25,7 @@ VERIFICATION: Mapping[str, bool] = {
     "concurrent": True,
     "network": False,
 }
+TIME_LIMIT = 600  # seconds for each prediction, unless TIME_LIMIT of model_spec.py says otherwise
 VARIABLES = "environment"  # beside these: the environment variables that the model needs, by name
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -39,6 +40,11 @@ def why_off(metadata: Mapping[str, Any], check: str) -> str:
     """Return the author's reason why a check is off, nothing where there is none."""
     value = (metadata.get("verification") or {}).get(check)
     return value if isinstance(value, str) else ""
+
+
+def time_limit_of(metadata: Mapping[str, Any], given: float | None = None) -> float:
+    """Return how many seconds each prediction may take: what is given, else what an MLflow Model's metadata says."""
+    return given or float(metadata.get("time_limit") or TIME_LIMIT)
 
 
 def variables_of(metadata: Mapping[str, Any]) -> tuple[str, ...]:

@@ -63,6 +63,8 @@ class Spec:
         of files, whose content counts.
     minimum_rows : int
         How few rows an output may have.
+    time_limit : int
+        How long a prediction may take, in seconds.
     inert_params : sequence of str
         The params that leave the example's answer as it is.
     verification : mapping
@@ -91,6 +93,7 @@ class Spec:
     rows_match: bool
     output_files: bool
     minimum_rows: int
+    time_limit: int
     inert_params: Sequence[str]
     verification: Mapping[str, Any]
     about: Mapping[str, str]
@@ -100,7 +103,7 @@ class Spec:
 
     def metadata(self, model_class: type) -> dict[str, Any]:
         """Return what MLmodel's metadata says of the contract, and of the class's own part in it."""
-        names = ("archetype", "allow_nan", "rows_match", "minimum_rows", "output_files")
+        names = ("archetype", "allow_nan", "rows_match", "minimum_rows", "output_files", "time_limit")
         mappings = ("tags", "tolerance", "verification")
         values = {name: getattr(self, name) for name in names} | {name: dict(getattr(self, name)) for name in mappings}
         values["inert_params"] = list(self.inert_params)
@@ -167,6 +170,7 @@ def read_spec(package: Path, flags: Flags) -> Spec:
         rows_match=entries["ROWS_MATCH"],
         output_files=entries["OUTPUT_FILES"],
         minimum_rows=entries["MINIMUM_ROWS"],
+        time_limit=entries["TIME_LIMIT"],
         inert_params=entries["INERT_PARAMS"],
         verification={**VERIFICATION, **entries["VERIFICATION"]},
         about={name.lower(): entries[name] for name in ABOUT if entries[name]},

@@ -16,6 +16,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType
 
 from ..base.errors import invoke
+from ..model.settings import TIME_LIMIT
 from ..payload.values import unknown
 from .example import DATA, URI_COLUMN, Example, is_data
 from .flags import SERIALIZATIONS, Flags
@@ -29,6 +30,7 @@ ENTRIES: Mapping[str, Any] = {
     **{"ARTIFACTS": {}, "MODEL_CONFIG": {}, "TAGS": {}, "TOLERANCE": {}, "VERIFICATION": {}},
     **{"ALLOW_NAN": False, "ROWS_MATCH": False, "OUTPUT_FILES": False, "INERT_PARAMS": [], "MINIMUM_ROWS": 0},
     **dict.fromkeys(ABOUT, ""),
+    "TIME_LIMIT": TIME_LIMIT,
     **{"SERIALIZATION": SERIALIZATIONS[0], "LINK_ARTIFACTS": False, "CHECKS": None},
 }
 TYPES = {
@@ -48,6 +50,9 @@ def type_faults(entries: Mapping[str, Any]) -> Iterator[str]:
     rows = entries.get("MINIMUM_ROWS", 0)
     if isinstance(rows, bool) or (isinstance(rows, int) and rows < 0):
         yield f"MINIMUM_ROWS: expected a whole number from 0, got {rows!r}"
+    seconds = entries.get("TIME_LIMIT", 1)
+    if isinstance(seconds, bool) or (isinstance(seconds, int) and seconds < 1):
+        yield f"TIME_LIMIT: expected whole seconds from 1, got {seconds!r}"
     if entries.get("SERIALIZATION", SERIALIZATIONS[0]) not in SERIALIZATIONS:
         yield f"SERIALIZATION: expected one of {', '.join(SERIALIZATIONS)}, got {entries['SERIALIZATION']!r}"
     checks = entries.get("CHECKS")

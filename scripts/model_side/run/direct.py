@@ -37,6 +37,7 @@ from .child import run_in_child
 from .in_process import checked, parse_payload
 from .late import advice
 from .opened import opened_in
+from .tally import loading, predicting, set_limit
 
 SUBJECT = "direct call"
 
@@ -87,7 +88,7 @@ def call_directly(
         Of the MLflow Model that was made from the package, to whose contract the answer is then held; by default to
         that in model_spec.py.
     seconds : float, optional
-        Time limit.
+        Time limit; by default TIME_LIMIT of model_spec.py.
     flags : Flags, optional
         Those of the packager, which override model_spec.py.
     watched : sequence of Path
@@ -104,17 +105,23 @@ def call_directly(
     code, here = (package / "model_code", package / SPEC), Path.cwd()
     kept = read_only_places(payload, package / DATA, *code)
     child = partial(run_in_child, subject=SUBJECT, directory=here, code=code, seconds=seconds, scratch=True)
-    return child(_predict, package, payload, files, flags or Flags(), watched, kept=kept)
+    return child(_predict, package, payload, files, flags or Flags(), watched, seconds, kept=kept)
 
 
 def _predict(
-    package: Path, payload: Mapping[str, Any], files: ModelFiles | None, flags: Flags, watched: Sequence[Path]
+    package: Path,
+    payload: Mapping[str, Any],
+    files: ModelFiles | None,
+    flags: Flags,
+    watched: Sequence[Path],
+    seconds: float | None,
 ) -> Direct:
     start, imported = time.perf_counter(), frozenset(sys.modules)
     sys.path.append(str(package))
     with chdir(package), reported_reads(package):
         spec = read_spec(package, flags)
         model_class = load_model_class(spec.model_class, package)
+    set_limit(seconds or spec.time_limit)
     if files is None:
         metadata = spec.metadata(model_class)
         files = ModelFiles(parse_signature(spec.signature, metadata=metadata), metadata=metadata)
@@ -124,12 +131,14 @@ def _predict(
     context = mlflow.pyfunc.PythonModelContext(artifacts=artifacts, model_config=dict(spec.model_config))
     model = model_class()
     with opened_in(watched) as opened:
-        model.load_context(context)
+        with loading():
+            model.load_context(context)
         loaded = time.perf_counter()
         # MLflow lets authors leave out the context and the params.
         takes = inspect.signature(model.predict).parameters
         before = (context,) if "context" in takes else ()
-        output = model.predict(*before, data, **({"params": params} if "params" in takes else {}))
+        with predicting(data):
+            output = model.predict(*before, data, **({"params": params} if "params" in takes else {}))
         figures = Figures(time.perf_counter() - start, peak_memory())
         quicker = advice(figures.seconds, package / "model_code", imported)
         return Direct(checked(output, files, payload, SUBJECT), figures, loaded - start, opened(), quicker)

@@ -30,6 +30,7 @@ from ..output.comparison import Tolerance, compare
 from ..output.contract import hold_output
 from ..payload.payload import rows_to_match
 from ..payload.text import predictions_from_json
+from .tally import loading, predicting
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Loaded:
 
     def answer(self, data: Any, params: Mapping[str, Any] | None) -> Any:
         """Return the output, as predict gave it."""
-        with authors_code(self.subject or "predict", self.directory):
+        with authors_code(self.subject or "predict", self.directory), predicting(data):
             return self.model.predict(data, params=params)
 
     def output(self, payload: Mapping[str, Any]) -> Any:
@@ -88,7 +89,7 @@ def load_in_process(directory: Path, files: ModelFiles) -> Loaded:
     """
     require_variables(os.environ, variables_of(files.metadata))
     sys.dont_write_bytecode = True
-    with authors_code("load", directory):
+    with authors_code("load", directory), loading():
         model = mlflow.pyfunc.load_model(str(directory), suppress_warnings=fits_environment(directory))
     return Loaded(model, files, directory)
 

@@ -14,6 +14,7 @@ from ..base.errors import invoke
 from ..base.files import publish, read_text, require_writable
 from ..base.found import is_reported, report_found
 from ..model.model import ModelFiles, disable_tracing, quiet_mlflow, read_model, whole_model
+from ..model.settings import time_limit_of
 from ..output.files import JSON, export, require_suitable
 from ..payload.inputs import read_only_places
 from ..payload.payload import read_payload
@@ -21,7 +22,13 @@ from ..payload.text import dumps_strict, loads_payload
 from .late import advice
 
 
-def predict(model_uri: str, json_payload_file: str, output_path: Path | None, data: TextIO | None = None) -> None:
+def predict(
+    model_uri: str,
+    json_payload_file: str,
+    output_path: Path | None,
+    data: TextIO | None = None,
+    time_limit: float | None = None,
+) -> None:
     """Write the answer to a file, else to `data`; what there is to say of it goes to `data`, else to stderr.
 
     Parameters
@@ -33,6 +40,8 @@ def predict(model_uri: str, json_payload_file: str, output_path: Path | None, da
         The file, whose ending says what is written.
     data : file, optional
         By default stdout, to which nothing else is then written.
+    time_limit : float, optional
+        Seconds for loading and for predicting; by default TIME_LIMIT of model_spec.py.
 
     Raises
     ------
@@ -54,7 +63,8 @@ def predict(model_uri: str, json_payload_file: str, output_path: Path | None, da
 
     with whole_model(model_uri) as directory:
         kept, here = read_only_places(payload, directory), Path.cwd()
-        child = partial(run_in_child, subject="predict", directory=here, code=[directory], kept=kept)
+        seconds = time_limit_of(files.metadata, time_limit)
+        child = partial(run_in_child, subject="predict", directory=here, code=[directory], kept=kept, seconds=seconds)
         answer = child(_predict, directory, payload, files, output_path)
     print(answer.cost, answer.form, sep="\n", file=said, flush=True)
     report_found(answer.found)
@@ -95,14 +105,14 @@ def _predict(directory: Path, payload: Mapping[str, Any], files: ModelFiles, out
     return _Answer(text, f"{form}\n{quicker}".rstrip(), _cost(loaded - start, predicted - start), found)
 
 
-def try_model(package: Path, json_payload_file: Path, time_limit: float) -> None:
+def try_model(package: Path, json_payload_file: Path, time_limit: float | None) -> None:
     """Say on stdout what the author's code gives for a payload, and how long it took.
 
     Parameters
     ----------
     package, json_payload_file : Path
-    time_limit : float
-        Seconds.
+    time_limit : float, optional
+        Seconds for loading and for predicting; by default TIME_LIMIT of model_spec.py.
 
     Raises
     ------

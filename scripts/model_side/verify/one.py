@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..base.errors import StepError, UsageError
 from ..base.found import report_found
 from ..model.model import quiet_mlflow, read_model
+from ..model.settings import time_limit_of
 from ..payload.payload import read_payload, rows_to_match
 from .checks import held_checks, lines
 from .routes import REFERENCE, cells, read_answer
@@ -29,7 +30,8 @@ def ask_one(asked: Asked) -> None:
     quiet_mlflow()  # the rest is slow, and imports mlflow
     from .trials import predicted_again
 
-    _, trials = predicted_again(asked.model_uri, payload, files, before, asked.time_limit, asked.only)
+    seconds = time_limit_of(files.metadata, asked.time_limit)
+    _, trials = predicted_again(asked.model_uri, payload, files, before, seconds, asked.only)
     entries = {name: [each.trial_entry() for each in made] for name, made in trials.items()}
     check = next(each for each in held_checks(files.metadata, {}, entries) if each["check"] == asked.only)
     print("\n".join([lines([check]), *cells(trials)]))

@@ -25,6 +25,7 @@ from ..package.spec import read_spec
 from ..payload.payload import check_payload, read_payload
 from ..run.clock import AHEAD, Clock, movable_clock
 from ..run.in_process import Loaded, checked, require_served
+from ..run.tally import loading
 
 _FOR_CHECKS = "example_output.npz"  # beside the model
 _RAISE = "Let it raise where the output is wrong."
@@ -190,7 +191,9 @@ def prove_payload(staged: Path, path: Path) -> str:
 
 def load_staged(staged: Path, files: ModelFiles) -> Loaded:
     """Load without MLflow's comparison of the requirements with this environment, which only warns, and slowly."""
-    return Loaded(mlflow.pyfunc.load_model(str(staged), suppress_warnings=True), files, staged, "forward pass")
+    with loading():
+        model = mlflow.pyfunc.load_model(str(staged), suppress_warnings=True)
+    return Loaded(model, files, staged, "forward pass")
 
 
 def run_checks(package: Path, flags: Flags, staged: Path) -> None:

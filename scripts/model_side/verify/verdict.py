@@ -13,6 +13,7 @@ from ..base.found import report_found
 from ..base.processes import figures_of
 from ..base.variables import variables_advice
 from ..model.model import ModelFiles, local_directory, quiet_mlflow, read_model
+from ..model.settings import time_limit_of
 from ..output.arrays import Arrays
 from ..output.comparison import Tolerance
 from ..output.files import golden_path, write_output
@@ -43,7 +44,7 @@ class Asked:
     package: Path | None
     again: bool
     only: str
-    time_limit: float
+    time_limit: float | None
     output_path: Path
 
 
@@ -144,12 +145,13 @@ def gather(asked: Asked) -> Evidence:
         quiet_mlflow()  # the rest is slow, and imports mlflow
         from .trials import direct_route, example_route, predicted_again
 
+        seconds = time_limit_of(files.metadata, asked.time_limit)
         if asked.package:
-            direct = direct_route(asked.package, payload, files, asked.time_limit)
+            direct = direct_route(asked.package, payload, files, seconds)
         if asked.again:
-            in_process, trials = predicted_again(asked.model_uri, payload, files, in_process, asked.time_limit)
+            in_process, trials = predicted_again(asked.model_uri, payload, files, in_process, seconds)
             if golden and is_other and files.example:
-                example = example_route(asked.model_uri, files, asked.time_limit)
+                example = example_route(asked.model_uri, files, seconds)
     stored = _golden(golden, files, example, is_other=is_other) if golden else None
     return Evidence(files, report, (in_process, *others), direct, stored, example, trials)
 

@@ -18,11 +18,13 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from model_side.base.errors import StepError
 from model_side.base.namespaces import NEW_FILES, NEW_NETWORK, bind, change_root, leave, mount_empty, unmount
+from model_side.base.processes import adopt_orphans, ask_where, descendants, end_left, left_below, runs_still
 from model_side.base.read_only import hold
 
 # Of the system, not of a person or a project.
@@ -54,6 +56,8 @@ class Limits(NamedTuple):
 
 
 FREE = Limits()
+GRACE_SECONDS = 5.0
+LEFT = "it left processes behind: "  # with their names, the last line of a command that did
 _SCRIPTS = str(Path(__file__).parents[2])
 _START = f"import sys; sys.path.insert(0, {_SCRIPTS!r}); from serving.sandbox.leash import main; sys.exit(main())"
 
@@ -112,6 +116,28 @@ def ended(process: subprocess.Popen[bytes]) -> int:
     return used.ru_maxrss * 1024
 
 
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a leashed command that takes too long; interpreters with faulthandler say where they are."""
+    for each in descendants(process.pid):
+        ask_where(each.pid)
+    runs_still(process.pid, GRACE_SECONDS)
+    if process.stdin:
+        process.stdin.close()
+
+
+def require_none_left(said: Iterable[str], subject: str) -> None:
+    """Check that a leashed command has left no process behind; the leash has ended what it did.
+
+    Raises
+    ------
+    StepError
+        If it has.
+    """
+    if found := [line for line in said if line.startswith(LEFT)]:
+        advice = "End each child process that the model starts."
+        raise StepError(subject, found[-1].strip(), advice=advice)
+
+
 def main() -> int:
     """Run the command line."""
     limits, words = Limits(*json.loads(sys.argv[1])), sys.argv[2:]
@@ -123,9 +149,13 @@ def main() -> int:
         _keep_files(limits)
     elif limits.kept:
         hold(map(Path, limits.kept))
+    adopt_orphans()
     command = subprocess.Popen(words, stdin=subprocess.DEVNULL)
     threading.Thread(target=_hold, daemon=True).start()
     code = command.wait()
+    if left := left_below(GRACE_SECONDS):
+        end_left()
+        print(f"{LEFT}{', '.join(left)}", file=sys.stderr, flush=True)
     if code < 0:
         _end_by(-code)
     return code
@@ -187,4 +217,5 @@ def _make_like(model: Path, path: Path) -> None:
 def _hold() -> None:
     while os.read(0, 1024):
         pass
+    end_left()
     os.killpg(0, signal.SIGKILL)
