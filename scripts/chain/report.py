@@ -26,6 +26,7 @@ _SIGNS = {  # of what was done about a step: a symbol, and what is before it on 
 }
 _TRACEBACK = "Traceback (most recent call last):"
 _SHOWN_LINES = 60  # of what a failed command said
+COUNTED = ("predictions", "loads")  # of the model, as each step that runs it says
 
 
 def line(outcome: Outcome, model: str = "", *, columns: int = 0) -> str:
@@ -140,7 +141,12 @@ def document(results: Sequence[Result], **more: object) -> str:
         ``ok``, ``found`` or ``error`` of a verb that is about no model.
     """
     models = [
-        {"model": result.name, "ok": result.ok, "steps": [_step(outcome) for outcome in result.outcomes]}
+        {
+            "model": result.name,
+            "ok": result.ok,
+            **{name: _count(result, name) for name in COUNTED},
+            "steps": [_step(outcome) for outcome in result.outcomes],
+        }
         for result in results
     ]
     ok = all(result.ok for result in results)
@@ -177,7 +183,15 @@ def sentence(result: Result) -> str:
     order = (Action.RAN, Action.WOULD_RUN, Action.UP_TO_DATE, Action.FAILED, Action.SKIPPED)
     counts = {action: sum(outcome.action is action for outcome in result.outcomes) for action in order}
     told = ", ".join(f"{count} {_word(action)}" for action, count in counts.items() if count)
-    return f"{result.name or 'pipeline'}: {'ok' if result.ok else 'failed'}: {told}, {result.seconds:.1f} s"
+    told += f", {result.seconds:.1f} s"
+    if _count(result, "loads"):
+        told += f", {', '.join(f'{_count(result, name):,} {name}' for name in COUNTED)} of the model"
+    return f"{result.name or 'pipeline'}: {'ok' if result.ok else 'failed'}: {told}"
+
+
+def _count(result: Result, name: str) -> int:
+    """Return how often this build did something with the model: what is up to date did it earlier."""
+    return sum(outcome.found.get(name, 0) for outcome in result.outcomes if outcome.action in _TIMED)
 
 
 def _joined(*parts: str) -> str:

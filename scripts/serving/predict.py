@@ -19,6 +19,7 @@ from typing import IO, NamedTuple
 from environments.settings import uv_anchored
 from environments.uv import uv_executable
 from model_side.base.errors import StepError, UsageError, invoke
+from model_side.base.found import count
 from model_side.base.processes import Figures, advice_on_end, ended_with, held
 from model_side.base.tracebacks import author_stack
 from model_side.base.variables import QUIET, clean_environment, pyvenv
@@ -180,6 +181,7 @@ def _predict(
         lines = deque(said if where.quiet else _passed_on(said), maxlen=KEPT_LINES)
         memory = ended(process)
         clock.cancel()
+    count(loads=1, predictions=int(answer.is_file()))
     figures = Figures(time.perf_counter() - start, memory)
     if process.returncode or not answer.is_file():
         failure = _failure(process.returncode, list(lines), model_uri, payload, figures)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from typing import Any
 
 from model_side.base.errors import StepError, listed
 from model_side.base.files import remove_files
+from model_side.base.found import count
 from model_side.base.processes import Figures, peak_memory
 from model_side.base.variables import receivers_environment
 from model_side.model.model import ModelFiles, read_model
@@ -31,6 +33,8 @@ from .rebuilt import Rebuilt
 from .server import GRACE_SECONDS, OK, LateError, Server
 
 SUBJECT = "REST"
+_RAISED = "Encountered an unexpected error while evaluating the model"  # as MLflow says that predict raised
+_counting = threading.Lock()
 _KEPT = ("expected.json", "got.json")  # in the directory for answers that differ
 # What is tried over REST: of each kind, the first fault that the model's signature has, by how its name starts.
 _WRONG = ("text-", "number-", "not-", "item-", "value-")
@@ -108,6 +112,7 @@ def rest_route(server: Server, environment: Rebuilt, request: Request) -> tuple[
     StepError
         If it is not the environment's own, does not answer, or does not answer as it must.
     """
+    count(loads=1)  # by the server, which is up
     pid = listener(server.port, server.process.pid)
     interpreter = require_environment(pid, environment)
     together = request.parallel if request.settings["concurrent"] else 0
@@ -160,7 +165,7 @@ def ask(server: Server, request: Request, together: int = 1) -> str:
     """
     kind = "text/csv" if request.json_payload_file.suffix == ".csv" else "application/json"
     body = request.json_payload_file.read_text(encoding="utf-8")
-    status, text = server.send("POST", "/invocations", body, kind, request.seconds * together)
+    status, text = _invoked(server, body, kind, request.seconds * together)
     if status != OK:
         got = f"status {status}: {_message(text)}"
         raise StepError(SUBJECT, "the payload was refused", expected=f"status {OK}", got=got)
@@ -183,11 +188,19 @@ def status_of(server: Server, negative: Negative, seconds: float) -> int:
     StepError
         If the answer is neither a refusal nor predictions, or there is none.
     """
-    status, text = server.send("POST", "/invocations", json.dumps(negative.payload), "application/json", seconds)
+    status, text = _invoked(server, json.dumps(negative.payload), "application/json", seconds)
     if status != OK and not 400 <= status < 500:
         got = f"status {status}: {_message(text)}"
         raise StepError(SUBJECT, f"payload {negative.name} ({negative.why})", expected="a refusal, 4xx", got=got)
     return status
+
+
+def _invoked(server: Server, body: str, kind: str, seconds: float) -> tuple[int, str]:
+    """Ask for a prediction, and count it where MLflow has let it through to the model."""
+    status, text = server.send("POST", "/invocations", body, kind, seconds)
+    with _counting:
+        count(predictions=int(status == OK or _RAISED in text))
+    return status, text
 
 
 def require_equal(server: Server, request: Request, expected: str, together: int) -> None:

@@ -48,7 +48,10 @@ mlflow_packager.py)
     mkdir -p $model; cat model_spec.py model_code/*.py > $model/MLmodel ;;
 *generate_mlflow_test_payload.py) [ -e test_input_payload.json ] || echo payload > test_input_payload.json ;;
 *try_model.py) echo tried ;;
-*predict_func.py) cat $model/MLmodel test_input_payload.json > predict_output.json ;;
+*predict_func.py)
+    [ -z "$STEP_FOUND" ] || echo '{"predictions": 3, "loads": 2}' > "$STEP_FOUND"
+    echo "asked: $*"
+    cat $model/MLmodel test_input_payload.json > predict_output.json ;;
 *serve_predict.py)
     cat $model/MLmodel test_input_payload.json > test_output.json
     cp test_output.json rest_output.json

@@ -75,6 +75,9 @@ def test_json_tells_what_each_step_found(built: Package) -> None:
     assert "float32" in found["predict"]["output"]
     assert found["serve-predict"]["portable"] == "passed"
     assert found["verify"]["ok"] is True
+    counted = {name: (each["loads"], each["predictions"]) for name, each in found.items() if "loads" in each}
+    assert (counted["predict"], counted["serve-predict"][0]) == ((1, 1), 2)
+    assert min(counted["package"][1], counted["verify"][1]) > 1
 
 
 def test_verification_says_that_all_routes_agree(built: Package) -> None:

@@ -45,7 +45,7 @@ def document(done: Any) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(done.stdout)
     assert {"ok", "models"} <= found.keys() <= {"ok", "models", "found", "error"}
     for model in found["models"]:
-        assert model.keys() == {"model", "ok", "steps"}
+        assert model.keys() == {"model", "ok", "predictions", "loads", "steps"}
         for step in model["steps"]:
             assert STEP <= step.keys() <= STEP | {"error"}
             assert isinstance(step["found"], dict)

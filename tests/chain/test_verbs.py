@@ -294,6 +294,25 @@ def test_build_prints_a_line_per_step_and_a_closing_one(models: Path, root: Path
     assert lines[-1].startswith("cheap: ok: 1 ran, 4 up to date, ")
 
 
+def test_build_counts_predictions_and_loads_of_what_it_ran(models: Path) -> None:
+    done = invoke(models, "predict", "--model", "cheap", "--force")
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["step", "result", "seconds", "predictions", "loads"] in lines
+    assert [line[-2:] for line in lines if line[:2] == ["predict", "ran"]][-1] == ["3", "2"]
+    assert done.stdout.endswith(" s, 3 predictions, 2 loads of the model\n")
+    document = json.loads(invoke(models, "predict", "--model", "cheap", "--json").stdout)["models"][0]
+    assert (document["predictions"], document["loads"]) == (0, 0)  # nothing ran
+    assert document["steps"][-1]["found"] == {"predictions": 3, "loads": 2}
+
+
+def test_time_limit_reaches_the_command_and_makes_nothing_stale(models: Path) -> None:
+    done = invoke(models, "predict", "--model", "cheap", "--force", "--time-limit", "7")
+    assert " --output-path predict_output.json --time-limit 7\n" in done.stdout
+    assert "ran" not in {*actions(invoke(models, "predict", "--model", "cheap", "--json").stdout).values()}
+    done = invoke(models, "predict", "--model", "cheap", "--time-limit=-1")
+    assert (done.returncode, "--time-limit: out of range" in done.stderr) == (2, True)
+
+
 def test_force_runs_the_tasks_own_step_and_nothing_else_(models: Path) -> None:
     done = invoke(models, "predict", "--model", "cheap", "--json", "--force")
     assert [step for step, action in actions(done.stdout).items() if action == "ran"] == ["predict"]
