@@ -179,11 +179,12 @@ def serve(context, flags):
 @verb(
     BUILD,
     LIMIT,
+    full=(False, "ask a slow model for every relation, too; else what is left out is not checked: budget"),
     only=("", "ask again for this relation between answers alone, such as rows: no verdict is written"),
 )
 def verify(context, flags):
     """Prove that all ways of running the model agree."""
-    return verbs.verify(request(context, flags), flags["only"])
+    return verbs.verify(request(context, flags), flags["only"], full=flags["full"])
 
 
 @verb(BUILD)

@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--package", type=Path, help="what the model was made from, to call the author's code directly")
     add("--again", action="store_true", help="let the model predict again: are its answers the same?")
     add("--json-payload-file", type=Path, help="the payload of the answers")
+    add("--full", action="store_true", help="ask a slow model for every relation, too: see VERIFICATION['budget']")
     add("--only", choices=TRIED, default="", help="ask again for this relation alone, and write no verdict")
     asked = Asked(**vars(flags.parse_args(argv)))
     (ask_one if asked.only else verify)(asked)

@@ -67,10 +67,10 @@ def payload(request: Request, form: str, *, negative: bool) -> int:
     return _close(request, _in_foreground(request, request.packages(), "payload", calls, results))
 
 
-def verify(request: Request, only: str) -> int:
-    """Prove that all ways of running the model agree; or ask again for one relation alone, which is no proof."""
+def verify(request: Request, only: str, *, full: bool = False) -> int:
+    """Prove that all ways of running the model agree, in full if need be; or ask for one relation alone, no proof."""
     if request.dry_run or not only:
-        code = build(request, "verify")
+        code = build(request, "verify", ["--full"] * full)
         if not (code or request.dry_run or request.as_json):
             print(report.places(request.packages()))
         return code

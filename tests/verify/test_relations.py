@@ -141,13 +141,13 @@ def packaged(base: Path, code: Code, *more: str) -> Author:
     return author
 
 
-def verified(author: Author, place: Path) -> tuple[int, dict[str, dict[str, Any]]]:
+def verified(author: Author, place: Path, *flags: str) -> tuple[int, dict[str, dict[str, Any]]]:
     """Return the exit code of verify, and the checks by name."""
     model, payload, answer = Model(author, place), place / "payload.json", place / "answer.json"
     payload.write_text(json.dumps(OF_FILE if "file_uri" in (author.root / "model_spec.py").read_text() else PAYLOAD))
     asked = ["--json-payload-file", str(payload)]
     assert model.run("predict_func.py", *asked, "--output-path", str(answer)).returncode == 0
-    given = ["--predict-output", str(answer), "--test-output", str(answer), "--again"]
+    given = ["--predict-output", str(answer), "--test-output", str(answer), "--again", *flags]
     code = model.run("verify.py", *asked, *given, "--output-path", str(place / "verification.json")).returncode
     found = json.loads((place / f"verification{'.failed' if code else ''}.json").read_text())
     return code, {each["check"]: each for each in found["checks"]}
@@ -175,6 +175,38 @@ def test_model_passes_when_the_relation_that_it_breaks_is_off_for_a_reason(
     _, checks = verified(author, tmp_path)
     assert [name for name, each in checks.items() if each["status"] == "failed"] == []
     assert checks[relation] == {"check": relation, "status": "off", "why": "it is meant to"}
+
+
+SLOW = 'VERIFICATION = {"budget": 0}'  # every prediction takes longer
+LEFT_OUT = "not checked: budget"
+
+
+def test_slow_model_is_asked_few_questions_and_what_is_left_out_is_not_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author, found = packaged(tmp_path, Code(), SLOW), tmp_path / "found.json"
+    monkeypatch.setenv("STEP_FOUND", str(found))
+    code, checks = verified(author, tmp_path)
+    counted = json.loads(found.read_text())
+    assert (code, counted["predictions"], counted["loads"]) == (0, 1 + 3 + 1, 3)  # predict's, these, the example's
+    passed = ("repeatable", "world", "rows", "history", "unchanged")
+    assert {name: checks[name]["status"] for name in (*passed, "reload", "concurrent")} == {
+        **dict.fromkeys(passed, "passed"), **dict.fromkeys(("reload", "concurrent"), LEFT_OUT)
+    }  # fmt: skip
+    assert "`verify --full` asks for it" in checks["reload"]["why"]
+    code, checks = verified(author, tmp_path, "--full")
+    assert (code, LEFT_OUT in {each["status"] for each in checks.values()}) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("relation", "broken"),
+    [CASES[name][:2] for name in ("another process", "local time", "eight rows", "earlier calls", "one buffer")],
+)
+def test_slow_model_that_breaks_a_relation_is_asked_on_until_the_cause_is_single(
+    tmp_path: Path, relation: str, broken: Code
+) -> None:
+    code, checks = verified(packaged(tmp_path, broken, SLOW), tmp_path)
+    assert (code, [name for name, each in checks.items() if each["status"] == "failed"]) == (1, [relation])
 
 
 def test_one_relation_is_asked_for_alone_and_no_verdict_is_written(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -26,6 +27,7 @@ VERIFICATION: Mapping[str, bool] = {
     "network": False,
 }
 TIME_LIMIT = 600  # seconds for each prediction, unless TIME_LIMIT of model_spec.py says otherwise
+BUDGET, BUDGET_SECONDS = "budget", 5.0  # beside these: what a prediction may take before verify asks for fewer of them
 VARIABLES = "environment"  # beside these: the environment variables that the model needs, by name
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -40,6 +42,11 @@ def why_off(metadata: Mapping[str, Any], check: str) -> str:
     """Return the author's reason why a check is off, nothing where there is none."""
     value = (metadata.get("verification") or {}).get(check)
     return value if isinstance(value, str) else ""
+
+
+def budget_of(metadata: Mapping[str, Any]) -> float:
+    """Return how many seconds a prediction may take before verify asks for as few as possible, by the metadata."""
+    return float((metadata.get("verification") or {}).get(BUDGET, BUDGET_SECONDS))
 
 
 def time_limit_of(metadata: Mapping[str, Any], given: float | None = None) -> float:
@@ -76,9 +83,12 @@ def settings_faults(settings: Mapping[str, Any]) -> Iterator[str]:
     for name, value in settings.items():
         if name == VARIABLES:
             yield from _variable_faults(value)
+        elif name == BUDGET:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+                yield f'VERIFICATION["{BUDGET}"]: expected seconds from 0, got {value!r}'
         elif name not in VERIFICATION or not (isinstance(value, bool) or (value and isinstance(value, str))):
             known = f"{', '.join(VERIFICATION)} with True, False or a reason, {VARIABLES} with a list of names"
-            yield f"VERIFICATION: expected {known}, got {name!r}: {value!r}"
+            yield f"VERIFICATION: expected {known}, {BUDGET} with seconds, got {name!r}: {value!r}"
 
 
 def _variable_faults(names: object) -> Iterator[str]:

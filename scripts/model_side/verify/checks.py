@@ -13,6 +13,7 @@ TRIED = (
     *("repeatable", "world", "rows", "params", "files", "cells"),
     *("reload", "history", "unchanged", "concurrent"),
 )
+BUDGET = "budget"  # of a slow model: what is left out starts with this word, and says what it took
 UNPROVEN = "not checked: it had files from outside, and no run was without them"
 
 
@@ -35,7 +36,8 @@ def held_checks(
     concurrent = tried["concurrent"]
     if at_once := report.get("equal_answers_at_once"):
         concurrent["requests_at_once"] = at_once
-        concurrent["status"] = "passed" if concurrent["status"] == "not checked" else concurrent["status"]
+        if concurrent["status"].startswith("not checked"):
+            concurrent = tried["concurrent"] = {"check": "concurrent", "status": "passed", "requests_at_once": at_once}
     portable = {"check": "portable", "status": report.get("portable", "not checked")}
     if portable["status"] == "passed":
         portable |= {name: report.get(name, False) for name in ("without_network", "without_other_files")}
@@ -62,7 +64,9 @@ def _hermetic(report: Mapping[str, Any], settings: Mapping[str, bool]) -> dict[s
 
 
 def _tried(name: str, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    if trials and (why := trials[0].get("why")):
+    if trials and (why := trials[0].get("why", "")).startswith(BUDGET):
+        return {"check": name, "status": f"not checked: {BUDGET}", "why": why.removeprefix(f"{BUDGET}: ")}
+    if trials and why:
         return {"check": name, "status": NOT_APPLICABLE, "why": why}
     check: dict[str, Any] = {"check": name, "status": "passed" if trials else "not checked", "trials": list(trials)}
     if wrong := [each["trial"] for each in trials if each["status"] != "agrees"]:

@@ -36,20 +36,29 @@ def no_rows(scene: Scene) -> str:
 def ask_rows(scene: Scene) -> Iterator[Route]:
     """Ask for single rows; then for all in another order, several times: more than a batch holds."""
     numbers = row_numbers(scene.payload, scene.files.signature)
-    alone = [_of(scene, f"row {number} alone", [number]) for number in numbers[:ROWS]]
+    alone = [of_numbers(scene, f"row {number} alone", [number]) for number in numbers[:ROWS]]
     worst = max(alone, key=distance)
     if not worst.agrees:
         yield worst
         return
     yield replace(worst, name=f"each of {len(alone)} rows alone")
     backwards = numbers[::-1]
-    tiled = _of(scene, TILED, [*backwards, *numbers, *backwards, 0])
+    tiled = of_numbers(scene, TILED, [*backwards, *numbers, *backwards, 0])
     smaller = {"in another order": backwards, "one row twice": [0, 0], "three times": numbers * 3}
-    found = (_of(scene, *each) for each in smaller.items())
+    found = (of_numbers(scene, *each) for each in smaller.items())
     yield tiled if tiled.agrees else next((each for each in found if not each.agrees), tiled)
 
 
-def _of(scene: Scene, name: str, numbers: Sequence[int]) -> Route:
+def of_numbers(scene: Scene, name: str, numbers: Sequence[int]) -> Route:
+    """Ask for these rows, by their numbers, and return how the answer compares with these of the first answer.
+
+    Parameters
+    ----------
+    scene : Scene
+    name : str
+        What the route is called.
+    numbers : sequence of int
+    """
     expected = taken(scene.first, numbers)
     return scene.holds(name, of_rows(scene.payload, scene.files.signature, numbers), expected)
 

@@ -92,9 +92,12 @@ class Relation(NamedTuple):
         before : mapping of str to sequence of Route
             What was asked for the relations before this one.
         """
-        why_not = self._unrepeatable(scene, before) if self.compares else ""
-        why_not = why_not or self.why_not(scene)
+        why_not = self.not_asked(scene, before)
         return [Route(self.name, why_not=why_not)] if why_not else list(self.ask(scene))
+
+    def not_asked(self, scene: Scene, before: Mapping[str, Sequence[Route]]) -> str:
+        """Return why it is not asked after those before it; nothing where it is."""
+        return (self._unrepeatable(scene, before) if self.compares else "") or self.why_not(scene)
 
     def _unrepeatable(self, scene: Scene, before: Mapping[str, Sequence[Route]]) -> str:
         if not settings_of(scene.files.metadata)["repeatable"]:

@@ -5,6 +5,7 @@ Import it in the model environment only.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 from ..base.errors import ReportedError
 from ..base.processes import Figures, peak_memory
 from ..model.model import ModelFiles, disable_tracing, whole_model
-from ..model.settings import settings_of
+from ..model.settings import budget_of, settings_of
 from ..output.arrays import Arrays, nulled
 from ..output.comparison import Tolerance
 from ..payload.inputs import read_only_places
@@ -24,6 +25,7 @@ from ..run.child import run_in_child
 from ..run.clock import movable_clock
 from ..run.direct import call_directly
 from ..run.in_process import load_in_process
+from .budget import TOGETHER, packed
 from .relations import RELATIONS
 from .routes import REFERENCE, Route, failed
 from .scene import MAY_DIFFER, Scene
@@ -56,7 +58,14 @@ def direct_route(package: Path, payload: Payload, files: ModelFiles, seconds: fl
 
 
 def predicted_again(
-    model_uri: str, payload: Payload, files: ModelFiles, before: Route, seconds: float, only: str = ""
+    model_uri: str,
+    payload: Payload,
+    files: ModelFiles,
+    before: Route,
+    seconds: float,
+    only: str = "",
+    *,
+    full: bool = False,
 ) -> tuple[Route, Trials]:
     """Load a model and let it predict again, for so many seconds at most, as often as its settings ask for.
 
@@ -70,6 +79,8 @@ def predicted_again(
     seconds : float
     only : str
         The one relation that is asked for.
+    full : bool
+        Whether a slow model is asked for all of them, too.
 
     Returns
     -------
@@ -81,7 +92,8 @@ def predicted_again(
     settings, tolerance = settings_of(files.metadata), Tolerance.of(files.metadata)
     on = {name for name, setting in settings.items() if setting and only in ("", name)}
     world = tuple(WORLD) if "world" in on and settings["repeatable"] else ()
-    ask = partial(_asked, model_uri, payload, files, "predict again", seconds)
+    budget = math.inf if full or only else budget_of(files.metadata)
+    ask = partial(_asked, model_uri, payload, files, "predict again", seconds, budget=budget)
     first, trials = ask(world, on)
     if first and settings["repeatable"] and before.output is not None:
         name, other = _elsewhere(ask, before.output, first, tolerance, world)
@@ -132,6 +144,7 @@ def _asked(
     seconds: float,
     world: Sequence[str],
     relations: Collection[str],
+    budget: float = math.inf,
 ) -> tuple[Route | None, Trials]:
     """Return what the model gives in a process that has not imported the author's code, and what it was asked again.
 
@@ -144,7 +157,7 @@ def _asked(
         kept = read_only_places(payload, model)
         child = partial(run_in_child, subject=subject, directory=here, code=[model], seconds=seconds, scratch=True)
         try:
-            return child(_predict, model, payload, files, world, relations, now, kept=kept)
+            return child(_predict, model, payload, files, world, relations, now, budget, kept=kept)
         except ReportedError as error:
             relation = now.value.decode()
             failure = failed(relation or REFERENCE, error)
@@ -152,14 +165,25 @@ def _asked(
 
 
 def _predict(
-    directory: Path, payload: Payload, files: ModelFiles, world: Sequence[str], relations: Collection[str], now: Any
+    directory: Path,
+    payload: Payload,
+    files: ModelFiles,
+    world: Sequence[str],
+    relations: Collection[str],
+    now: Any,
+    budget: float,
 ) -> tuple[Route, Trials]:
     enter(world)
     start, clock = time.perf_counter(), movable_clock()
     witness, began = Witness(load_in_process(directory, files)), time.time()
+    loaded = time.perf_counter()
     first = witness.predict(payload)
+    took = time.perf_counter() - loaded
     route = Route(REFERENCE, nulled(first), figures=Figures(time.perf_counter() - start, peak_memory()))
     scene = Scene(directory, files, payload, witness, first, clock, began)
+    if took > budget and relations:
+        now.value = next(iter(TOGETHER)).encode()
+        return route, packed(scene, relations, took)
     trials: dict[str, Sequence[Route]] = {}
     for relation in RELATIONS:
         if relation.name in relations:

@@ -44,6 +44,7 @@ class Asked:
     package: Path | None
     again: bool
     only: str
+    full: bool
     time_limit: float | None
     output_path: Path
 
@@ -149,7 +150,8 @@ def gather(asked: Asked) -> Evidence:
         if asked.package:
             direct = direct_route(asked.package, payload, files, seconds)
         if asked.again:
-            in_process, trials = predicted_again(asked.model_uri, payload, files, in_process, seconds)
+            again = (asked.model_uri, payload, files, in_process, seconds)
+            in_process, trials = predicted_again(*again, full=asked.full)
             if golden and is_other and files.example:
                 example = example_route(asked.model_uri, files, seconds)
     stored = _golden(golden, files, example, is_other=is_other) if golden else None
