@@ -20,7 +20,7 @@ from model_side.base.found import count
 from model_side.base.processes import Figures, peak_memory
 from model_side.base.variables import receivers_environment
 from model_side.model.model import ModelFiles, read_model
-from model_side.model.settings import settings_of, time_limit_of, variables_of
+from model_side.model.settings import budget_of, settings_of, time_limit_of, variables_of
 from model_side.output.arrays import as_array
 from model_side.output.comparison import Comparison, Tolerance, compare
 from model_side.payload.negatives import Negative, negative_payloads
@@ -34,6 +34,7 @@ from .server import GRACE_SECONDS, OK, LateError, Server
 
 SUBJECT = "REST"
 _RAISED = "Encountered an unexpected error while evaluating the model"  # as MLflow says that predict raised
+PAIR = 2  # requests at once to a slow model
 _counting = threading.Lock()
 _KEPT = ("expected.json", "got.json")  # in the directory for answers that differ
 # What is tried over REST: of each kind, the first fault that the model's signature has, by how its name starts.
@@ -120,6 +121,8 @@ def rest_route(server: Server, environment: Rebuilt, request: Request) -> tuple[
         start = time.perf_counter()
         text = ask(server, request)
         figures = Figures(time.perf_counter() - start, peak_memory(pid or "self"))
+        is_slow = figures.seconds > budget_of(request.files.metadata)
+        together = min(together, PAIR) if is_slow else together
         negatives = of_each_kind(negative_payloads(request.payload, request.files.signature))
         statuses = [(each, status_of(server, each, request.seconds)) for each in negatives]
         require_equal(server, request, text, together)

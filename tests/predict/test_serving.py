@@ -353,6 +353,17 @@ def test_report_tells_who_answered_and_what_was_let_through(
 
 
 @pytest.mark.e2e
+def test_slow_model_gets_two_requests_at_once(
+    server: Server, environment: Rebuilt, request_of: Callable[..., Request]
+) -> None:
+    request = request_of("a")
+    metadata = {**request.files.metadata, "verification": {"budget": 0}}  # every answer takes longer
+    request.__dict__["files"] = replace(request.files, metadata=metadata)
+    _, report = rest_route(server, environment, request)
+    assert report["equal_answers_at_once"] == 2
+
+
+@pytest.mark.e2e
 def test_answer_is_refused_when_another_environment_gives_it(
     server: Server, environment: Rebuilt, tmp_path: Path
 ) -> None:
