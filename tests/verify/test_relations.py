@@ -141,10 +141,11 @@ def packaged(base: Path, code: Code, *more: str) -> Author:
     return author
 
 
-def verified(author: Author, place: Path, *flags: str) -> tuple[int, dict[str, dict[str, Any]]]:
+def verified(author: Author, place: Path, *flags: str, asked_for: Any = None) -> tuple[int, dict[str, dict[str, Any]]]:
     """Return the exit code of verify, and the checks by name."""
     model, payload, answer = Model(author, place), place / "payload.json", place / "answer.json"
-    payload.write_text(json.dumps(OF_FILE if "file_uri" in (author.root / "model_spec.py").read_text() else PAYLOAD))
+    of_file = "file_uri" in (author.root / "model_spec.py").read_text()
+    payload.write_text(json.dumps(asked_for or (OF_FILE if of_file else PAYLOAD)))
     asked = ["--json-payload-file", str(payload)]
     assert model.run("predict_func.py", *asked, "--output-path", str(answer)).returncode == 0
     given = ["--predict-output", str(answer), "--test-output", str(answer), "--again", *flags]
@@ -207,6 +208,23 @@ def test_slow_model_that_breaks_a_relation_is_asked_on_until_the_cause_is_single
 ) -> None:
     code, checks = verified(packaged(tmp_path, broken, SLOW), tmp_path)
     assert (code, [name for name, each in checks.items() if each["status"] == "failed"]) == (1, [relation])
+
+
+def test_files_that_are_read_beside_a_receivers_file_go_with_its_copy(tmp_path: Path) -> None:
+    beside = lines(
+        "import os",
+        "beside = os.path.join(os.path.dirname(uri), 'offset')",
+        "return np.loadtxt(uri, ndmin=2) + (float(open(beside).read()) if os.path.exists(beside) else 1)",
+    )
+    author = packaged(tmp_path, of_file("return input_obj.astype('f4')", beside))
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "cells.txt").write_text("1 2 3\n4 5 6\n")
+    (tmp_path / "theirs" / "offset").write_text("7")
+    theirs = {"dataframe_split": {"columns": ["input_uri"], "data": [[str(tmp_path / "theirs" / "cells.txt")]]}}
+    code, checks = verified(author, tmp_path, asked_for=theirs)
+    assert code == 0
+    assert checks["files"]["trials"][0]["trial"] == "copies of its files, with those that it opens beside them"
+    assert checks["cells"]["why"] == "the file is read with others beside it"
 
 
 def test_one_relation_is_asked_for_alone_and_no_verdict_is_written(tmp_path: Path) -> None:

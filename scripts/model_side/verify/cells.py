@@ -9,7 +9,8 @@ import importlib
 import importlib.util
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,9 +19,11 @@ from typing import Any
 import numpy as np
 import yaml
 
+from ..base.errors import StepError
 from ..base.named_files import Named, named_file
 from ..output.arrays import Arrays
 from ..payload.forms import content_of, form_of_payload, write_form
+from ..run.opened import opened_in
 from .routes import Route
 from .scene import Payload, Scene, taken
 
@@ -36,13 +39,29 @@ def no_files(scene: Scene) -> str:
 
 def ask_files(scene: Scene) -> Iterator[Route]:
     """Ask for copies of the files of the request, of another name where nothing lies beside them."""
+    found = _holds_copies(scene, "copies of its files, named otherwise")
+    if not found.agrees and (opened := _opened_beside(scene)):
+        found = _holds_copies(scene, "copies of its files, with those that it opens beside them", opened)
+    yield found
+
+
+def _holds_copies(scene: Scene, name: str, opened: Collection[Path] = ()) -> Route:
     with tempfile.TemporaryDirectory() as scratch:
         copies = {}
         for number, (text, named) in enumerate(_files(scene).items()):
             place = Path(scratch, f"place{number}")
             place.mkdir()
-            copies[text] = f"{_copied(named.path, place, scene.directory)}{named.part}"
-        yield scene.holds("copies of its files, named otherwise", _renamed(scene, copies), scene.first)
+            copies[text] = f"{_copied(named.path, place, scene.directory, opened)}{named.part}"
+        return scene.holds(name, _renamed(scene, copies), scene.first)
+
+
+def _opened_beside(scene: Scene) -> set[Path]:
+    """Return what the model opens beside the files of the request, by whatever code."""
+    files = {named.path for named in _files(scene).values()}
+    with opened_in({path.parent for path in files}) as opened, suppress(StepError):
+        scene.witness.predict(scene.payload)
+        return opened() - files
+    return set()
 
 
 def no_cells(scene: Scene) -> str:
@@ -66,6 +85,9 @@ def ask_cells(scene: Scene) -> Iterator[Route]:
     """Ask for a file of the same name with the cells in another order, then without one of them."""
     rows = _row_count(scene.first)
     first = _holds_cells(scene, "cells in another order", [*reversed(range(rows))])
+    if not first.agrees and _opened_beside(scene):
+        yield Route("cells", why_not="the file is read with others beside it")
+        return
     yield first
     if first.agrees:
         yield _holds_cells(scene, "one cell fewer", [*range(1, rows)])
@@ -120,11 +142,11 @@ def _local(text: str, model: Path) -> Named | None:
     return named_file("/".join(filter(None, [str(model / entry["path"]), rest]))) if entry else None
 
 
-def _copied(path: Path, place: Path, model: Path) -> Path:
+def _copied(path: Path, place: Path, model: Path, opened: Collection[Path]) -> Path:
     """Copy a file or directory; with what a reader may look for beside it, it keeps its name."""
     together = path.is_relative_to(model) and path.parent != model / "artifacts"  # as EXAMPLE_FILES travel
     others = (each for each in path.parent.iterdir() if each != path)
-    beside = [each for each in others if together or each.name.startswith(f"{path.stem}.")]
+    beside = [each for each in others if together or each in opened or each.name.startswith(f"{path.stem}.")]
     target = place / (path.name if beside else f"another_name{''.join(path.suffixes)}")
     for source, copy in ((path, target), *((each, place / each.name) for each in beside)):
         (shutil.copytree if source.is_dir() else shutil.copyfile)(source, copy)
