@@ -25,7 +25,7 @@ except ModuleNotFoundError:
 sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
 sys.path.insert(0, str(Path(__file__).parent / "scripts"))
 
-from chain import completion, looking, verbs  # noqa: E402
+from chain import completion, looking, publishing, verbs  # noqa: E402
 from chain.request import Request  # noqa: E402
 
 if (names := completion.values(sys.argv)) is not None:
@@ -46,6 +46,7 @@ FORCE = {
 }
 PLAIN = {"plain": (False, "print plain lines on a terminal, too")}
 LIMIT = {"time_limit": (0, "seconds for each prediction (default: TIME_LIMIT of model_spec.py)")}
+REGISTRY = {"tracking_uri": ("", "the registry's server or store (default: $MLFLOW_TRACKING_URI, else in models/)")}
 BUILD = {**MODEL, **ALL, **PLACE, **JOBS, **DRY, **FORCE, **JSON, **PLAIN}
 
 
@@ -230,15 +231,31 @@ def graph(context, flags):
 
 
 @verb(
+    PLACE,
     JSON,
     LIMIT,
+    REGISTRY,
     model_uri=(GIVEN, "the MLflow Model: a local path or any URI that MLflow resolves"),
     manifest_only=(False, "check the files, run nothing of the model"),
 )
 def check(context, flags):
     """Check a model received from someone else: its files, then its example."""
-    own = {"manifest_only": flags["manifest_only"], "as_json": flags["json"]}
-    return verbs.check(flags["model_uri"], **own, time_limit=flags["time_limit"])
+    own = {"manifest_only": flags["manifest_only"], "as_json": flags["json"], "time_limit": flags["time_limit"]}
+    uri = flags["tracking_uri"] or publishing.store_of(flags["model_uri"], request(context, flags).models_dir)
+    return verbs.check(flags["model_uri"], uri, **own)
+
+
+@verb(
+    MODEL,
+    PLACE,
+    JSON,
+    REGISTRY,
+    name=(GIVEN, "of the registered model"),
+    alias=("", "of the version, for example candidate"),
+)
+def register(context, flags):
+    """Register a verified model as a version in MLflow's model registry."""
+    return publishing.register(request(context, flags), flags["name"], flags["tracking_uri"], flags["alias"])
 
 
 @verb(JSON, prune=("", "remove what was not used for so many days; 0 for all"))

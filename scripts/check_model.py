@@ -8,10 +8,12 @@ code: a manifest shows that nothing changed on the way, not whom the model came 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from model_side.base.command_line import parser
 from model_side.base.errors import run_main
+from model_side.model.store import TRACKING
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,7 +22,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     flags = parser(__doc__, "--model-uri", "--time-limit")
     flags.add_argument("--manifest-only", action="store_true", help="check the files, run nothing of the model")
-    check_model(**vars(flags.parse_args(argv)))
+    flags.add_argument("--tracking-uri", help="of the registry's server or store (default: $MLFLOW_TRACKING_URI)")
+    asked = flags.parse_args(argv)
+    if asked.tracking_uri:
+        os.environ[TRACKING] = asked.tracking_uri
+    check_model(asked.model_uri, manifest_only=asked.manifest_only)
     return 0
 
 

@@ -27,6 +27,7 @@ SHARED = (
     "model.requirements",
     "model.settings",
     "model.signature",
+    "model.store",
     "package.travel",
     "package.unfinished",
     "payload.carried",
@@ -64,6 +65,8 @@ TABLE = (
     Rule("scripts/engine/hosts.py", ("engine",), ("argparse",)),
     Rule("scripts/engine/processes.py", ("engine",), ("argparse",)),
     Rule("scripts/engine/*.py", ("engine",), ACTING),
+    # register runs in the model environment, the rest in the tool's.
+    Rule("scripts/ship/register.py", ("ship", "mlflow", *SHARED_MODULES)),
     Rule("scripts/chain/foreground.py", ("chain", "engine", *model_side("base")), ("argparse",)),
     Rule("scripts/chain/screen.py", ("chain", "engine", "rich"), ACTING),
     Rule("scripts/chain/watch.py", ("chain", "engine", "watchdog", *model_side("base")), ACTING),

@@ -69,6 +69,11 @@ def serving(package: Package) -> Command:
     return _Commands.of(package).tool(f"serve_model {ASK}")
 
 
+def model_command(package: Package, line: str) -> Command:
+    """Return the command of one of the tool's own scripts in a package's environment that no step has."""
+    return _Commands.of(package).model(f"{{scripts}}/{line}")
+
+
 def tool_command(line: str) -> Command:
     """Return the command of one of the tool's own scripts that no package's chain has."""
     return _Commands({"python": sys.executable, "scripts": str(REPOSITORY / "scripts")}, _environment()).tool(line)

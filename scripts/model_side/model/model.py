@@ -19,8 +19,8 @@ from ..base.directories import temporary_directory
 from ..base.errors import StepError, UsageError, invoke, near
 from ..base.variables import QUIET
 from .signature import Signature, parse_signature
+from .store import TRACKING, require_registry
 
-_TRACKING = "MLFLOW_TRACKING_URI"
 _HINT_ADVICE = "Add type hints to the `predict` method"
 
 
@@ -172,23 +172,25 @@ def _fetch(uri: str, target: str) -> Path:
 
     with _no_new_store() as known:
         try:
+            if known and urlsplit(uri).scheme == "models":
+                require_registry()
             return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=target))
         except (MlflowException, OSError) as error:
             advice = "Check --model-uri and the network."
             if not known and urlsplit(uri).scheme in ("models", "runs"):
-                advice = f"Set {_TRACKING} to the address of the server or store that has it."
+                advice = f"Set {TRACKING} to the address of the server or store that has it."
             raise StepError(uri, "cannot be fetched", got=str(error), advice=advice) from error
 
 
 @contextmanager
 def _no_new_store() -> Iterator[bool]:
     """Tell whether a store of MLflow is named or here; where none is, MLflow would make one, and makes it elsewhere."""
-    if os.environ.get(_TRACKING) or any(Path(name).exists() for name in ("mlflow.db", "mlruns")):
+    if os.environ.get(TRACKING) or any(Path(name).exists() for name in ("mlflow.db", "mlruns")):
         yield True
         return
     with tempfile.TemporaryDirectory() as scratch:
-        os.environ[_TRACKING] = f"sqlite:///{scratch}/mlflow.db"
+        os.environ[TRACKING] = f"sqlite:///{scratch}/mlflow.db"
         try:
             yield bool(os.environ.get("MLFLOW_REGISTRY_URI"))
         finally:
-            del os.environ[_TRACKING]
+            del os.environ[TRACKING]

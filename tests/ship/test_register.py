@@ -1,0 +1,180 @@
+"""A verified package in a registry: MLflow's own server, or a database beside the packages."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+from tests.chain.conftest import NAME, REPOSITORY, Package
+from tests.chain.conftest import package as package
+from tests.chain.test_chain import SPEC
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("ship")]
+
+
+def invoke(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if name not in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID")}
+    command, env = [sys.executable, "-m", "invoke", *words], {**kept, **variables}
+    done = subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False)
+    print(done.stdout, done.stderr)
+    return done
+
+
+@pytest.fixture(scope="module")
+def verified(package: Package) -> Package:
+    """Return a verified package."""
+    (package.root / "tiny.h5ad").rename(package.root / "model_data" / "tiny.h5ad")
+    spec = package.root / "model_spec.py"
+    spec.write_text(f"{spec.read_text()}{SPEC}")
+    assert package.invoke("verify").returncode == 0
+    return package
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of an `mlflow server` that serves artifacts, with a database of its own."""
+    place = tmp_path_factory.mktemp("server")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ["--backend-store-uri", f"sqlite:///{place}/server.db", "--artifacts-destination", str(place / "files")]
+    command = [sys.executable, "-m", "mlflow", "server", *words, "--host", "127.0.0.1", "--port", str(port)]
+    with (place / "log").open("wb") as log:
+        process = subprocess.Popen([*command, "--workers", "1"], cwd=place, stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        while not answers(address):
+            assert process.poll() is None, (place / "log").read_text()
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def answers(address: str) -> bool:
+    try:
+        return bool(urlopen(f"{address}/health", timeout=5).status == 200)
+    except (URLError, ConnectionError):
+        return False
+
+
+def register(package: Package, *words: str) -> subprocess.CompletedProcess[str]:
+    return invoke("register", "--model", NAME, "--models-dir", str(package.root.parent), *words)
+
+
+def digests(root: Path) -> dict[str, str]:
+    files = (path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+READ_BACK = """
+import json, mlflow, sys
+uri, name, alias, target = sys.argv[1:]
+client = mlflow.MlflowClient(uri)
+version = client.get_model_version_by_alias(name, alias)
+mlflow.set_tracking_uri(uri)
+for path, source in (("model", version.source), ("facts", f"runs:/{version.run_id}/facts")):
+    mlflow.artifacts.download_artifacts(source, dst_path=f"{target}/{path}")
+print(json.dumps({"version": str(version.version), "tags": version.tags, "source": version.source,
+                  "metrics": client.get_run(version.run_id).data.metrics,
+                  "versions": len(client.search_model_versions(f"name = '{name}'"))}))
+"""
+
+
+def read_back(uri: str, target: Path) -> dict[str, Any]:
+    for name in ("model", "facts"):
+        (target / name).mkdir()
+    command = [sys.executable, "-c", READ_BACK, uri, "cells", "candidate", str(target)]
+    done = subprocess.run(command, cwd=target, capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_version_on_a_server_is_the_package_byte_for_byte_and_gives_its_answer(
+    verified: Package, server: str, tmp_path: Path
+) -> None:
+    words = ["--name", "cells", "--alias", "candidate", "--tracking-uri", server]
+    for _ in range(2):
+        done = register(verified, *words, "--json")
+        assert done.returncode == 0
+    (step,) = json.loads(done.stdout)["models"][0]["steps"]
+    model = verified.root / "mlflow_model_artifacts"
+    digest = json.loads((model / "package_manifest.json").read_text())["digest"]
+    assert step["found"]["new"] is False
+    assert step["found"]["digest"] == digest
+    found = read_back(server, tmp_path)
+    assert found["versions"] == 1
+    assert digests(next((tmp_path / "model").rglob("MLmodel")).parent) == digests(model)
+    assert {"verification.json", "serve_report.json"} <= {path.name for path in (tmp_path / "facts").rglob("*.json")}
+    assert found["tags"]["digest"] == digest
+    assert {"tool_version", "verified_at"} <= found["tags"].keys()
+    assert found["metrics"]["served.max_absolute"] == 0
+    assert found["metrics"]["rest.seconds"] > 0
+    # What the page of a version shows as its schema.
+    asked = "model-versions/get-artifact?path=MLmodel&name=cells&version=1"
+    assert b"signature" in urlopen(f"{server}/{asked}", timeout=30).read()
+    done = invoke("check", "--model-uri", "models:/cells@candidate", "--tracking-uri", server)
+    assert done.returncode == 0
+    assert digest in done.stderr
+    assert "its example gives the output that it was packaged with" in done.stderr
+    done = invoke("check", "--model-uri", "models:/cells@nobody", "--tracking-uri", server)
+    assert done.returncode == 1
+    assert "nobody" in done.stderr.splitlines()[-1]
+
+
+def test_store_is_beside_the_packages_by_default_and_check_finds_it(verified: Package) -> None:
+    before = {path.name for path in verified.root.iterdir()}
+    done = register(verified, "--name", "cells", "--alias", "candidate")
+    assert done.returncode == 0
+    assert done.stdout.strip() == "models:/cells/1: registered; its alias: candidate"
+    models = verified.root.parent
+    assert {"mlflow.db", "mlartifacts"} <= {path.name for path in models.iterdir()}
+    assert {path.name for path in verified.root.iterdir()} == before
+    words = ["--model-uri", "models:/cells@candidate", "--models-dir", str(models), "--manifest-only"]
+    assert invoke("check", *words).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["--name", "a/b"], 2, "Names cannot contain '/' or ':'"),
+        (["--name", "cells", "--alias", "v1"], 2, "MLflow takes no such alias: expected letters, digits, _ and -"),
+        (["--name", "cells", "--tracking-uri", "http://127.0.0.1:9"], 1, "the registry gives no answer"),
+    ],
+)
+def test_register_is_refused_before_anything_is_logged(
+    verified: Package, words: list[str], code: int, says: str
+) -> None:
+    done = register(verified, *words)
+    assert done.returncode == code
+    assert says in done.stderr.splitlines()[-1]
+
+
+def test_check_says_so_when_the_server_of_a_registry_is_down() -> None:
+    done = invoke("check", "--model-uri", "models:/cells/1", "--tracking-uri", "http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert "http://127.0.0.1:9: the registry gives no answer" in done.stderr.splitlines()[-1]
+
+
+def test_package_that_is_stale_is_not_registered(verified: Package, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    copied = shutil.copytree(verified.root, models / verified.root.name, symlinks=True)
+    spec = copied / "model_spec.py"
+    spec.write_text(f"{spec.read_text()}\nTAGS = {{'a': 'b'}}\n")
+    done = invoke("register", "--model", NAME, "--models-dir", str(models), "--name", "cells")
+    assert done.returncode == 2
+    assert "not verified as it is now" in done.stderr
+    assert f"Run `invoke verify --model {NAME} --models-dir {models}` first." in done.stderr
+    assert not (models / "mlflow.db").exists()
