@@ -237,12 +237,18 @@ def graph(context, flags):
     REGISTRY,
     model_uri=(GIVEN, "the MLflow Model: a local path or any URI that MLflow resolves"),
     manifest_only=(False, "check the files, run nothing of the model"),
+    unconfined=(False, "run the model's code with your own rights, where the system cannot confine it"),
+    allow_builds=(False, "install packages that have no wheel, too, which runs their code"),
+    memory=("", "gigabytes for each of the model's processes (default: those of the machine)"),
+    time_limit=("", "seconds for the model to answer (default: 600)"),
 )
 def check(context, flags):
     """Check a model received from someone else: its files, then its example."""
-    own = {"manifest_only": flags["manifest_only"], "as_json": flags["json"], "time_limit": flags["time_limit"]}
     uri = flags["tracking_uri"] or publishing.store_of(flags["model_uri"], request(context, flags).models_dir)
-    return verbs.check(flags["model_uri"], uri, **own)
+    words = ["--model-uri", flags["model_uri"], *(["--tracking-uri", uri] if uri else [])]
+    words += [f"--{name.replace('_', '-')}" for name in ("manifest_only", "unconfined", "allow_builds") if flags[name]]
+    words += [f"--{name.replace('_', '-')}={flags[name]}" for name in ("memory", "time_limit") if flags[name]]
+    return verbs.check(words, as_json=flags["json"])
 
 
 @verb(

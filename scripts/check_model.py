@@ -3,7 +3,8 @@
 
 The environment is rebuilt from the model's own files, as serve_predict.py does. There the stored example is predicted,
 and the answer is compared with the output that the package carries, within the model's tolerance. That runs the model's
-code: a manifest shows that nothing changed on the way, not whom the model came from.
+code, confined: without network, files, variables and a home of yours. A manifest shows that nothing changed on the way,
+not whom the model came from.
 """
 
 from __future__ import annotations
@@ -18,15 +19,20 @@ from model_side.model.store import TRACKING
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
-    from serving.check import check_model
+    from serving.check import Trust, check_model
 
     flags = parser(__doc__, "--model-uri", "--time-limit")
-    flags.add_argument("--manifest-only", action="store_true", help="check the files, run nothing of the model")
-    flags.add_argument("--tracking-uri", help="of the registry's server or store (default: $MLFLOW_TRACKING_URI)")
+    add = flags.add_argument
+    add("--manifest-only", action="store_true", help="check the files, run nothing of the model")
+    add("--unconfined", action="store_true", help="run the model's code with your own rights")
+    add("--allow-builds", action="store_true", help="install packages that have no wheel, too, which runs their code")
+    add("--memory", type=float, default=0.0, help="gigabytes for each process (default: those of the machine)")
+    add("--tracking-uri", help="of the registry's server or store (default: $MLFLOW_TRACKING_URI)")
     asked = flags.parse_args(argv)
     if asked.tracking_uri:
         os.environ[TRACKING] = asked.tracking_uri
-    check_model(asked.model_uri, manifest_only=asked.manifest_only)
+    trust = Trust(asked.unconfined, asked.allow_builds, asked.memory, asked.time_limit or 0.0)
+    check_model(asked.model_uri, trust, manifest_only=asked.manifest_only)
     return 0
 
 

@@ -80,11 +80,8 @@ def verify(request: Request, only: str, *, full: bool = False) -> int:
     )
 
 
-def check(model_uri: str, tracking_uri: str, *, manifest_only: bool, as_json: bool, time_limit: int = 0) -> int:
+def check(words: Sequence[str], *, as_json: bool) -> int:
     """Check an MLflow Model that somebody else packaged."""
-    words = ["--model-uri", model_uri, *["--manifest-only"] * manifest_only]
-    words += ["--tracking-uri", tracking_uri] if tracking_uri else []
-    words += ["--time-limit", str(time_limit)] if time_limit else []
     return _alone("check_model", words, as_json=as_json)
 
 

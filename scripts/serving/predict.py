@@ -185,7 +185,10 @@ def _predict(
     figures = Figures(time.perf_counter() - start, memory)
     if process.returncode or not answer.is_file():
         failure = _failure(process.returncode, list(lines), model_uri, payload, figures)
-        if clock.finished.is_set() and figures.seconds > longest:
+        if where.limits.seconds and figures.seconds >= where.limits.seconds:
+            fault, advice = f"killed after {where.limits.seconds:g} seconds", "--time-limit allows more."
+            failure = ExplainedError(SUBJECT, fault, advice=advice)
+        elif clock.finished.is_set() and figures.seconds > longest:
             failure = took_too_long(SUBJECT, where.seconds, payload, model_uri, "".join(lines))
         if where.quiet:  # the traceback is shown once: the author's part of it
             sys.stderr.writelines(takewhile(_not_traceback, lines) if failure.author_traceback else lines)

@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +32,7 @@ from .recipe import GIVEN, PYTHON_ENV, Recipe, digest, read_recipe, recipe_ahead
 
 VARIABLE = "MODEL_ENVIRONMENT_CACHE"
 BUILT = "built.json"
+ONLY_WHEELS = ("--only-binary", ":all:")
 KEPT_DAYS = 30  # after the last use
 _NAME = re.compile(r"[0-9a-f]{32}")
 
@@ -107,7 +108,7 @@ def cache_directory(environment: Mapping[str, str]) -> Path:
     return user_cache(environment, VARIABLE, "environments")
 
 
-def rebuilt_environment(model: Path, environment: Mapping[str, str]) -> Rebuilt:
+def rebuilt_environment(model: Path, environment: Mapping[str, str], *, wheels_only: bool = False) -> Rebuilt:
     """Return the environment of an MLflow Model: the kept one if it is whole, else a new one.
 
     Parameters
@@ -116,6 +117,8 @@ def rebuilt_environment(model: Path, environment: Mapping[str, str]) -> Rebuilt:
         Its directory.
     environment : mapping of str to str
         Variables, which say where environments are kept.
+    wheels_only : bool
+        Whether nothing may be built: building a package runs its code.
 
     Raises
     ------
@@ -124,7 +127,7 @@ def rebuilt_environment(model: Path, environment: Mapping[str, str]) -> Rebuilt:
     StepError
         If the index cannot be reached, or what was installed is not what was asked for.
     """
-    return _kept_environment(read_recipe(model, environment), environment)
+    return _kept_environment(read_recipe(model, environment), environment, wheels_only=wheels_only)
 
 
 def prepare_environment(package: Path) -> None:
@@ -138,14 +141,14 @@ def prepare_environment(package: Path) -> None:
     _kept_environment(recipe_ahead(package.resolve(), os.environ), os.environ)
 
 
-def _kept_environment(recipe: Recipe, environment: Mapping[str, str]) -> Rebuilt:
+def _kept_environment(recipe: Recipe, environment: Mapping[str, str], *, wheels_only: bool = False) -> Rebuilt:
     """Return the environment of a recipe: the kept one if it is whole, else a new one; errors as above."""
     place = cache_directory(environment) / recipe.fingerprint.removeprefix("sha256:")[:32]
     with _locked(place):
         if wrong := faults(place, recipe):
             _say(f"rebuilding the model's environment: {wrong}")
             _drop_unused(place.parent)
-            _build(recipe, place)
+            _build(recipe, place, ONLY_WHEELS if wheels_only else ())
         os.utime(place)
     path, built = place.resolve(), _built(place)
     return Rebuilt(path, recipe, installed(path), built.sources if built else {})
@@ -191,13 +194,13 @@ def _built(place: Path) -> _Built | None:
         return None
 
 
-def _build(recipe: Recipe, place: Path) -> None:
+def _build(recipe: Recipe, place: Path, more: Sequence[str] = ()) -> None:
     """Make the environment beside its place; the old one gives way when the new one is whole."""
     part = place.with_name(f"{place.name}.part")
     if part.exists():
         shutil.rmtree(part)
     try:
-        sources = _install(recipe, part)
+        sources = _install(recipe, part, more)
         built = _Built(installed(part), snapshot(part), sources)
         (part / BUILT).write_text(json.dumps(built._asdict()), encoding="utf-8")
         # What was changed in an environment since it was built: a change in place reaches uv's cache.
@@ -229,7 +232,7 @@ def _drop_unused(directory: Path) -> None:
                 shutil.rmtree(path)
 
 
-def _install(recipe: Recipe, part: Path) -> dict[str, list[str]]:
+def _install(recipe: Recipe, part: Path, more: Sequence[str]) -> dict[str, list[str]]:
     """Make the environment by uv, where no requirements are near but the model's own; return where pins are from."""
     project = ["--project", str(recipe.above)]
     made = ["venv", "--quiet", "--no-project", "--relocatable", "--python", interpreter(recipe.python), part.name]
@@ -240,7 +243,7 @@ def _install(recipe: Recipe, part: Path) -> dict[str, list[str]]:
     project = own_configuration(part, part) or project
     # Never "symlink": the environment would change with uv's cache.
     uv_env = {"UV_LINK_MODE": "hardlink", **own_settings(part, os.environ, GIVEN)}
-    words = [*project, "pip", "install", "--quiet", "--python", "bin/python", "--requirements", "-"]
+    words = [*project, "pip", "install", "--quiet", "--python", "bin/python", *more, "--requirements", "-"]
     if recipe.build_dependencies:
         run_uv(words, part, REQUIREMENTS, given="\n".join(recipe.build_dependencies), env=uv_env)
     install(words, part, part, given="\n".join(recipe.dependencies), env=uv_env)

@@ -7,9 +7,12 @@ import importlib.util
 import json
 import os
 import py_compile
+import re
 import shutil
+import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -104,7 +107,7 @@ def test_check_takes_a_model_from_a_registry_says_its_own_words_and_leaves_nothi
     first += ["not of the package, and never loaded: registered_model_meta"]
     first += ["it needs the environment variables TINY_UNIT"]
     code, said = checked("models:/tf/1", MLFLOW_REGISTRY_URI=f"sqlite:///{store}")
-    said = [line for line in said if not line.startswith("rebuilding the model's environment")]
+    said = [line for line in said if not line.startswith(("rebuilding the model's", "what will run"))]
     assert (code, said) == (0, [*first, "its example gives the output that it was packaged with"])
     code, said = checked("models:/tf@champion", "--manifest-only", MLFLOW_TRACKING_URI=f"sqlite:///{store}")
     assert (code, said[1:]) == (0, first[1:])
@@ -113,14 +116,23 @@ def test_check_takes_a_model_from_a_registry_says_its_own_words_and_leaves_nothi
     assert error.endswith("Set MLFLOW_TRACKING_URI to the address of the server or store that has it.")
 
 
-def test_check_shows_what_the_model_said_when_it_fails(received: Path) -> None:
-    code = next((received / "code" / "model_code").glob("*_mlflow_model.py"))
-    code.write_text(code.read_text().replace("def load_context(self, context", "def load_contexts(self, context"))
+def author_of(received: Path) -> Path:
+    return next((received / "code" / "model_code").glob("*_mlflow_model.py"))
+
+
+def seal(received: Path) -> None:
+    """Write the manifest of what is there, as a stranger can."""
     manifest = json.loads((received / "package_manifest.json").read_text())
     manifest["files"] = {name: asdict(entry) for name, entry in read_files(received).items()}
     lines = "".join(f"{entry['sha256']}  {name}\n" for name, entry in manifest["files"].items())
     manifest["digest"] = f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}"
     (received / "package_manifest.json").write_text(json.dumps(manifest))
+
+
+def test_check_shows_what_the_model_said_when_it_fails(received: Path) -> None:
+    code = author_of(received)
+    code.write_text(code.read_text().replace("def load_context(self, context", "def load_contexts(self, context"))
+    seal(received)
     done = check(received)
     assert done.returncode == 1
     assert done.stderr.count("object has no attribute 'scale'") == 1
@@ -137,6 +149,173 @@ def test_check_runs_no_bytecode_that_lies_beside_the_code(received: Path) -> Non
     done = check(received)
     assert done.returncode == 0
     assert "its example gives the output that it was packaged with" in done.stderr
+
+
+# What a stranger's code may try: all of it works with the rights of who checks it.
+HOSTILE = """
+import ctypes, os, socket
+from pathlib import Path
+
+LIBRARY = ctypes.CDLL(None, use_errno=True)
+
+def call(name, *arguments):
+    if getattr(LIBRARY, name)(*arguments):
+        raise OSError(ctypes.get_errno(), name)
+
+def write(path):
+    open(path, "a").close()
+
+def write_after_remount():
+    place = Path(__file__).parents[2]
+    call("mount", b"none", os.fsencode(place), None, 0x1020, None)
+    write(place / "MLmodel")
+
+def unmount_in_new_namespaces():
+    call("unshare", 0x10020000)
+    call("umount2", os.fsencode(Path(__file__).parents[2]), 2)
+
+def read_of_other_processes():
+    for each in Path("/proc").glob("[0-9]*"):
+        try:
+            if Path(f"{each}/root{SECRET}").exists() or b"A_SECRET" in Path(each, "environ").read_bytes():
+                return
+        except OSError:
+            continue
+    raise OSError("nothing")
+
+ATTEMPTS = {
+    "file": lambda: open(SECRET).read(), "home": lambda: next(Path.home().iterdir()),
+    "variable": lambda: os.environ["A_SECRET"], "network": lambda: socket.create_connection(("127.0.0.1", PORT), 2),
+    "sockets": lambda: next(Path("/run").iterdir()), "others": read_of_other_processes,
+    "model": write_after_remount, "unmount": unmount_in_new_namespaces, "packages": lambda: write(np.__file__),
+    "system": lambda: write("/etc/hosts"), "kernel": lambda: write("/proc/sys/kernel/core_pattern"),
+}
+done = []
+for name, attempt in ATTEMPTS.items():
+    try:
+        attempt()
+        done.append(name)
+    except (OSError, KeyError, StopIteration):
+        pass
+raise RuntimeError("it could: " + " ".join(done) + ".")
+"""
+
+
+@pytest.fixture
+def hostile(received: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Return a model whose code looks for what it can do to its receiver."""
+    monkeypatch.setenv("A_SECRET", "mine")
+    (tmp_path / "secret").write_text("mine")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        facts = f"SECRET, PORT = {str(tmp_path / 'secret')!r}, {listening.getsockname()[1]}\n"
+        author_of(received).write_text(author_of(received).read_text() + facts + HOSTILE)
+        seal(received)
+        yield received
+
+
+def test_check_lets_a_strangers_code_reach_nothing_of_its_receivers(hostile: Path) -> None:
+    done = check(hostile)
+    assert done.returncode == 1
+    assert "it could: ." in done.stderr
+    assert "what will run: python_model.pkl, a pickle, which can run any code" in done.stderr
+    done = check(hostile, "--unconfined")
+    assert re.search("it could: file .*variable.*network|it could: file .*network", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("words", "body", "says"),
+    [
+        (["--time-limit", "6"], "while True: pass", "killed after 6 seconds"),
+        (["--memory", "1"], "bytearray(1500000000)", "MemoryError"),
+    ],
+)
+def test_check_limits_the_time_and_the_memory_of_a_strangers_model(
+    received: Path, words: list[str], body: str, says: str
+) -> None:
+    author_of(received).write_text(f"{author_of(received).read_text()}\n{body}\n")
+    seal(received)
+    done = check(received, *words)
+    assert done.returncode == 1
+    assert says in done.stderr
+
+
+def test_check_runs_no_bytecode_that_came_with_the_model(received: Path) -> None:
+    code = author_of(received)
+    kept = code.read_text()
+    code.write_text("raise RuntimeError('stale bytecode')")
+    py_compile.compile(str(code), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    code.write_text(kept)
+    assert list(code.parent.glob("__pycache__/*.pyc"))
+    assert check(received).returncode == 0
+
+
+NO_NAMESPACES = """
+import os, sys
+from pathlib import Path
+sys.path.insert(0, "scripts")
+from model_side.base.namespaces import NEW_USER, NEW_FILES, leave
+leave(NEW_USER | NEW_FILES)
+Path("/proc/sys/user/max_user_namespaces").write_text("0")
+os.execv(sys.executable, [sys.executable, "scripts/check_model.py", "--model-uri", *sys.argv[1:]])
+"""
+
+
+def test_check_asks_where_the_system_cannot_confine_the_model(received: Path) -> None:
+    command = [sys.executable, "-c", NO_NAMESPACES, str(received)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "this system cannot confine a model" in done.stderr
+    assert "--unconfined runs the model's code with your own rights" in done.stderr.splitlines()[-1]
+
+
+def link_out(model: Path) -> None:
+    (model / "artifacts" / "more").symlink_to(model.parent)
+
+
+def name_out(model: Path) -> None:
+    manifest = json.loads((model / "package_manifest.json").read_text())
+    manifest["files"]["../"] = {"size": 0, "sha256": hashlib.sha256().hexdigest()}
+    (model / "package_manifest.json").write_text(json.dumps(manifest))
+
+
+def beside_code(model: Path) -> None:
+    (model / "numpy.py").write_text("")
+    seal(model)
+
+
+def not_in_the_manifest(model: Path) -> None:
+    (model / "code" / "numpy.py").write_text("")
+
+
+def code_elsewhere(model: Path) -> None:
+    text = (model / "MLmodel").read_text()
+    (model / "MLmodel").write_text(text.replace("code: code", "code: artifacts").replace("path: art", "path: ../art"))
+    seal(model)
+
+
+def editable(model: Path) -> None:
+    (model / "requirements.txt").write_text("-e ./artifacts\n" + (model / "requirements.txt").read_text())
+    seal(model)
+
+
+@pytest.mark.parametrize(
+    ("alter", "says"),
+    [
+        (link_out, "artifacts/more: a link out of the model"),
+        (name_out, "../: leaves the directory"),
+        (beside_code, "numpy.py: code beside code/"),
+        (not_in_the_manifest, "code/numpy.py: not of this package"),
+        (code_elsewhere, "MLmodel: code: expected code, got artifacts"),
+        (code_elsewhere, "leaves the directory: ../artifacts"),
+        (editable, "installing it runs code: got -e ./artifacts. --allow-builds lets it."),
+    ],
+)
+def test_check_refuses_before_anything_runs(received: Path, alter: Callable[[Path], None], says: str) -> None:
+    alter(received)
+    done = check(received)
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert "what will run" not in done.stderr
 
 
 def test_check_names_the_file_when_a_bit_has_flipped(received: Path) -> None:

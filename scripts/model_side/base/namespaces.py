@@ -21,7 +21,8 @@ def leave(namespaces: int) -> None:
     Parameters
     ----------
     namespaces : int
-        `NEW_NETWORK`, `NEW_FILES` or both.
+        `NEW_NETWORK`, `NEW_FILES` or both. With `NEW_USER`, the process has no privilege outside them, as root neither;
+        and what was mounted before, it cannot unmount or make writable.
 
     Raises
     ------
@@ -31,8 +32,12 @@ def leave(namespaces: int) -> None:
     user, group = os.getuid(), os.getgid()
     try:
         _call("unshare", namespaces)
-    except PermissionError:  # without privilege: as the same user in a namespace of users
-        _call("unshare", NEW_USER | namespaces)
+    except PermissionError:
+        if namespaces & NEW_USER:
+            raise
+        namespaces |= NEW_USER  # without privilege: as the same user in a namespace of users
+        _call("unshare", namespaces)
+    if namespaces & NEW_USER:
         for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
             Path("/proc/self", name).write_text(text, encoding="ascii")
     if namespaces & NEW_FILES:

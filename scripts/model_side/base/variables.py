@@ -20,6 +20,8 @@ _ANYONES = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|LD_LIBRARY_PATH|SSL_CERT_(FILE|DIR)|(CUDA|ROCR|HIP)_VISIBLE_DEVICES"
     r"|(?i:https?|all|no)_(?i:proxy)|LANG|LANGUAGE|LC_\w+|UV_\w+|MLFLOW_\w+"
 )
+# What tells nothing of a person.
+_NOBODYS = re.compile(r"(CUDA|ROCR|HIP)_VISIBLE_DEVICES|LANG|LANGUAGE|LC_\w+")
 # How many threads numerical libraries take: torch and numpy by the first three, TensorFlow by the last.
 _THREADS = (
     *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS"),
@@ -53,6 +55,20 @@ def receivers_environment(environment: Mapping[str, str], needed: Iterable[str])
     names = tuple(needed)
     require_variables(environment, names)
     return {name: value for name, value in environment.items() if name in names or _ANYONES.fullmatch(name)}
+
+
+def strangers_environment(environment: Mapping[str, str], needed: Iterable[str]) -> dict[str, str]:
+    """Return what a stranger's model is given of these variables: the locale, the visible GPUs, and what it needs.
+
+    Raises
+    ------
+    UsageError
+        If one that is needed is not set.
+    """
+    names = tuple(needed)
+    require_variables(environment, names)
+    given = {name: value for name, value in environment.items() if name in names or _NOBODYS.fullmatch(name)}
+    return {"PATH": "/usr/local/bin:/usr/bin:/bin", **given}
 
 
 def variables_advice(names: Sequence[str]) -> str:

@@ -117,6 +117,14 @@ def unknown(model: Path) -> list[str]:
     return sorted({each.name for each in model.iterdir()} - known - {MANIFEST, "__pycache__", *TOPS})
 
 
+def declared_names(model: Path) -> tuple[str, ...]:
+    """Return the names in the manifest of a model; none where it cannot be read, which `check_manifest` tells."""
+    try:
+        return tuple(json.loads((model / MANIFEST).read_bytes())["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+
+
 def read_files(
     model: Path, known: Mapping[str, FileEntry] | None = None, *, skipped: Collection[str] = ()
 ) -> dict[str, FileEntry]:

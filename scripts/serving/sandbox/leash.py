@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from model_side.base.errors import StepError
-from model_side.base.namespaces import NEW_FILES, NEW_NETWORK, bind, change_root, leave, mount_empty, unmount
+from model_side.base.namespaces import NEW_FILES, NEW_NETWORK, NEW_USER, bind, change_root, leave, mount_empty, unmount
 from model_side.base.processes import adopt_orphans, ask_where, descendants, end_left, left_below, runs_still
 from model_side.base.read_only import hold
 
@@ -31,6 +31,10 @@ from model_side.base.read_only import hold
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/proc", "/sys", "/dev", "/run")
 _ADDED = ("/opt", "/nix", "/gnu")  # what programs of the system may need beside it
 PASSING = ("/tmp", "/var/tmp")
+# Of the system, for a stranger: no sockets of its services, no disks, no memory that other processes share.
+_READ = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/sys/devices", "/sys/class", "/sys/bus", *_ADDED)
+_DEVICES = ("null", "zero", "full", "random", "urandom", "dri", "kfd", "nvidia*")
+_SETTINGS = ("sys", "sysrq-trigger", "irq", "bus", "fs", "acpi")  # of the kernel, in /proc
 _SET_FLAGS, _UP = 0x8914, 1  # linux/sockios.h, linux/if.h
 
 
@@ -47,12 +51,22 @@ class Limits(NamedTuple):
         Paths that it can only read. Without `only`, as far as the system allows that.
     moved : tuple of pair of str
         Beside `only`: a path, and an existing one at which it is seen, and can only be read.
+    confined : bool
+        Beside `only`: it cannot undo any of this, as root neither; it sees less of the system, and can only read that;
+        and it runs no bytecode that comes with what is moved.
+    memory : int
+        How many bytes of its own each process may hold; 0 means any number.
+    seconds : float
+        After which it is killed; 0 means never.
     """
 
     offline: bool = False
     only: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     moved: tuple[tuple[str, str], ...] = ()
+    confined: bool = False
+    memory: int = 0
+    seconds: float = 0
 
 
 FREE = Limits()
@@ -142,23 +156,49 @@ def main() -> int:
     """Run the command line."""
     limits, words = Limits(*json.loads(sys.argv[1])), sys.argv[2:]
     if limits.offline or limits.only:
-        leave(NEW_NETWORK * limits.offline | NEW_FILES * bool(limits.only))
+        leave(NEW_NETWORK * limits.offline | NEW_FILES * bool(limits.only) | NEW_USER * limits.confined)
     if limits.offline:
         _raise_loopback()
     if limits.only:
         _keep_files(limits)
+        if limits.confined:
+            _confine(limits)
     elif limits.kept:
         hold(map(Path, limits.kept))
     adopt_orphans()
     command = subprocess.Popen(words, stdin=subprocess.DEVNULL)
     threading.Thread(target=_hold, daemon=True).start()
-    code = command.wait()
+    code = _waited(command, limits.seconds)
     if left := left_below(GRACE_SECONDS):
         end_left()
         print(f"{LEFT}{', '.join(left)}", file=sys.stderr, flush=True)
     if code < 0:
         _end_by(-code)
     return code
+
+
+def _waited(command: subprocess.Popen[bytes], seconds: float) -> int:
+    """Wait for a command, and kill it when its time is over."""
+    try:
+        return command.wait(seconds or None)
+    except subprocess.TimeoutExpired:
+        command.kill()
+        return command.wait()
+
+
+def _confine(limits: Limits) -> None:
+    """Hide what a stranger's code must not see, and let go of all privilege by which it could undo that."""
+    bytecode = (str(each) for _, path in limits.moved for each in Path(path).rglob("__pycache__"))
+    for path in bytecode:
+        mount_empty(path)
+    for path in (str(Path("/proc", name)) for name in _SETTINGS):
+        if Path(path).exists():
+            bind(path, path, read_only=True)
+    Path("/dev/shm").mkdir()
+    Path("/dev/fd").symlink_to("/proc/self/fd")
+    leave(NEW_USER | NEW_FILES)
+    if limits.memory:
+        resource.setrlimit(resource.RLIMIT_DATA, (limits.memory, limits.memory))
 
 
 def _end_by(number: int) -> None:
@@ -175,12 +215,13 @@ def _raise_loopback() -> None:
 def _keep_files(limits: Limits) -> None:
     """Go to a root with the system's directories and the given ones, by all their names, and new temporary ones."""
     here = Path.cwd()
-    named = (*SYSTEM, *_ADDED, *limits.only, *limits.kept)
+    system = (*_READ, "/proc", *_devices()) if limits.confined else (*SYSTEM, *_ADDED)
+    named = (*system, *limits.only, *limits.kept)
     wanted = {path: os.path.realpath(path) for path in named if Path(path).exists()}
     wanted |= {path: path for path in wanted.values()}
-    links = {path: Path(path).readlink() for path in (*SYSTEM, *_ADDED) if Path(path).is_symlink()}
+    links = {path: Path(path).readlink() for path in system if Path(path).is_symlink()}
     moved = {path: os.path.realpath(source) for source, path in limits.moved}
-    kept = {*limits.kept, *map(os.path.realpath, limits.kept)}
+    kept = {*limits.kept, *map(os.path.realpath, limits.kept), *(_READ if limits.confined else ())}
     mount_empty("/tmp")
     old = Path("/tmp/old")
     old.mkdir()
@@ -203,6 +244,10 @@ def _keep_files(limits: Limits) -> None:
     os.chdir(here)
     unmount(str(old))
     old.rmdir()
+
+
+def _devices() -> list[str]:
+    return [str(path) for pattern in _DEVICES for path in Path("/dev").glob(pattern)]
 
 
 def _make_like(model: Path, path: Path) -> None:
