@@ -239,15 +239,20 @@ def graph(context, flags):
     manifest_only=(False, "check the files, run nothing of the model"),
     unconfined=(False, "run the model's code with your own rights, where the system cannot confine it"),
     allow_builds=(False, "install packages that have no wheel, too, which runs their code"),
+    public_key=("", "whose signature it must carry: a key, PEM"),
+    identity=("", "who must have signed it with Sigstore"),
+    identity_provider=("", "the OpenID Connect issuer that knows them"),
+    require_signature=(False, "refuse a model that is not signed"),
     memory=("", "gigabytes for each of the model's processes (default: those of the machine)"),
     time_limit=("", "seconds for the model to answer (default: 600)"),
 )
 def check(context, flags):
     """Check a model received from someone else: its files, then its example."""
-    uri = flags["tracking_uri"] or publishing.store_of(flags["model_uri"], request(context, flags).models_dir)
-    words = ["--model-uri", flags["model_uri"], *(["--tracking-uri", uri] if uri else [])]
-    words += [f"--{name.replace('_', '-')}" for name in ("manifest_only", "unconfined", "allow_builds") if flags[name]]
-    words += [f"--{name.replace('_', '-')}={flags[name]}" for name in ("memory", "time_limit") if flags[name]]
+    own = ("models_dir", "json")
+    words = {name: value for name, value in flags.items() if name not in own and value}
+    words["tracking_uri"] = flags["tracking_uri"] or publishing.store_of(
+        flags["model_uri"], request(context, flags).models_dir
+    )
     return verbs.check(words, as_json=flags["json"])
 
 
@@ -262,6 +267,18 @@ def check(context, flags):
 def register(context, flags):
     """Register a verified model as a version in MLflow's model registry."""
     return publishing.register(request(context, flags), flags["name"], flags["tracking_uri"], flags["alias"])
+
+
+@verb(
+    MODEL,
+    PLACE,
+    JSON,
+    private_key=("", "an elliptic curve key, PEM, without a password"),
+    sigstore=(False, "sign as who you are on the web, without a key"),
+)
+def sign(context, flags):
+    """Sign a verified model, in the format of OpenSSF's model-signing: model.sig."""
+    return publishing.sign(request(context, flags), flags["private_key"], sigstore=flags["sigstore"])
 
 
 @verb(JSON, prune=("", "remove what was not used for so many days; 0 for all"))

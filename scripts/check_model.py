@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from model_side.base.command_line import parser
 from model_side.base.errors import run_main
@@ -20,6 +21,7 @@ from model_side.model.store import TRACKING
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     from serving.check import Trust, check_model
+    from ship.sign import Signer
 
     flags = parser(__doc__, "--model-uri", "--time-limit")
     add = flags.add_argument
@@ -27,12 +29,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--unconfined", action="store_true", help="run the model's code with your own rights")
     add("--allow-builds", action="store_true", help="install packages that have no wheel, too, which runs their code")
     add("--memory", type=float, default=0.0, help="gigabytes for each process (default: those of the machine)")
+    add("--public-key", type=Path, help="whose signature it must carry: PEM")
+    add("--identity", default="", help="who must have signed it with Sigstore, for example a mail address")
+    add("--identity-provider", default="", help="the OpenID Connect issuer that knows them")
+    add("--require-signature", action="store_true", help="refuse a model that is not signed")
     add("--tracking-uri", help="of the registry's server or store (default: $MLFLOW_TRACKING_URI)")
     asked = flags.parse_args(argv)
     if asked.tracking_uri:
         os.environ[TRACKING] = asked.tracking_uri
     trust = Trust(asked.unconfined, asked.allow_builds, asked.memory, asked.time_limit or 0.0)
-    check_model(asked.model_uri, trust, manifest_only=asked.manifest_only)
+    signer = Signer(asked.public_key, asked.identity, asked.identity_provider, asked.require_signature)
+    check_model(asked.model_uri, trust, signer.signed, manifest_only=asked.manifest_only)
     return 0
 
 

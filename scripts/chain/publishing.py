@@ -16,7 +16,7 @@ from model_side.model.store import TRACKING
 from . import report
 from .packages import Package
 from .request import Request
-from .steps import model_command
+from .steps import model_command, tool_command
 
 STORE = "mlflow.db"  # in the models directory
 
@@ -27,6 +27,15 @@ def register(request: Request, name: str, tracking_uri: str, alias: str) -> int:
     uri = tracking_uri or os.environ.get(TRACKING) or default_store(package.models_dir)
     words = ["--name", name, "--tracking-uri", uri, *(["--alias", alias] if alias else [])]
     return _run(request, package, "register", model_command(package, "register_model.py"), words)
+
+
+def sign(request: Request, private_key: str, *, sigstore: bool) -> int:
+    """Sign a verified model."""
+    if bool(private_key) == sigstore:
+        raise UsageError("sign", "with what", expected="either --private-key or --sigstore")
+    words = ["--sigstore"] if sigstore else ["--private-key", str(Path(private_key).absolute())]
+    package = _verified(request)
+    return _run(request, package, "sign", tool_command("sign_model"), words)
 
 
 def default_store(models_dir: Path) -> str:

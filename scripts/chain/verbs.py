@@ -80,8 +80,10 @@ def verify(request: Request, only: str, *, full: bool = False) -> int:
     )
 
 
-def check(words: Sequence[str], *, as_json: bool) -> int:
-    """Check an MLflow Model that somebody else packaged."""
+def check(flags: Mapping[str, object], *, as_json: bool) -> int:
+    """Check an MLflow Model that somebody else packaged, with the command line's own flags."""
+    named = {f"--{name.replace('_', '-')}": value for name, value in flags.items() if value}
+    words = [word for flag, value in named.items() for word in ([flag] if value is True else [flag, str(value)])]
     return _alone("check_model", words, as_json=as_json)
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -57,8 +58,17 @@ class Trust(NamedTuple):
         return Limits(True, (str(place.parent),), tuple(map(str, places)), moved, True, memory, self.seconds)
 
 
-def check_model(model_uri: str, trust: Trust, *, manifest_only: bool) -> None:
+def check_model(model_uri: str, trust: Trust, signed: Callable[[Path], str], *, manifest_only: bool) -> None:
     """Check a model, and say on stderr what was seen.
+
+    Parameters
+    ----------
+    model_uri : str
+    trust : Trust
+    signed : callable
+        Says of a model's directory who signed it, or raises.
+    manifest_only : bool
+        Whether only its files are checked.
 
     Raises
     ------
@@ -69,6 +79,8 @@ def check_model(model_uri: str, trust: Trust, *, manifest_only: bool) -> None:
     """
     quiet_mlflow()
     with whole_model(model_uri) as model, temporary_directory("mlflow-model-chain-check-") as scratch:
+        if signer := signed(model):
+            print(f"{model_uri}: {signer}", file=sys.stderr)
         checked, metadata = check_received(model), read_model(str(model)).metadata
         needed, seconds = variables_of(metadata), time_limit_of(metadata, trust.seconds or None)
         report_found({**checked._asdict(), "environment_variables": list(needed)})

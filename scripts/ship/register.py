@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from model_side.base.errors import StepError, UsageError
 from model_side.base.found import report_found
+from model_side.model.added import SIGNATURE
 from model_side.model.manifest import MANIFEST
 from model_side.model.model import quiet_mlflow
 from model_side.model.store import require_registry
@@ -21,7 +22,7 @@ from .facts import Facts, read_facts
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-DIGEST, MODEL, SIGNATURE = "digest", "model", "model.sig"
+DIGEST, MODEL = "digest", "model"
 BESIDE = ("verification.json", "serve_report.json", "report.html", "README.md", "sbom.json")
 _ALIAS = re.compile(r"(?!(?:v\d+|latest)$)[a-z0-9_-]+", re.IGNORECASE)
 _FIGURES = ("seconds", "peak_memory", "max_absolute", "max_relative")

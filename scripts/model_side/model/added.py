@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 REGISTERED = "registered_model_meta"  # MLflow writes it into each model that it loads from a registry
-ADDED = (REGISTERED, "model.sig", "README.md", ".gitattributes", ".git", ".cache/huggingface")
+SIGNATURE = "model.sig"  # of OpenSSF's model-signing
+ADDED = (REGISTERED, SIGNATURE, "README.md", ".gitattributes", ".git", ".cache/huggingface")
 TOPS = tuple(name.partition("/")[0] for name in ADDED)
 _KEYS = {"model_name", "model_version"}
 _BYTES = 4096

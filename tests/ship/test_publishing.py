@@ -1,4 +1,4 @@
-"""A verified package in a registry: MLflow's own server, or a database beside the packages."""
+"""A verified package in a registry, MLflow's own server or a database beside the packages, and signed."""
 
 from __future__ import annotations
 
@@ -178,3 +178,87 @@ def test_package_that_is_stale_is_not_registered(verified: Package, tmp_path: Pa
     assert "not verified as it is now" in done.stderr
     assert f"Run `invoke verify --model {NAME} --models-dir {models}` first." in done.stderr
     assert not (models / "mlflow.db").exists()
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory with two pairs of keys: mine and other, private and .pub."""
+    place = tmp_path_factory.mktemp("keys")
+    for name in ("mine", "other"):
+        made = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", name]
+        subprocess.run(made, cwd=place, check=True)
+        public = ["openssl", "ec", "-in", name, "-pubout", "-out", f"{name}.pub"]
+        subprocess.run(public, cwd=place, check=True, capture_output=True)
+    return place
+
+
+def model_signing(*words: str) -> int:
+    """Run the command line of OpenSSF's library."""
+    command = [sys.executable, "-c", "from model_signing._cli import main; main()", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    print(done.stdout, done.stderr)
+    return done.returncode
+
+
+def checked(model: Path, *words: str) -> tuple[int, str]:
+    done = invoke("check", "--model-uri", str(model), "--manifest-only", *words)
+    return done.returncode, done.stderr
+
+
+def load(model: Path) -> None:
+    """Leave what Python leaves where a model's code was imported."""
+    (model / "code" / "model_code" / "__pycache__").mkdir()
+    (model / "code" / "model_code" / "__pycache__" / "x.cpython-311.pyc").write_bytes(b"x")
+
+
+def test_signature_is_that_of_the_field_and_lasts_until_the_model_changes(
+    verified: Package, keys: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("model_signing", reason="extra ship")
+    place = ["--model", NAME, "--models-dir", str(verified.root.parent)]
+    assert invoke("sign", *place, "--private-key", str(keys / "mine")).returncode == 0
+    assert invoke("status", *place).returncode == 0
+    model = Path(shutil.copytree(verified.root / "mlflow_model_artifacts", tmp_path / "model"))
+    load(model)
+    mine, other = str(keys / "mine.pub"), str(keys / "other.pub")
+    assert model_signing("verify", "key", str(model), "--signature", f"{model}/model.sig", "--public_key", mine) == 0
+    code, said = checked(model, "--public-key", mine)
+    assert (code, f"{model}: signed by the owner of {mine}" in said) == (0, True)
+    code, said = checked(model, "--public-key", other)
+    assert (code, "the signature is not valid for this model and signer" in said) == (1, True)
+    assert "was not verified: --public-key does" in checked(model)[1]
+    assert checked(model, "--require-signature")[0] == 2
+    (model / "requirements.txt").write_text("numpy\n")
+    code, said = checked(model, "--public-key", mine)
+    assert (code, "requirements.txt" in said) == (1, True)
+    (model / "model.sig").unlink()
+    code, said = checked(model, "--require-signature")
+    assert (code, "not signed: expected model.sig" in said) == (1, True)
+
+
+def test_check_accepts_what_others_signed_also_after_it_was_loaded(
+    verified: Package, keys: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("model_signing", reason="extra ship")
+    ignored = shutil.ignore_patterns("model.sig")
+    model = Path(shutil.copytree(verified.root / "mlflow_model_artifacts", tmp_path / "model", ignore=ignored))
+    words = ["--private_key", str(keys / "mine"), "--signature", str(model / "model.sig")]
+    assert model_signing("sign", "key", str(model), *words) == 0
+    load(model)
+    assert checked(model, "--public-key", str(keys / "mine.pub"))[0] == 0
+    (model / "package_manifest.json").unlink()
+    shutil.copytree(model, tmp_path / "part")
+    (tmp_path / "part" / "model.sig").unlink()
+    assert model_signing("sign", "key", str(tmp_path / "part"), *words) == 0
+    shutil.copy(verified.root / "mlflow_model_artifacts" / "package_manifest.json", model)
+    code, said = checked(model, "--public-key", str(keys / "mine.pub"))
+    assert (code, "it does not cover package_manifest.json" in said) == (1, True)
+
+
+def test_sign_names_the_key_that_it_cannot_use(verified: Package, keys: Path) -> None:
+    pytest.importorskip("model_signing", reason="extra ship")
+    place = ["--model", NAME, "--models-dir", str(verified.root.parent)]
+    for key in (keys / "mine.pub", keys / "nothing"):
+        done = invoke("sign", *place, "--private-key", str(key))
+        assert done.returncode == 2
+        assert f"{key}: " in done.stderr.splitlines()[-1]
