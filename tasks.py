@@ -281,6 +281,12 @@ def sign(context, flags):
     return publishing.sign(request(context, flags), flags["private_key"], sigstore=flags["sigstore"])
 
 
+@verb(MODEL, PLACE, JSON, output_path=("", "a directory (default: image/ in the package)"))
+def image(context, flags):
+    """Write a build context for a container that serves a verified model."""
+    return publishing.image(request(context, flags), flags["output_path"])
+
+
 @verb(JSON, prune=("", "remove what was not used for so many days; 0 for all"))
 def cache(context, flags):
     """Show or prune the cache of downloads that all models share."""

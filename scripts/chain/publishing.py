@@ -38,6 +38,13 @@ def sign(request: Request, private_key: str, *, sigstore: bool) -> int:
     return _run(request, package, "sign", tool_command("sign_model"), words)
 
 
+def image(request: Request, output_path: str) -> int:
+    """Write a build context for a container that serves a verified model."""
+    package = _verified(request)
+    words = ["--output-path", str(Path(output_path).absolute())] if output_path else []
+    return _run(request, package, "image", tool_command("write_image"), words)
+
+
 def default_store(models_dir: Path) -> str:
     """Return the URI of the registry in a models directory."""
     return f"sqlite:///{models_dir.absolute() / STORE}"

@@ -82,10 +82,13 @@ COMMAND_LINES: dict[str, tuple[tuple[str, ...], str]] = {
     "generate_model_pkg_dir_structure.py": (("--model-name", "foo", "--target", "."), OF_TOOL),
     "predict_func.py": ((*MODEL, *PAYLOAD), OF_MODEL),
     "prepare_environment.py": ((), OF_TOOL),
+    "register_model.py": (("--name", "foo"), OF_MODEL),
     "serve_model.py": ((*MODEL, *PAYLOAD), OF_TOOL),
     "serve_predict.py": ((*MODEL, *PAYLOAD), OF_TOOL),
     "try_model.py": (PAYLOAD, OF_MODEL),
+    "sign_model.py": (("--sigstore",), OF_TOOL),
     "verify.py": ((*MODEL, "--predict-output", "p.json", "--test-output", "t.json"), OF_MODEL),
+    "write_image.py": ((), OF_TOOL),
     "../model_template/mlflow_template/mlflow_packager.py": (("--out-dir", "made"), OF_MODEL),
     "../tasks.py": ((), str(REPOSITORY / ".venv")),
 }

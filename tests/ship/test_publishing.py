@@ -262,3 +262,36 @@ def test_sign_names_the_key_that_it_cannot_use(verified: Package, keys: Path) ->
         done = invoke("sign", *place, "--private-key", str(key))
         assert done.returncode == 2
         assert f"{key}: " in done.stderr.splitlines()[-1]
+
+
+def test_build_context_is_what_linters_ask_for_and_holds_the_model_whole(verified: Package, tmp_path: Path) -> None:
+    place, context = ["--model", NAME, "--models-dir", str(verified.root.parent)], tmp_path / "context"
+    for _ in range(2):
+        assert invoke("image", *place, "--output-path", str(context)).returncode == 0
+    text = (context / "Dockerfile").read_text()
+    model = verified.root / "mlflow_model_artifacts"
+    there = digests(context / "model")
+    there |= {f"artifacts/{name}": digest for name, digest in digests(context / "weights").items()}
+    assert there == {name: digest for name, digest in digests(model).items() if name != "model.sig"}
+    assert (context / "requirements.txt").read_bytes() == (model / "requirements.txt").read_bytes()
+    digest = json.loads((model / "package_manifest.json").read_text())["digest"]
+    assert f'LABEL org.opencontainers.image.version="{digest}"' in text
+    order = [
+        "uv pip install",
+        "COPY weights/",
+        "COPY model/",
+        "USER 10001",
+        "HEALTHCHECK",
+        "/ping",
+        "exec mlflow models serve",
+    ]
+    assert sorted(order, key=text.index) == order
+    hadolint = Path(sys.executable).with_name("hadolint")
+    if hadolint.is_file():
+        done = subprocess.run([hadolint, context / "Dockerfile"], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, "")
+    (context / "Dockerfile").write_text(f"{text}# mine\n")
+    done = invoke("image", *place, "--output-path", str(context))
+    assert done.returncode == 2
+    assert "it may hold work of yours. Move it away" in done.stderr
+    assert (context / "Dockerfile").read_text().endswith("# mine\n")
