@@ -21,7 +21,7 @@ endef
 export SH_TOO
 FLAGS := $(if $(MODEL),--model $(MODEL)) $(if $(MODELS_DIR),--models-dir "$(MODELS_DIR)") $(ARGS)
 VERBS := archetypes new scaffold compile-reqs sync-env download-data package payload predict serve-predict verify report card sbom \
-	status explain graph serve watch check register sign image cache clean
+	status explain graph serve batch watch check register sign image cache clean
 
 .DEFAULT_GOAL := help
 .PHONY: help completion setup test test-all lint bench list $(VERBS)

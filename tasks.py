@@ -206,6 +206,27 @@ def sbom(context, flags):
     return verbs.build(request(context, flags), "sbom")
 
 
+COHORT = {
+    "inputs": (GIVEN, "a pattern, a directory, a list (.txt), a table (.csv, .parquet) or a payload (.json)"),
+    "out": ("", "the directory of outputs, or any fsspec URI (default: predictions)"),
+    "params": ("", "params of predict, as JSON"),
+    "workers": (0, "processes (default: one for each processor)"),
+    "format": ("", "of outputs: npy, npz, parquet, h5ad or json (default: the best that holds them)"),
+    "manifest_format": ("", "parquet or csv (default: parquet)"),
+    "rows": (0, "of a payload file, rows for each request (default: 1)"),
+    "time_limit": (0.0, "seconds for one input (default: 3600)"),
+    "retry_failed": (False, "run what failed, alone"),
+    "verified_only": (False, "refuse a model that is not verified"),
+}
+
+
+@verb(MODEL, PLACE, DRY, JSON, **COHORT)
+def batch(context, flags):
+    """Predict a cohort: many inputs through the model as it is, and only what is stale."""
+    own = {name: flags[name] for name in (*COHORT, "dry_run", "json")}
+    return verbs.batch(request(context, flags), own)
+
+
 @verb(MODEL, PLACE, JOBS, LIMIT)
 def watch(context, flags):
     """Follow your edits: after each, call your code at once, then bring package and prediction up to date."""

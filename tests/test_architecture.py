@@ -14,7 +14,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS = "scripts/"
-MODEL_LIBRARIES = ("cloudpickle", "mlflow", "numpy", "pandas", "yaml")
+MODEL_LIBRARIES = ("anndata", "cloudpickle", "mlflow", "numpy", "pandas", "yaml")
 # The rooms of model_side in the order in which data flows: each may import itself and what is before it.
 ROOMS = ("base", "model", "payload", "output", "package", "run", "verify")
 # What of model_side the tool's environment may use: importing it imports no model library.
@@ -33,6 +33,7 @@ SHARED = (
     "payload.carried",
     "payload.coercion",
     "payload.csv",
+    "payload.fingerprints",
     "payload.forms",
     "payload.inputs",
     "payload.payload",
@@ -85,6 +86,9 @@ TABLE = (
                                     "tenacity", "tomlkit", "engine.fingerprint", "engine.ledger", "engine.step",
                                     "engine.transaction",
                                     *model_side("base", "model.declared_data"))),
+    # How outputs look is the model side's: its table of formats imports numpy, which the tool has, too.
+    Rule("scripts/batch/*.py", ("batch", "environments", "filelock", "fsspec", "pyarrow", "ray", "rich", "serving",
+                                "model_side.output.tables", *SHARED_MODULES)),
     Rule("scripts/serving/sandbox/watching/*.py", ()),
     Rule("scripts/serving/sandbox/*.py", ("serving.sandbox", *SHARED_MODULES)),
     Rule("scripts/serving/rest.py", ("serving", "model_side")),
@@ -97,6 +101,8 @@ TABLE = (
         for name in ("generate_mlflow_test_payload", "predict_func", "try_model", "verify")
     ),
     Rule("scripts/*.py", ("downloads", "environments", "scaffolding", "serving", "ship", *SHARED_MODULES)),
+    Rule("scripts/batch_predict.py", ("batch", "model_side.output.tables", *SHARED_MODULES)),
+    Rule("scripts/*.py", ("downloads", "environments", "scaffolding", "serving", *SHARED_MODULES)),
     Rule("tasks.py", ("invoke", "chain"), ACTING),
 )  # fmt: skip
 

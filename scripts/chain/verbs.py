@@ -115,6 +115,14 @@ def _one(request: Request, why: str) -> Package:
     return packages[0]
 
 
+def batch(request: Request, flags: Mapping[str, Any]) -> NoReturn:
+    """Predict a cohort with a model as it is."""
+    from .cohort import batch as become_batch
+
+    require(_one(request, "a cohort goes through one"))
+    become_batch(request, flags)
+
+
 def watch(request: Request) -> NoReturn:
     """Bring the in-process prediction up to date, and again after each edit, until Ctrl-C."""
     from .watch import watch as watch_package

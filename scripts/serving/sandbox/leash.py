@@ -82,6 +82,7 @@ def leashed(
     output: int | IO[bytes] = subprocess.PIPE,
     directory: Path | None = None,
     limits: Limits = FREE,
+    passed: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a command so that it ends, with all that it started, when its `stdin` is closed or this process ends.
 
@@ -95,6 +96,8 @@ def leashed(
     directory : Path, optional
         Where it runs; by default here.
     limits : Limits
+    passed : sequence of int
+        Descriptors that it is given, beside its output, by their numbers.
     """
     return subprocess.Popen(
         [sys.executable, "-I", "-c", _START, json.dumps(limits), *command],
@@ -104,6 +107,7 @@ def leashed(
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        pass_fds=passed,
     )
 
 
@@ -166,7 +170,7 @@ def main() -> int:
     elif limits.kept:
         hold(map(Path, limits.kept))
     adopt_orphans()
-    command = subprocess.Popen(words, stdin=subprocess.DEVNULL)
+    command = subprocess.Popen(words, stdin=subprocess.DEVNULL, close_fds=False)
     threading.Thread(target=_hold, daemon=True).start()
     code = _waited(command, limits.seconds)
     if left := left_below(GRACE_SECONDS):

@@ -1,0 +1,1 @@
+"""A cohort through a model: many inputs on a pool of workers, or on Ray, each written once."""

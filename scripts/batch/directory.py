@@ -1,0 +1,248 @@
+"""The directory that a batch writes to: whose it is, what is in it, and how an output gets there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from model_side.base.errors import StepError, UsageError
+from model_side.base.files import file_entry, publish
+
+from .manifest import manifest_of, taken_names
+
+SCHEMA = 1
+HIDDEN = ".batch"
+
+
+class Place(NamedTuple):
+    """Where outputs, the journal and the logs of a batch are.
+
+    Parameters
+    ----------
+    root : Path
+        The directory of the manifest, and of the outputs unless they go to a URI.
+    uri : str
+        Where the outputs go, if not to a local directory.
+    """
+
+    root: Path
+    uri: str = ""
+
+    @property
+    def hidden(self) -> Path:
+        """The tool's own directory."""
+        return self.root / HIDDEN
+
+    @property
+    def journal(self) -> Path:
+        """The journal."""
+        return self.hidden / "journal.jsonl"
+
+    @property
+    def parts(self) -> Path:
+        """Where outputs are written before they have their name."""
+        return self.hidden / "parts"
+
+    @property
+    def header(self) -> Path:
+        """What the directory is of."""
+        return self.hidden / "batch.json"
+
+    def read_header(self) -> dict[str, Any]:
+        """Return what the directory is of, nothing where no batch has written to it.
+
+        Raises
+        ------
+        UsageError
+            If a newer version wrote it, or it cannot be read.
+        """
+        try:
+            header: dict[str, Any] = json.loads(self.header.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise UsageError(
+                str(self.header), "cannot be read", got=str(error), advice="Take another --out."
+            ) from error
+        if header.get("schema", 0) > SCHEMA:
+            fault, got = "a newer version of this tool wrote it", f"schema {header['schema']}"
+            raise UsageError(str(self.root), fault, expected=f"schema {SCHEMA}", got=got, advice="Take another --out.")
+        return header
+
+    def require_own(self, model: dict[str, Any]) -> None:
+        """Check that the directory is of no other model, and that a manifest in it is this tool's.
+
+        Raises
+        ------
+        UsageError
+            If it is not.
+        """
+        header = self.read_header()
+        if self.root.exists() and not self.root.is_dir():
+            raise UsageError(f"--out {self.root}", "not a directory")
+        if header and header["model"] != model:
+            was, now = header["model"].get("name"), model.get("name")
+            expected, got = (was, now) if was != now else ("the signature of the outputs in it", "another signature")
+            advice = "Take another --out. Nothing in it was touched."
+            raise UsageError(
+                str(self.root), "it holds outputs of another model", expected=expected, got=got, advice=advice
+            )
+        if not header and (stray := manifest_of(self.root)):
+            raise UsageError(str(stray), "this tool did not write it", advice="Move it, or take another --out.")
+
+    def write_header(self, model: dict[str, Any], digest: str, stamp: str) -> None:
+        """Say what the directory is of."""
+        text = json.dumps({"schema": SCHEMA, "model": model, "digest": digest, "stamp": stamp}, indent=1)
+        publish(f"{text}\n", self.header)
+
+    def outputs(self) -> set[str]:
+        """Return the names of the files that are in it.
+
+        Raises
+        ------
+        UsageError
+            If the URI cannot be listed.
+        """
+        if not self.uri:
+            return {path.name for path in self.root.iterdir()} if self.root.is_dir() else set()
+        fs, path = file_system(self.uri)
+        try:
+            return {each.rpartition("/")[2] for each in fs.ls(path, detail=False)}
+        except FileNotFoundError:
+            return set()
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--out {self.uri}", "cannot be listed", got=str(error)) from error
+
+    def publish(self, part: Path, name: str) -> str:
+        """Give an output its name, and return its stamp.
+
+        Raises
+        ------
+        StepError
+            If the disk or the store does not take it.
+        """
+        try:
+            if not self.uri:
+                part.replace(self.root / name)
+                return self.stamp(name)
+            fs, path = file_system(self.uri)
+            fs.put_file(str(part), f"{path}/{name}")
+            part.unlink()
+            return ""
+        except OSError as error:
+            raise disk_fault(self, error) from error
+
+    def stamp(self, name: str) -> str:
+        """Return size and time of an output, nothing where it has been removed."""
+        with suppress(OSError):
+            status = (self.root / name).stat()
+            return f"{status.st_size}:{status.st_mtime_ns}"
+        return ""
+
+    def is_altered(self, row: dict[str, Any]) -> bool:
+        """Tell whether somebody has changed an output that this tool wrote."""
+        if self.uri or self.stamp(row["output"]) == str(row["output_stamp"]):
+            return False
+        return file_entry(self.root / row["output"]).sha256 != str(row["sha256"])
+
+
+def disk_fault(place: Place, error: OSError) -> StepError:
+    """Return the error of a disk that takes no output."""
+    advice = "What is done stays: free some space, or make it writable, and run the same command again."
+    return StepError(place.uri or str(place.root), "cannot be written", got=str(error), advice=advice)
+
+
+def file_system(uri: str) -> tuple[Any, str]:
+    """Return the fsspec file system of a URI, and the path in it.
+
+    Raises
+    ------
+    UsageError
+        If a library for it is missing, or it is none.
+    """
+    import fsspec
+
+    try:
+        fs, path = fsspec.core.url_to_fs(uri)
+    except ImportError as error:
+        extra = {"s3": "s3", "gs": "gcs", "gcs": "gcs"}.get(uri.partition("://")[0], "")
+        advice = f"`make setup EXTRA={extra}` brings it." if extra else ""
+        raise UsageError(f"--out {uri}", "a library for it is not installed", got=str(error), advice=advice) from error
+    except ValueError as error:
+        raise UsageError(f"--out {uri}", "no URI that fsspec knows", got=str(error)) from error
+    return fs, str(path).rstrip("/")
+
+
+@contextmanager
+def opened(place: Place) -> Iterator[None]:
+    """Make a directory this process's own for the block.
+
+    Raises
+    ------
+    StepError
+        If another batch writes to it, or it cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        place.parts.mkdir(parents=True, exist_ok=True)
+        for leftover in place.parts.iterdir():
+            leftover.unlink()
+        lock = FileLock(place.hidden / "lock")
+        lock.acquire(timeout=0)
+    except Timeout:
+        fault = "another batch is writing to it"
+        raise StepError(str(place.root), fault, advice="Wait for it, or take another --out.") from None
+    except OSError as error:
+        raise disk_fault(place, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def output_names(place: Place, inputs: list[str], suffix: str, known: dict[str, dict[str, Any]]) -> list[str]:
+    """Return the name of each input's output: the one that it had, else one that nothing else has.
+
+    Raises
+    ------
+    UsageError
+        If a file of that name is there that this tool did not write, or that somebody has changed.
+    """
+    recorded = dict(taken_names(place.root, place.journal))
+    bases: dict[str, int] = {}
+    for each in inputs:
+        base = base_name(each)
+        bases[base] = bases.get(base, 0) + 1
+    names = []
+    for each in inputs:
+        name = known[each]["output"] if each in known else ""
+        if not name.endswith(suffix):
+            name = f"{base_name(each)}{suffix}"
+            if bases[base_name(each)] > 1 or recorded.get(name, each) != each:
+                name = f"{base_name(each)}-{sha256(each.encode()).hexdigest()[:8]}{suffix}"
+        names.append(name)
+    there = place.outputs()
+    foreign = [name for name, each in zip(names, inputs, strict=True) if name in there and recorded.get(name) != each]
+    foreign += [row["output"] for row in known.values() if row["output"] in there and _is_foreign(place, row)]
+    if foreign:
+        shown = ", ".join(foreign[:3])
+        advice = "Move them, or take another --out: nothing is overwritten."
+        raise UsageError(
+            place.uri or str(place.root), "it has files that this tool did not write", got=shown, advice=advice
+        )
+    return names
+
+
+def _is_foreign(place: Place, row: dict[str, Any]) -> bool:
+    return bool(row.get("sha256")) and place.is_altered(row)
+
+
+def base_name(name: str) -> str:
+    """Return what an output is called after an input, without its ending."""
+    base = name.rstrip("/").rpartition("/")[2].split("?")[0]
+    return "".join(each if each.isalnum() or each in "._-+=@ " else "_" for each in base).strip("_. ")[-180:] or "input"

@@ -1,0 +1,96 @@
+"""What a batch refuses before any work: nothing is loaded, and nothing is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from model_side.base.errors import ReportedError, StepError, UsageError
+
+Run = Callable[..., int]
+Write = Callable[..., Path]
+pytestmark = pytest.mark.xdist_group("batch")
+
+
+@pytest.mark.parametrize(
+    ("flags", "fault"),
+    [
+        ({"inputs": "nowhere/*.h5ad"}, "no file matches the pattern"),
+        ({"inputs": "nowhere"}, "no such file or directory"),
+        ({"params": '{"scal": 2.0}'}, "Did you mean 'scale'?"),
+        ({"params": '{"scale": "two"}'}, "params.scale: expected double"),
+        ({"params": "{"}, "not JSON"),
+        ({"workers": -1}, "--workers: out of range"),
+        ({"rows": 0}, "--rows: out of range"),
+        ({"verified_only": True}, "it is not verified"),
+        ({"out": "nosuch://place/x"}, "nosuch"),
+    ],
+)
+def test_request_is_refused(inputs: Write, run: Run, tmp_path: Path, flags: dict[str, object], fault: str) -> None:
+    inputs(a="1")
+    with pytest.raises(UsageError) as caught:
+        run(**flags)
+    assert fault in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_fault_of_a_list_is_named_with_its_line(inputs: Write, run: Run, tmp_path: Path) -> None:
+    directory = inputs(a="1", b="2")
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"# ours\n{directory}/a.in\n\n{directory}/c.in\n{directory}/b.in\n{directory}/./a.in\n")
+    with pytest.raises(UsageError) as caught:
+        run(inputs=str(listed))
+    assert f"{listed}:4: {directory}/c.in: no such file" in str(caught.value)
+    assert f"{listed}:6: {directory}/./a.in: it is the same input as in line 2" in str(caught.value)
+
+
+def test_table_without_the_models_columns_is_refused(inputs: Write, run: Run, tmp_path: Path) -> None:
+    table = tmp_path / "cohort.csv"
+    table.write_text("url\nx.in\n")
+    with pytest.raises(UsageError) as caught:
+        run(inputs=str(table))
+    assert "unknown column \"url\". Did you mean 'uri'?" in str(caught.value)
+    assert 'column "uri" is missing' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "fault"),
+    [
+        ({"schema": 99, "model": {}}, "a newer version of this tool wrote it"),
+        ({"schema": 1, "model": {"name": "other", "signature": "x"}}, "it holds outputs of another model"),
+        (None, "this tool did not write it"),
+    ],
+)
+def test_directory_of_others_is_refused_and_stays(
+    inputs: Write, run: Run, tmp_path: Path, header: dict[str, object] | None, fault: str
+) -> None:
+    inputs(a="1")
+    hidden = tmp_path / "out" / ".batch"
+    hidden.mkdir(parents=True)
+    if header:
+        (hidden / "batch.json").write_text(json.dumps(header))
+    else:
+        (tmp_path / "out" / "manifest.csv").write_text("mine")
+    before = {path: path.read_text() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match=fault):
+        run(manifest_format="csv")
+    assert {path: path.read_text() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+
+
+def test_place_that_cannot_be_written_is_named(inputs: Write, run: Run) -> None:
+    inputs(a="1")
+    with pytest.raises(ReportedError, match="/proc/nowhere: cannot be written"):
+        run(out="/proc/nowhere")
+
+
+def test_two_batches_do_not_write_to_one_place(inputs: Write, run: Run, tmp_path: Path) -> None:
+    from filelock import FileLock
+
+    inputs(a="1")
+    hidden = tmp_path / "out" / ".batch"
+    hidden.mkdir(parents=True)
+    with FileLock(hidden / "lock"), pytest.raises(StepError, match="another batch is writing to it"):
+        run()
