@@ -207,7 +207,7 @@ def sbom(context, flags):
 
 
 COHORT = {
-    "inputs": (GIVEN, "a pattern, a directory, a list (.txt), a table (.csv, .parquet) or a payload (.json)"),
+    "inputs": ("", "a pattern, a directory, a list (.txt), a table (.csv, .parquet) or a payload (.json)"),
     "out": ("", "the directory of outputs, or any fsspec URI (default: predictions)"),
     "params": ("", "params of predict, as JSON"),
     "workers": (0, "processes (default: one for each processor)"),
@@ -216,6 +216,10 @@ COHORT = {
     "rows": (0, "of a payload file, rows for each request (default: 1)"),
     "time_limit": (0.0, "seconds for one input (default: 3600)"),
     "retry_failed": (False, "run what failed, alone"),
+    "ray": ("", "run on a Ray cluster: auto, or the address of its head, HOST:PORT"),
+    "actor_cpus": (0.0, "of each Ray actor (default: 1)"),
+    "actor_gpus": (0.0, "of each Ray actor (default: 0)"),
+    "envelope": (False, "predict nothing: what --out tells of the hardware that is needed"),
     "verified_only": (False, "refuse a model that is not verified"),
 }
 

@@ -37,6 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--retry-failed", action="store_true", help="run what failed, alone")
     add("--dry-run", action="store_true", help="say what would run, write nothing")
     add("--verified-only", action="store_true", help="refuse a model that is not verified")
+    add("--ray", default="", help="run on a Ray cluster: auto, or the address of its head, HOST:PORT")
+    add("--actor-cpus", type=float, default=1.0, help="of each Ray actor (default: %(default)g)")
+    add("--actor-gpus", type=float, default=0.0, help="of each Ray actor (default: %(default)g)")
+    add("--envelope", action="store_true", help="predict nothing: what --out tells of the hardware that is needed")
     add("--json", action="store_true", help="print one JSON document on stdout")
     request = flags.parse_args(argv)
     request.format = request.format or ""

@@ -73,6 +73,13 @@ def known_rows(directory: Path, journal: Path, wanted: Collection[str]) -> dict[
     return found | {row["input"]: row for row in journal_rows(journal) if row["input"] in wanted}
 
 
+def all_rows(directory: Path, journal: Path) -> Iterator[dict[str, Any]]:
+    """Yield the last row of each input."""
+    later = {row["input"]: row for row in journal_rows(journal)}
+    yield from (row for row in _kept(directory, None) if row["input"] not in later)
+    yield from later.values()
+
+
 def taken_names(directory: Path, journal: Path) -> Iterator[tuple[str, str]]:
     """Yield the name of each output that is recorded, and its input."""
     for row in _kept(directory, None, ("input", "output")):

@@ -142,11 +142,29 @@ def format_of(request: Request, files: ModelFiles, distributions: Mapping[str, s
         If it does not suit the output, or the environment lacks a library for it.
     """
     form = require_format(request.format, files.signature)
-    missing = [] if distributions is None else [n for n in LIBRARIES.get(form, ()) if n not in distributions]
+    if distributions is not None:
+        require_libraries(form, distributions)
+    return form
+
+
+def require_libraries(form: str, distributions: Mapping[str, str]) -> None:
+    """Check that an environment can write a format.
+
+    Parameters
+    ----------
+    form : str
+    distributions : mapping of str to str
+        What it has installed, by name.
+
+    Raises
+    ------
+    UsageError
+        With the library that it lacks.
+    """
+    missing = [name for name in LIBRARIES.get(form, ()) if name not in distributions]
     if missing:
         advice = f"Name {missing[0]} in the model's requirements.in, or take another format."
         raise UsageError(f"--format {form}", f"the model's environment has no {', '.join(missing)}", advice=advice)
-    return form
 
 
 def unit_key(digest: str, params: Mapping[str, Any], fingerprint: str, form: str) -> str:

@@ -60,9 +60,18 @@ def _run_batch(request: Request) -> int:
         If the model cannot be loaded, or the disk is full.
     """
     request = request.checked()
+    if request.envelope:
+        from .envelope import envelope
+
+        _tell(request, envelope(Place(request.place())), {"envelope": str(request.place())})
+        return 0
     quiet_mlflow()
     files = read_model(request.model_uri)
     require_verified(request, files)
+    if request.ray:
+        from .cluster import require_reachable
+
+        require_reachable(request.ray)
     params, form = read_params(request.params, files), format_of(request, files)
     needed = variables_of(files.metadata)
     receivers_environment(os.environ, needed)
@@ -146,6 +155,10 @@ class _Run:
 
     def _results(self, model: Path, files: ModelFiles) -> Iterator[Done | None]:
         count = min(self._request.workers or len(os.sched_getaffinity(0)), len(self._plan.todo))
+        if self._request.ray:
+            from .cluster import run_cluster
+
+            return run_cluster(self._request, self._place, model, files, self._made.form, self._units())
         environment = rebuilt_environment(model, os.environ)
         format_of(self._request, files, environment.distributions)
         environment = replace(environment, share=shared_processors(count, os.environ))

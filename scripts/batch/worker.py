@@ -128,6 +128,23 @@ class Worker:
         self.is_ready = True
         return None
 
+    def wait_until_ready(self) -> None:
+        """Wait until the model is loaded.
+
+        Raises
+        ------
+        StepError
+            If it cannot be, or takes too long.
+        """
+        try:
+            if self.channel.poll(max(0.0, self.deadline - time.monotonic())):
+                self.receive()
+                return
+            self.stop()
+            raise StepError("the model", "loading it took too long", author_traceback=self.said())
+        except EOFError as error:
+            raise StepError("the model", "loading it failed", got=self.ended(), author_traceback=self.said()) from error
+
     @property
     def deadline(self) -> float:
         """When, by the monotonic clock, what it does now has taken too long."""

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.xdist_group("batch")
         ({"params": "{"}, "not JSON"),
         ({"workers": -1}, "--workers: out of range"),
         ({"rows": 0}, "--rows: out of range"),
+        ({"inputs": ""}, "--inputs: missing"),
         ({"verified_only": True}, "it is not verified"),
         ({"out": "nosuch://place/x"}, "nosuch"),
     ],

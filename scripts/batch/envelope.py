@@ -1,0 +1,123 @@
+"""What a receiver's hardware must have: seconds and memory of a batch's units against the size of their inputs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from model_side.base.errors import UsageError
+from model_side.base.files import publish
+
+from .directory import Place
+from .manifest import DONE, all_rows
+
+NAME, PLOT = "envelope.json", "envelope.svg"
+_MIB, _FEW = 2**20, 3
+_WIDTH, _HEIGHT, _EDGE = 640, 300, 50  # pixels
+
+
+class Line(NamedTuple):
+    """A straight line through figures, and the largest figure above it.
+
+    Parameters
+    ----------
+    base : float
+        At size 0.
+    slope : float
+        For each MiB of input.
+    above : float
+        How far the highest figure is above the line.
+    """
+
+    base: float
+    slope: float
+    above: float
+
+    def at(self, size: float) -> float:
+        """Return the figure at a size in MiB, as high as any that was measured."""
+        return self.base + self.slope * size + self.above
+
+
+def fitted(sizes: Sequence[float], figures: Sequence[float]) -> Line:
+    """Fit a line by least squares.
+
+    Parameters
+    ----------
+    sizes : sequence of float, shape (n,)
+        MiB.
+    figures : sequence of float, shape (n,)
+        Seconds or MiB.
+    """
+    from statistics import fmean
+
+    middle, mean = fmean(sizes), fmean(figures)
+    spread = sum((size - middle) ** 2 for size in sizes)
+    product = sum((size - middle) * (figure - mean) for size, figure in zip(sizes, figures, strict=True))
+    slope = product / spread if spread else 0.0
+    base = mean - slope * middle
+    above = max(figure - base - slope * size for size, figure in zip(sizes, figures, strict=True))
+    return Line(base, slope, max(0.0, above))
+
+
+def envelope(place: Place) -> list[str]:
+    """Write the envelope and its plot beside a manifest, and return its table.
+
+    Parameters
+    ----------
+    place : Place
+
+    Raises
+    ------
+    UsageError
+        If too few units are done.
+    """
+    rows = [row for row in all_rows(place.root, place.journal) if row["status"] == DONE and row["seconds"]]
+    if len(rows) < _FEW:
+        got, advice = str(len(rows)), "Predict a cohort with inputs of several sizes first."
+        raise UsageError(str(place.root), "too few units are done", expected=f"at least {_FEW}", got=got, advice=advice)
+    sizes = [row["input_bytes"] / _MIB for row in rows]
+    figures = {"seconds": [row["seconds"] for row in rows], "MiB": [row["peak_memory"] / _MIB for row in rows]}
+    lines = {name: fitted(sizes, each) for name, each in figures.items()}
+    document: dict[str, Any] = {"units": len(rows), "largest_input_mib": max(sizes)}
+    document |= {name: {**line._asdict(), "most": max(figures[name])} for name, line in lines.items()}
+    publish(f"{json.dumps(document, indent=1)}\n", place.root / NAME)
+    publish(_svg(sizes, figures, lines), place.root / PLOT)
+    return _table(sizes, lines, place.root / PLOT)
+
+
+def _table(sizes: Sequence[float], lines: dict[str, Line], plot: Path) -> list[str]:
+    shown = sorted({min(sizes), sorted(sizes)[len(sizes) // 2], max(sizes)})
+    head = f"{'input MiB':>10}  {'seconds':>9}  {'memory MiB':>10}"
+    body = [f"{size:>10.2f}  {lines['seconds'].at(size):>9.3f}  {lines['MiB'].at(size):>10.0f}" for size in shown]
+    return [head, *body, f"at most, of {len(sizes)} units that were measured, for one worker; {plot}"]
+
+
+def _svg(sizes: Sequence[float], figures: dict[str, list[float]], lines: dict[str, Line]) -> str:
+    """Return two plots, one below the other."""
+    panels = [
+        f'<g transform="translate(0,{number * _HEIGHT})">{_panel(sizes, figures[name], line, name)}</g>'
+        for number, (name, line) in enumerate(lines.items())
+    ]
+    size = f'width="{_WIDTH}" height="{_HEIGHT * len(panels)}"'
+    style = 'font-family="sans-serif" font-size="12"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>\n' + "\n".join(panels) + "\n</svg>\n"
+
+
+def _panel(sizes: Sequence[float], figures: Sequence[float], line: Line, name: str) -> str:
+    wide, high = max(sizes) or 1.0, max([*figures, line.at(max(sizes))]) or 1.0
+
+    def point(size: float, figure: float) -> tuple[str, str]:
+        x = _EDGE + size / wide * (_WIDTH - 2 * _EDGE)
+        y = _HEIGHT - _EDGE - figure / high * (_HEIGHT - 2 * _EDGE)
+        return f"{x:.1f}", f"{y:.1f}"
+
+    places = dict.fromkeys(point(size, figure) for size, figure in zip(sizes, figures, strict=True))
+    dots = "".join(f'<circle cx="{x}" cy="{y}" r="2"/>' for x, y in places)
+    (x1, y1), (x2, y2) = point(0, line.at(0)), point(wide, line.at(wide))
+    edge = f'<path d="M{_EDGE},{_EDGE}V{_HEIGHT - _EDGE}H{_WIDTH - _EDGE}" fill="none" stroke="black"/>'
+    above = f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="red"/>'
+    texts = f'<text x="{_EDGE}" y="{_EDGE - 10}">{name}, at most {high:.3g}</text>'
+    texts += f'<text x="{_WIDTH - 200}" y="{_HEIGHT - 20}">input, MiB, up to {wide:.3g}</text>'
+    return edge + dots + above + texts
