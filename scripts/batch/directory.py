@@ -111,6 +111,7 @@ class Place(NamedTuple):
             return {path.name for path in self.root.iterdir()} if self.root.is_dir() else set()
         fs, path = file_system(self.uri)
         try:
+            fs.invalidate_cache()
             return {each.rpartition("/")[2] for each in fs.ls(path, detail=False)}
         except FileNotFoundError:
             return set()

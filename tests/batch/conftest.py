@@ -48,6 +48,8 @@ class Obeys(PythonModel):
             path.write_text("more")
         if word == "nan":
             return np.full((1, 2), np.nan, "float32")
+        if word == "rows":
+            return np.zeros((int(rest), 2), "float32")
         if word == "wide":
             return np.zeros((1, 3), "float32")
         value = float(word) if word.replace(".", "").isdigit() else 0.5

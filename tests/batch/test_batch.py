@@ -187,3 +187,26 @@ def test_rows_of_tables_and_payloads_are_units(obeys: Path, inputs: Write, run: 
     assert answer == {"predictions": [[2.0, 1.0]]}
     assert run(inputs=str(payload), manifest_format="csv", rows=2) == 0
     assert {"asked.json[0:2]", "asked.json[2:4]"} <= rows(tmp_path / "out").keys()
+
+
+FULL = """
+mkdir out && mount -t tmpfs -o size=1m tmpfs out || exit 77
+"$@"
+code=$?
+find out -name '*.npy' -size +0; grep -c '"done"' out/.batch/journal.jsonl out/manifest.csv
+exit $code
+"""
+
+
+def test_full_disk_ends_the_batch_and_what_is_done_stays(inputs: Write, obeys: Path, tmp_path: Path) -> None:
+    inputs(a="rows 10", b="rows 1000000", c="rows 10")
+    words = ["unshare", "-rm", "sh", "-c", FULL, "sh", *command(obeys, tmp_path)]
+    try:
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("unshare is not installed")
+    if done.returncode == 77 or "unshare failed" in done.stderr:
+        pytest.skip("no file system can be mounted here")
+    assert done.returncode == 1
+    assert "/out: cannot be written: got " in done.stderr
+    assert "out/a.in.npy" in done.stdout

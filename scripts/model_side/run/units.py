@@ -81,7 +81,8 @@ def _answer(predicted: Any, request: Mapping[str, Any]) -> dict[str, Any]:
         return {"kind": _kind(error), "error": str(error), "traceback": error.author_traceback}
     except OSError as error:
         part.unlink(missing_ok=True)
-        kind = "disk" if error.errno in _DISK else "file"
+        # numpy says of a short write how much was written, and no number.
+        kind = "disk" if error.errno in (None, *_DISK) else "file"
         return {"kind": kind, "error": str(error), "traceback": author_traceback(error, [])}
     return {**facts, "seconds": round(time.perf_counter() - start, 6), "peak_memory": peak_memory()}
 
