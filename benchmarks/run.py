@@ -18,12 +18,15 @@ import no_op
 import weights
 from measuring import REPOSITORY, Figure
 
+import batch
+
 RESULTS, PAGE = REPOSITORY / "benchmarks" / "results.json", REPOSITORY / "docs" / "benchmarks.md"
 # Each section: its name, what it is about, what measures it.
 SECTIONS = {
     "no-op": ("Nothing to do", no_op.measure),
     "many steps": ("Many steps", many_steps.measure),
     "manual way": ("Against the manual way", manual_way.measure),
+    "batch": ("A cohort", batch.measure),
     "packaging": ("Packaging large weights", large_weights.measure),
     "weights": ("Bringing weights", weights.measure),
 }

@@ -100,9 +100,8 @@ TABLE = (
         Rule(f"scripts/{name}.py", ("model_side", *MODEL_LIBRARIES))
         for name in ("generate_mlflow_test_payload", "predict_func", "try_model", "verify")
     ),
-    Rule("scripts/*.py", ("downloads", "environments", "scaffolding", "serving", "ship", *SHARED_MODULES)),
     Rule("scripts/batch_predict.py", ("batch", "model_side.output.tables", *SHARED_MODULES)),
-    Rule("scripts/*.py", ("downloads", "environments", "scaffolding", "serving", *SHARED_MODULES)),
+    Rule("scripts/*.py", ("downloads", "environments", "scaffolding", "serving", "ship", *SHARED_MODULES)),
     Rule("tasks.py", ("invoke", "chain"), ACTING),
 )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -215,16 +216,13 @@ def output_names(place: Place, inputs: list[str], suffix: str, known: dict[str, 
         If a file of that name is there that this tool did not write, or that somebody has changed.
     """
     recorded = dict(taken_names(place.root, place.journal))
-    bases: dict[str, int] = {}
-    for each in inputs:
-        base = base_name(each)
-        bases[base] = bases.get(base, 0) + 1
+    shared = {base for base, count in Counter(map(base_name, inputs)).items() if count > 1}
     names = []
     for each in inputs:
         name = known[each]["output"] if each in known else ""
         if not name.endswith(suffix):
             name = f"{base_name(each)}{suffix}"
-            if bases[base_name(each)] > 1 or recorded.get(name, each) != each:
+            if base_name(each) in shared or recorded.get(name, each) != each:
                 name = f"{base_name(each)}-{sha256(each.encode()).hexdigest()[:8]}{suffix}"
         names.append(name)
     there = place.outputs()

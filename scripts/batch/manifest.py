@@ -19,7 +19,7 @@ COLUMNS: Mapping[str, type] = {
 }  # fmt: skip
 DONE, FAILED, INTERRUPTED = "done", "failed", "interrupted"
 FORMATS = ("parquet", "csv")
-_BATCH = 20_000  # rows held at a time
+_BATCH, _GROUP = 1_000, 20  # rows held at a time, and how many times as many are written at once
 Row = Mapping[str, Any]
 
 
@@ -185,6 +185,15 @@ def _write_parquet(rows: Iterator[Row], path: Path) -> None:
     types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
     schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
     with pq.ParquetWriter(path, schema) as writer:
-        while some := list(islice(rows, _BATCH)):
-            columns = {name: [row.get(name) for row in some] for name in COLUMNS}
-            writer.write_table(pa.table(columns, schema))
+        while some := list(islice(_tables(rows, schema), _GROUP)):
+            writer.write_table(pa.concat_tables(some))
+
+
+def _tables(rows: Iterator[Row], schema: Any) -> Iterator[Any]:
+    """Yield rows as small tables: as dictionaries they take many times as much memory."""
+    from itertools import islice
+
+    import pyarrow as pa
+
+    while some := list(islice(rows, _BATCH)):
+        yield pa.table({name: [row.get(name) for row in some] for name in COLUMNS}, schema)

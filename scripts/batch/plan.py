@@ -12,7 +12,7 @@ from model_side.payload.fingerprints import fingerprint_of, stamp_of
 
 from .directory import Place
 from .inputs import Cohort
-from .manifest import DONE, FAILED, known_rows
+from .manifest import DONE, FAILED, known_rows, manifest_of
 from .request import unit_key
 
 UNCHANGED = ""
@@ -68,6 +68,8 @@ class Plan:
 
 def known_of(place: Place, cohort: Cohort) -> dict[str, dict[str, Any]]:
     """Return what is recorded of the inputs of a cohort."""
+    if manifest_of(place.root) is None and not place.journal.exists():
+        return {}
     return known_rows(place.root, place.journal, dict.fromkeys(cohort.names))
 
 
