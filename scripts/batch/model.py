@@ -61,7 +61,7 @@ def require_verified(request: Request, files: ModelFiles) -> None:
     if verdict.get("ok") and verdict.get("model_uuid") == files.uuid:
         return
     is_package = bool(name_of(request.model_uri))
-    remedy = invoke("verify", directory) if is_package else f"`invoke check --model-uri {request.model_uri}`"
+    remedy = invoke("verify", directory) if is_package else f"check_model.py --model-uri {request.model_uri}"
     fault = "it is not verified"
     if request.verified_only:
         raise UsageError(request.model_uri, fault, advice=f"Run {remedy} first, or leave out --verified-only.")

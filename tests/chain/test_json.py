@@ -36,6 +36,7 @@ CALLS = [
     ["explain", "--step", "package"],
     ["clean", "--dry-run"],
 ]
+OF_ONE = [["register", "--name", "x"], ["sign", "--private-key", "k"], ["image"], ["batch", "--inputs", "nowhere"]]
 NEW = ["new", "--name", "three"]
 ALONE = [["archetypes"], ["cache"], ["check", "--model-uri", "nowhere"]]
 
@@ -64,7 +65,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_verb_with_json_is_called() -> None:
     verbs = [name for name, each in vars(tasks).items() if hasattr(each, "get_arguments")]
     with_json = {name for name in verbs if "json" in {each.name for each in vars(tasks)[name].get_arguments()}}
-    assert {words[0].replace("-", "_") for words in [*CALLS, *ALONE, NEW]} == with_json
+    assert {words[0].replace("-", "_") for words in [*CALLS, *OF_ONE, *ALONE, NEW]} == with_json
+
+
+@pytest.mark.parametrize("words", OF_ONE, ids=" ".join)
+def test_json_is_one_document_when_a_model_is_not_verified_for(words: list[str], models: Path) -> None:
+    found = document(invoke(models, *words, "--model", "one", "--json"))
+    assert found["ok"] is False
+    assert "verify" in found["error"]
 
 
 @pytest.mark.parametrize("names", [["one"], ["one", "two"]], ids=["one model", "two models"])

@@ -75,11 +75,15 @@ def test_error_of_another_kind_is_not_taken_for_a_wrong_interpreter(error: Excep
 MODEL, PAYLOAD = ("--model-uri", "model"), ("--json-payload-file", "payload.json")
 OF_MODEL, OF_TOOL = ".venv/bin/python of the model's package", f"{REPOSITORY}/.venv/bin/python"
 COMMAND_LINES: dict[str, tuple[tuple[str, ...], str]] = {
+    "batch_predict.py": ((*MODEL, "--inputs", "x", "--out", "made"), OF_TOOL),
     "check_model.py": (MODEL, OF_TOOL),
     "download_cache.py": ((), OF_TOOL),
     "download_data.py": ((), OF_TOOL),
     "generate_mlflow_test_payload.py": (MODEL, OF_MODEL),
     "generate_model_pkg_dir_structure.py": (("--model-name", "foo", "--target", "."), OF_TOOL),
+    "make_card.py": ((), OF_TOOL),
+    "make_report.py": ((), OF_TOOL),
+    "make_sbom.py": ((), OF_TOOL),
     "predict_func.py": ((*MODEL, *PAYLOAD), OF_MODEL),
     "prepare_environment.py": ((), OF_TOOL),
     "register_model.py": (("--name", "foo"), OF_MODEL),
