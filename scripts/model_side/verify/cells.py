@@ -46,13 +46,10 @@ def ask_files(scene: Scene) -> Iterator[Route]:
 
 
 def _holds_copies(scene: Scene, name: str, opened: Collection[Path] = ()) -> Route:
-    with tempfile.TemporaryDirectory() as scratch:
-        copies = {}
-        for number, (text, named) in enumerate(_files(scene).items()):
-            place = Path(scratch, f"place{number}")
-            place.mkdir()
-            copies[text] = f"{_copied(named.path, place, scene.directory, opened)}{named.part}"
-        return scene.holds(name, _renamed(scene, copies), scene.first)
+    copies = {
+        text: f"{_copied(named.path, scene.directory, opened)}{named.part}" for text, named in _files(scene).items()
+    }
+    return scene.holds(name, _renamed(scene, copies), scene.first)
 
 
 def _opened_beside(scene: Scene) -> set[Path]:
@@ -97,16 +94,21 @@ def _holds_cells(scene: Scene, name: str, order: Sequence[int]) -> Route:
     """Ask for a file of the same name that holds these cells; where that fails, for one of a new name, too."""
     ((text, named),) = _files(scene).items()
     write, expected = _cells_of(named.path, _row_count(scene.first)), taken(scene.first, order)
-    with tempfile.TemporaryDirectory() as scratch:
-        paths = [Path(scratch, named.path.name), Path(scratch, f"cells{_suffix(named.path)}")]
-        if write:
-            for path in paths:
-                write(order, path)
-        same, other = (partial(scene.holds, name, _renamed(scene, {text: str(path)}), expected) for path in paths)
-        found = same()
-        if not found.agrees and other().agrees:
-            return replace(found, name="other content in a file of the same name")
-        return found
+    scratch = _scratch()
+    paths = [scratch / named.path.name, scratch / f"cells{_suffix(named.path)}"]
+    if write:
+        for path in paths:
+            write(order, path)
+    same, other = (partial(scene.holds, name, _renamed(scene, {text: str(path)}), expected) for path in paths)
+    found = same()
+    if not found.agrees and other().agrees:
+        return replace(found, name="other content in a file of the same name")
+    return found
+
+
+def _scratch() -> Path:
+    """Return a new directory, which goes with this process: results may lie beside inputs, and are looked at again."""
+    return Path(tempfile.mkdtemp())
 
 
 def _cells_of(path: Path, rows: int) -> Write | None:
@@ -142,11 +144,12 @@ def _local(text: str, model: Path) -> Named | None:
     return named_file("/".join(filter(None, [str(model / entry["path"]), rest]))) if entry else None
 
 
-def _copied(path: Path, place: Path, model: Path, opened: Collection[Path]) -> Path:
+def _copied(path: Path, model: Path, opened: Collection[Path]) -> Path:
     """Copy a file or directory; with what a reader may look for beside it, it keeps its name."""
     together = path.is_relative_to(model) and path.parent != model / "artifacts"  # as EXAMPLE_FILES travel
     others = (each for each in path.parent.iterdir() if each != path)
     beside = [each for each in others if together or each in opened or each.name.startswith(f"{path.stem}.")]
+    place = _scratch()
     target = place / (path.name if beside else f"another_name{''.join(path.suffixes)}")
     for source, copy in ((path, target), *((each, place / each.name) for each in beside)):
         (shutil.copytree if source.is_dir() else shutil.copyfile)(source, copy)
