@@ -69,10 +69,10 @@ def test_every_verb_with_json_is_called() -> None:
 
 
 @pytest.mark.parametrize("words", OF_ONE, ids=" ".join)
-def test_json_is_one_document_when_a_model_is_not_verified_for(words: list[str], models: Path) -> None:
-    found = document(invoke(models, *words, "--model", "one", "--json"))
+def test_json_is_one_document_when_there_is_no_model_for(words: list[str], tmp_path: Path) -> None:
+    found = document(invoke(tmp_path / "models", *words, "--model", "one", "--json"))
     assert found["ok"] is False
-    assert "verify" in found["error"]
+    assert "one" in found["error"]
 
 
 @pytest.mark.parametrize("names", [["one"], ["one", "two"]], ids=["one model", "two models"])

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from chain import verbs
+from chain import looking, verbs
 from chain.packages import Package
 from chain.request import Request
 from chain.steps import pipeline_for
@@ -122,7 +122,7 @@ def stale(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[str],
     """Return a function that says why a step of the cheap package is stale now."""
 
     def reasons(step: str) -> list[str]:
-        verbs.status(request(tmp_path / "models", json=True))
+        looking.status(request(tmp_path / "models", json=True))
         found = steps_of(capsys.readouterr().out)[step]
         return [] if found["state"] == "up-to-date" else found["reasons"]
 
@@ -270,7 +270,7 @@ def test_dry_run_writes_nothing_and_says_what_the_build_acts_on_when(
     assert verbs.build(request(models, dry_run=True, json=True), goal) == 0
     told = actions(capsys.readouterr().out)
     assert snapshot(models) == before
-    verbs.status(request(models, json=True))
+    looking.status(request(models, json=True))
     foreseen = actions(capsys.readouterr().out)
     assert told == {step: foreseen[step] for step in told}
     assert told[goal] == foreseen[goal]
@@ -296,9 +296,6 @@ def test_build_prints_a_line_per_step_and_a_closing_one(models: Path, root: Path
 
 def test_build_counts_predictions_and_loads_of_what_it_ran(models: Path) -> None:
     done = invoke(models, "predict", "--model", "cheap", "--force")
-    lines = [line.split() for line in done.stdout.splitlines()]
-    assert ["step", "result", "seconds", "predictions", "loads"] in lines
-    assert [line[-2:] for line in lines if line[:2] == ["predict", "ran"]][-1] == ["3", "2"]
     assert done.stdout.endswith(" s, 3 predictions, 2 loads of the model\n")
     document = json.loads(invoke(models, "predict", "--model", "cheap", "--json").stdout)["models"][0]
     assert (document["predictions"], document["loads"]) == (0, 0)  # nothing ran
