@@ -222,7 +222,7 @@ def test_other_payload_must_pass_too_when_it_is_given(packaged: Author) -> None:
     assert document["digest"] == check_manifest(packaged.model).digest
     told = json.loads((packaged.root.parent / "found.json").read_text())
     assert told.pop("proof")["seconds"] > 0
-    assert told == {"digest": document["digest"], "output": document["output"]}
+    assert told == {"digest": document["digest"], "output": document["output"], "predictions": 3, "loads": 2}
     assert packaged.files() == good
     for text, code, word in (
         (json.dumps({"inputs": {"input_uri": ["none.txt"]}}), 1, "none.txt"),
