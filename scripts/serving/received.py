@@ -16,7 +16,8 @@ from model_side.model.manifest import Checked, check_manifest, declared_names
 
 from .recipe import Recipe
 
-CODE, LOADER = "code", "mlflow.pyfunc.model"
+CODE = "code"
+LOADERS = ("mlflow.pyfunc.model", "mlflow.pyfunc.loaders.code_model")  # the latter of SERIALIZATION="code"
 _PROGRAMS = (".py", ".pyc", ".so", ".pth", ".pyd")
 _BUILT = re.compile(r"\s*(-e\b|--editable\b)")
 
@@ -91,9 +92,9 @@ def _flavour(mlmodel: Any) -> dict[str, Any]:
 def _mlmodel_faults(mlmodel: Any) -> Iterator[str]:
     """Yield what MLflow would take from elsewhere, or load otherwise than a package of ours."""
     flavour = _flavour(mlmodel)
-    for key, expected in (("code", CODE), ("loader_module", LOADER)):
-        if flavour.get(key, expected) != expected:
-            yield f"MLmodel: {key}: expected {expected}, got {flavour[key]}"
+    for key, expected in (("code", (CODE, None)), ("loader_module", LOADERS)):
+        if flavour.get(key, expected[0]) not in expected:
+            yield f"MLmodel: {key}: expected {expected[0]}, got {flavour[key]}"
     paths = {f"artifacts.{name}": entry["path"] for name, entry in (flavour.get("artifacts") or {}).items()}
     paths |= {key: flavour[key] for key in ("python_model", "data", "config") if isinstance(flavour.get(key), str)}
     env = flavour.get("env") or {}

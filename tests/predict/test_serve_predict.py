@@ -317,7 +317,7 @@ def test_model_is_refused_when_its_example_needs_what_its_receiver_does_not_have
     bound = saved(save_model, f"bound_{uri}", input_example=pd.DataFrame({"uri": [uri]}))
     done = serve(bound, tmp_path, uri)
     assert done.returncode == 1
-    assert all(each in done.stderr for each in words)
+    assert all(each in done.stderr for each in words), done.stderr
     assert "It ran on a read-only copy of the model, in an empty directory" in done.stderr
 
 
@@ -383,7 +383,7 @@ def test_cause_is_told_and_not_what_the_run_was_without_when_it_has_nothing_to_d
 
     done = serve(saved(save_model, f"explained_{uri}", input_example=pd.DataFrame({"uri": [uri]})), tmp_path, uri)
     assert done.returncode == 1
-    assert all(each in done.stderr for each in words)
+    assert all(each in done.stderr for each in words), done.stderr
     assert not any(each in done.stderr for each in ("ARTIFACTS", "exit code 247", "read-only copy"))
 
 
@@ -422,7 +422,7 @@ def test_received_model_is_as_it_was_when_check_ran_it(save_model: Callable[...,
     before = [(path, path.stat().st_mtime_ns) for path in received.rglob("*")]
     argv = [sys.executable, check_model.__file__, "--model-uri", str(received)]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, "Read-only file system" in done.stderr) == (1, True)
+    assert (done.returncode, "Read-only file system" in done.stderr) == (1, True), done.stderr
     assert [(path, path.stat().st_mtime_ns) for path in received.rglob("*")] == before
 
 
