@@ -368,7 +368,7 @@ def test_run_has_a_receivers_variables_and_those_that_the_model_declares(
 
 
 EXPLAINED = {
-    "kill": ["failed with signal SIGKILL", "it may have run out of memory. Its largest process held "],
+    "kill": ["failed with signal SIGKILL", "it may have run out of memory. It held "],
     "crash": ["failed with signal SIGSEGV", "Compiled code of a library that it uses crashed"],
     "module": ["The rebuilt environment has no module no_such_module: name what brings it in requirements.in"],
 }
