@@ -12,7 +12,7 @@ from downloads.http import session
 @pytest.fixture
 def object_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Run it, empty, and give its address; credentials come from the environment, as a person's do."""
-    pytest.importorskip("s3fs", reason="s3fs is not installed")
+    s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed")
     moto = pytest.importorskip("moto.server", reason="moto[server] is not installed")
     server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
@@ -24,6 +24,7 @@ def object_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     address = f"http://{host}:{port}"
     session().post(f"{address}/moto-api/reset")  # all its servers in a process have one store
+    s3fs.S3FileSystem.clear_instance_cache()  # one that a test before this made knows that test's server
     yield address
     server.stop()
 
