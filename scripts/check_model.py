@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = flags.parse_args(argv)
     if asked.tracking_uri:
         os.environ[TRACKING] = asked.tracking_uri
-    trust = Trust(asked.unconfined, asked.allow_builds, asked.memory, asked.time_limit or 0.0)
+    trust = Trust(asked.unconfined, asked.allow_builds, asked.memory, asked.time_limit or Trust().seconds)
     signer = Signer(asked.public_key, asked.identity, asked.identity_provider, asked.require_signature)
     check_model(asked.model_uri, trust, signer.signed, manifest_only=asked.manifest_only)
     return 0

@@ -16,7 +16,7 @@ from model_side.base.errors import StepError, UsageError
 from model_side.base.found import report_found
 from model_side.base.variables import receivers_environment, strangers_environment
 from model_side.model.model import quiet_mlflow, read_model, whole_model
-from model_side.model.settings import time_limit_of, variables_of
+from model_side.model.settings import variables_of
 
 from .predict import Where, predict_rebuilt
 from .rebuilt import Rebuilt, rebuilt_environment
@@ -41,13 +41,13 @@ class Trust(NamedTuple):
     memory : float
         Gigabytes of its own that each of its processes may hold; 0 means those of the machine.
     seconds : float
-        For each prediction, and after which a run is killed; 0 means what the model declares.
+        After which a run is killed: the receiver's word, whatever TIME_LIMIT the model declares.
     """
 
     unconfined: bool = False
     builds: bool = False
     memory: float = 0.0
-    seconds: float = 0.0
+    seconds: float = 600.0
 
     def limits(self, places: list[Path], model: Path, place: Path) -> Limits:
         """Return what it does without, where it can read these, and sees the model at `place`."""
@@ -81,8 +81,7 @@ def check_model(model_uri: str, trust: Trust, signed: Callable[[Path], str], *, 
     with whole_model(model_uri) as model, temporary_directory("mlflow-model-chain-check-") as scratch:
         if signer := signed(model):
             print(f"{model_uri}: {signer}", file=sys.stderr)
-        checked, metadata = check_received(model), read_model(str(model)).metadata
-        needed, seconds = variables_of(metadata), time_limit_of(metadata, trust.seconds or None)
+        checked, needed = check_received(model), variables_of(read_model(str(model)).metadata)
         report_found({**checked._asdict(), "environment_variables": list(needed)})
         print(f"{model_uri}: every file is as it was packaged; {checked.digest}", file=sys.stderr)
         if checked.added:
@@ -93,11 +92,11 @@ def check_model(model_uri: str, trust: Trust, signed: Callable[[Path], str], *, 
             return
         if not (model / EXAMPLE).is_file():
             raise UsageError(model_uri, "it carries no example", advice="--manifest-only checks its files alone.")
-        _run(model, scratch, needed, trust, seconds)
+        _run(model, scratch, needed, trust)
         print("its example gives the output that it was packaged with", file=sys.stderr)
 
 
-def _run(model: Path, scratch: Path, needed: tuple[str, ...], trust: Trust, seconds: float) -> None:
+def _run(model: Path, scratch: Path, needed: tuple[str, ...], trust: Trust) -> None:
     """Predict the example, and compare the answer with the one that the model carries."""
     variables = (receivers_environment if trust.unconfined else strangers_environment)(os.environ, needed)
     place = model if trust.unconfined else scratch / "model"
@@ -114,7 +113,7 @@ def _run(model: Path, scratch: Path, needed: tuple[str, ...], trust: Trust, seco
     variables |= {} if trust.unconfined else {"HOME": str(scratch / "home")}
     limits = trust.limits([*environment.places(), SCRIPTS], model, place)
     payload = Path(shutil.copyfile(model / EXAMPLE, scratch / "payload.json"))
-    where = Where(scratch, variables, scratch, limits=limits, quiet=True)._replace(seconds=seconds)
+    where = Where(scratch, variables, scratch, limits=limits, quiet=True)._replace(seconds=trust.seconds)
     predict_rebuilt(place, payload, environment, where)
     _compare(place, scratch, environment, variables, limits, needed)
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from model_side.model.manifest import read_files
+from serving.check import Trust
 
 from .conftest import REPOSITORY, Package
 from .test_chain import SPEC
@@ -220,6 +221,11 @@ def test_check_lets_a_strangers_code_reach_nothing_of_its_receivers(hostile: Pat
     assert "what will run: python_model.pkl, a pickle, which can run any code" in done.stderr
     done = check(hostile, "--unconfined")
     assert re.search("it could: file .*variable.*network|it could: file .*network", done.stderr)
+
+
+@pytest.mark.parametrize("unconfined", [False, True])
+def test_strangers_model_has_a_limit_of_time_that_is_not_its_own_word(tmp_path: Path, *, unconfined: bool) -> None:
+    assert Trust(unconfined).limits([], tmp_path, tmp_path).seconds == 600
 
 
 @pytest.mark.parametrize(
