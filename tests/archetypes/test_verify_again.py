@@ -110,7 +110,10 @@ def test_verdict_is_no_with_the_first_cells_when(
 def test_both_outputs_are_kept_until_they_are_the_same(tmp_path: Path) -> None:
     author = packaged(tmp_path, OF_BATCH)
     kept = tmp_path / "verification.failed"
-    assert f"What differs is in {kept}." in verify(author, tmp_path, "--again").stderr
+    told = verify(author, tmp_path, "--again", "--package", str(author.root)).stderr
+    assert f"What differs is in {kept}." in told
+    assert 'VERIFICATION = {"rows": "the reason"} in model_spec.py allows it where it is right.' in told
+    assert "`invoke verify --only rows --model tiny" in told
     assert sorted(path.name for path in kept.iterdir()) == ["rows.expected.npz", "rows.got.npz"]
     outputs = [read_output(kept / f"rows.{side}.npz") for side in ("expected", "got")]
     assert np.allclose(outputs, [[[14 / 3, 11 / 3]], [[0.0, 0.0]]])

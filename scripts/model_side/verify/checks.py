@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from ..base.errors import invoke
 from ..model.settings import settings_of, why_off
 from .routes import NOT_APPLICABLE
 
@@ -14,6 +16,20 @@ TRIED = (
     *("reload", "history", "unchanged", "concurrent"),
 )
 BUDGET = "budget"  # of a slow model: what is left out starts with this word, and says what it took
+_OWN_ROW = (
+    "An answer may depend on its own row alone: not on the time of day, random numbers without a seed, other rows or"
+    " earlier calls."
+)
+_ADVICE = {
+    **dict.fromkeys(("repeatable", "rows", "history"), _OWN_ROW),
+    "world": "An answer may not depend on whose process it is: name the time zone, read no file of a home.",
+    "params": "Keep the params of a request in that call alone.",
+    "files": "An answer follows what a file holds, not what it is called.",
+    "cells": "The answer of a cell depends on that cell, and not on what was read from another file of that name.",
+    "reload": "Keep what load_context makes in the model, not in its class or module.",
+    "unchanged": "Return arrays of their own, and copy an input before it is changed.",
+    "concurrent": "Keep what belongs to one call out of the model's attributes, or lock it.",
+}
 UNPROVEN = "not checked: it had files from outside, and no run was without them"
 
 
@@ -72,6 +88,24 @@ def _tried(name: str, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if wrong := [each["trial"] for each in trials if each["status"] != "agrees"]:
         check["status"], check["fault"] = "failed", f"another answer: {', '.join(wrong)}"
     return check
+
+
+def advice_on(checks: Sequence[Mapping[str, Any]], package: Path | None = None) -> str:
+    """Return what to do about relations that do not hold, and how to ask for the first again; nothing if all do.
+
+    Parameters
+    ----------
+    checks : sequence of mapping
+    package : Path, optional
+        Of the model, for that command.
+    """
+    broken = [check["check"] for check in checks if check["check"] in _ADVICE and check["status"] == "failed"]
+    if not broken:
+        return ""
+    said = " ".join(dict.fromkeys(_ADVICE[name] for name in broken))
+    meant = f'VERIFICATION = {{"{broken[0]}": "the reason"}} in model_spec.py allows it where it is right'
+    again = f" {invoke(f'verify --only {broken[0]}', package)} asks for that alone." if package else ""
+    return f" {said} {meant}.{again}"
 
 
 def lines(checks: Sequence[Mapping[str, Any]]) -> str:

@@ -7,9 +7,9 @@ from ..base.found import report_found
 from ..model.model import quiet_mlflow, read_model
 from ..model.settings import time_limit_of
 from ..payload.payload import read_payload, rows_to_match
-from .checks import held_checks, lines
+from .checks import advice_on, held_checks, lines
 from .routes import REFERENCE, cells, read_answer
-from .verdict import REPEATABLE, Asked
+from .verdict import Asked
 
 
 def ask_one(asked: Asked) -> None:
@@ -37,4 +37,4 @@ def ask_one(asked: Asked) -> None:
     print("\n".join([lines([check]), *cells(trials)]))
     report_found({"checks": [check]})
     if check["status"] == "failed":
-        raise StepError("verify", f"{asked.only}: {check['fault']}", advice=REPEATABLE.strip())
+        raise StepError("verify", f"{asked.only}: {check['fault']}", advice=advice_on([check]).strip())

@@ -19,13 +19,9 @@ from ..output.comparison import Tolerance
 from ..output.files import golden_path, write_output
 from ..payload.payload import is_example, read_payload, rows_to_match
 from ..payload.text import dumps_strict, loads_payload
-from .checks import TRIED, held_checks, lines
+from .checks import TRIED, advice_on, held_checks, lines
 from .routes import REFERENCE, Route, cells, golden_route, read_answer, table
 
-REPEATABLE = (
-    " An answer may depend on its own row alone: not on the time of day, random numbers without a seed, other rows or"
-    " earlier calls."
-)
 # What may be written into the directory *.failed.
 _SIDES = [f"{check}.{side}.npz" for check in TRIED for side in ("expected", "got")]
 KEPT = ("direct.npz", "example.npz", *_SIDES)
@@ -188,10 +184,9 @@ def verdict(asked: Asked, found: Evidence, routes: Sequence[Route]) -> Verdict:
     result: dict[str, Any] = {"ok": not faults, "model_uuid": found.files.uuid}
     result |= {"routes": [route.entry() for route in routes], "checks": checks}
     result["tolerance"] = {"rtol": tolerance.rtol, "atol": tolerance.atol}
-    unrepeated = any(check["check"] in TRIED[:-1] and check["status"] == "failed" for check in checks)
     trials = [each for made in found.trials.values() for each in made]
     advice = _rounding([*routes, *trials], tolerance) + _where(asked, found, routes)
-    advice += REPEATABLE if unrepeated else ""
+    advice += advice_on(checks, asked.package)
     text = "\n".join([table(routes), lines(checks), *cells(found.trials)])
     return Verdict(result, text, faults, advice, _to_keep(found, routes))
 
