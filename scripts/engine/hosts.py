@@ -89,6 +89,23 @@ class Job:
                     self._listen()
         return self.returncode
 
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the command and what it has started, also from a signal handler: without waiting.
+
+        Parameters
+        ----------
+        number : int
+            Of the signal. Where the host has not yet told of the command, it gets it, and ends what it starts.
+        """
+        if self._guard.acquire(blocking=False):
+            try:
+                if not self.started and select.select([self._told], [], [], 0)[0]:
+                    self._listen()
+            finally:
+                self._guard.release()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
     def close(self) -> None:
         """Let go of what tells of the command, once it has ended."""
         self._told.close()

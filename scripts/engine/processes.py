@@ -289,5 +289,8 @@ def _popen(step: Step, root: Path, environment: Mapping[str, str], output: int, 
 
 
 def _signal(process: subprocess.Popen[bytes] | Job, number: signal.Signals) -> None:
+    if not isinstance(process, subprocess.Popen):
+        process.send_signal(number)
+        return
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)

@@ -12,12 +12,14 @@ import struct
 import subprocess
 import sys
 import termios
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from engine import Command, Step
+from engine.hosts import Host
 from engine.runner import Builder
 from engine.walk import Pipeline, Result
 
@@ -227,6 +229,23 @@ def test_interruption_ends_a_hosted_step_as_any_other(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     process.wait()
     assert not runs(pids[0])
+    assert (tmp_path / "tidied").read_text() == "yes"
+
+
+def test_signal_reaches_a_command_that_its_host_has_not_been_heard_of(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text(
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(open('tidied', 'w').write('yes') and 1))\n"
+        "open('reached', 'w').close()\nsignal.pause()\n"
+    )
+    host = Host(HOST, tmp_path, dict(os.environ))
+    request = {"argv": [str(tmp_path / "one.py")], "directory": str(tmp_path), "env": dict(os.environ), "name": "one"}
+    with (tmp_path / "said").open("wb") as said, closing(host.start(request, said.fileno(), said.fileno())) as job:
+        while not (tmp_path / "reached").exists():
+            pass
+        job.send_signal(signal.SIGTERM)  # nobody has waited for it yet
+        assert job.wait(60) == 1
+    host.close()
     assert (tmp_path / "tidied").read_text() == "yes"
 
 
