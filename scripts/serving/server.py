@@ -120,10 +120,7 @@ class Server:
 
     def end_here(self) -> None:
         """End all that it has started, and let its interpreters say in its log where they are."""
-        for each in (started := descendants(self.process.pid)):
-            ask_where(each.pid)
-        for each in started:
-            runs_still(each.pid, GRACE_SECONDS)
+        ask_where((each.pid for each in descendants(self.process.pid)), GRACE_SECONDS)
 
     def failure(self, fault: str, seconds: float = 0.0, *, by_us: bool = False) -> StepError:
         """Return an error with the end of the log in front; it tells which signal ended the process that answered.

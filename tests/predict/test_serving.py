@@ -23,7 +23,7 @@ from serving.answering import listener, require_environment
 from serving.predict import Where, predict_rebuilt
 from serving.rebuilt import Rebuilt, rebuilt_environment
 from serving.rest import Request, ask, of_each_kind, require_equal, rest_route, status_of
-from serving.sandbox.leash import Limits, allows, leashed, require_none_left
+from serving.sandbox.leash import Limits, allows, end, leashed, require_none_left
 from serving.server import Server, serving
 
 from .conftest import PINS, uri_to_pair
@@ -84,6 +84,37 @@ def test_whole_group_ends_when_the_other_end_of_the_leash_is_closed() -> None:
         process.stdin.close()  # as the kernel does when its holder is killed
         assert process.stdout.read() == b""  # the command held this pipe: it is gone
     assert process.returncode == -9
+
+
+DEEP = """
+import faulthandler, os, threading
+faulthandler.enable(all_threads=True)
+def deep(left):
+    if left:
+        deep(left - 1)
+    else:
+        os.write(1, b"up\\n")
+        threading.Event().wait()
+for _ in range(5):
+    threading.Thread(target=deep, args=[90]).start()
+"""
+THREE = """
+import subprocess, sys
+for each in [subprocess.Popen([sys.executable, "-c", sys.argv[1]]) for _ in range(3)]:
+    each.wait()
+"""
+
+
+def test_processes_that_are_ended_say_where_they_are_one_after_the_other(tmp_path: Path) -> None:
+    with leashed([sys.executable, "-c", THREE, DEEP], os.environ) as process:
+        assert process.stdout
+        for _ in range(3 * 5):
+            assert process.stdout.readline() == b"up\n"
+        end(process)
+        lines = process.stdout.read().decode().splitlines()
+    frames = [line for line in lines if line.endswith(" in deep")]
+    assert len(frames) == 3 * 5 * 91
+    assert len(set(frames)) == 2
 
 
 LEAVING = """

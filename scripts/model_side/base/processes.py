@@ -168,12 +168,23 @@ def _kill(send: Callable[[int, int], None], number: int) -> None:
         send(number, signal.SIGKILL)
 
 
-def ask_where(pid: int) -> None:
-    """Let a process end, and say where it is, if Python's faulthandler is on in it; it leaves no file of its memory."""
-    with suppress(ProcessLookupError, PermissionError):
-        resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
-    with suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, signal.SIGABRT)
+def ask_where(pids: Iterable[int], seconds: float) -> None:
+    """End processes, each after what the one before it says: Python's faulthandler, where it is on, tells where it is.
+
+    Parameters
+    ----------
+    pids : iterable of int
+        They leave no file of their memory.
+    seconds : float
+        How long to wait at most, for all of them.
+    """
+    until = time.monotonic() + seconds
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGABRT)
+        runs_still(pid, until - time.monotonic())
 
 
 _KIB, _MIB = 2**10, 2**20

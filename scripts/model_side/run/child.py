@@ -143,8 +143,7 @@ class _Run:
         return answer
 
     def _took_too_long(self) -> StepError:
-        ask_where(self.pid)
-        runs_still(self.pid, _GRACE)
+        ask_where([self.pid], _GRACE)
         advice = f"{self.counted.about()} Make it faster, or raise TIME_LIMIT in model_spec.py or --time-limit."
         fault, shown = f"it took longer than {self.counted.limit:g} s", self._where()
         return StepError(self.subject, fault, advice=advice.strip(), author_traceback=shown)

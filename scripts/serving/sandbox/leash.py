@@ -71,6 +71,7 @@ class Limits(NamedTuple):
 
 FREE = Limits()
 GRACE_SECONDS = 5.0
+_CUTTING = threading.Lock()
 LEFT = "it left processes behind: "  # with their names, the last line of a command that did
 _SCRIPTS = str(Path(__file__).parents[2])
 _START = f"import sys; sys.path.insert(0, {_SCRIPTS!r}); from serving.sandbox.leash import main; sys.exit(main())"
@@ -136,8 +137,7 @@ def ended(process: subprocess.Popen[bytes]) -> int:
 
 def end(process: subprocess.Popen[bytes]) -> None:
     """End a leashed command that takes too long; interpreters with faulthandler say where they are."""
-    for each in descendants(process.pid):
-        ask_where(each.pid)
+    ask_where((each.pid for each in descendants(process.pid)), GRACE_SECONDS)
     runs_still(process.pid, GRACE_SECONDS)
     if process.stdin:
         process.stdin.close()
@@ -173,6 +173,8 @@ def main() -> int:
     command = subprocess.Popen(words, stdin=subprocess.DEVNULL, close_fds=False)
     threading.Thread(target=_hold, daemon=True).start()
     code = _waited(command, limits.seconds)
+    with _CUTTING:  # where the leash is cut, this process ends by that
+        pass
     if left := left_below(GRACE_SECONDS):
         end_left()
         print(f"{LEFT}{', '.join(left)}", file=sys.stderr, flush=True)
@@ -266,5 +268,6 @@ def _make_like(model: Path, path: Path) -> None:
 def _hold() -> None:
     while os.read(0, 1024):
         pass
-    end_left()
-    os.killpg(0, signal.SIGKILL)
+    with _CUTTING:
+        end_left()
+        os.killpg(0, signal.SIGKILL)
