@@ -9,6 +9,7 @@ PYTHON ?= python3
 # By its name where it is on PATH: a path with a space is no prerequisite.
 UV := $(if $(shell command -v uv 2>/dev/null),uv,.bootstrap/bin/uv)
 TOOL := .venv/.synced
+TESTED := .venv/.tested
 SYNC = $(UV) sync --frozen --inexact --quiet --compile-bytecode --python $(PYTHON)
 RUN := .venv/bin/python -m
 # A plain sh, as in a Dockerfile's RUN, does not tell a script where it is; it has the script open while it reads it.
@@ -56,10 +57,14 @@ list: $(TOOL) ## List the verbs as Invoke does
 $(VERBS): $(TOOL)
 	@$(RUN) invoke $@ $(FLAGS)
 
-test: $(TOOL) ## Run the tests, without the heavy ones
+$(TESTED): $(TOOL)
+	$(SYNC) --all-extras
+	@touch $@
+
+test: $(TESTED) ## Run the tests, without the heavy ones
 	$(RUN) pytest -m "not heavy" -n 2 --dist loadgroup $(ARGS)
 
-test-all: $(TOOL) ## Run all tests: minutes, and gigabytes
+test-all: $(TESTED) ## Run all tests: minutes, and gigabytes
 	$(RUN) pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: $(TOOL) ## Check style and types
