@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ TEMPLATES = SCRIPTS.parent / "model_template"
 EXAMPLES = SCRIPTS.parent / "examples"
 ARCHETYPES = "archetypes"
 PARTS = "parts"  # text that templates of archetypes include
+_DECLARED = re.compile(r'^ARCHETYPE = "(?P<archetype>\w+)"', re.MULTILINE)
 CONTRACT = "README.md"  # of an archetype: for who chooses one; what it says is in the package's own files, too
 
 Files = Mapping[str, bytes]
@@ -52,6 +54,12 @@ def contract(archetype: str) -> str:
     """Return the one line that says what an archetype takes and gives: the first under its README's title."""
     readme = TEMPLATES / Choice().template / ARCHETYPES / archetype / CONTRACT
     return next(line for line in readme.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#"))
+
+
+def declared(overlay: Path | None) -> dict[str, str]:
+    """Return what a complete model's model_spec.py says of the choice, the archetype, by its name there."""
+    texts = [files_in(overlay).get("model_spec.py", b"").decode()] if overlay else []
+    return next((found.groupdict() for found in map(_DECLARED.search, texts) if found), {})
 
 
 def render(model_name: str, choice: Choice) -> Files:

@@ -14,7 +14,7 @@ from . import render as rendering
 from .answers import check_weights, next_steps, write_answers
 from .names import check_model_name
 from .package_files import MARKER, Change, apply, create, difference, plan, refresh_tool_code, remember, remembered
-from .render import Choice, Files, render
+from .render import Choice, Files, declared, render
 
 _DONE = {
     "write": "as the template has it now",
@@ -114,8 +114,8 @@ def _choice(root: Path, template: str | None, archetype: str | None, overlay: Pa
     if archetype and archetype != made.get("archetype", archetype):
         fault, advice = "it is of another archetype", "Make a new model for another one."
         raise UsageError(str(root), fault, expected=made["archetype"], got=archetype, advice=advice)
-    usual = {**Choice()._asdict(), **made}
-    overlay = _overlay(root, overlay, usual["overlay"])
+    overlay = _overlay(root, overlay, made.get("overlay"))
+    usual = {**Choice()._asdict(), **declared(overlay), **made}
     return Choice(template or usual["template"], archetype or usual["archetype"], overlay)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -138,6 +139,8 @@ def test_bundled_model_stays_whole_when_its_package_is_brought_up_to_date_withou
     made = files(root)
     assert made.items() >= files(EXAMPLES / name).items()
     assert not [path for path, content in made.items() if b"raise NotImplementedError" in content and "code/" in path]
+    base = re.findall(r"^from \. import (\w+)", made[f"model_code/{name}_mlflow_model.py"].decode(), re.MULTILINE)
+    assert f"\nclass {base[0]}(" in made["model_code/__init__.py"].decode()  # of the model's archetype
     for flag in ("--diff", "--update", "--update", "--refresh"):
         assert run("--model-name", name, "--target", tmp_path, flag) == 0
         assert files(root) == made
