@@ -244,6 +244,14 @@ def test_checks_get_the_result_files_and_nothing_of_them_is_left_when_packaged(t
     assert not result.parent.parent.exists()
 
 
+def test_checks_get_a_table_when_the_outputs_are_columns(tmp_path: Path) -> None:
+    author = write(tmp_path, "dataframe_to_dataframe")
+    author.declare("def CHECKS(example, params, output): raise ValueError(output.dtypes.astype(str).to_dict())")
+    done = author.package()
+    assert done.returncode == 1
+    assert "{'score': 'float64'}" in done.stderr
+
+
 def test_verify_compares_contents_when_outputs_are_files(package_of: PackageOf) -> None:
     model = package_of("file_uri_to_file")
     payload, example = model.directory / "payload.json", MODELS["file_uri_to_file"].payload

@@ -11,6 +11,7 @@ from typing import Any
 
 import mlflow.pyfunc
 import numpy as np
+import pandas as pd
 
 from ..base.errors import StepError, listed
 from ..base.processes import Figures, peak_memory
@@ -212,7 +213,9 @@ def run_checks(package: Path, flags: Flags, staged: Path) -> None:
         spec = read_spec(package, flags)
         if spec.checks is None:
             return
-        output = read_output(staged.with_name(_FOR_CHECKS))
+        output: Any = read_output(staged.with_name(_FOR_CHECKS))
+        if isinstance(output, dict) and not spec.signature.outputs.is_tensor_spec():
+            output = pd.DataFrame({name: each if each.ndim == 1 else list(each) for name, each in output.items()})
         verdict = spec.checks(spec.example.data, dict(spec.example.params), output)
         if verdict is not None and not (isinstance(verdict, bool | np.bool_) and verdict):
             raise StepError("CHECKS", "it returned a verdict", expected="None", got=repr(verdict), advice=_RAISE)
