@@ -26,7 +26,7 @@ sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
 sys.path.insert(0, str(Path(__file__).parent / "scripts"))
 
 from chain import completion, looking, publishing, verbs  # noqa: E402
-from chain.flags import COHORT, TRUST  # noqa: E402
+from chain.flags import COHORT, PROOF, TRUST  # noqa: E402
 from chain.request import Request  # noqa: E402
 
 if (names := completion.values(sys.argv)) is not None:
@@ -178,12 +178,7 @@ def serve(context, flags):
     return verbs.serve(request(context, flags), flags["port"])
 
 
-@verb(
-    BUILD,
-    LIMIT,
-    full=(False, "ask a slow model for every relation, too; else what is left out is not checked: budget"),
-    only=("", "ask again for this relation between answers alone, such as rows: no verdict is written"),
-)
+@verb(BUILD, LIMIT, PROOF)
 def verify(context, flags):
     """Prove that all ways of running the model agree."""
     return verbs.verify(request(context, flags), flags["only"], full=flags["full"])

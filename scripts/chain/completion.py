@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from .new import TEMPLATE
-from .packages import REPOSITORY, Package, names
+from .packages import REPOSITORY, Package, examples, names
 from .steps import steps_for
 
 
@@ -29,7 +29,7 @@ def values(line: Sequence[str]) -> list[str] | None:
 
 
 def _models(place: str) -> list[str]:
-    return sorted({*names(REPOSITORY / place), *_directories(REPOSITORY / "examples")})
+    return sorted({*names(REPOSITORY / place), *examples()})
 
 
 def _steps(place: str) -> list[str]:

@@ -16,6 +16,11 @@ COHORT = {
     "envelope": (False, "predict nothing: what --out tells of the hardware that is needed"),
     "verified_only": (False, "refuse a model that is not verified"),
 }
+PROOF = {
+    "full": (False, "ask a slow model for every relation, too; else what is left out is not checked: budget"),
+    "only": ("", "ask again for this relation between answers alone, such as rows: no verdict is written"),
+    "all_examples": (False, "every bundled model (default of --models-dir: models/examples)"),
+}
 # What a received model may do, and who must have signed it.
 TRUST = {
     "unconfined": (False, "run the model's code with your own rights, where the system cannot confine it"),

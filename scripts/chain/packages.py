@@ -158,6 +158,11 @@ def names(models_dir: Path) -> list[str]:
     return sorted(path.name[: -len(SUFFIX)] for path in models_dir.glob(f"*{SUFFIX}") if path.is_dir())
 
 
+def examples() -> list[str]:
+    """Return the names of the bundled models, sorted."""
+    return sorted(path.name for path in (REPOSITORY / "examples").iterdir() if path.is_dir())
+
+
 def require(package: Package) -> Package:
     """Return the package if it exists or is a bundled example.
 
@@ -168,8 +173,7 @@ def require(package: Package) -> Package:
     """
     if package.name and (package.root.is_dir() or package.example):
         return package
-    examples = [path.name for path in sorted((REPOSITORY / "examples").glob("*")) if path.is_dir()]
-    known = sorted({*names(package.models_dir), *examples})
+    known = sorted({*names(package.models_dir), *examples()})
     advice = near(package.name, known) or f"Known: {', '.join(known) or 'none'}."
     advice += f" {invoke('scaffold', package.root)} makes a new one."
     raise UsageError(f"model {package.name!r}", "no such model", advice=advice)

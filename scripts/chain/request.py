@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from engine.errors import PipelineError, UsageError
 from engine.walk import Pipeline
 
-from .packages import REPOSITORY, Package, names, require
+from .packages import REPOSITORY, Package, examples, names, require
 from .steps import RUN_THE_MODEL, pipeline_for
 
 
@@ -53,6 +53,8 @@ class Request(NamedTuple):
     def of(cls, settings: Mapping[str, Any], flags: Mapping[str, Any]) -> Request:
         """Make a request of invoke.yaml's ``chain`` section and a task's flags."""
         own, jobs = flags.get("models_dir"), int(flags.get("jobs") or settings["jobs"])
+        bundled = bool(flags.get("all_examples"))
+        usual = REPOSITORY / settings["models_dir"] / ("examples" if bundled else "")
         manager = flags.get("env_manager") or settings["env_manager"]
         if (limit := int(flags.get("time_limit") or 0)) < 0:
             raise UsageError("--time-limit", "out of range", expected="seconds above 0", got=str(limit))
@@ -61,9 +63,9 @@ class Request(NamedTuple):
             raise UsageError("--jobs", "out of range", expected="at least 1", got=str(jobs))
         _check_names("--model", flags.get("model") or ())
         return cls(
-            models=tuple(dict.fromkeys(flags.get("model") or [settings["model"]])),
+            models=tuple(examples() if bundled else dict.fromkeys(flags.get("model") or [settings["model"]])),
             every=bool(flags.get("all")),
-            models_dir=Path(own).absolute() if own else (REPOSITORY / settings["models_dir"]).resolve(),
+            models_dir=Path(own).absolute() if own else usual.resolve(),
             common={
                 "strict": strict,
                 "env_manager": manager,

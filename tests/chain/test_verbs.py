@@ -493,6 +493,15 @@ def test_all_models_are_built_and_one_failure_stops_no_other(tmp_path: Path) -> 
     assert "garbled_mlflow_pkg/model_data.toml: not valid TOML" in done.stderr
 
 
+def test_every_bundled_model_is_meant_by_all_examples(tmp_path: Path) -> None:
+    document = json.loads(invoke(tmp_path / "none", "verify", "--all-examples", "--dry-run", "--json").stdout)
+    assert document["ok"]
+    assert [each["model"] for each in document["models"]] == sorted(
+        path.name for path in (REPOSITORY / "examples").iterdir()
+    )
+    assert not (tmp_path / "none").exists()
+
+
 def test_several_models_are_named_in_each_line(tmp_path: Path) -> None:
     make_packages(tmp_path / "models", "one", "two", "three")
     done = invoke(tmp_path / "models", "verify", "--model", "one", "--model", "two")
