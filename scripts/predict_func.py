@@ -8,6 +8,8 @@ model's metadata has `allow_nan: true` (ALLOW_NAN of model_spec.py); then they a
 The ending of --output-path says what is written: .json, or for a large output .npy (one array) or .npz (arrays by
 name). There dtypes are kept, and NaN stays NaN.
 
+With --as-packaged, the answer to the model's own example is the one that the model carries: nothing is loaded.
+
 Only the answer goes to stdout; whatever the model prints goes to stderr.
 """
 
@@ -28,6 +30,7 @@ def main(argv: Sequence[str] | None = None, data: TextIO | None = None) -> int:
     flags = parser(__doc__, "--model-uri", "--time-limit")
     flags.add_argument("--json-payload-file", required=True, help="the payload, JSON or .csv; - reads JSON from stdin")
     flags.add_argument("--output-path", type=Path, help="the file to write: .json, .npy or .npz (default: stdout)")
+    flags.add_argument("--as-packaged", action="store_true", help="take the packaged answer to the model's example")
     predict(**vars(flags.parse_args(argv)), data=data)
     return 0
 

@@ -11,6 +11,7 @@ the rebuilt environment predicts once more, for what --report says of the predic
 
 With --rest-output, `mlflow models serve` of the rebuilt environment answers the payload too, then four payloads that
 must be refused, then the payload several times at once. --report says who answered and which faults MLflow let through.
+With --slow, it answers the payload twice, at once, and what MLflow is known to let through is not sent.
 
 The model's own example, and a payload whose other texts are absolute paths or URIs, is predicted from a read-only copy
 of the model, in an empty directory, and without network where the system can do that and the model does not declare it.
@@ -44,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--report", type=Path, default=Path("serve_report.json"), help="default: %(default)s")
     add("--parallel", type=int, default=4, help="requests at once (default: %(default)s)")
     add("--serial", action="store_true", help="start the server after the prediction: one copy of the model at a time")
+    add("--slow", action="store_true", help="a prediction takes over its budget: ask as little as possible")
     serve_predict(Request(**vars(flags.parse_args(argv))))
     return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -121,8 +121,16 @@ class Package(NamedTuple):
         """Tell whether at most one copy of the model is to be loaded at a time, in memory and on the processors."""
         if self.serial is not None:
             return self.serial
-        proof = load_ledger(self.root).found.get("package", {}).get("proof", {})
+        proof = self._proof()
         return bool(proof.get("peak_memory", 0) > LARGE_BYTES or proof.get("seconds", 0) > LONG_SECONDS)
+
+    def is_slow(self) -> bool:
+        """Tell whether a prediction took longer than its budget when it was packaged, so that few are asked for."""
+        return bool(self._proof().get("slow"))
+
+    def _proof(self) -> Mapping[str, Any]:
+        proof: Mapping[str, Any] = load_ledger(self.root).found.get("package", {}).get("proof", {})
+        return proof
 
     def unproven(self) -> tuple[str, ...]:
         """Return the declared files that any content is accepted for, as their author declares."""

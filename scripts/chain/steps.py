@@ -188,6 +188,7 @@ def _inputs(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
 def _model(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
     """Return the steps that make the MLflow Model, and predict with it in-process."""
     write_payload, model_side = "scripts/generate_mlflow_test_payload.py", "scripts/model_side"
+    predict = commands.model(f"{{scripts}}/predict_func.py {ASK} --output-path {PREDICTED}", Says.AFTERWARDS)
     return (
         Step(
             "package",
@@ -214,7 +215,7 @@ def _model(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
         ),
         Step(
             "predict",
-            commands.model(f"{{scripts}}/predict_func.py {ASK} --output-path {PREDICTED}", Says.AFTERWARDS),
+            predict._replace(late=lambda: ["--as-packaged"] * package.is_slow()),
             dependencies=(MODEL, PAYLOAD, ".venv"),
             ignored=BESIDE,
             targets=(PREDICTED,),
@@ -235,7 +236,7 @@ def _proof(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
     return (
         Step(
             "serve-predict",
-            serve._replace(late=lambda: ["--serial"] * package.is_serial()),
+            serve._replace(late=lambda: ["--serial"] * package.is_serial() + ["--slow"] * package.is_slow()),
             dependencies=(MODEL, PAYLOAD, *([".venv"] if strict else [])),
             ignored=BESIDE,
             targets=(SERVED, REST, REPORT),

@@ -103,7 +103,7 @@ def _package(package: Path, flags: Flags, args: argparse.Namespace, work: Path, 
         with unchanged("forward pass", [staged], [staged / GOLDEN, *common["kept"]]):
             with compared_at_home(package, flags, staged, common["seconds"]):
                 child = partial(run_in_child, subject="forward pass", directory=empty, **common)
-                output, figures = proven(staged, child)
+                output, figures, is_slow = proven(staged, child)
             if args.json_payload_filepath:
                 payload = args.json_payload_filepath.absolute()
                 output = run_in_child(prove_payload, staged, payload, subject="forward pass", directory=here, **common)
@@ -115,7 +115,7 @@ def _package(package: Path, flags: Flags, args: argparse.Namespace, work: Path, 
         copy: Any = partial(shutil.copytree, symlinks=True) if (target / name).is_dir() else shutil.copy2
         copy(target / name, staged / name)
     publish_directory(staged, target)
-    report_found({"digest": digest, "output": output, "proof": figures.entry()})
+    report_found({"digest": digest, "output": output, "proof": {**figures.entry(), "slow": is_slow}})
     said = sys.stderr if args.json else sys.stdout
     print(f"{target.name}: packaged; the forward pass gives {output}; {digest}", file=said)
     return {"model": target.name, "digest": digest, "output": output}

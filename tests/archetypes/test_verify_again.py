@@ -121,6 +121,23 @@ def test_both_outputs_are_kept_until_they_are_the_same(tmp_path: Path) -> None:
     assert not kept.exists()
 
 
+@pytest.mark.parametrize("archetype", [name for name in MODELS if name != "file_uri_to_file"])
+def test_answer_is_taken_as_packaged_for_the_example_alone(
+    package_of: PackageOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, archetype: str
+) -> None:
+    author, found = package_of(archetype).author, tmp_path / "found.json"
+    monkeypatch.setenv("STEP_FOUND", str(found))
+    model, example = Model(author, tmp_path), ("--json-payload-file", str(author.model / "serving_input_example.json"))
+    assert model.run("predict_func.py", *example).returncode == 0
+    assert json.loads(found.read_text())["predictions"] == 1
+    answers = [model.run("predict_func.py", *example, *more).stdout for more in ((), ("--as-packaged",))]
+    assert answers[0] == answers[1]
+    assert json.loads(found.read_text())["predictions"] == 2
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(MODELS[archetype].payload))
+    assert model.run("predict_func.py", "--as-packaged", "--json-payload-file", str(other)).returncode == 0
+
+
 def test_golden_output_is_held_to_the_example_when_the_payload_is_another(tmp_path: Path) -> None:
     author = packaged(tmp_path, GOOD)
     assert verify(author, tmp_path, "--again").returncode == 0

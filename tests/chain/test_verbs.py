@@ -588,6 +588,16 @@ def test_model_is_loaded_once_at_a_time_when_its_proof_was_heavy_or_the_settings
     assert invoke(tmp_path, "status", "--model", "cheap").returncode == 0  # no change of a command
 
 
+@pytest.mark.parametrize("slow", [True, False])
+def test_model_is_asked_little_when_a_prediction_was_slow_where_it_was_packaged(tmp_path: Path, *, slow: bool) -> None:
+    python = write_environment(tmp_path, 1)
+    package = write_package(tmp_path)
+    (package.root / "proof").write_text(json.dumps({"slow": slow}))
+    assert build_cheaply(package, python).ok
+    commands = {step.name: step.runs.argv() for step in pipeline_for(package).steps}
+    assert ("--as-packaged" in commands["predict"], "--slow" in commands["serve-predict"]) == (slow, slow)
+
+
 def test_setting_that_is_none_is_refused() -> None:
     with pytest.raises(UsageError, match="serial: not a setting: expected auto, true or false, got 'sometimes'"):
         Request.of({**SETTINGS, "serial": "sometimes"}, {})

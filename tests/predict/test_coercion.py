@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -36,8 +37,10 @@ from mlflow.types.schema import (
 from model_side.base.errors import UsageError
 from model_side.model.signature import parse_signature
 from model_side.payload.csv import payload_from_csv
+from model_side.payload.negatives import is_known_to_be_coerced, negative_payloads
 from model_side.payload.payload import check_payload, payload_faults, rows_to_match
 from model_side.payload.text import loads_payload
+from serving.rest import of_each_kind
 
 WHEN = "2020-01-01T00:00:00"
 # By type, the first one fits.
@@ -92,6 +95,34 @@ def payloads(names: list[str], rows: list[dict[str, Any]], *, one_row: bool) -> 
 def reaches_predict(payload: Any, schema: Schema) -> Any:
     """Return what MLflow gives to predict; a payload travels as text."""
     return _enforce_schema(infer_and_parse_data(json.loads(json.dumps(payload)), schema), schema)
+
+
+SIMPLE = {
+    **{name: (ColSpec(name, "a"), values[0]) for name, values in VALUES.items()},
+    **{
+        f"tensor of {dtype}": (TensorSpec(np.dtype(dtype), (-1, 2), name="a"), ["b"] * 2 if dtype == "str" else [1] * 2)
+        for dtype in ("float32", "float64", "int64", "uint8", "str")
+    },
+}
+
+
+@pytest.mark.parametrize(("column", "value"), SIMPLE.values(), ids=SIMPLE)
+def test_negative_that_mlflow_is_known_to_coerce_reaches_predict_and_others_of_its_kind_do_not(
+    column: Any, value: Any
+) -> None:
+    schema = Schema([column])
+    signature = parse_signature(ModelSignature(schema))
+    negatives = negative_payloads({"inputs": {"a": [value]}}, signature)
+    kinds = of_each_kind(negatives)
+    for each in (each for each in kinds if each.name != "no-data"):
+        known = is_known_to_be_coerced(each, signature, mlflow.__version__)
+        try:
+            reaches_predict(each.payload, schema)
+        except (MlflowException, ValueError, TypeError):
+            assert not known, each.name
+        else:
+            assert known, each.name
+    assert not any(is_known_to_be_coerced(each, signature, "99.0") for each in negatives)
 
 
 def plain(value: Any) -> Any:

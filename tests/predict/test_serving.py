@@ -22,7 +22,7 @@ from model_side.payload.negatives import Negative, negative_payloads
 from serving.answering import listener, require_environment
 from serving.predict import Where, predict_rebuilt
 from serving.rebuilt import Rebuilt, rebuilt_environment
-from serving.rest import Request, ask, of_each_kind, require_equal, rest_route, status_of
+from serving.rest import Request, ask, at_once, of_each_kind, require_equal, rest_route, status_of
 from serving.sandbox.leash import Limits, allows, end, leashed, require_none_left
 from serving.server import Server, serving
 
@@ -392,6 +392,26 @@ def test_slow_model_gets_two_requests_at_once(
     request.__dict__["files"] = replace(request.files, metadata=metadata)
     _, report = rest_route(server, environment, request)
     assert report["equal_answers_at_once"] == 2
+    assert report["known_to_be_coerced"].keys() == {"number-uri", "unknown-column"}
+    assert (report["refused"], report["coerced"]) == ({"no-data": 400, "missing-uri": 400}, {})
+
+
+@pytest.mark.e2e
+def test_slow_model_is_asked_twice_over_rest_and_a_third_time_where_the_two_differ(
+    server: Server,
+    environment: Rebuilt,
+    request_of: Callable[..., Request],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = tmp_path / "found.json"
+    monkeypatch.setenv("STEP_FOUND", str(found))
+    answer, report = rest_route(server, environment, replace(request_of("a"), slow=True))
+    assert json.loads(answer.text) == {"predictions": [[0.5, 0.5]]}
+    assert (json.loads(found.read_text())["predictions"], report["equal_answers_at_once"]) == (2, 2)
+    with pytest.raises(StepError, match="2 of 2 answers given at once differ from the one given alone"):
+        rest_route(server, environment, replace(request_of("count"), slow=True))
+    assert json.loads(found.read_text())["predictions"] == 2 + 3
 
 
 @pytest.mark.e2e
@@ -421,14 +441,14 @@ def test_answers_that_depend_on_earlier_calls_are_found_shown_and_kept(
     request = replace(request_of("count"), rest_output=tmp_path / "rest.json")
     first = ask(server, request)
     with pytest.raises(StepError, match="3 of 3 answers given at once differ from the one given alone") as caught:
-        require_equal(server, request, first, 3)
+        require_equal(request, first, at_once(server, request, 3))
     value = json.loads(first)["predictions"][0][0]
     shown = re.search(rf"\n  \[0, 0\]: expected {value}, got ([0-9.]+)", str(caught.value))
     assert shown
     assert float(shown[1]) in {value + 1, value + 2, value + 3}
     assert (tmp_path / "rest.failed" / "expected.json").read_text() == first
     assert json.loads((tmp_path / "rest.failed" / "got.json").read_text())["predictions"] != value
-    require_equal(server, request, first, 0)
+    require_equal(request, first, at_once(server, request, 0))
 
 
 @pytest.mark.e2e

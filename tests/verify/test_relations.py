@@ -201,7 +201,13 @@ def test_slow_model_is_asked_few_questions_and_what_is_left_out_is_not_passed(
 
 @pytest.mark.parametrize(
     ("relation", "broken"),
-    [CASES[name][:2] for name in ("another process", "local time", "eight rows", "earlier calls", "one buffer")],
+    [
+        CASES[name][:2]
+        for name in (
+            *("another process", "local time", "eight rows", "earlier calls", "one buffer"),
+            *("its name", "kept by name", "of all cells", "params that stay"),
+        )
+    ],
 )
 def test_slow_model_that_breaks_a_relation_is_asked_on_until_the_cause_is_single(
     tmp_path: Path, relation: str, broken: Code

@@ -53,6 +53,18 @@ _WRONG: Mapping[str, tuple[Faulty, ...]] = {
 }  # fmt: skip
 
 
+# What MLflow of these major versions lets through to columns and tensors that no type hint declares, by how the names
+# of the negatives start: it makes numbers of texts and texts of numbers, and drops the column.
+_COERCED: Mapping[str, tuple[str, ...]] = {"3": ("text-", "number-", "not-base64-", "unknown-column")}
+
+
+def is_known_to_be_coerced(negative: Negative, signature: Signature, mlflow: str) -> bool:
+    """Return whether a version of MLflow is known to let a negative through to the model."""
+    starts = _COERCED.get(mlflow.partition(".")[0], ())
+    is_simple = all(isinstance(each.type, Scalar | Tensor) for each in signature.inputs)
+    return is_simple and not signature.from_type_hint and negative.name.startswith(starts)
+
+
 def negative_payloads(payload: Mapping[str, Any], signature: Signature) -> tuple[Negative, ...]:
     """Return what must be refused, derived from a payload that fits.
 

@@ -13,13 +13,22 @@ from typing import Any, NamedTuple, TextIO
 from ..base.errors import invoke
 from ..base.files import publish, read_text, require_writable
 from ..base.found import is_reported, report_found
-from ..model.model import ModelFiles, disable_tracing, quiet_mlflow, read_model, whole_model
+from ..model.model import ModelFiles, disable_tracing, local_directory, quiet_mlflow, read_model, whole_model
 from ..model.settings import time_limit_of
-from ..output.files import JSON, export, require_suitable
+from ..output.files import GOLDEN, JSON, export, read_golden, require_suitable
 from ..payload.inputs import read_only_places
-from ..payload.payload import read_payload
+from ..payload.payload import is_example, read_payload
 from ..payload.text import dumps_strict, loads_payload
 from .late import advice
+
+
+class _Answer(NamedTuple):
+    """What a prediction gave: MLflow's response, unless it is in a file already, and what there is to say of it."""
+
+    text: str
+    form: str
+    cost: str
+    found: Mapping[str, Any]
 
 
 def predict(
@@ -28,6 +37,8 @@ def predict(
     output_path: Path | None,
     data: TextIO | None = None,
     time_limit: float | None = None,
+    *,
+    as_packaged: bool = False,
 ) -> None:
     """Write the answer to a file, else to `data`; what there is to say of it goes to `data`, else to stderr.
 
@@ -42,6 +53,8 @@ def predict(
         By default stdout, to which nothing else is then written.
     time_limit : float, optional
         Seconds for loading and for predicting; by default TIME_LIMIT of model_spec.py.
+    as_packaged : bool
+        Whether the answer to the model's example is taken from the model, where it is stored.
 
     Raises
     ------
@@ -57,15 +70,9 @@ def predict(
         require_suitable(output_path, files.signature)
     payload = read_payload(json_payload_file, files.signature)
     said = data if output_path else sys.stderr
-    quiet_mlflow()
-    disable_tracing()
-    from .child import run_in_child
-
-    with whole_model(model_uri) as directory:
-        kept, here = read_only_places(payload, directory), Path.cwd()
-        seconds = time_limit_of(files.metadata, time_limit)
-        child = partial(run_in_child, subject="predict", directory=here, code=[directory], kept=kept, seconds=seconds)
-        answer = child(_predict, directory, payload, files, output_path)
+    is_json = output_path is None or output_path.suffix in JSON
+    stored = _stored(model_uri, payload, files) if as_packaged and is_json else None
+    answer = stored or _predicted(model_uri, payload, files, output_path, time_limit)
     print(answer.cost, answer.form, sep="\n", file=said, flush=True)
     report_found(answer.found)
     if answer.text and output_path:
@@ -74,13 +81,32 @@ def predict(
         print(answer.text, end="", file=data, flush=True)
 
 
-class _Answer(NamedTuple):
-    """What a prediction gave: MLflow's response, unless it is in a file already, and what there is to say of it."""
+def _predicted(
+    model_uri: str, payload: Mapping[str, Any], files: ModelFiles, output_path: Path | None, time_limit: float | None
+) -> _Answer:
+    quiet_mlflow()
+    disable_tracing()
+    from .child import run_in_child
 
-    text: str
-    form: str
-    cost: str
-    found: Mapping[str, Any]
+    with whole_model(model_uri) as directory:
+        kept, here = read_only_places(payload, directory), Path.cwd()
+        seconds = time_limit_of(files.metadata, time_limit)
+        child = partial(run_in_child, subject="predict", directory=here, code=[directory], kept=kept, seconds=seconds)
+        answer: _Answer = child(_predict, directory, payload, files, output_path)
+        return answer
+
+
+def _stored(model_uri: str, payload: Mapping[str, Any], files: ModelFiles) -> _Answer | None:
+    """Return the answer to its example that a model carries; None where it has none, or is asked something else."""
+    directory = local_directory(model_uri)
+    if not directory or not (directory / GOLDEN).is_file() or not is_example(payload, files):
+        return None
+    if files.signature.output_files:  # it carries their digests
+        return None
+    from ..output.comparison import summary
+
+    form, text = summary(read_golden(directory / GOLDEN, files.signature)), read_text(directory / GOLDEN)
+    return _Answer(text, form, "as it was packaged: a prediction takes long", {"output": form})
 
 
 def _predict(directory: Path, payload: Mapping[str, Any], files: ModelFiles, output_path: Path | None) -> _Answer:

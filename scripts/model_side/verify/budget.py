@@ -6,20 +6,24 @@ Import it in the model environment only.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from ..payload.payload import row_numbers
 from ..run.clock import AHEAD
-from .checks import BUDGET
-from .relations import RELATIONS
+from .cells import ask_fewer_cells
+from .relations import RELATIONS, ask_others
 from .routes import Route
 from .rows import TILED, of_numbers
 from .scene import Relation, Scene
 
-TOGETHER = ("repeatable", "rows")  # one question shows both: rows in another order, and a day later
-AGAIN = "once more, a day later"
+# What each question shows at once: rows or cells in another order, a day later; and the first request once more, with
+# its files named otherwise, after one with other params.
+QUESTIONS = (("repeatable", "rows", "cells"), ("params", "files", "history"))
+FREE = ("unchanged",)  # of the same calls
+AGAIN, LAST = "once more, a day later", "the same again, after all other calls"
 
 
-def packed(scene: Scene, relations: Collection[str], seconds: float) -> Mapping[str, Sequence[Route]]:
+def packed(scene: Scene, relations: Collection[str], left_out: str) -> Mapping[str, Sequence[Route]]:
     """Ask one question for several relations; where its answer differs, for each alone until one is the cause.
 
     Parameters
@@ -27,48 +31,50 @@ def packed(scene: Scene, relations: Collection[str], seconds: float) -> Mapping[
     scene : Scene
     relations : collection of str
         The names of those that are asked for.
-    seconds : float
-        How long the first prediction took.
+    left_out : str
+        Why others are left out.
 
     Returns
     -------
     mapping of str to sequence of Route
         By the relation; those that are left out say so.
     """
-    left_out = f"{BUDGET}: a prediction took {seconds:.1f} s; `verify --full` asks for it"
     trials: dict[str, Sequence[Route]] = {}
-    together: dict[str, Relation] = {}
-    for relation in (each for each in RELATIONS if each.name in relations):
-        if relation.name in TOGETHER:
-            why_not = relation.not_asked(scene, {})
-            together |= {} if why_not else {relation.name: relation}
-            trials |= {relation.name: [Route(relation.name, why_not=why_not)]} if why_not else {}
-        elif relation.name in ("history", "unchanged"):  # of the same calls
-            trials |= _together(scene, together)
-            trials[relation.name] = relation.asked(scene, trials)
-            together = {}
-        else:
-            trials[relation.name] = [Route(relation.name, why_not=relation.not_asked(scene, trials) or left_out)]
-    return {**trials, **_together(scene, together)}
+    known = {each.name: each for each in RELATIONS if each.name in relations}
+    for names, ask in zip(QUESTIONS, (_ask_changed, _ask_again), strict=True):
+        why_not = {name: known[name].not_asked(scene, trials) for name in names if name in known}
+        trials |= {name: [Route(name, why_not=why)] for name, why in why_not.items() if why}
+        together = {name: known[name] for name, why in why_not.items() if not why}
+        trial = ask(scene, together) if together else Route("")
+        trials |= {name: [trial] for name in together} if trial.agrees else _split(scene, together, trial)
+    for name, relation in known.items():
+        if name not in trials:
+            why = relation.not_asked(scene, trials) or ("" if name in FREE else left_out)
+            trials[name] = [Route(name, why_not=why)] if why else relation.asked(scene, trials)
+    return trials
 
 
-def _together(scene: Scene, relations: Mapping[str, Relation]) -> Mapping[str, Sequence[Route]]:
-    if not relations:
-        return {}
-    trial = _asked_once(scene, relations)
-    return {name: [trial] for name in relations} if trial.agrees else _split(scene, relations, trial)
-
-
-def _asked_once(scene: Scene, names: Collection[str]) -> Route:
+def _ask_changed(scene: Scene, names: Mapping[str, Relation]) -> Route:
     scene.clock.ahead = AHEAD
     if "rows" in names:
         numbers = row_numbers(scene.payload, scene.files.signature)
         backwards = numbers[::-1]
         trial = of_numbers(scene, TILED, [*backwards, *numbers, *backwards, 0])
+    elif "cells" in names:
+        trial = ask_fewer_cells(scene)
     else:
         trial = scene.holds(AGAIN, scene.payload, scene.first)
     scene.clock.ahead = 0
     return trial
+
+
+def _ask_again(scene: Scene, relations: Mapping[str, Relation]) -> Route:
+    if "params" in relations:
+        ask_others(scene)
+    if "files" not in relations:
+        return scene.holds(LAST, scene.payload, scene.first)
+    trial = next(iter(relations["files"].ask(scene)))
+    return replace(trial, name=f"{LAST}, with {trial.name}")
 
 
 def _split(scene: Scene, relations: Mapping[str, Relation], trial: Route) -> Mapping[str, Sequence[Route]]:
@@ -77,4 +83,4 @@ def _split(scene: Scene, relations: Mapping[str, Relation], trial: Route) -> Map
     for name, relation in relations.items():
         trials[name] = relation.asked(scene, trials)
     broken = any(each.differs for made in trials.values() for each in made)
-    return trials if broken else {**trials, next(reversed(trials)): [trial]}
+    return trials if broken or not trials else {**trials, next(reversed(trials)): [trial]}

@@ -90,6 +90,11 @@ def ask_cells(scene: Scene) -> Iterator[Route]:
         yield _holds_cells(scene, "one cell fewer", [*range(1, rows)])
 
 
+def ask_fewer_cells(scene: Scene) -> Route:
+    """Ask for a file of the same name with the cells in another order and without one of them, at once."""
+    return _holds_cells(scene, "cells in another order, one fewer", [*reversed(range(1, _row_count(scene.first)))])
+
+
 def _holds_cells(scene: Scene, name: str, order: Sequence[int]) -> Route:
     """Ask for a file of the same name that holds these cells; where that fails, for one of a new name, too."""
     ((text, named),) = _files(scene).items()

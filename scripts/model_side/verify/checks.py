@@ -8,14 +8,13 @@ from typing import Any
 
 from ..base.errors import invoke
 from ..model.settings import settings_of, why_off
-from .routes import NOT_APPLICABLE
+from .routes import BUDGET, NOT_APPLICABLE
 
 # By predicting again.
 TRIED = (
     *("repeatable", "world", "rows", "params", "files", "cells"),
     *("reload", "history", "unchanged", "concurrent"),
 )
-BUDGET = "budget"  # of a slow model: what is left out starts with this word, and says what it took
 _OWN_ROW = (
     "An answer may depend on its own row alone: not on the time of day, random numbers without a seed, other rows or"
     " earlier calls."

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import mlflow.pyfunc
 import numpy as np
@@ -16,7 +16,7 @@ import pandas as pd
 from ..base.errors import StepError, listed
 from ..base.processes import Figures, peak_memory
 from ..model.model import ModelFiles, read_model
-from ..model.settings import settings_of
+from ..model.settings import budget_of, settings_of
 from ..output.arrays import Arrays
 from ..output.comparison import Tolerance, compare, form_of
 from ..output.files import read_output, write_golden, write_output
@@ -59,7 +59,15 @@ class DifferingError(StepError):
     began: float = 0.0
 
 
-def proven(staged: Path, child: Callable[..., Any]) -> tuple[str, Figures]:
+class Proof(NamedTuple):
+    """What proving a model showed: the output's dtype and shape, what all cost, whether a prediction is over budget."""
+
+    form: str
+    figures: Figures
+    is_slow: bool
+
+
+def proven(staged: Path, child: Callable[..., Any]) -> Proof:
     """Prove a model in a process of its own; errors and answer as those of `prove`.
 
     Parameters
@@ -70,7 +78,7 @@ def proven(staged: Path, child: Callable[..., Any]) -> tuple[str, Figures]:
         ``child(work, *arguments, must_end=...)`` calls in such a process, in an empty working directory.
     """
     try:
-        answer: tuple[str, Figures] = child(prove, staged, must_end=True)
+        answer: Proof = child(prove, staged, must_end=True)
         return answer
     except DifferingError as error:
         if error.first is not None:
@@ -80,7 +88,7 @@ def proven(staged: Path, child: Callable[..., Any]) -> tuple[str, Figures]:
         raise
 
 
-def prove(staged: Path) -> tuple[str, Figures]:
+def prove(staged: Path) -> Proof:
     """Load the model as its receiver does, predict its example twice, check the output against the contract, keep it.
 
     The second prediction is given a clock that is a day ahead.
@@ -94,10 +102,7 @@ def prove(staged: Path) -> tuple[str, Figures]:
 
     Returns
     -------
-    str
-        The output's dtype and shape.
-    Figures
-        What it cost.
+    Proof
 
     Raises
     ------
@@ -113,7 +118,9 @@ def prove(staged: Path) -> tuple[str, Figures]:
     check_payload(files.example, files.signature, subject="INPUT_EXAMPLE")
     here, clock = Path.cwd(), movable_clock()
     model, began = load_staged(staged, files), time.time()
+    asked = time.perf_counter()
     output = model.output(files.example)
+    is_slow = time.perf_counter() - asked > budget_of(files.metadata)
     first = checked(output, files, files.example, model.subject)
     require_served(output, files.signature)
     _require_some(first)
@@ -126,7 +133,7 @@ def prove(staged: Path) -> tuple[str, Figures]:
         uris = replace(files, signature=replace(files.signature, output_files=False))
         first = replace(model, files=uris).predict(files.example)
     write_output(first, staged.with_name(_FOR_CHECKS))
-    return form_of(first), Figures(time.perf_counter() - start, peak_memory())
+    return Proof(form_of(first), Figures(time.perf_counter() - start, peak_memory()), is_slow)
 
 
 def _require_some(output: Arrays) -> None:

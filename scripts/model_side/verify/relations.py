@@ -39,13 +39,17 @@ def _no_params(scene: Scene) -> str:
     return "" if scene.files.signature.params else "the model has no params"
 
 
-def _params(scene: Scene) -> Iterator[Route]:
-    """Ask with other values of all params, and then as at first."""
+def ask_others(scene: Scene) -> None:
+    """Ask with other values of all params."""
     params, given = scene.files.signature.params, scene.payload.get("params") or {}
     values = {each.name: given.get(each.name, each.default) for each in params}
     others = {each.name: next(other_values(values[each.name], each), values[each.name]) for each in params}
     with suppress(StepError):  # a value that the model refuses is as good
         scene.witness.predict({**scene.payload, "params": others})
+
+
+def _params(scene: Scene) -> Iterator[Route]:
+    ask_others(scene)
     yield scene.holds("after other params", scene.payload, scene.first)
 
 

@@ -18,7 +18,9 @@ from ..output.contract import hold_output
 from ..output.files import read_golden
 from ..payload.text import predictions_from_json
 
+BUDGET = "budget"  # of a slow model: what is left out starts with this word, and says what it took
 NOT_AVAILABLE, NOT_APPLICABLE = "not available", "not applicable"  # of a route; of a prediction made again
+DIRECT = "direct"
 REFERENCE = "in-process"  # what the others are compared with
 _NOT_COMPARED: dict[str, Any] = {"max_absolute": None, "max_relative": None, "differing": [], "differing_cells": None}
 
@@ -74,13 +76,15 @@ class Route:
     @property
     def status(self) -> str:
         """What a report says of it."""
+        if self.why_not.startswith(BUDGET):
+            return f"not checked: {BUDGET}"
         return NOT_AVAILABLE if self.why_not else "agrees" if self.agrees else "differs"
 
     def entry(self) -> dict[str, Any]:
         """Return the route as verification.json says it."""
         entry: dict[str, Any] = {"route": self.name, "status": self.status}
         if self.why_not:
-            return {**entry, "why": self.why_not}
+            return {**entry, "why": self.why_not.removeprefix(f"{BUDGET}: ")}
         parts = self.output if isinstance(self.output, dict) else {"": self.output}
         arrays = {name: array for name, array in parts.items() if array is not None}
         entry["shape"] = _single({name: list(array.shape) for name, array in arrays.items()})
@@ -103,7 +107,7 @@ class Route:
     def lines(self) -> list[str]:
         """Return the route for a person, with the first differing cells."""
         if self.why_not:
-            return [f"{self.name:<12}{self.status}: {self.why_not}"]
+            return [f"{self.name:<12}{self.status}: {self.why_not.removeprefix(f'{BUDGET}: ')}"]
         form = form_of(self.output) if self.output is not None else "none that fits"
         found, cost = self.comparison, str(self.figures or "-")
         largest = [found.max_absolute, found.max_relative] if found else [None]

@@ -25,9 +25,9 @@ from ..run.child import run_in_child
 from ..run.clock import movable_clock
 from ..run.direct import call_directly
 from ..run.in_process import load_in_process
-from .budget import TOGETHER, packed
+from .budget import QUESTIONS, packed
 from .relations import RELATIONS
-from .routes import REFERENCE, Route, failed
+from .routes import BUDGET, DIRECT, REFERENCE, Route, failed
 from .scene import MAY_DIFFER, Scene
 from .witness import Witness
 from .world import WORLD, enter
@@ -53,8 +53,8 @@ def direct_route(package: Path, payload: Payload, files: ModelFiles, seconds: fl
     try:
         found = call_directly(package, payload, files, seconds)
     except ReportedError as error:
-        return failed("direct", error)
-    return Route("direct", nulled(found.output), figures=found.figures)
+        return failed(DIRECT, error)
+    return Route(DIRECT, nulled(found.output), figures=found.figures)
 
 
 def predicted_again(
@@ -87,7 +87,7 @@ def predicted_again(
     Route
         The one before, with what loading and the first prediction cost.
     mapping of str to sequence of Route
-        What it gave, by the check that it is for.
+        What it gave, by the check that it is for; where it is slow, `DIRECT` says that the author's code is not called.
     """
     settings, tolerance = settings_of(files.metadata), Tolerance.of(files.metadata)
     on = {name for name, setting in settings.items() if setting and only in ("", name)}
@@ -182,8 +182,9 @@ def _predict(
     route = Route(REFERENCE, nulled(first), figures=Figures(time.perf_counter() - start, peak_memory()))
     scene = Scene(directory, files, payload, witness, first, clock, began)
     if took > budget and relations:
-        now.value = next(iter(TOGETHER)).encode()
-        return route, packed(scene, relations, took)
+        now.value = QUESTIONS[0][0].encode()
+        left_out = f"{BUDGET}: a prediction took {took:.1f} s; `verify --full` asks for it"
+        return route, {**packed(scene, relations, left_out), DIRECT: [Route(DIRECT, why_not=left_out)]}
     trials: dict[str, Sequence[Route]] = {}
     for relation in RELATIONS:
         if relation.name in relations:

@@ -20,7 +20,7 @@ from ..output.files import golden_path, write_output
 from ..payload.payload import is_example, read_payload, rows_to_match
 from ..payload.text import dumps_strict, loads_payload
 from .checks import TRIED, advice_on, held_checks, lines
-from .routes import REFERENCE, Route, cells, golden_route, read_answer, table
+from .routes import DIRECT, REFERENCE, Route, cells, golden_route, read_answer, table
 
 # What may be written into the directory *.failed.
 _SIDES = [f"{check}.{side}.npz" for check in TRIED for side in ("expected", "got")]
@@ -132,7 +132,7 @@ def gather(asked: Asked) -> Evidence:
     in_process, *others = (
         read_answer(name, path, files, rows, costs.get(name)) for name, path in paths.items() if path
     )
-    direct = Route("direct", why_not="it needs the package that the model was made from")
+    direct = Route(DIRECT, why_not="it needs the package that the model was made from")
     trials: Mapping[str, Sequence[Route]] = {}
     golden, example = _golden_path(asked) if payload is not None else None, None
     is_other = payload is not None and not is_example(payload, files)
@@ -143,13 +143,14 @@ def gather(asked: Asked) -> Evidence:
         from .trials import direct_route, example_route, predicted_again
 
         seconds = time_limit_of(files.metadata, asked.time_limit)
-        if asked.package:
-            direct = direct_route(asked.package, payload, files, seconds)
         if asked.again:
             again = (asked.model_uri, payload, files, in_process, seconds)
             in_process, trials = predicted_again(*again, full=asked.full)
             if golden and is_other and files.example:
                 example = example_route(asked.model_uri, files, seconds)
+        if asked.package:
+            left_out = trials.get(DIRECT)
+            direct = left_out[0] if left_out else direct_route(asked.package, payload, files, seconds)
     stored = _golden(golden, files, example, is_other=is_other) if golden else None
     return Evidence(files, report, (in_process, *others), direct, stored, example, trials)
 
