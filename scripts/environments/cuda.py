@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-_CUDA = re.compile(r"nvidia-|cuda-|triton$")
+_CUDA = re.compile(r"nvidia-(?!ml-py$)|cuda-|triton$")  # nvidia-ml-py only asks a driver, if there is one
 _DEVICES = ("dev/nvidia[0-9]*", "dev/dxg", "proc/driver/nvidia/version")
 
 
@@ -33,7 +33,7 @@ def cuda_note(pins: Mapping[str, str], python: str, environment: Mapping[str, st
         return ""
     more = f" and {len(names) - 2} more" if len(names) > 2 else ""
     said = f"note: CUDA libraries are pinned ({', '.join(names[:2])}{more}), and this machine has no GPU"
-    if "torch" not in pins:
+    if pins.get("torch", "+cpu").endswith("+cpu"):
         return f"{said}: requirements.txt says of each, after `via`, what brings it"
     said += f": torch=={pins['torch']} is a CUDA build. For the CPU build"
     if not (wheel := _cpu_wheel(python, environment)):

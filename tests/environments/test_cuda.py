@@ -22,7 +22,8 @@ def wheels(directory: Path, *names: str) -> Path:
 
 
 def test_nothing_is_told_when_no_cuda_library_is_pinned() -> None:
-    assert cuda_note({"torch": "2.13.0+cpu", "numpy": "2.3", "tritonclient": "1", "cudatext": "1"}, "3.11", {}) == ""
+    pins = {"torch": "2.13.0+cpu", "numpy": "2.3", "tritonclient": "1", "cudatext": "1", "nvidia-ml-py": "13"}
+    assert cuda_note(pins, "3.11", {}) == ""
 
 
 def test_torch_backend_is_told_when_no_cpu_wheel_is_at_hand(tmp_path: Path) -> None:
@@ -42,7 +43,7 @@ def test_line_to_add_is_told_when_a_setting_names_a_cpu_wheel(tmp_path: Path, va
 
 
 def test_what_brings_it_is_to_be_looked_up_when_it_is_not_torch() -> None:
-    note = cuda_note({"xgboost": "3.1", "nvidia-nccl-cu12": "2"}, "3.11", {})
+    note = cuda_note({"xgboost": "3.1", "torch": "2.13.0+cpu", "nvidia-nccl-cu12": "2"}, "3.11", {})
     assert note.startswith("note: CUDA libraries are pinned (nvidia-nccl-cu12), and")
     assert "requirements.txt says of each, after `via`, what brings it" in note
 
