@@ -206,7 +206,7 @@ def fetch_member(source: Source, package: Path, staged: Path) -> Path:
     where = ["--target", str(staged), "--python", interpreter(version), "--python-version", version]
     what = ["--no-deps", "--only-binary", ":all:", "--link-mode", "copy", source.package]
     install = [*own_configuration(package, package / PROJECT), "pip", "install", "--quiet", "--no-progress"]
-    run_uv([*install, *where, *what], package, source.name, shown=redact)
+    run_uv([*install, *where, *what], package, source.name, shown=redact, python=version)
     return _member(source, staged)
 
 

@@ -40,7 +40,7 @@ _CAUSES = (
         _PYTHON,
         StepError,
         "{what} is not installed, and uv could not get it",
-        "Install it, for example by `uv python install` where there is a network, or ask for another version.",
+        "Install it where there is a network, or ask for another version.",
     ),
     _Cause(
         "the network was disabled",
@@ -76,7 +76,7 @@ _CAUSES = (
 )
 
 
-def fault_of(subject: str, said: str) -> ReportedError:
+def fault_of(subject: str, said: str, missing: str = "") -> ReportedError:
     """Return the error for what uv said before it failed.
 
     Parameters
@@ -84,9 +84,16 @@ def fault_of(subject: str, said: str) -> ReportedError:
     subject : str
         The file that it is about.
     said : str
+    missing : str
+        The version of Python that the request is for, if it is not installed: it is named before the network.
     """
     words = " ".join(said.split())
     matches = ((cause, re.search(cause.words, words)) for cause in _CAUSES)
     cause, match = next((cause, match) for cause, match in matches if match)
     what = redact(next(filter(None, match.groups()), ""))
-    return cause.kind(subject, cause.fault.format(what=what), advice=cause.advice)
+    fault, advice = cause.fault.format(what=what), cause.advice
+    if missing and cause.kind is StepError:
+        own = "uv could not get it" if cause.words == _PYTHON else fault
+        fault = f"Python {missing} is not installed, and {own}"
+        advice = f"Install it by `uv python install {missing}` where there is a network, or ask for another version."
+    return cause.kind(subject, fault, advice=advice)

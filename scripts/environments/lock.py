@@ -54,8 +54,8 @@ def compile_requirements(package: Path, *, upgrade: bool = False, generate_hashe
     try:
         if earlier.is_file() and not upgrade:
             shutil.copyfile(earlier, part)  # uv keeps the pins that it finds in its output file
-        env = own_settings(package, os.environ)
-        run_uv([*command, *more], package, source.name, given="mlflow\n" if more else "", env=env)
+        env, given = own_settings(package, os.environ), "mlflow\n" if more else ""
+        run_uv([*command, *more], package, source.name, given=given, env=env, python=version)
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(part, kept)
         part.replace(target)

@@ -37,8 +37,9 @@ def sync_environment(package: Path) -> None:
         environment.rename(old)
     project = own_configuration(package, package / PROJECT)
     try:
-        python = interpreter(python_version(package))
-        run_uv([*project, "venv", "--quiet", "--python", python, environment.name], package, ".python-version")
+        version = python_version(package)
+        made = ["venv", "--quiet", "--python", interpreter(version), environment.name]
+        run_uv([*project, *made], package, ".python-version", python=version)
         sync = [*project, "pip", "sync", "--python", f"{environment.name}/bin/python", "requirements.txt"]
         install(sync, package, environment, env=own_settings(package, os.environ))
         _require_python(environment)

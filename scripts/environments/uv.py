@@ -44,6 +44,7 @@ def run_uv(
     given: str = "",
     env: Mapping[str, str] | None = None,
     shown: Callable[[str], str] = str,
+    python: str = "",
 ) -> None:
     """Run uv in `directory`; what it says goes to stderr.
 
@@ -59,6 +60,8 @@ def run_uv(
         Variables to set on top of the environment.
     shown : callable
         Takes out of uv's words what nobody is to read; uv itself hides passwords, not the tokens in a query.
+    python : str
+        The version that the request is for: where it is not installed, a failure for the network names that, too.
 
     Raises
     ------
@@ -68,6 +71,7 @@ def run_uv(
         If the network or a missing Python, not the request, is at fault.
     """
     said: list[str] = []
+    variables = {**os.environ, **uv_anchored(os.environ), **(env or {})}
     with tempfile.TemporaryFile("w+") as asked:
         asked.write(given)
         asked.seek(0)
@@ -78,14 +82,19 @@ def run_uv(
             stderr=subprocess.PIPE,
             stdout=sys.stderr,
             text=True,
-            env={**os.environ, **uv_anchored(os.environ), **(env or {})},
+            env=variables,
         ) as process:
             for line in process.stderr or ():
                 said.append(line)
                 sys.stderr.write(shown(line))
                 sys.stderr.flush()
     if process.returncode:
-        raise fault_of(subject, "".join(said))
+        raise fault_of(subject, "".join(said), python if _lacks(python, directory, variables) else "")
+
+
+def _lacks(python: str, directory: Path, variables: Mapping[str, str]) -> bool:
+    command = [uv_executable(), "python", "find", "--system", interpreter(python)]
+    return bool(python and subprocess.run(command, cwd=directory, env=variables, capture_output=True).returncode)
 
 
 def own_settings(

@@ -237,7 +237,7 @@ def _install(recipe: Recipe, part: Path, more: Sequence[str]) -> dict[str, list[
     project = ["--project", str(recipe.above)]
     made = ["venv", "--quiet", "--no-project", "--relocatable", "--python", interpreter(recipe.python), part.name]
     # Its scripts find their Python beside them, so that it can be moved to its place.
-    run_uv([*project, *made], part.parent, PYTHON_ENV)
+    run_uv([*project, *made], part.parent, PYTHON_ENV, python=recipe.python)
     for name, text in recipe.files.items():
         (part / name).write_text(text, encoding="utf-8")
     project = own_configuration(part, part) or project

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
+from environments.lock import compile_requirements
+from environments.sync import sync_environment
 from environments.uv import run_uv
 from model_side.base.errors import ReportedError, StepError, UsageError
+from serving.rebuilt import rebuilt_environment
 from tests.downloads.server import code, serving
 from tests.wheels import NAME, write_index, write_wheels
 
@@ -83,12 +86,40 @@ def test_address_of_wheels_that_is_not_there_is_no_fault_of_the_network(tmp_path
     assert "an address does not exist: 404 Not Found" in str(error)
 
 
-@pytest.mark.parametrize(
-    "env", [{"UV_OFFLINE": "1"}, {"UV_PYTHON_DOWNLOADS": "never"}, {"UV_PYTHON_INSTALL_MIRROR": "http://127.0.0.1:9"}]
-)
-def test_missing_python_is_named_and_is_no_fault_of_the_index(tmp_path: Path, env: Mapping[str, str]) -> None:
-    bare = {"PATH": "/nowhere", "HOME": str(tmp_path), "UV_PYTHON_INSTALL_DIR": str(tmp_path), **env}
-    error = fault(tmp_path, "", bare, ("venv", "--quiet", "--python", "3.8", "made"))
-    assert isinstance(error, StepError)
-    assert "3.8" in str(error)
-    assert "is not installed, and uv could not get it. Install it, for example by `uv python install`" in str(error)
+def compiled(package: Path) -> None:
+    (package / "requirements.in").write_text(f"{NAME}\n")
+    compile_requirements(package)
+
+
+def synced(package: Path) -> None:
+    (package / "requirements.txt").write_text(f"{NAME}==1.0\n")
+    sync_environment(package)
+
+
+def rebuilt(package: Path) -> None:
+    (package / "python_env.yaml").write_text("python: '3.8'\ndependencies: []\n")
+    rebuilt_environment(package, {"MODEL_ENVIRONMENT_CACHE": str(package / "kept")})
+
+
+UNREACHABLE = {"UV_PYTHON_INSTALL_MIRROR": "http://127.0.0.1:9", "UV_DEFAULT_INDEX": CLOSED}
+
+
+@pytest.mark.parametrize("verb", [compiled, synced, rebuilt])
+@pytest.mark.parametrize("env", [{"UV_OFFLINE": "1"}, UNREACHABLE, {**UNREACHABLE, "UV_PYTHON_DOWNLOADS": "never"}])
+def test_missing_python_is_named_before_the_network_index_or_cache(
+    verb: Callable[[Path], None], env: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {"PATH": "/nowhere", "HOME": str(tmp_path), "UV_PYTHON_INSTALL_DIR": str(tmp_path), "UV_HTTP_RETRIES": "0"}
+    for name, value in {**own, "UV_CACHE_DIR": str(tmp_path / "cache"), "NO_PROXY": "127.0.0.1", **env}.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / ".python-version").write_text("3.8\n")
+    with pytest.raises(StepError, match=r": Python 3\.8 is not installed, and uv ") as caught:
+        verb(tmp_path)
+    assert "Install it by `uv python install 3.8` where there is a network, or ask for another" in str(caught.value)
+
+
+def test_network_alone_is_named_where_python_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    with pytest.raises(StepError, match=r"requirements\.in: uv is offline, and its cache lacks a package"):
+        compiled(tmp_path)
