@@ -30,7 +30,15 @@ NAMED = {
     "plugin": "import pkgutil\n        pkgutil.resolve_name('model_code.{module}')",
     "pickle": "import pickle\n        pickle.loads(b'cmodel_code.{module}\\nKept\\n.')",
     "python pickle": "import pickle\n        pickle._loads(b'cmodel_code.{module}\\nKept\\n.')",
+    "modules": "import sys\n        sys.modules['model_code.top'].TOP",
+    "set": "import sys\n        sys.modules['model_code.top'].TOP = 0",
+    "data": "import pkgutil\n        pkgutil.get_data('model_code.deep', 'inner.py')",
+    "thread": """from concurrent.futures import ThreadPoolExecutor as Pool
+        Pool(1).submit(__import__("importlib").import_module, 'model_code.{module}').result()""",
+    "shared thread": """import concurrent.futures, pickle
+        concurrent.futures.shared.submit(pickle.loads, b'cmodel_code.{module}\\nKept\\n.').result()""",
 }
+WANTED = {"plugin": "model_code", "modules": "model_code.top", "set": "model_code.top"}
 FORWARD = """import model_code.late as late
         from model_code import sums
         from model_code.kept import STATE
@@ -135,14 +143,16 @@ def test_model_that_was_packaged_again_in_its_place_answers_with_its_new_code(pa
 
 # Loads a first model, which may name its own code, and then tries each of the others.
 TRIED = """
-import json, sys, pandas, mlflow.pyfunc
+import concurrent.futures, json, sys, pandas, mlflow.pyfunc
+concurrent.futures.shared = concurrent.futures.ThreadPoolExecutor(1)
+concurrent.futures.shared.submit(int).result()  # its thread, as a library's, is older than the models
 first, *others = sys.argv[1:]
 model = mlflow.pyfunc.load_model(first)
 said = []
 for other in others:
     try:
         mlflow.pyfunc.load_model(other)
-    except ImportError as error:
+    except (ImportError, AttributeError, ValueError) as error:
         said.append(str(error))
 frame = pandas.DataFrame({"input_uri": ["artifact://input_example"]})
 print(json.dumps([float(model.predict(frame)[0][0]), *said]))
@@ -165,10 +175,32 @@ def test_model_whose_code_is_named_by_texts_never_gets_that_of_another(
     others = [load_by_name(each, package(2)) for each in NAMED]
     answer, *said = answers(one, *others, script=TRIED)
     assert answer == 11
-    assert [text.partition(" by name")[0] for text in said] == [
-        f"{other}: its code asks for model_code{'' if way == 'plugin' else '.kept'}"
+    named = [
+        f"{other}: its code asks for {WANTED.get(way, 'model_code.kept')}"
         for way, other in zip(NAMED, others, strict=True)
     ]
+    in_thread = "model_code.kept: a thread asks for it"
+    assert [text.partition(" by name")[0] for text in said] == [
+        *named[:-3],
+        "model_code.deep.__spec__ is not set",
+        in_thread,
+        in_thread,
+    ]
+
+
+# A model that looks through all modules, as inspect does, and what only its own have.
+SCAN = """import inspect, pickle, sys
+        inspect.getmodule(inspect.currentframe())
+        pickle.dumps([np.add, np.float32])
+        own = [module for module in [*sys.modules.values()] if getattr(module, "TOP", None)]
+        self.scale = 1000 * len(own) + own[0].TOP / 1000 + """
+
+
+def test_code_that_looks_through_all_modules_finds_its_own_alone(package: Package, tmp_path: Path) -> None:
+    two = Path(shutil.copytree(package(2), tmp_path / "two"))
+    (code,) = (two / "code" / "model_code").glob("*_mlflow_model.py")
+    code.write_text(code.read_text().replace("self.scale = ", SCAN))
+    assert answers(package(1), two) == [11, 2 * 10**6 + 2 + 22]
 
 
 # From here on the models keep objects of their code: the author's code stays so.

@@ -2,7 +2,8 @@
 
 Python keeps one module of a name. The first model's code is imported as model_code. Where that name is another model's,
 the code is imported as a part of this module, whose name no other code has; what it imports as model_code is its own.
-Where it asks for model_code by other means, in importlib.import_module or a pickle, it gets an error, not that model's.
+Where it asks for model_code by other means, in importlib.import_module, sys.modules or a pickle, it gets an error, not
+that model's; so does a thread of which nobody can say whose it is.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import importlib
 import importlib.util
 import re
 import sys
+import threading
 from collections.abc import Sequence
 from hashlib import sha256
 from importlib.abc import MetaPathFinder
@@ -23,6 +25,7 @@ from typing import Any
 SHARED = "model_code"
 HERE, FILE = Path(__file__).resolve().parent, Path(__file__).name
 __path__ = [str(HERE)]
+_NEUTRAL = ("__name__", "__class__", "__path__")
 _OWN = re.compile(rf"({SHARED}_[0-9a-f]{{12}}(?:__[0-9a-f]{{12}})?)(\.|$)")  # modules as this one, and the code in them
 
 
@@ -106,9 +109,16 @@ class _Shared(ModuleType):
     """A module that is called model_code, or of it, while other models are loaded."""
 
     def __getattribute__(self, name: str) -> Any:
-        if name == "__spec__" and sys._getframe(1).f_code.co_name == "_find_and_load":  # of importlib.import_module
-            _refuse(super().__getattribute__("__name__"))
+        caller = sys._getframe(1).f_code.co_name if name == "__spec__" else ""
+        if name not in _NEUTRAL and caller != "_find_and_load_unlocked":  # which asks the finder next
+            # For code that looks through sys.modules, such as inspect, the attribute is just not there.
+            kind = ImportError if caller == "_find_and_load" else AttributeError  # of importlib.import_module
+            _refuse(super().__getattribute__("__name__"), kind)
         return super().__getattribute__(name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        _refuse(self.__name__, AttributeError)
+        super().__setattr__(name, value)
 
 
 class _SharedLoader(SourceFileLoader):
@@ -138,20 +148,30 @@ def _look_at(event: str, arguments: tuple[Any, ...]) -> None:
         _refuse(arguments[0])
 
 
-def _refuse(wanted: str) -> None:
-    """Raise an ImportError if the model code that asks for a module, of all that waits the last, has not its name."""
-    frame: FrameType | None = sys._getframe(2)
+def _asker(frame: FrameType | None) -> str | None:
+    """Return the module, as this one, of the model code that waits the last; nothing if it may have the shared name.
+
+    None in a thread without such code, as of a pool: any model may have given it its work.
+    """
     while frame:
         name = str(frame.f_globals.get("__name__"))
         if name.partition(".")[0] == SHARED:
-            return
+            return ""
         if own := _OWN.match(name):
-            if not own[2]:
-                return
-            place = sys.modules[own[1]].HERE.parent
-            fault = f"its code asks for {wanted} by name, which is another model's in this process"
-            raise ImportError(f"{place}: {fault}. Load it in a process of its own, or let it import relatively.")
+            return own[1] if own[2] else ""
         frame = frame.f_back
+    return "" if threading.current_thread() is threading.main_thread() else None
+
+
+def _refuse(wanted: str, kind: type[Exception] = ImportError) -> None:
+    """Raise an error if the code that asks for a module is a model's that has not its name, or may be one's."""
+    asker = _asker(sys._getframe(2))
+    advice = "Load it in a process of its own, or let it import relatively."
+    if asker:
+        fault = f"its code asks for {wanted} by name, which is another model's in this process"
+        raise kind(f"{sys.modules[asker].HERE.parent}: {fault}. {advice}")
+    if asker is None and kind is ImportError:
+        raise kind(f"{wanted}: a thread asks for it by name, and several models in this process have it. {advice}")
 
 
 class _Finder(MetaPathFinder):
