@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from .errors import PipelineError, StepError, UsageError
+from .fingerprint import Stamp
 from .logs import Said, tail
 from .staleness import MISSING, Seen
 from .step import Step
@@ -54,29 +54,33 @@ def refuse_unfinished(step: Step, before: Seen, after: Seen) -> None:
         _refuse_moved(step, [name for name in then.keys() | now.keys() if then.get(name) != now.get(name)])
 
 
-def refuse_touched(
-    step: Step, before: Mapping[str, os.stat_result], after: Mapping[str, os.stat_result], started: int
-) -> None:
+def refuse_touched(step: Step, before: Mapping[str, Stamp], after: Mapping[str, Stamp], started: int) -> None:
     """Refuse to record a step that may have read what is no longer there: an edit that was taken back while it ran.
 
     Parameters
     ----------
     step : Step
-    before, after : mapping of str to os.stat_result
-        The files that it reads, as they were looked at.
+    before, after : mapping of str to Stamp
+        The files and directories that it reads, as they were looked at.
     started : int
         When the command started, in nanoseconds since 1970: of a file that nobody looked at before, it tells.
     """
-    known = [name for name in before.keys() & after.keys() if _is_touched(before[name], after[name])]
-    new = [name for name in after.keys() - before.keys() if after[name].st_ctime_ns >= started]
-    _refuse_moved(step, [*known, *new])
+    known = [name for name in before.keys() & after.keys() if _is_touched(name, before[name], after[name])]
+    files = [name for name in after.keys() - before.keys() if not name.endswith("/")]
+    _refuse_moved(step, [*known, *(name for name in files if after[name][0].st_ctime_ns >= started)])
 
 
-def _is_touched(before: os.stat_result, after: os.stat_result) -> bool:
-    """Tell whether a file may have had another content meanwhile; a new hard link alone changes its change time."""
-    if (before.st_size, before.st_mtime_ns, before.st_ino) != (after.st_size, after.st_mtime_ns, after.st_ino):
+def _is_touched(name: str, before: Stamp, after: Stamp) -> bool:
+    """Tell whether a file may have had another content meanwhile; a new hard link alone changes its change time.
+
+    Of a directory, that is what came and went again: what came and stayed counts, or does not, as bytecode.
+    """
+    (then, names_then), (now, names_now) = before, after
+    if name.endswith("/"):
+        return then.st_ctime_ns != now.st_ctime_ns and names_then == names_now
+    if (then.st_size, then.st_mtime_ns, then.st_ino) != (now.st_size, now.st_mtime_ns, now.st_ino):
         return True
-    return before.st_ctime_ns != after.st_ctime_ns and before.st_nlink == after.st_nlink
+    return then.st_ctime_ns != now.st_ctime_ns and then.st_nlink == now.st_nlink
 
 
 def _refuse_moved(step: Step, names: list[str]) -> None:

@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from .errors import UsageError
 from .staleness import MISSING, Seen
@@ -34,6 +34,7 @@ _TICK_NS = 20_000_000
 _COARSE_NS = 2_000_000_000
 
 Entry = tuple[int, int, int, int, str]
+Stamp = tuple[os.stat_result, Sequence[str]]  # with the names of all that a directory held
 Lines = Callable[[bytes], bool]
 Memo = dict[tuple[str, tuple[str, ...]], Mapping[str, str]]
 
@@ -51,13 +52,13 @@ class StatCache:
         self._old = dict(entries or {})
         self._rehashed: set[str] = set()
         self.entries: dict[str, Entry] = {}
-        self.stamps: dict[str, os.stat_result] = {}  # what each file was like when this run looked at it last
+        self.stamps: dict[str, Stamp] = {}  # what each file and directory was like when this run looked at it last
         self.uncounted: set[str] = set()  # names of what was passed over in directories
         self.changed = False
 
     def fingerprint(self, path: str, name: str, status: os.stat_result, counts: Lines | None = None) -> str:
         """Return the fingerprint of a regular file, or of those lines that count, hashing what the cache lacks."""
-        self.stamps[name], key = status, _key(status)
+        self.stamps[name], key = (status, ()), _key(status)
         for known in (self.entries.get(name), self._old.get(name)):
             if known is not None and known[:4] == key:
                 self.entries[name] = known
@@ -148,6 +149,8 @@ def _members(
     yield name + "/", "directory"
     with os.scandir(path) as entries:
         members = sorted(entries, key=lambda entry: entry.name)
+    if not ignored:  # what is made in it is a target
+        cache.stamps[f"{name}/"] = os.stat(path), [entry.name for entry in members]
     is_code = any(entry.name.endswith(".py") for entry in members)
     for entry in members:
         member = f"{name}/{entry.name}"

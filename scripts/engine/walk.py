@@ -5,7 +5,6 @@ A status, a dry run and a build are one walk; only the acting function differs.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -17,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from .errors import PipelineError, UsageError
-from .fingerprint import Memo, StatCache, see
+from .fingerprint import Memo, Stamp, StatCache, see
 from .graph import Ready, check
 from .ledger import Ledger, load_ledger, load_stat_cache
 from .lock import holder
@@ -177,8 +176,8 @@ class Walk:
             except UsageError:  # it can no longer be read
                 return True
 
-    def stamps(self, seen: Seen) -> dict[str, os.stat_result]:
-        """Return what each file that a step reads was like when it was looked at last."""
+    def stamps(self, seen: Seen) -> dict[str, Stamp]:
+        """Return what each file and directory that a step reads was like when it was looked at last."""
         with self._guard:
             names = (*seen.dependencies, *seen.tools, *seen.inputs)
             return {name: self.cache.stamps[name] for name in names if name in self.cache.stamps}

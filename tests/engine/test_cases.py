@@ -16,6 +16,7 @@ from threading import Barrier
 
 import pytest
 
+import engine
 from chain import report
 from engine import build
 from engine.errors import UsageError
@@ -24,6 +25,7 @@ from engine.runner import Builder
 from engine.staleness import Reason, Why
 from engine.step import Command, Says, Step
 from engine.walk import Action, Outcome, Pipeline, Result
+from model_side.base.read_only import can_hold
 
 from .workshop import Workshop
 
@@ -250,6 +252,45 @@ def test_targets_come_back_when_a_step_fails_whose_targets_are_on_another_file_s
     assert sorted(path.name for path in elsewhere.iterdir()) == ["file", "model"]
     assert build([good], root=tmp_path).up_to_date
     assert build([good], root=tmp_path, force=["s"]).ok
+
+
+# Builds once, mounts what is named over itself in a view of the files of its own, and builds again, forced.
+MOUNTED = """
+import os, sys
+from engine import Step, build
+from model_side.base.namespaces import NEW_FILES, NEW_USER, bind, leave
+root, place, target, line = sys.argv[1:]
+step = Step("s", line, [], [target])
+os.chdir(root)
+os.mkdir("disk")
+assert build([step], root=root).ok
+leave(NEW_USER | NEW_FILES)
+bind(place, place)
+for outcome in build([step], root=root, force=["s"]).outcomes:
+    print(outcome.error)
+"""
+BUSY = "{}: cannot be moved: got Device or resource busy. It is a mount point: mount a directory above it, or name a"
+
+
+@pytest.mark.skipif(not can_hold(Path(__file__)), reason="this system has no namespaces for users")
+@pytest.mark.parametrize(
+    ("place", "target", "line", "fault"),
+    [
+        ("model", "model", "mkdir model; echo 1 > model/file", BUSY),
+        ("made", "made", "echo 1 > made", BUSY),
+        ("disk", "disk/model", "mkdir disk/model; echo 1 > disk/model/file", "None"),
+    ],
+)
+def test_target_that_is_a_mount_point_is_named_and_stays(
+    tmp_path: Path, place: str, target: str, line: str, fault: str
+) -> None:
+    command = [sys.executable, "-c", MOUNTED, str(tmp_path), place, target, line]
+    environment = {**os.environ, "PYTHONPATH": str(Path(engine.__file__).parents[1])}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.startswith(fault.format(target))
+    assert {path.name for path in tmp_path.iterdir()} == {".pipeline", "disk", place}
+    made = tmp_path / target
+    assert (made / "file" if made.is_dir() else made).read_text() == "1\n"
 
 
 @pytest.mark.parametrize(

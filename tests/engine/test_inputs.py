@@ -94,6 +94,12 @@ EDITS = {
     "it was replaced by a copy": "cp -p spec.py old; echo 'SPEC = 2' > spec.py; {read}; mv old spec.py",
     "it was moved away and back": "mv spec.py old; echo 'SPEC = 2' > spec.py; {read}; mv old spec.py",
     "a file of a directory was": "mv code/model.py old; echo 2 > code/model.py; {read}; mv old code/model.py",
+    "a file came to a directory and went": "echo 2 > code/more.py; {read}; rm code/more.py",
+    "and its directory's time was put back": (
+        "cp -p spec.py old; touch -r code old; echo 2 > code/more.py; {read}; rm code/more.py; touch -r old code"
+    ),
+    "a directory came and went": "mkdir code/deep; echo 2 > code/deep/x.py; {read}; rm -r code/deep",
+    "a file was away": "mv code/model.py code/.gone; {read}; mv code/.gone code/model.py",
     "a file of the tool was": "cp {tool} old; echo 2 > {tool}; {read}; cat old > {tool}",
 }
 
@@ -115,6 +121,12 @@ def test_step_is_not_recorded_when_an_input_was_edited_and_is_as_before_when_it_
 def test_step_is_recorded_when_an_input_got_another_name_while_it_ran(built: Workshop) -> None:
     """As where a cache takes a file in by a hard link."""
     for change in ("ln spec.py linked", "rm linked"):
+        built.commands["model"] = f"mkdir model; cat code/*.py spec.py > model/code; {change}"
+        assert built.ran(target="model") == ["model"]
+
+
+def test_step_is_recorded_when_bytecode_came_to_its_directory_while_it_ran(built: Workshop) -> None:
+    for change in ("mkdir code/__pycache__", "touch code/__pycache__/a", "rm -r code/__pycache__"):
         built.commands["model"] = f"mkdir model; cat code/*.py spec.py > model/code; {change}"
         assert built.ran(target="model") == ["model"]
 
