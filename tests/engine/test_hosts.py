@@ -269,7 +269,7 @@ def test_host_ends_when_the_build_is_gone_in_the_middle_of_a_request(tmp_path: P
 def hosted_facts(root: Path, files: dict[str, str], say: list[str] | None = None, **env: str) -> dict[str, object]:
     """Return what a command finds in a host that stands before some files of an author's."""
     for name, text in files.items():
-        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).parent.mkdir(exist_ok=True, parents=True)
         (root / name).write_text(text)
     builder = Builder(say=(say if say is not None else []).append)
     assert builder.build_all([Pipeline(root, (script_step("one", FACTS, root, env=env),))])[0].ok
@@ -290,6 +290,12 @@ SETTINGS = {
     "the result of a call is kept": {"a.py": "import os\nX = os.umask(0)\nimport decimal\n"},
     "a file of the author's comes before it": {"a.py": "from . import b\nimport decimal\n", "b.py": ""},
     "it comes by its own name": {"a.py": "import model_code.b\nimport decimal\n", "b.py": ""},
+    "a file of the package sets one": {
+        "__init__.py": "from . import a\n",
+        "a.py": "import os\nos.environ['X'] = '1'\n",
+    },
+    "a file deep in the package does": {"deep/__init__.py": "", "deep/a.py": "import os\nos.environ.update(X='1')\n"},
+    "a file beside the package does": {"a.py": "import beside\n", "../beside.py": "import os\nos.environ['X'] = '1'\n"},
     "a branch decides": {"a.py": "import sys\nif sys.version_info > (3,):\n    import decimal\n"},
     "a handler takes another one": {"a.py": "try:\n    import sys\nexcept:\n    import csv\nimport decimal\n"},
     "a block sets something around it": {

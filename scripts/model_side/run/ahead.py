@@ -26,8 +26,9 @@ def imports_ahead(files: Iterable[ast.Module]) -> tuple[Imported, ...]:
     """Return what may be imported before the files run, in the order in which it stands, by absolute names.
 
     Nothing, where a file may change what a later import does: it sets environment variables, also in a function; it
-    calls what gives nothing to keep, such as a configuration function, or assigns to what is not its own; or, before an
-    import, it calls anything, branches, or imports another file of the author's.
+    calls what gives nothing to keep, such as a configuration function, or assigns to what is not its own; or it imports
+    what lies beside these files, which may do any of that; or, before an import, it calls anything, branches, or imports
+    another of these files.
     """
     ahead: dict[Imported, None] = {}
     for file in files:
@@ -37,6 +38,8 @@ def imports_ahead(files: Iterable[ast.Module]) -> tuple[Imported, ...]:
         for statement in _flat(file.body):
             if isinstance(statement, ast.Import | ast.ImportFrom):
                 names = _names(statement)
+                if any(map(_is_beside, names)):
+                    return ()
                 if any(map(_is_authors, names)):
                     sure = False
                 elif not sure:
@@ -108,6 +111,11 @@ def _is_authors(imported: Imported) -> bool:
     """Tell whether a module is a file of the author's, which runs in the command alone."""
     top = imported[0].partition(".")[0]
     return not top or Path(top).is_dir() or Path(f"{top}.py").is_file()
+
+
+def _is_beside(imported: Imported) -> bool:
+    """Tell whether a module is a file of the author's that is none of those which are read here."""
+    return _is_authors(imported) and imported[0].partition(".")[0] not in ("", "model_code", "model_spec")
 
 
 def _sets_environment(file: ast.Module) -> bool:
