@@ -163,6 +163,7 @@ def test_processors_are_divided_among_what_runs_side_by_side(beside: int, share:
     processors = len(os.sched_getaffinity(0))
     variables = shared_processors(beside, {"HOME": "/root"})
     assert {"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"} <= variables.keys()
+    assert {"RAYON_NUM_THREADS", "POLARS_MAX_THREADS", "TF_NUM_INTEROP_THREADS"} <= variables.keys()
     assert set(variables.values()) == {str(max(1, int(processors * share)))}
 
 
