@@ -28,6 +28,7 @@ CHECKS = {
     "params": "A request with other params does not change the answer to the next one.",
     "files": "The names of a request's files do not change the answer.",
     "cells": "In a file, each cell's row follows it into another order, and stays without one of the other cells.",
+    "bad_inputs": "A file that is empty, cut, absent or of another kind is answered with an error that names it.",
     "reload": "Loaded a second time, the model answers the same.",
     "history": "Earlier requests do not change a later answer.",
     "unchanged": "A prediction changes neither its input nor an earlier answer.",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.archetypes.conftest import Model, write
@@ -96,8 +97,11 @@ CASES = {
 }  # fmt: skip
 
 
-def of_file(forward: str, get_input: str = "return np.loadtxt(uri, ndmin=2)") -> Code:
-    return Code(forward, "self.seen = {}", get_input, "file_uri_to_tensor")
+STRICT = "STRICT_INPUTS = True"
+
+
+def of_file(forward: str, get_input: str = "return np.loadtxt(uri, ndmin=2)", spec: str = "") -> Code:
+    return Code(forward, "self.seen = {}", get_input, "file_uri_to_tensor", spec)
 
 
 # Of a file with two cells, each in a line, or with params.
@@ -124,6 +128,14 @@ CASES |= {
         "cells", of_file("return (input_obj - input_obj.mean(axis=0)).astype('f4')"),
         "one cell fewer",
         of_file("return (input_obj - 1.5).astype('f4')")),
+    "an answer to nothing": (
+        "bad_inputs",
+        of_file("return input_obj.astype('f4')", lines(
+            "import os", "return np.loadtxt(uri, ndmin=2) if os.path.getsize(uri) else np.zeros((1, 3))"), STRICT),
+        "an empty file",
+        of_file("return input_obj.astype('f4')", lines(
+            "import os", "if not os.path.getsize(uri):", "    raise ValueError('nothing in it')",
+            "return np.loadtxt(uri, ndmin=2)"), STRICT)),
     "params that stay": (
         "params",
         Code(lines("if params['scale'] != 2:", "    self.scale = params['scale']", "return input_obj * self.scale"),
@@ -162,7 +174,7 @@ def test_relation_is_broken_by_one_model_alone_and_held_by_its_like(
     code, checks = verified(author, tmp_path)
     failed = [name for name, each in checks.items() if each["status"] == "failed"]
     assert (code, failed) == (1, [relation])
-    assert checks[relation]["fault"] == f"another answer: {trial}"
+    assert checks[relation]["fault"].endswith(f": {trial}")
     shutil.rmtree(author.root)
     code, checks = verified(packaged(tmp_path, honest), tmp_path)
     assert (code, checks[relation]["status"]) == (0, "passed")
@@ -214,6 +226,21 @@ def test_slow_model_that_breaks_a_relation_is_asked_on_until_the_cause_is_single
 ) -> None:
     code, checks = verified(packaged(tmp_path, broken, SLOW), tmp_path)
     assert (code, [name for name, each in checks.items() if each["status"] == "failed"]) == (1, [relation])
+
+
+def test_spoilt_files_that_a_model_answers_are_listed_and_named(tmp_path: Path) -> None:
+    load = "return np.load(uri) if open(uri, 'rb').read(1) == b'\\x93' else np.ones((2, 3))"
+    author = packaged(tmp_path, of_file("return input_obj.astype('f4')", load))
+    np.save(tmp_path / "cells.npy", np.ones((2, 3)))
+    theirs = {"dataframe_split": {"columns": ["input_uri"], "data": [[str(tmp_path / "cells.npy")]]}}
+    code, checks = verified(author, tmp_path, asked_for=theirs)
+    found = checks["bad_inputs"]
+    assert (code, found["status"]) == (0, "listed")
+    assert {each["trial"]: each["status"] for each in found["trials"]} == {
+        "a file that is cut in half": "refused", "an absent file": "refused",
+        "a file of another kind": "listed", "an empty file": "listed",
+    }  # fmt: skip
+    assert "an empty file: answered: float32 [2, 3]" in found["why"]
 
 
 def test_files_that_are_read_beside_a_receivers_file_go_with_its_copy(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ VERIFICATION: Mapping[str, bool] = {
     "params": True,
     "files": True,
     "cells": True,
+    "bad_inputs": True,
     "reload": True,
     "history": True,
     "unchanged": True,

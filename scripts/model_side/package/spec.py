@@ -58,9 +58,9 @@ class Spec:
     parts : mapping of str to tuple of Path
         What travels of an artifact, by its name, where not all of that directory does.
     model_config, tags, tolerance : mapping
-    allow_nan, rows_match, output_files : bool
+    allow_nan, rows_match, output_files, strict_inputs : bool
         Whether numbers may be NaN; whether the output has a row for each row of the input; whether the outputs are URIs
-        of files, whose content counts.
+        of files, whose content counts; whether a spoilt file must be refused by its name.
     minimum_rows : int
         How few rows an output may have.
     time_limit : int
@@ -92,6 +92,7 @@ class Spec:
     allow_nan: bool
     rows_match: bool
     output_files: bool
+    strict_inputs: bool
     minimum_rows: int
     time_limit: int
     inert_params: Sequence[str]
@@ -108,6 +109,7 @@ class Spec:
         values = {name: getattr(self, name) for name in names} | {name: dict(getattr(self, name)) for name in mappings}
         values["inert_params"] = list(self.inert_params)
         values |= {"about": dict(self.about)} if self.about else {}
+        values |= {"strict_inputs": True} if self.strict_inputs else {}
         return {**values, "one_row": bool(getattr(model_class, "ONE_ROW", False))}
 
 
@@ -169,6 +171,7 @@ def read_spec(package: Path, flags: Flags) -> Spec:
         allow_nan=entries["ALLOW_NAN"],
         rows_match=entries["ROWS_MATCH"],
         output_files=entries["OUTPUT_FILES"],
+        strict_inputs=entries["STRICT_INPUTS"],
         minimum_rows=entries["MINIMUM_ROWS"],
         time_limit=entries["TIME_LIMIT"],
         inert_params=entries["INERT_PARAMS"],

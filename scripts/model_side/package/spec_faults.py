@@ -29,6 +29,7 @@ ENTRIES: Mapping[str, Any] = {
     "EXAMPLE_FILES": [],
     **{"ARTIFACTS": {}, "MODEL_CONFIG": {}, "TAGS": {}, "TOLERANCE": {}, "VERIFICATION": {}},
     **{"ALLOW_NAN": False, "ROWS_MATCH": False, "OUTPUT_FILES": False, "INERT_PARAMS": [], "MINIMUM_ROWS": 0},
+    "STRICT_INPUTS": False,
     **dict.fromkeys(ABOUT, ""),
     "TIME_LIMIT": TIME_LIMIT,
     **{"SERIALIZATION": SERIALIZATIONS[0], "LINK_ARTIFACTS": False, "CHECKS": None},

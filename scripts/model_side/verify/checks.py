@@ -8,11 +8,11 @@ from typing import Any
 
 from ..base.errors import invoke
 from ..model.settings import settings_of, why_off
-from .routes import BUDGET, NOT_APPLICABLE
+from .routes import BUDGET, LISTED, NOT_APPLICABLE, REFUSED
 
 # By predicting again.
 TRIED = (
-    *("repeatable", "world", "rows", "params", "files", "cells"),
+    *("repeatable", "world", "rows", "params", "files", "cells", "bad_inputs"),
     *("reload", "history", "unchanged", "concurrent"),
 )
 _OWN_ROW = (
@@ -25,6 +25,7 @@ _ADVICE = {
     "params": "Keep the params of a request in that call alone.",
     "files": "An answer follows what a file holds, not what it is called.",
     "cells": "The answer of a cell depends on that cell, and not on what was read from another file of that name.",
+    "bad_inputs": "To a file that is not what it should be, raise an error that names it.",
     "reload": "Keep what load_context makes in the model, not in its class or module.",
     "unchanged": "Return arrays of their own, and copy an input before it is changed.",
     "concurrent": "Keep what belongs to one call out of the model's attributes, or lock it.",
@@ -35,7 +36,7 @@ UNPROVEN = "not checked: it had files from outside, and no run was without them"
 def held_checks(
     metadata: Mapping[str, Any], report: Mapping[str, Any], trials: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> list[dict[str, Any]]:
-    """Return each check with its status: passed, failed, off or not checked.
+    """Return each check with its status: passed, failed, listed, off or not checked.
 
     Parameters
     ----------
@@ -84,8 +85,11 @@ def _tried(name: str, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if trials and why:
         return {"check": name, "status": NOT_APPLICABLE, "why": why}
     check: dict[str, Any] = {"check": name, "status": "passed" if trials else "not checked", "trials": list(trials)}
-    if wrong := [each["trial"] for each in trials if each["status"] != "agrees"]:
-        check["status"], check["fault"] = "failed", f"another answer: {', '.join(wrong)}"
+    if listed := [f"{each['trial']}: {each['fault']}" for each in trials if each["status"] == LISTED]:
+        check["status"], check["why"] = LISTED, "; ".join(listed)
+    if wrong := [each["trial"] for each in trials if each["status"] not in ("agrees", REFUSED, LISTED)]:
+        fault = "no error that names the file" if name == "bad_inputs" else "another answer"
+        check["status"], check["fault"] = "failed", f"{fault}: {', '.join(wrong)}"
     return check
 
 

@@ -12,7 +12,8 @@ from dataclasses import replace
 from ..base.errors import StepError
 from ..run.clock import AHEAD
 from ..run.in_process import load_in_process
-from .cells import ask_cells, ask_files, no_cells, no_files
+from .cells import ask_cells, no_cells
+from .files import ask_bad_inputs, ask_files, no_bad_inputs, no_files
 from .params import other_values
 from .routes import Route, failed
 from .rows import ask_at_once, ask_rows, no_rows
@@ -77,6 +78,7 @@ RELATIONS = (
     Relation("params", _no_params, _params),
     Relation("files", no_files, ask_files),
     Relation("cells", no_cells, ask_cells),
+    Relation("bad_inputs", no_bad_inputs, ask_bad_inputs, compares=False),
     Relation("reload", _always, _reload),
     Relation("history", _always, _history),
     Relation("concurrent", _always, ask_at_once, compares=False),

@@ -21,6 +21,7 @@ from ..payload.text import predictions_from_json
 BUDGET = "budget"  # of a slow model: what is left out starts with this word, and says what it took
 NOT_AVAILABLE, NOT_APPLICABLE = "not available", "not applicable"  # of a route; of a prediction made again
 DIRECT = "direct"
+REFUSED, LISTED = "refused", "listed"  # of a request that must be refused; LISTED where it was not, and may be
 REFERENCE = "in-process"  # what the others are compared with
 _NOT_COMPARED: dict[str, Any] = {"max_absolute": None, "max_relative": None, "differing": [], "differing_cells": None}
 
@@ -37,6 +38,8 @@ class Route:
     figures : Figures, optional
     why_not : str
         Why there is no such route, where there is none.
+    told : str
+        What it is where it is not compared: `REFUSED` or `LISTED`.
     expected : ndarray or dict of str to ndarray, optional
         What it was compared with.
     comparison : Comparison, optional
@@ -47,6 +50,7 @@ class Route:
     fault: str = ""
     figures: Figures | None = None
     why_not: str = ""
+    told: str = ""
     expected: Arrays | None = None
     comparison: Comparison | None = None
 
@@ -65,20 +69,20 @@ class Route:
 
     @property
     def agrees(self) -> bool:
-        """Whether it gave an output that fits, and the same as the other."""
-        return self.comparison is not None and self.comparison.agrees
+        """Whether it gave an output that fits, and the same as the other; or the error that it must."""
+        return self.told == REFUSED or (self.comparison is not None and self.comparison.agrees)
 
     @property
     def differs(self) -> bool:
         """Whether it did not."""
-        return not (self.agrees or self.why_not)
+        return not (self.agrees or self.why_not or self.told)
 
     @property
     def status(self) -> str:
         """What a report says of it."""
         if self.why_not.startswith(BUDGET):
             return f"not checked: {BUDGET}"
-        return NOT_AVAILABLE if self.why_not else "agrees" if self.agrees else "differs"
+        return self.told or (NOT_AVAILABLE if self.why_not else "agrees" if self.agrees else "differs")
 
     def entry(self) -> dict[str, Any]:
         """Return the route as verification.json says it."""
