@@ -28,6 +28,7 @@ CAUSES = {
         STATE),
     "a list of the module": ("", f"KEPT.append(0); return {ONE} * np.float32(len(KEPT))", STATE),
     "a generator that is seeded once": (SEEDED, f"return {ONE} * np.float32(self.random.random())", STATE),
+    "numbers of numpy's own": ("", f"return {ONE} * np.float32(np.random.random())", RANDOM),
     "random numbers": ("", f"return {ONE} * np.float32(np.random.default_rng().random())", RANDOM),
 }  # fmt: skip
 

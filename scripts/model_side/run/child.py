@@ -16,6 +16,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO, Any, NoReturn, TypeVar
 
+import numpy as np
+
 from ..base.errors import ReportedError, StepError
 from ..base.found import count
 from ..base.processes import (
@@ -200,6 +202,7 @@ def _child(
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         compared = () if not kept or hold(kept) else kept
         os.chdir(directory)
+        np.random.seed()  # as a new process: without a seed, it draws its own numbers
         if temporary:
             os.environ["TMPDIR"] = tempfile.tempdir = temporary
         _send(answer, work, arguments, subject, code, compared)

@@ -170,6 +170,8 @@ def become(request: Mapping[str, Any], outputs: Sequence[int]) -> NoReturn:
         os.close(descriptor)
     os.environ.clear()
     os.environ.update(request["env"])
+    if numpys := sys.modules.get("numpy.random"):  # a new process draws its own numbers; Python's random sees to itself
+        numpys.seed()
     os.chdir(request["directory"])
     sys.argv[:] = request["argv"]
     sys.path.insert(0, str(Path(sys.argv[0]).resolve().parent))
