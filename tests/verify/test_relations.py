@@ -53,13 +53,17 @@ CASES = {
         "with another user",
         Code(lines("import os.path", "os.path.expanduser('~')", TWICE))),
     "processors": (
-        "world", Code(lines("import os", "return input_obj * np.float32(len(os.sched_getaffinity(0)))")),
+        "world", Code(lines("import os", "return input_obj * np.float32(os.cpu_count())")),
         "with another number of processors",
         Code(lines("import os", "parts = np.array_split(input_obj, len(os.sched_getaffinity(0)))",
                    "return np.concatenate(parts) * np.float32(2)"))),
     "eight rows": (
         "rows", Code(lines("answer = input_obj * np.float32(2)", "answer[8:] = 0", "return answer")), "three times",
         Code(lines("parts = [input_obj[n : n + 8] for n in range(0, len(input_obj), 8)]",
+                   "return np.concatenate(parts) * np.float32(2)"))),
+    "a batch of 128": (
+        "rows", Code(lines("answer = input_obj * np.float32(2)", "answer[128:] = 0", "return answer")), "129 rows",
+        Code(lines("parts = [input_obj[n : n + 128] for n in range(0, len(input_obj), 128)]",
                    "return np.concatenate(parts) * np.float32(2)"))),
     "sorted": (
         "rows", Code(lines("order = input_obj[:, 0].argsort()", "return input_obj[order] * np.float32(2)")),
@@ -142,6 +146,10 @@ CASES |= {
              "self.scale = np.float32(2)", spec=SCALE),
         "after other params",
         Code("return input_obj * np.float32(params['scale'])", spec=SCALE)),
+    "a default of its own": (
+        "params", Code("return input_obj * np.float32(params.get('scale', 3.0))", spec=SCALE),
+        "the defaults in its code",
+        Code("return input_obj * np.float32(params.get('scale', 2.0))", spec=SCALE)),
 }  # fmt: skip
 
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 from ..payload.payload import row_numbers
 from ..run.clock import AHEAD
 from .cells import ask_fewer_cells
-from .relations import RELATIONS, ask_others
+from .params import ask_others
+from .relations import RELATIONS
 from .routes import Route
 from .rows import TILED, of_numbers
 from .scene import Relation, Scene

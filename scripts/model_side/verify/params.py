@@ -1,4 +1,6 @@
-"""Prove that each declared param matters: MLflow itself never says that a model passes over one.
+"""Prove that each declared param matters, in its own call alone, and that its default is one and the same.
+
+MLflow itself never says that a model passes over a param, and never lets the code's own default count.
 
 Import it in the model environment only.
 """
@@ -7,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,10 +23,68 @@ from ..output.comparison import Tolerance, compare
 from ..payload.values import INTEGERS, faults, show
 from ..run.in_process import Loaded
 from .proof import load_staged
+from .routes import Route, compared
+from .scene import Payload, Scene
 
 # What another value of a param does: it changes the answer, it does not, or predict raises.
 Effect = Callable[[Any], bool | None]
 _DATES = ("2000-01-01T00:00:00", "2020-06-15T12:00:00")
+
+
+def no_params(scene: Scene) -> str:
+    """Return why params cannot be asked for; nothing where they can."""
+    return "" if scene.files.signature.params else "the model has no params"
+
+
+def ask_others(scene: Scene) -> None:
+    """Ask with other values of all params."""
+    params, given = scene.files.signature.params, scene.payload.get("params") or {}
+    values = {each.name: given.get(each.name, each.default) for each in params}
+    others = {each.name: next(other_values(values[each.name], each), values[each.name]) for each in params}
+    with suppress(StepError):  # a value that the model refuses is as good
+        scene.witness.predict({**scene.payload, "params": others})
+
+
+def ask_params(scene: Scene) -> Iterator[Route]:
+    """Ask with other values of all params, and then as at first; with the defaults, said in each way that there is."""
+    ask_others(scene)
+    stayed = scene.holds("after other params", scene.payload, scene.first)
+    yield stayed
+    if stayed.agrees:
+        with suppress(StepError):  # a model may need a value that has no default
+            yield from _ask_defaults(scene)
+
+
+def _ask_defaults(scene: Scene) -> Iterator[Route]:
+    plain = {name: part for name, part in scene.payload.items() if name != "params"}
+    defaults = {each.name: each.default for each in scene.files.signature.params if each.default is not None}
+    expected = scene.witness.predict(plain) if scene.payload.get("params") else scene.first
+    yield scene.holds("its defaults, given as values", {**plain, "params": defaults}, expected)
+    if own := _by_own_defaults(scene, plain):
+        yield compared("the defaults in its code", expected, own[0], Tolerance.of(scene.files.metadata))
+
+
+def _by_own_defaults(scene: Scene, payload: Payload) -> list[Arrays]:
+    """Return what a model gives that is handed no params, as its code is where MLflow is not around it.
+
+    There is nothing where it needs them: then its code has no defaults.
+    """
+    with _without_schema(scene.witness.model):
+        for nothing in ({**payload}, {**payload, "params": {}}):
+            with suppress(StepError):
+                return [scene.witness.predict(nothing)]
+    return []
+
+
+@contextmanager
+def _without_schema(model: Loaded) -> Iterator[None]:
+    """Let MLflow fill in no defaults."""
+    signature = model.model.metadata.signature
+    kept, signature.params = signature.params, None
+    try:
+        yield
+    finally:
+        signature.params = kept
 
 
 def prove_params(staged: Path) -> None:

@@ -6,7 +6,6 @@ Import it in the model environment only.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 
 from ..base.errors import StepError
@@ -14,7 +13,7 @@ from ..run.clock import AHEAD
 from ..run.in_process import load_in_process
 from .cells import ask_cells, no_cells
 from .files import ask_bad_inputs, ask_files, no_bad_inputs, no_files
-from .params import other_values
+from .params import ask_params, no_params
 from .routes import Route, failed
 from .rows import ask_at_once, ask_rows, no_rows
 from .scene import Relation, Scene
@@ -34,24 +33,6 @@ def _again(scene: Scene) -> Iterator[Route]:
             trial = replace(trial, name="twice, the clock moved on by a day")
     scene.clock.ahead = 0
     yield trial
-
-
-def _no_params(scene: Scene) -> str:
-    return "" if scene.files.signature.params else "the model has no params"
-
-
-def ask_others(scene: Scene) -> None:
-    """Ask with other values of all params."""
-    params, given = scene.files.signature.params, scene.payload.get("params") or {}
-    values = {each.name: given.get(each.name, each.default) for each in params}
-    others = {each.name: next(other_values(values[each.name], each), values[each.name]) for each in params}
-    with suppress(StepError):  # a value that the model refuses is as good
-        scene.witness.predict({**scene.payload, "params": others})
-
-
-def _params(scene: Scene) -> Iterator[Route]:
-    ask_others(scene)
-    yield scene.holds("after other params", scene.payload, scene.first)
 
 
 def _reload(scene: Scene) -> Iterator[Route]:
@@ -75,7 +56,7 @@ def _unchanged(scene: Scene) -> Iterator[Route]:
 RELATIONS = (
     Relation("repeatable", _always, _again),
     Relation("rows", no_rows, ask_rows),
-    Relation("params", _no_params, _params),
+    Relation("params", no_params, ask_params),
     Relation("files", no_files, ask_files),
     Relation("cells", no_cells, ask_cells),
     Relation("bad_inputs", no_bad_inputs, ask_bad_inputs, compares=False),

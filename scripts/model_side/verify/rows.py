@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, cycle, islice
 from threading import Barrier
 
 from ..base.errors import StepError
@@ -23,6 +23,7 @@ from .scene import Payload, Scene, distance, taken
 
 ROWS = 8  # that are asked for alone
 THREADS = 4  # as many as MLflow's server may well run at once
+_MANY, _MANY_SECONDS = (129, 1025), 2.0  # one more than a batch may hold; so long as it takes no longer
 TILED = "three times in another order, and one more"
 _ROUNDS_SECONDS = 0.5  # one round of threads finds a buffer that they share once in forty tries
 _SWITCH_SECONDS = 1e-5  # between threads, so that they meet inside the model
@@ -47,6 +48,22 @@ def ask_rows(scene: Scene) -> Iterator[Route]:
     smaller = {"in another order": backwards, "one row twice": [0, 0], "three times": numbers * 3}
     found = (of_numbers(scene, *each) for each in smaller.items())
     yield tiled if tiled.agrees else next((each for each in found if not each.agrees), tiled)
+    if tiled.agrees:
+        yield from _ask_many(scene, numbers)
+
+
+def _ask_many(scene: Scene, numbers: Sequence[int]) -> Iterator[Route]:
+    """Ask for as many rows as some batches hold, and one more, as long as that is quick."""
+    size, start = len(numbers), time.monotonic()
+    scene.witness.predict(scene.payload)
+    for rows in _MANY:
+        if (time.monotonic() - start) * rows / size > _MANY_SECONDS:
+            return
+        size, start = rows, time.monotonic()
+        trial = of_numbers(scene, f"{rows} rows", list(islice(cycle(numbers), rows)))
+        yield trial
+        if not trial.agrees:
+            return
 
 
 def of_numbers(scene: Scene, name: str, numbers: Sequence[int]) -> Route:
@@ -71,7 +88,7 @@ def ask_at_once(scene: Scene) -> Iterator[Route]:
     rows = [of_rows(scene.payload, signature, [number]) for number in numbers[: THREADS - 1]]
     questions, ask = [scene.payload, *(rows if len(numbers) > 1 else [])], scene.witness.model.predict
     worst: Route | None = None
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))  # the world may have taken all but one away
+    os.sched_setaffinity(0, range(os.sysconf("SC_NPROCESSORS_CONF")))  # the world may have taken all but one away
     try:
         serial = list(map(ask, questions))
         until = time.monotonic() + _ROUNDS_SECONDS

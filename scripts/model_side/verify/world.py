@@ -16,9 +16,13 @@ def _time_zone() -> None:
 
 
 def _language() -> None:
-    os.environ["LC_ALL"] = "C"
-    with suppress(locale.Error):
-        locale.setlocale(locale.LC_ALL, "")
+    here = os.environ.get("LC_ALL") or os.environ.get("LANG") or "C"
+    for name in ("de_DE.UTF-8", "fr_FR.UTF-8", "C", "C.UTF-8"):  # the first two have a decimal comma
+        with suppress(locale.Error):
+            if name != here:
+                locale.setlocale(locale.LC_ALL, name)
+                os.environ |= {"LC_ALL": name, "LANG": name}
+                return
 
 
 def _user() -> None:
@@ -33,6 +37,7 @@ def _rights() -> None:
 
 def _processors() -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    vars(os)["cpu_count"] = lambda: 1
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
