@@ -275,6 +275,8 @@ FAULTS = [
     failed("an inert param that changes the answer", both(params('["factor"]'),
           forward(f'return ({ONE} * params["factor"]).astype("float32")')),
           'INERT_PARAMS: "factor" changes the answer', "2.0 and 5.0"),
+    refused("a PERTURB that stays behind", spec("PERTURB = lambda path, order, target: None"),
+            "PERTURB: expected a function that is imported from model_code"),
     refused("an inert param that is not there", spec('INERT_PARAMS = ["bach_size"]'), "INERT_PARAMS: unknown param",
           "bach_size"),
     # methods

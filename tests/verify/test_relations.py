@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.archetypes.conftest import Model, write
@@ -125,6 +126,32 @@ CASES |= {
         "other content in a file of the same name",
         of_file("return input_obj.astype('f4')", lines(
             "self.seen[uri] = np.loadtxt(uri, ndmin=2)", "return self.seen[uri]"))),
+    "kept by path": (
+        "cells",
+        of_file("return input_obj.astype('f4')", lines(
+            "if uri not in self.seen:",
+            "    self.seen[uri] = np.loadtxt(uri, ndmin=2)",
+            "return self.seen[uri]")),
+        "other content in a file of the same name",
+        of_file("return input_obj.astype('f4')", lines(
+            "import os",
+            "key = uri, os.stat(uri).st_mtime_ns",
+            "if key not in self.seen:",
+            "    self.seen[key] = np.loadtxt(uri, ndmin=2)",
+            "return self.seen[key]"))),
+    "kept by time": (
+        "cells",
+        of_file("return input_obj.astype('f4')", lines(
+            "import os",
+            "key = os.path.getmtime(uri)",
+            "if key not in self.seen:",
+            "    self.seen[key] = np.loadtxt(uri, ndmin=2)",
+            "return self.seen[key]")),
+        "cells in another order",
+        of_file("return input_obj.astype('f4')")),
+    "dropped empty cells": (
+        "cells", of_file("return input_obj[input_obj.any(axis=1)].astype('f4')"), "one cell empty",
+        of_file("return input_obj[input_obj.max(axis=1) > -1].astype('f4')")),
     "sorted cells": (
         "cells", of_file("return np.sort(input_obj, axis=0).astype('f4')"), "cells in another order",
         of_file("order = input_obj[:, 0].argsort(); return input_obj[order][order.argsort()].astype('f4')")),
@@ -151,6 +178,15 @@ CASES |= {
         "the defaults in its code",
         Code("return input_obj * np.float32(params.get('scale', 2.0))", spec=SCALE)),
 }  # fmt: skip
+
+
+TAKE = """
+
+def take(path, order, target):
+    with open(path) as source, open(target, "w") as stream:
+        rows = source.read().split(";")
+        stream.write(";".join(rows[number] for number in order))
+"""
 
 
 def packaged(base: Path, code: Code, *more: str) -> Author:
@@ -249,6 +285,43 @@ def test_spoilt_files_that_a_model_answers_are_listed_and_named(tmp_path: Path) 
         "a file of another kind": "listed", "an empty file": "listed",
     }  # fmt: skip
     assert "an empty file: answered: float32 [2, 3]" in found["why"]
+
+
+FORMATS = {
+    "npy": (np.save, "np.load(uri)"),
+    "csv": (lambda path, cells: np.savetxt(path, cells, delimiter=","), "np.loadtxt(uri, delimiter=',', ndmin=2)"),
+    "parquet": (lambda path, cells: pd.DataFrame(cells, columns=["a", "b"]).to_parquet(path),
+                "pandas.read_parquet(uri).to_numpy()"),
+}  # fmt: skip
+
+
+def test_cells_that_a_model_drops_are_found_in_each_format(tmp_path: Path) -> None:
+    readers = ", ".join(f"'{name}': lambda: {read}" for name, (_, read) in FORMATS.items())
+    read = lines("import pandas", f"readers = {{{readers}, 'txt': lambda: np.loadtxt(uri, ndmin=2)}}",
+                 "return readers[uri.rpartition('.')[2]]()")  # fmt: skip
+    author = packaged(tmp_path, of_file("return input_obj[input_obj.any(axis=1)].astype('f4')", read))
+    for name, (write_cells, _) in FORMATS.items():
+        path = tmp_path / f"cells.{name}"
+        write_cells(path, np.array([[1.5, 2], [3, 4], [5, 6]]))
+        asked_for = {"dataframe_split": {"columns": ["input_uri"], "data": [[str(path)]]}}
+        _, checks = verified(author, tmp_path, asked_for=asked_for)
+        assert checks["cells"]["fault"] == "another answer: one cell empty", name
+
+
+def test_cells_of_other_files_are_known_by_perturb(tmp_path: Path) -> None:
+    read = (
+        "return np.array([row.split() for row in open(uri).read().replace(chr(10), ';').strip(';').split(';')], float)"
+    )
+    code = of_file("return np.sort(input_obj, axis=0).astype('f4')", read)
+    author = write(tmp_path, code.archetype, _get_input=code.get_input, _forward=code.forward, load_context="pass")
+    with author.code.open("a") as stream:
+        stream.write(TAKE)
+    author.declare("from model_code.tiny_mlflow_model import take\nPERTURB = take")
+    assert author.package().returncode == 0
+    (tmp_path / "cells.rows").write_text("1 2;3 4;5 6")
+    asked_for = {"dataframe_split": {"columns": ["input_uri"], "data": [[str(tmp_path / "cells.rows")]]}}
+    _, checks = verified(author, tmp_path, asked_for=asked_for)
+    assert checks["cells"]["fault"] == "another answer: cells in another order"
 
 
 def test_files_that_are_read_beside_a_receivers_file_go_with_its_copy(tmp_path: Path) -> None:

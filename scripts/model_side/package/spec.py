@@ -75,6 +75,8 @@ class Spec:
         "pickle", or "code" for a model that loads without any.
     link_artifacts : bool
         Whether artifacts may be hard links to model_data/, where the file system cannot share their bytes otherwise.
+    perturb : callable or None
+        ``perturb(path, order, target)`` writes cells of a file, by their numbers from 0, in this order, to another.
     checks : callable or None
         ``checks(example, params, output)`` raises where the example's output is wrong.
     """
@@ -100,6 +102,7 @@ class Spec:
     about: Mapping[str, str]
     serialization: str
     link_artifacts: bool
+    perturb: Callable[..., object] | None
     checks: Callable[..., object] | None
 
     def metadata(self, model_class: type) -> dict[str, Any]:
@@ -109,6 +112,7 @@ class Spec:
         values = {name: getattr(self, name) for name in names} | {name: dict(getattr(self, name)) for name in mappings}
         values["inert_params"] = list(self.inert_params)
         values |= {"about": dict(self.about)} if self.about else {}
+        values |= {"perturb": f"{self.perturb.__module__}:{self.perturb.__name__}"} if self.perturb else {}
         values |= {"strict_inputs": True} if self.strict_inputs else {}
         return {**values, "one_row": bool(getattr(model_class, "ONE_ROW", False))}
 
@@ -179,6 +183,7 @@ def read_spec(package: Path, flags: Flags) -> Spec:
         about={name.lower(): entries[name] for name in ABOUT if entries[name]},
         serialization=flags.serialization or entries["SERIALIZATION"],
         link_artifacts=flags.link_artifacts or entries["LINK_ARTIFACTS"],
+        perturb=entries["PERTURB"],
         checks=entries["CHECKS"],
     )
 

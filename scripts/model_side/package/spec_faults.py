@@ -29,7 +29,7 @@ ENTRIES: Mapping[str, Any] = {
     "EXAMPLE_FILES": [],
     **{"ARTIFACTS": {}, "MODEL_CONFIG": {}, "TAGS": {}, "TOLERANCE": {}, "VERIFICATION": {}},
     **{"ALLOW_NAN": False, "ROWS_MATCH": False, "OUTPUT_FILES": False, "INERT_PARAMS": [], "MINIMUM_ROWS": 0},
-    "STRICT_INPUTS": False,
+    **{"STRICT_INPUTS": False, "PERTURB": None},
     **dict.fromkeys(ABOUT, ""),
     "TIME_LIMIT": TIME_LIMIT,
     **{"SERIALIZATION": SERIALIZATIONS[0], "LINK_ARTIFACTS": False, "CHECKS": None},
@@ -56,6 +56,7 @@ def type_faults(entries: Mapping[str, Any]) -> Iterator[str]:
         yield f"TIME_LIMIT: expected whole seconds from 1, got {seconds!r}"
     if entries.get("SERIALIZATION", SERIALIZATIONS[0]) not in SERIALIZATIONS:
         yield f"SERIALIZATION: expected one of {', '.join(SERIALIZATIONS)}, got {entries['SERIALIZATION']!r}"
+    yield from _perturb_faults(entries.get("PERTURB"))
     checks = entries.get("CHECKS")
     if checks is not None and not callable(checks):
         yield f"CHECKS: expected a function or None, got a {type(checks).__name__}"
@@ -66,6 +67,14 @@ def type_faults(entries: Mapping[str, Any]) -> Iterator[str]:
         except TypeError:
             names = ", ".join(signature.parameters) or "nothing"
             yield f"CHECKS: expected a function of example, params and output, got one of {names}"
+
+
+def _perturb_faults(perturb: Any) -> Iterator[str]:
+    module, name = (getattr(perturb, each, "") for each in ("__module__", "__qualname__"))
+    if perturb is not None and not (
+        callable(perturb) and f"{module}.".startswith("model_code.") and name.isidentifier()
+    ):
+        yield "PERTURB: expected a function that is imported from model_code, since it travels with the model"
 
 
 def name_faults(entries: Mapping[str, Any]) -> Iterator[str]:
