@@ -66,11 +66,24 @@ def test_packager_names_the_file_and_the_last_good_model_stands_when_the_model_w
     assert (packaged.files(), data_of(packaged)) == (before, data)
 
 
+def test_packager_names_what_is_written_elsewhere_also_by_a_pickle_that_calls_code(
+    author: Author, tmp_path: Path
+) -> None:
+    made, cache = "import os, pickle; home = os.path.expanduser('~')", "open(home + '/.cache_of_tiny', 'w').close()"
+    pickled = r"os.path.exists(home + '/made') or pickle.loads(b'cos\nmkdir\n(V' + home.encode() + b'/made\ntR.')"
+    author.replace(BODIES["load_context"], f"{made}; {cache}; {pickled}; self.scale = 0.5")
+    (tmp_path / "home").mkdir()
+    done = author.package(*FLAGS, HOME=str(tmp_path / "home"))
+    assert done.returncode == 0
+    assert "writes elsewhere than in temporary directories: ~/.cache_of_tiny, ~/made. Where" in done.stderr
+
+
 def test_what_is_cached_beside_bytecode_neither_counts_nor_travels(author: Author) -> None:
     cache = "import os; os.makedirs(os.path.dirname(__file__) + '/__pycache__', exist_ok=True); "
     cache += "open(os.path.dirname(__file__) + '/__pycache__/tiny.nbi', 'w').close(); "
     author.replace(BODIES["_forward"], f"{cache}return {OUTPUT}")
-    assert author.package(*FLAGS).returncode == 0
+    done = author.package(*FLAGS)
+    assert (done.returncode, "writes elsewhere" in done.stderr) == (0, False)
     assert not [name for name in author.files() if "__pycache__" in name]
 
 
