@@ -175,7 +175,7 @@ CASES |= {
         Code("return input_obj * np.float32(params['scale'])", spec=SCALE)),
     "a default of its own": (
         "params", Code("return input_obj * np.float32(params.get('scale', 3.0))", spec=SCALE),
-        "the defaults in its code",
+        "by the defaults of its code",
         Code("return input_obj * np.float32(params.get('scale', 2.0))", spec=SCALE)),
 }  # fmt: skip
 

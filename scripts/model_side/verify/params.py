@@ -59,9 +59,9 @@ def _ask_defaults(scene: Scene) -> Iterator[Route]:
     plain = {name: part for name, part in scene.payload.items() if name != "params"}
     defaults = {each.name: each.default for each in scene.files.signature.params if each.default is not None}
     expected = scene.witness.predict(plain) if scene.payload.get("params") else scene.first
-    yield scene.holds("its defaults, given as values", {**plain, "params": defaults}, expected)
+    yield scene.holds("with its defaults as values", {**plain, "params": defaults}, expected)
     if own := _by_own_defaults(scene, plain):
-        yield compared("the defaults in its code", expected, own[0], Tolerance.of(scene.files.metadata))
+        yield compared("by the defaults of its code", expected, own[0], Tolerance.of(scene.files.metadata))
 
 
 def _by_own_defaults(scene: Scene, payload: Payload) -> list[Arrays]:
