@@ -66,6 +66,12 @@ CASES = {
         "rows", Code(lines("answer = input_obj * np.float32(2)", "answer[128:] = 0", "return answer")), "129 rows",
         Code(lines("parts = [input_obj[n : n + 128] for n in range(0, len(input_obj), 128)]",
                    "return np.concatenate(parts) * np.float32(2)"))),
+    "kept by its first row": (
+        "rows", Code(lines("key = len(input_obj), input_obj[0].tobytes()",
+                           "return self.seen.setdefault(key, input_obj * np.float32(2)).copy()"), "self.seen = {}"),
+        "all but the first in another order",
+        Code(lines("key = input_obj.tobytes()",
+                   "return self.seen.setdefault(key, input_obj * np.float32(2)).copy()"), "self.seen = {}")),
     "sorted": (
         "rows", Code(lines("order = input_obj[:, 0].argsort()", "return input_obj[order] * np.float32(2)")),
         "in another order",

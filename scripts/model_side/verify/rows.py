@@ -48,8 +48,11 @@ def ask_rows(scene: Scene) -> Iterator[Route]:
     smaller = {"in another order": backwards, "one row twice": [0, 0], "three times": numbers * 3}
     found = (of_numbers(scene, *each) for each in smaller.items())
     yield tiled if tiled.agrees else next((each for each in found if not each.agrees), tiled)
-    if tiled.agrees:
-        yield from _ask_many(scene, numbers)
+    if not tiled.agrees:
+        return
+    if len(numbers) > 2:  # what begins alike may be taken for the same
+        yield of_numbers(scene, "all but the first in another order", [numbers[0], *backwards[:-1]])
+    yield from _ask_many(scene, numbers)
 
 
 def _ask_many(scene: Scene, numbers: Sequence[int]) -> Iterator[Route]:
