@@ -81,7 +81,6 @@ def _package(package: Path, flags: Flags, args: argparse.Namespace, work: Path, 
     from .package.save import dry_run, save_model
     from .run.child import run_in_child
     from .verify.at_home import compared_at_home
-    from .verify.params import prove_params
     from .verify.proof import prove_payload, proven, run_checks
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)  # what it warns of is decided here
@@ -107,8 +106,6 @@ def _package(package: Path, flags: Flags, args: argparse.Namespace, work: Path, 
             if args.json_payload_filepath:
                 payload = args.json_payload_filepath.absolute()
                 output = run_in_child(prove_payload, staged, payload, subject="forward pass", directory=here, **common)
-            if files.signature.params:
-                run_in_child(prove_params, staged, subject="params", directory=empty, scratch=True, **common)
             run_in_child(run_checks, package, flags, staged, subject="CHECKS", directory=package, **common)
         digest = seal(staged, package, hashes())
     for name in authors_own(target):

@@ -138,6 +138,8 @@ def test_file_that_changes_nothing_is_noted_when_it_stays_behind(author: Author)
 
 def test_author_is_not_asked_at_home_when_everything_travels(author: Author) -> None:
     author.replace(BODIES["_forward"], f"print('predicted'); {BODIES['_forward']}")
+    (author.root / "model_data" / ".downloads").mkdir()
+    (author.root / "model_data" / ".downloads" / "record.json").touch()  # the tool's own
     assert author.package(*FLAGS).stderr.count("predicted") == 2
     (author.root / "model_data" / "left.txt").touch()
     assert author.package(*FLAGS).stderr.count("predicted") == 3

@@ -87,9 +87,10 @@ def _advice(missing: list[str]) -> str:
 def _at_home(package: Path, flags: Flags, staged: Path, seconds: float) -> _Home | None:
     """Call the author's code on the example where the author has it; None where it opens nothing that stays behind."""
     travelled = _travelled(package, staged)
-    watched = {Path(top) for top, _, _ in os.walk(package / DATA, followlinks=True)} | {
-        each.parent for each in travelled
-    }
+    data = package / DATA
+    tops = (Path(top) for top, _, _ in os.walk(data, followlinks=True))
+    seen = {top for top in tops if not any(part.startswith(".") for part in top.relative_to(data).parts)}
+    watched = seen | {each.parent for each in travelled}
     beside = (path for each in watched for path in each.iterdir() if path.is_file() and not path.name.startswith("."))
     left = {path for path in beside if path.resolve() not in travelled}
     files = read_model(str(staged))

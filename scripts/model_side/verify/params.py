@@ -11,18 +11,15 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from ..base.errors import StepError
-from ..model.model import read_model
 from ..model.settings import settings_of
 from ..model.signature import Array, Param, Scalar, Type
 from ..output.arrays import Arrays
 from ..output.comparison import Tolerance, compare
 from ..payload.values import INTEGERS, faults, show
 from ..run.in_process import Loaded
-from .proof import load_staged
 from .routes import Route, compared
 from .scene import Payload, Scene
 
@@ -87,26 +84,25 @@ def _without_schema(model: Loaded) -> Iterator[None]:
         signature.params = kept
 
 
-def prove_params(staged: Path) -> None:
+def prove_params(model: Loaded, first: Arrays) -> None:
     """Predict the example with each param changed: another answer, or an error, shows that the param is used.
 
     Parameters
     ----------
-    staged : Path
-        The directory of the MLflow Model.
+    model : Loaded
+    first : ndarray or dict of str to ndarray
+        Its answer to the example.
 
     Raises
     ------
     StepError
         If a param has no effect, or one of INERT_PARAMS has.
     """
-    files = read_model(str(staged))
+    files = model.files
     example, inert = files.example or {}, files.metadata.get("inert_params") or ()
     if not settings_of(files.metadata)["repeatable"]:
         print("note: params: not tried: two answers of this model may differ", file=sys.stderr)
         return
-    model = load_staged(staged, files)
-    first = model.predict(example)
     for param in files.signature.params:
         given = (example.get("params") or {}).get(param.name, param.default)
         if given is None:

@@ -28,6 +28,7 @@ from ..run.clock import AHEAD, Clock, movable_clock
 from ..run.in_process import Loaded, checked, require_served
 from ..run.tally import loading
 from ..run.writes import told_writes
+from .params import prove_params
 
 _FOR_CHECKS = "example_output.npz"  # beside the model
 _RAISE = "Let it raise where the output is wrong."
@@ -130,12 +131,15 @@ def prove(staged: Path) -> Proof:
             _require_same(first, model, clock, began)
     clock.ahead = 0
     _require_untouched(here)
+    figures = Figures(time.perf_counter() - start, peak_memory())
+    if files.signature.params:
+        prove_params(model, first)
     write_golden(first if files.signature.output_files else output, staged)
     if files.signature.output_files:  # CHECKS wants the files, and the package their digests
         uris = replace(files, signature=replace(files.signature, output_files=False))
         first = replace(model, files=uris).predict(files.example)
     write_output(first, staged.with_name(_FOR_CHECKS))
-    return Proof(form_of(first), Figures(time.perf_counter() - start, peak_memory()), is_slow)
+    return Proof(form_of(first), figures, is_slow)
 
 
 def _require_some(output: Arrays) -> None:
