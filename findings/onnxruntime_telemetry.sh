@@ -3,8 +3,8 @@
 #
 # Versions:  onnxruntime 1.28.0 (without), 1.32.0 (with), numpy 2.4.6, Python 3.11
 # Behaviour: `import onnxruntime` starts a thread, which by its Privacy.md uploads events over HTTPS, and writes an identifier
-#            and a SQLite database to ~/.cache/Microsoft/DeveloperTools/.onnxruntime. ORT_DISABLE_TELEMETRY=1, set before the import, prevents all
-#            three; onnxruntime.disable_telemetry_events() comes too late for them.
+#            and a SQLite database to ~/.cache/Microsoft/DeveloperTools/.onnxruntime. ORT_DISABLE_TELEMETRY=1, set before the
+#            import, prevents all three; onnxruntime.disable_telemetry_events() comes too late for them.
 # Why it matters: a packaged model sends what its receiver does to a third party, writes outside its own directory, and cannot be
 #            imported before a fork. A pin <1.29 in requirements.in has none of it.
 # Output seen:
