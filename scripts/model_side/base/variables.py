@@ -22,8 +22,8 @@ _ANYONES = re.compile(
 )
 # What tells nothing of a person.
 _NOBODYS = re.compile(r"(CUDA|ROCR|HIP)_VISIBLE_DEVICES|LANG|LANGUAGE|LC_\w+")
-# How many threads numerical libraries take: torch and numpy by the first three, TensorFlow by the last two. Not numba's:
-# its set_num_threads refuses more than NUMBA_NUM_THREADS, so that a model that asks for all processors would fail.
+# How many threads libraries take: torch and numpy by the first three, TensorFlow by the last two. Not numba's: its
+# set_num_threads refuses more than NUMBA_NUM_THREADS, so a model that asks for all of them would fail.
 _THREADS = (
     *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS"),
     *("POLARS_MAX_THREADS", "BLIS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),

@@ -27,7 +27,7 @@ def imports_ahead(files: Iterable[ast.Module]) -> tuple[Imported, ...]:
 
     Nothing, where a file may change what a later import does: it sets environment variables, also in a function; it
     calls what gives nothing to keep, such as a configuration function, or assigns to what is not its own; or it imports
-    what lies beside these files, which may do any of that; or, before an import, it calls anything, branches, or imports
+    what lies beside these files, which may do that, too; or, before an import, it calls anything, branches, or imports
     another of these files.
     """
     ahead: dict[Imported, None] = {}
