@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -143,10 +145,19 @@ class TinyMLflowModel(PythonModel):
 """
 
 
+@pytest.mark.filterwarnings("ignore:.*Add type hints")
 def test_class_with_its_own_predict_needs_no_declaration(tmp_path: Path) -> None:
     author = two_columns(tmp_path, "file_uri_to_tensor")
     author.code.write_text(OWN)
     author.declare("INPUT_EXAMPLE = INPUT_EXAMPLE[:1]")
     assert author.package().returncode == 0
     example = json.loads((author.model / "serving_input_example.json").read_text())
-    assert Model(author, tmp_path).predictions(example) == TENSOR[:2]
+    model = Model(author, tmp_path)
+    assert model.predictions(example) == TENSOR[:2]
+    local_file = runpy.run_path(str(author.code.with_name("__init__.py")))["local_file"]
+    for value in ("", " ", ["model_data/tiny.txt"]):
+        with (
+            pytest.raises(ValueError, match=re.escape(f"a path or URI in each row, got {value!r}")),
+            local_file(value, {}),
+        ):
+            pass
