@@ -145,7 +145,6 @@ class TinyMLflowModel(PythonModel):
 """
 
 
-@pytest.mark.filterwarnings("ignore:.*Add type hints")
 def test_class_with_its_own_predict_needs_no_declaration(tmp_path: Path) -> None:
     author = two_columns(tmp_path, "file_uri_to_tensor")
     author.code.write_text(OWN)
