@@ -25,7 +25,7 @@ VERBS := archetypes new scaffold compile-reqs sync-env download-data package pay
 	status explain graph serve batch watch check register sign image cache clean
 
 .DEFAULT_GOAL := help
-.PHONY: help completion setup test test-all lint bench list $(VERBS)
+.PHONY: help completion setup test test-all docs lint bench list $(VERBS)
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -66,6 +66,9 @@ test: $(TESTED) ## Run the tests, without the heavy ones
 
 test-all: $(TESTED) ## Run all tests: minutes, and gigabytes
 	$(RUN) pytest -n 2 --dist loadgroup $(ARGS)
+
+docs: | $(filter .bootstrap/bin/uv,$(UV)) ## Make the site of the documentation, docs/_build/; a warning is an error
+	$(UV) run --quiet --isolated --frozen --only-group docs sphinx-build -EqW --keep-going -c docs . docs/_build
 
 lint: $(TOOL) ## Check style and types
 	$(RUN) ruff check .
