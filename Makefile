@@ -40,7 +40,7 @@ help: ## Show this list
 $(TOOL): pyproject.toml uv.lock | $(filter .bootstrap/bin/uv,$(UV))
 	[ -e .venv/bin/python ] || $(UV) venv --quiet --relocatable --python $(PYTHON) .venv
 	@grep -q '/fd/' .venv/bin/activate || printenv SH_TOO | sed -i -f - .venv/bin/activate
-	$(SYNC)
+	$(SYNC) || { [ -e $@ ] || rm -rf .venv; echo 'Another Python: make setup PYTHON=/path/of/python3' >&2; exit 2; }
 	@touch $@
 
 setup: $(TOOL) ## Set up uv and the tool environment; EXTRA="gcs s3 zstd": with what some sources need

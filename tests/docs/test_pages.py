@@ -38,6 +38,12 @@ def test_every_command_of_make_exists(page: Path) -> None:
     assert named <= known | set(verbs[1].replace("\\", "").split())
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md"])
+def test_page_that_says_what_is_needed_names_the_oldest_python(page: str) -> None:
+    oldest = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["requires-python"].removeprefix(">=")
+    assert f"Python {oldest} or newer" in (REPOSITORY / page).read_text(encoding="utf-8")
+
+
 def test_citation_has_the_version_and_the_title_of_the_project() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
