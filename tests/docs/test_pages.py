@@ -44,12 +44,14 @@ def test_page_that_says_what_is_needed_names_the_oldest_python(page: str) -> Non
     assert f"Python {oldest} or newer" in (REPOSITORY / page).read_text(encoding="utf-8")
 
 
-def test_citation_has_the_version_and_the_title_of_the_project() -> None:
+def test_citation_has_the_version_the_title_and_the_licence_of_the_project() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
     assert citation["title"] == project["name"]
     assert str(citation["version"]) == project["version"]
     assert f"{citation['abstract']}" == project["description"]
+    assert citation["license"] == project["license"] == "Apache-2.0"
+    assert "Apache License\n                           Version 2.0" in (REPOSITORY / "LICENSE").read_text()
 
 
 def test_hooks_run_what_make_lint_runs() -> None:

@@ -19,12 +19,11 @@ from ..base.errors import UsageError, invoke, listed
 from ..base.tracebacks import author_traceback, said
 from ..base.variables import require_variables
 from ..model.settings import VARIABLES, VERIFICATION, settings_faults
+from .entries import ABOUT, ENTRIES
 from .example import Example, read_example
 from .flags import Flags
 from .luggage import Luggage
 from .spec_faults import (
-    ABOUT,
-    ENTRIES,
     TYPES,
     config_faults,
     declared_artifact_faults,

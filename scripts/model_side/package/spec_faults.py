@@ -16,24 +16,11 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType
 
 from ..base.errors import invoke
-from ..model.settings import TIME_LIMIT
 from ..payload.values import unknown
+from .entries import ENTRIES
 from .example import DATA, URI_COLUMN, Example, is_data
 from .flags import SERIALIZATIONS, Flags
 
-# What an author says of a model to people: a model card shows it.
-ABOUT = ("DESCRIPTION", "INTENDED_USE", "LICENSE", "CITATION")
-# Each entry, and what counts where it is not given; the default of MODEL_CLASS depends on the package.
-ENTRIES: Mapping[str, Any] = {
-    **{"ARCHETYPE": "", "MODEL_CLASS": "", "MODEL_SIGNATURE": None, "INPUT_EXAMPLE": None},
-    "EXAMPLE_FILES": [],
-    **{"ARTIFACTS": {}, "MODEL_CONFIG": {}, "TAGS": {}, "TOLERANCE": {}, "VERIFICATION": {}},
-    **{"ALLOW_NAN": False, "ROWS_MATCH": False, "OUTPUT_FILES": False, "INERT_PARAMS": [], "MINIMUM_ROWS": 0},
-    **{"STRICT_INPUTS": False, "PERTURB": None},
-    **dict.fromkeys(ABOUT, ""),
-    "TIME_LIMIT": TIME_LIMIT,
-    **{"SERIALIZATION": SERIALIZATIONS[0], "LINK_ARTIFACTS": False, "CHECKS": None},
-}
 TYPES = {
     "MODEL_SIGNATURE": ModelSignature,
     **{name: type(value) for name, value in ENTRIES.items() if value is not None},
