@@ -133,6 +133,12 @@ def steps() -> str:
     return table("step|reads, in the package|writes|leaves where it fails", rows)
 
 
+def archetypes() -> str:
+    """Return the contract of each archetype, as the template says it."""
+    paths = sorted(PACKAGER.parent.glob("archetypes/*/README.md"))
+    return "\n".join(f"#{path.read_text(encoding='utf-8')}" for path in paths).rstrip()
+
+
 def results() -> str:
     """Return what a step or a command line can end with: actions, states, reasons, exit codes."""
     kinds = (errors.StepError, errors.UsageError)
@@ -153,6 +159,7 @@ WRITTEN = {
     "model_spec": ("Entries of model_spec.py", model_spec),
     "model_data": ("Keys of model_data.toml", model_data),
     "steps": ("Steps and files", steps),
+    "archetypes": ("Archetypes", archetypes),
     "results": ("Exit codes, reasons, errors", results),
 }
 

@@ -12,9 +12,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+from .test_readme import tasks
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = sorted(
-    [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md"), *REPOSITORY.glob("examples/*/README.md")]
+    [
+        *REPOSITORY.glob("*.md"),
+        *(REPOSITORY / "docs").glob("[!_]*/*.md"),
+        *(REPOSITORY / "docs").glob("*.md"),
+        *REPOSITORY.glob("examples/*/README.md"),
+    ]
 )
 NAMES = [str(page.relative_to(REPOSITORY)) for page in PAGES]
 
@@ -36,6 +43,34 @@ def test_every_command_of_make_exists(page: Path) -> None:
     verbs = re.search(r"^VERBS := ((?:.*\\\n)*.*)$", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
     assert verbs
     assert named <= known | set(verbs[1].replace("\\", "").split())
+
+
+def command_lines(page: Path) -> list[list[str]]:
+    """Return the words of each `invoke ...` of a page: in a block of its own, in a sentence, in ARGS='...' of make."""
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r"(?:^ *|`)invoke ([a-z][^`\n]*)", text, re.MULTILINE)
+    made = re.findall(r"make ([a-z-]+[^`\n]* ARGS='[^']*')", text)
+    found += [line for line in made if line.split()[0] not in ("test", "test-all", "bench")]
+    return [re.sub(r"\w+=('|\")?", "", line).replace("'", " ").split() for line in found]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_verb_and_flag_of_a_command_line_exists(page: Path) -> None:
+    collection = tasks()
+    wrong = []
+    for verb, *words in command_lines(page):
+        if verb not in collection.task_names:
+            wrong.append(verb)
+        else:
+            known = {f"--{argument.name.replace('_', '-')}" for argument in collection[verb].get_arguments()}
+            flags = [word.rstrip(".,;:)") for word in words if word.startswith("--")]
+            wrong += [f"{verb} {flag}" for flag in flags if flag not in known]
+    assert wrong == []
+
+
+def test_workflow_runs_what_must_hold_before_a_change_lands() -> None:
+    (job,) = yaml.safe_load((REPOSITORY / ".github/workflows/ci.yml").read_text())["jobs"].values()
+    assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md"])
