@@ -1,4 +1,4 @@
-"""What the README says is there: verbs, make targets, command lines, files."""
+"""What the README and the page of the house say is there: make targets, command lines, files."""
 
 from __future__ import annotations
 
@@ -32,12 +32,6 @@ def make_targets() -> set[str]:
     return {line.split()[0] for line in make_help().splitlines() if line}
 
 
-def test_every_verb_is_in_the_table_and_nothing_else() -> None:
-    section = README.partition("## The verbs")[2].partition("\n## ")[0]
-    assert re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE) != []
-    assert set(re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)) == set(tasks().task_names)
-
-
 def test_every_verb_can_be_made() -> None:
     assert set(tasks().task_names) <= make_targets()
 
@@ -58,7 +52,8 @@ def test_every_flag_of_a_verb_is_explained() -> None:
 
 
 def test_every_path_of_the_tree_exists() -> None:
-    tree = README.partition("## The tree")[2].partition("A package's own tree")[0]
+    page = (REPOSITORY / "docs" / "explanation" / "house.md").read_text(encoding="utf-8")
+    tree = page.partition("## The tree")[2].partition("## A package")[0]
     names = re.findall(r"^( {4,6})([\w.-]+/?) ", tree, re.MULTILINE)
     paths = [("scripts/" if len(indent) == 6 else "") + name for indent, name in names]
     assert len(paths) > 10
