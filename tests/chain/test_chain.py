@@ -49,6 +49,18 @@ def built(package: Package) -> Package:
     return package
 
 
+@pytest.mark.parametrize("name", ["verification.json", "serve_report.json"])
+def test_every_key_of_what_proves_the_model_is_in_the_reference(built: Package, name: str) -> None:
+    document = json.loads((built.root / name).read_text())
+    text = (REPOSITORY / "docs" / "reference.md").read_text()
+    section = text.partition(f"## {name}\n")[2].partition("\n## ")[0]
+    lists = [value for value in document.values() if isinstance(value, list)]
+    entries = [entry for value in lists for entry in value if isinstance(entry, dict)]
+    checks = [entry["check"] for entry in entries if "check" in entry]
+    keys = {*document, *checks, *(key for entry in entries for key in entry)}
+    assert sorted(key for key in keys if f"`{key}`" not in section) == []
+
+
 def test_build_runs_nothing_and_imports_no_mlflow_when_nothing_changed(built: Package) -> None:
     words = ["verify", "--model", "transcriptformer", "--models-dir", str(built.root.parent)]
     done = subprocess.run(
