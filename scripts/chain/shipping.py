@@ -42,7 +42,9 @@ def _step(name: str, target: str, proof: Step, tool: Callable[[str, Says], Comma
         dependencies=(*proof.targets, *proof.dependencies, "requirements.in"),
         ignored=proof.ignored,
         targets=(target,),
-        tools=own(f"scripts/make_{name}.py", "scripts/ship", "scripts/environments", "scripts/model_side"),
+        tools=own(
+            f"scripts/make_{name}.py", "scripts/ship", "scripts/serving", "scripts/environments", "scripts/model_side"
+        ),
         versions={_BY[name]: _version(_BY[name])},
         atomic=True,
     )

@@ -49,9 +49,19 @@ def installed(environment: Path) -> dict[str, str]:
     ----------
     environment : Path
     """
+    return dict(records(environment).keys())
+
+
+def records(environment: Path) -> dict[tuple[str, str], Path]:
+    """Return the .dist-info directory of each installed distribution by its normal name and its version.
+
+    Parameters
+    ----------
+    environment : Path
+    """
     infos = sorted(site_packages(environment).glob("*.dist-info"))
-    named = (path.name.removesuffix(".dist-info").rpartition("-") for path in infos)
-    return {_normal(name): version for name, _, version in named}
+    named = ((path.name.removesuffix(".dist-info").rpartition("-"), path) for path in infos)
+    return {(_normal(name), version): path for (name, _, version), path in named}
 
 
 def pins(requirements: str) -> dict[str, str]:

@@ -97,7 +97,7 @@ class Rebuilt:
             "fingerprint": self.recipe.fingerprint,
             REQUIREMENTS: digest(self.recipe.files.get(REQUIREMENTS, "")),
             "python": self.recipe.python,
-            "distributions": len(self.distributions),
+            "distributions": dict(sorted(self.distributions.items())),
             "not_pinned": loose,
             "sources": self.sources,
         }
@@ -106,6 +106,11 @@ class Rebuilt:
 def cache_directory(environment: Mapping[str, str]) -> Path:
     """Return where environments are kept: $MODEL_ENVIRONMENT_CACHE, else in the user's cache directory."""
     return user_cache(environment, VARIABLE, "environments")
+
+
+def place_of(fingerprint: str, environment: Mapping[str, str]) -> Path:
+    """Return where the environment of a recipe's fingerprint is kept."""
+    return cache_directory(environment) / fingerprint.removeprefix("sha256:")[:32]
 
 
 def rebuilt_environment(model: Path, environment: Mapping[str, str], *, wheels_only: bool = False) -> Rebuilt:
@@ -143,7 +148,7 @@ def prepare_environment(package: Path) -> None:
 
 def _kept_environment(recipe: Recipe, environment: Mapping[str, str], *, wheels_only: bool = False) -> Rebuilt:
     """Return the environment of a recipe: the kept one if it is whole, else a new one; errors as above."""
-    place = cache_directory(environment) / recipe.fingerprint.removeprefix("sha256:")[:32]
+    place = place_of(recipe.fingerprint, environment)
     with _locked(place):
         if wrong := faults(place, recipe):
             _say(f"rebuilding the model's environment: {wrong}")

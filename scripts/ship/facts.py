@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,12 +13,13 @@ from typing import Any
 
 import yaml
 
-from environments.installed import pins, site_packages
+from environments.installed import pins, records
 from model_side.base.errors import SUFFIX, StepError, UsageError, invoke
 from model_side.base.files import read_text
 from model_side.model.manifest import MANIFEST, check_manifest
 from model_side.model.model import ModelFiles, read_model
 from model_side.payload.text import loads_payload
+from serving.rebuilt import place_of
 
 MODEL, PAYLOAD, PREDICTED = "mlflow_model_artifacts", "test_input_payload.json", "predict_output.json"
 VERIFIED, FAILED, SERVED = "verification.json", "verification.failed.json", "serve_report.json"
@@ -90,10 +92,14 @@ class Facts:
         return _json(self.root / PREDICTED)["predictions"]
 
     def distributions(self) -> list[Distribution]:
-        """Return what is installed in the model environment, sorted by name."""
-        direct = _named(self.root / "requirements.in")
-        infos = sorted(site_packages(self.root / ".venv").glob("*.dist-info"), key=lambda path: path.name.lower())
-        return [_distribution(PathDistribution(info), direct) for info in infos]
+        """Return what the served environment held, sorted by name; licences come from it or the model environment."""
+        direct, served = _named(self.root / "requirements.in"), self.served["environment"]
+        places = (self.root / ".venv", place_of(served["fingerprint"], os.environ))
+        infos = {key: path for place in places for key, path in records(place).items()}
+        return [
+            _distribution(name, version, infos.get((name, version)), direct)
+            for name, version in served["distributions"].items()
+        ]
 
 
 def read_facts(package: Path) -> Facts:
@@ -177,13 +183,12 @@ def _named(requirements: Path) -> set[str]:
     return names
 
 
-def _distribution(found: PathDistribution, direct: set[str]) -> Distribution:
-    from packaging.utils import canonicalize_name
-
-    metadata = found.metadata
-    name = str(metadata["Name"])
+def _distribution(name: str, version: str, info: Path | None, direct: set[str]) -> Distribution:
+    if not info:
+        return Distribution(name, version, is_direct=name in direct)
+    metadata = PathDistribution(info).metadata
     summary = str(metadata["Summary"] or "")
-    return Distribution(name, found.version, _licence(metadata), summary, canonicalize_name(name) in direct)
+    return Distribution(str(metadata["Name"]), version, _licence(metadata), summary, name in direct)
 
 
 def _licence(metadata: Any) -> str:

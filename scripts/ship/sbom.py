@@ -1,4 +1,4 @@
-"""sbom.cdx.json: the model and its environment as a CycloneDX 1.6 bill of materials, valid by its schema."""
+"""sbom.cdx.json: the model and the environment that served it as a CycloneDX 1.6 bill of materials."""
 
 from __future__ import annotations
 

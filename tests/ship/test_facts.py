@@ -61,6 +61,6 @@ def test_facts_tell_licences_from_metadata_and_which_requirements_are_direct(tmp
 
 
 def test_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "cyclonedx", None)
+    monkeypatch.setitem(sys.modules, "cyclonedx.model", None)
     with pytest.raises(ReportedError, match=r"sbom: needs cyclonedx, .*`make setup EXTRA=ship`"):
         library("cyclonedx.model", "sbom")

@@ -11,7 +11,7 @@ from make_sbom import main
 from ship.facts import read_facts
 from ship.sbom import sbom
 
-from .verified_package import verified_package
+from .verified_package import FINGERPRINT, install, verified_package
 
 pytest.importorskip("cyclonedx", reason="cyclonedx-python-lib: `make setup EXTRA=ship` installs it")
 
@@ -41,6 +41,24 @@ def test_sbom_has_every_distribution_with_its_licence(tmp_path: Path) -> None:
     model = document["metadata"]["component"]["bom-ref"]
     (depends,) = [each["dependsOn"] for each in document["dependencies"] if each["ref"] == model]
     assert set(depends) == found.keys()
+
+
+def test_sbom_is_of_the_served_environment_whatever_the_model_environment_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = verified_package(tmp_path / "models")
+    install(package / ".venv", "never_served", "License-Expression: MIT\n")
+    kept = tmp_path / "environments"
+    monkeypatch.setenv("MODEL_ENVIRONMENT_CACHE", str(kept))
+    install(kept / ("5" * 32), "pip", "License-Expression: MIT\n")
+    environment = {"fingerprint": FINGERPRINT, "distributions": {"numpy": "2.0", "pip": "2.0", "removed-since": "1.0"}}
+    (package / "serve_report.json").write_text(json.dumps({"environment": environment}))
+    found = {each["name"]: each.get("licenses") for each in json.loads(sbom(read_facts(package)))["components"]}
+    assert found == {
+        "numpy": [{"license": {"id": "BSD-3-Clause"}}],
+        "pip": [{"license": {"id": "MIT"}}],
+        "removed-since": None,
+    }
 
 
 def test_same_facts_give_the_same_sbom(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ ROUTES = [
     for name in ("in-process", "served", "rest", "golden")
 ]
 ROUTES.append({"route": "direct", "status": "not available", "why": "it needs the package", "seconds": None})
+FINGERPRINT, SERVED = f"sha256:{'5' * 64}", {"numpy": "2.0", "old-thing": "2.0"}
 CHECKS = [{"check": "hermetic", "status": "passed"}, {"check": "rows", "status": "off", "why": "it ranks <rows>"}]
 
 
@@ -67,16 +68,17 @@ def verified_package(
         "verification.json": verdict,
         "test_input_payload.json": payload,
         "predict_output.json": {"predictions": predictions},
-        "serve_report.json": {"environment": {"python": "3.11.7", "distributions": 2}},
+        "serve_report.json": {"environment": {"fingerprint": FINGERPRINT, "distributions": SERVED}},
     }.items():
         (root / file).write_text(json.dumps(value))
     (root / "requirements.in").write_text("# pins\nNumPy>=2\n-c constraints.txt\n")
-    _install(root, "numpy", "License-Expression: BSD-3-Clause\n")
-    _install(root, "old_thing", "License: UNKNOWN\nClassifier: License :: OSI Approved :: MIT License\n")
+    install(root / ".venv", "numpy", "License-Expression: BSD-3-Clause\n")
+    install(root / ".venv", "old_thing", "License: UNKNOWN\nClassifier: License :: OSI Approved :: MIT License\n")
     return root
 
 
-def _install(root: Path, name: str, more: str) -> None:
-    info = root / ".venv" / "lib" / "python3.11" / "site-packages" / f"{name}-2.0.dist-info"
+def install(environment: Path, name: str, more: str) -> None:
+    """Write the metadata of version 2.0 of a distribution into an environment."""
+    info = environment / "lib" / "python3.11" / "site-packages" / f"{name}-2.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.0\n{more}\nA <b>long</b> text\n")
