@@ -6,16 +6,16 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from model_side.base.errors import StepError, UsageError
+from model_side.base.errors import UsageError
 from model_side.base.found import report_found
 from model_side.model.added import SIGNATURE
 from model_side.model.manifest import MANIFEST
 from model_side.model.model import quiet_mlflow
-from model_side.model.store import require_registry
+from model_side.model.store import refused, require_registry
 
 from .facts import Facts, read_facts
 
@@ -93,6 +93,7 @@ def _registered(shipped: Facts, place: Place) -> tuple[str, bool]:
     require_registry()
     client = mlflow.MlflowClient()
     with _told(place):
+        _require_aliases(client, place)
         known = _known(client, place.name, shipped.digest)
         version = known or _logged(client, shipped, place)
         if place.alias:
@@ -110,8 +111,16 @@ def _told(place: Place) -> Iterator[None]:
     except MlflowException as error:
         if error.error_code == "INVALID_PARAMETER_VALUE":
             raise UsageError(f"--name {place.name}", "the registry refuses it", got=str(error)) from error
-        advice = "Nothing was registered. Check --tracking-uri, and that you may write there (MLFLOW_TRACKING_TOKEN)."
-        raise StepError(place.tracking_uri, "the registry failed", got=str(error), advice=advice) from error
+        raise refused(place.tracking_uri, error) from error
+
+
+def _require_aliases(client: MlflowClient, place: Place) -> None:
+    """Ask for the alias before anything is registered: MLflow before 2.3 knows none."""
+    from mlflow.exceptions import RestException
+
+    with suppress(RestException):  # that there is none yet, in MLflow's own words
+        if place.alias and place.tracking_uri.startswith("http"):
+            client.get_model_version_by_alias(place.name, place.alias)
 
 
 def _known(client: MlflowClient, name: str, digest: str) -> str | None:

@@ -9,14 +9,17 @@ import shutil
 import socket
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
+from serving.rebuilt import place_of
 from tests.chain.conftest import NAME, REPOSITORY, Package
 from tests.chain.conftest import package as package
 from tests.chain.test_chain import SPEC
@@ -42,25 +45,41 @@ def verified(package: Package) -> Package:
     return package
 
 
+@contextmanager
+def running(place: Path, *command: str, **variables: str) -> Iterator[str]:
+    """Run a server of MLflow for as long as a block runs, and return its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    path = f"{Path(command[0]).parent}{os.pathsep}{os.environ['PATH']}"
+    with (place / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(port)],
+            cwd=place,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "PATH": path, **variables},
+        )
+    try:
+        while not answers(f"http://127.0.0.1:{port}"):
+            assert process.poll() is None, (place / "log").read_text()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def store(place: Path) -> list[str]:
+    words = ["--backend-store-uri", f"sqlite:///{place}/server.db", "--artifacts-destination", str(place / "files")]
+    return [*words, "--workers", "1"]
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the address of an `mlflow server` that serves artifacts, with a database of its own."""
     place = tmp_path_factory.mktemp("server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = ["--backend-store-uri", f"sqlite:///{place}/server.db", "--artifacts-destination", str(place / "files")]
-    command = [sys.executable, "-m", "mlflow", "server", *words, "--host", "127.0.0.1", "--port", str(port)]
-    with (place / "log").open("wb") as log:
-        process = subprocess.Popen([*command, "--workers", "1"], cwd=place, stdout=log, stderr=log)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        while not answers(address):
-            assert process.poll() is None, (place / "log").read_text()
+    with running(place, sys.executable, "-m", "mlflow", "server", *store(place)) as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def answers(address: str) -> bool:
@@ -132,6 +151,55 @@ def test_version_on_a_server_is_the_package_byte_for_byte_and_gives_its_answer(
     done = invoke("check", "--model-uri", "models:/cells@nobody", "--tracking-uri", server)
     assert done.returncode == 1
     assert "nobody" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.heavy
+def test_mlflow_serves_the_registered_version_and_gives_the_packages_answer(
+    verified: Package, server: str, tmp_path: Path
+) -> None:
+    assert register(verified, "--name", "served", "--alias", "candidate", "--tracking-uri", server).returncode == 0
+    fingerprint = json.loads((verified.root / "serve_report.json").read_text())["environment"]["fingerprint"]
+    program = str(place_of(fingerprint, os.environ) / "bin" / "mlflow")
+    words = ["models", "serve", "--model-uri", "models:/served@candidate", "--env-manager", "local"]
+    payload = (verified.root / "test_input_payload.json").read_bytes()
+    asked = {"Content-Type": "application/json"}
+    # The payload names its file relative to the package.
+    (tmp_path / "model_data").symlink_to(verified.root / "model_data")
+    with running(tmp_path, program, *words, MLFLOW_TRACKING_URI=server) as address:
+        answer = json.load(urlopen(Request(f"{address}/invocations", payload, asked), timeout=60))
+    assert answer == json.loads((verified.root / "predict_output.json").read_text())
+
+
+@pytest.mark.heavy
+def test_old_server_and_one_without_rights_are_told_before_anything_is_registered(
+    verified: Package, tmp_path: Path
+) -> None:
+    uv, old = str(Path(sys.executable).with_name("uv")), tmp_path / "old"
+    requirements = {"old": ["mlflow==2.2.2", "setuptools<80", "sqlalchemy<2.1"], "auth": ["mlflow[auth]"]}
+    for name, lines in requirements.items():
+        subprocess.run([uv, "venv", "--quiet", "--python", "3.11", tmp_path / name], check=True)
+        subprocess.run([uv, "pip", "install", "--quiet", "--python", tmp_path / name, *lines], check=True)
+    mlflow = str(old / "bin" / "mlflow")
+    with running(old, mlflow, "server", *store(old)) as address:
+        done = register(verified, "--name", "cells", "--alias", "candidate", "--tracking-uri", address)
+        assert (done.returncode, "too old" in done.stderr.splitlines()[-1]) == (1, True)
+        listed = urlopen(f"{address}/api/2.0/mlflow/registered-models/search", timeout=30)
+        assert json.load(listed) == {}
+        assert register(verified, "--name", "cells", "--tracking-uri", address).returncode == 0
+    auth, password = tmp_path / "auth", "a long password"
+    secret = {"MLFLOW_FLASK_SERVER_SECRET_KEY": "x", "MLFLOW_AUTH_ADMIN_PASSWORD": password}
+    words = ["server", "--app-name", "basic-auth", *store(auth)]
+    with running(auth, str(auth / "bin" / "mlflow"), *words, **secret) as address:
+        reader = json.dumps({"username": "reader", "password": password}).encode()
+        by = {"Authorization": f"Basic {b64encode(f'admin:{password}'.encode()).decode()}"}
+        made = Request(f"{address}/api/2.0/mlflow/users/create", reader, {**by, "Content-Type": "application/json"})
+        urlopen(made, timeout=30)
+        place = ["--name", "cells", "--tracking-uri", address]
+        for user, code, says in (("nobody", 1, "status 401"), ("admin", 0, ""), ("reader", 1, "status 403")):
+            who = {"MLFLOW_TRACKING_USERNAME": user, "MLFLOW_TRACKING_PASSWORD": password}
+            words = ["register", "--model", NAME, "--models-dir", str(verified.root.parent), *place]
+            done = invoke(*words, "--alias", "candidate", **who)
+            assert (done.returncode, says in done.stderr.splitlines()[-1]) == (code, True)
 
 
 def test_store_is_beside_the_packages_by_default_and_check_finds_it(verified: Package) -> None:

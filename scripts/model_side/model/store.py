@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,18 @@ from ..base.errors import StepError
 
 TRACKING = "MLFLOW_TRACKING_URI"
 # By default MLflow asks a server that is down for minutes.
+_STATUS = re.compile(r"failed with error code (\d{3})")  # as MLflow quotes an answer that is not its own
+_REFUSALS = {
+    "401": (
+        "it does not know you",
+        "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
+    ),
+    "403": (
+        "it does not let you do this",
+        "Ask who runs it for the permission, or be another user (MLFLOW_TRACKING_USERNAME).",
+    ),
+    "404": ("it does not know this request", "Its MLflow is too old, or it is another kind of server."),
+}
 _ONCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "8"}
 
 
@@ -28,9 +41,24 @@ def require_registry() -> None:
         try:
             mlflow.MlflowClient().search_registered_models(max_results=1)
         except MlflowException as error:
-            uri = mlflow.get_registry_uri()
-            advice = f"Check {TRACKING}, that the server runs, and that you may use it (MLFLOW_TRACKING_TOKEN)."
-            raise StepError(uri, "the registry gives no answer", got=str(error), advice=advice) from error
+            raise refused(mlflow.get_registry_uri(), error) from error
+
+
+def refused(uri: str, error: Exception) -> StepError:
+    """Return what to say of a server or store that did not do what it was asked.
+
+    Parameters
+    ----------
+    uri : str
+        Its address.
+    error : MlflowException
+    """
+    status = _STATUS.search(str(error))
+    if status and status[1] in _REFUSALS:
+        fault, advice = _REFUSALS[status[1]]
+        return StepError(uri, f"the registry refuses: {fault}", got=f"status {status[1]}", advice=advice)
+    advice = f"Check {TRACKING}, and that the server runs."
+    return StepError(uri, "the registry gives no answer", got=str(error), advice=advice)
 
 
 @contextmanager
