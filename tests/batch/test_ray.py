@@ -1,4 +1,4 @@
-"""A cohort on a Ray cluster of two nodes on the loopback, real ones."""
+"""A cohort on a Ray cluster on the loopback: one node in every run of the tests, and heavy, nodes that are lost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import csv
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -15,19 +17,19 @@ import pytest
 from model_side.base.errors import UsageError
 
 ray = pytest.importorskip("ray", reason="needs the extra: make setup EXTRA=ray")
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("ray"), pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("batch"), pytest.mark.filterwarnings("ignore")]
 Run = Callable[..., int]
 Write = Callable[..., Path]
 
 
-@pytest.fixture
-def cluster() -> Iterator[Any]:
-    """Give a cluster whose head has no processor, so that another node can be lost, and two nodes with one each."""
+@contextmanager
+def cluster(head: int, nodes: int) -> Iterator[Any]:
+    """Give a cluster whose head has so many processors, with other nodes of one each."""
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": head, "include_dashboard": False})
     try:
-        made.nodes_to_lose = [made.add_node(num_cpus=1) for _ in range(2)]
+        made.nodes_to_lose = [made.add_node(num_cpus=1) for _ in range(nodes)]
         made.wait_for_nodes()
         yield made
     finally:
@@ -40,37 +42,32 @@ def statuses(out: Path) -> list[tuple[str, str]]:
         return sorted((Path(row["input"]).stem, row["status"]) for row in csv.DictReader(stream))
 
 
-def test_units_run_on_actors_and_a_bad_one_costs_itself_only(
-    cluster: Any, inputs: Write, run: Run, tmp_path: Path
-) -> None:
-    good = {f"good{number}": str(number) for number in range(6)}
-    inputs(**good, raises="raise gene", exits="exit 7")
-    assert run(ray=cluster.address, manifest_format="csv", workers=2) == 1
-    wanted = [("exits", "failed"), *((name, "done") for name in good), ("raises", "failed")]
-    assert statuses(tmp_path / "out") == wanted
-    assert np.load(tmp_path / "out" / "good3.in.npy").tolist() == [[3, 1]]
+def test_units_run_on_actors_and_a_bad_one_costs_itself_only(inputs: Write, run: Run, tmp_path: Path) -> None:
+    inputs(**{f"good{number}": str(number) for number in range(3)}, raises="raise gene")
+    with cluster(head=2, nodes=0) as one:
+        assert run(ray=one.address, manifest_format="csv", workers=2) == 1
+    assert statuses(tmp_path / "out") == [*((f"good{n}", "done") for n in range(3)), ("raises", "failed")]
+    assert np.load(tmp_path / "out" / "good2.in.npy").tolist() == [[2, 1]]
 
 
 @pytest.mark.heavy
-def test_each_unit_is_recorded_once_where_a_node_is_lost_in_the_middle(
-    cluster: Any, inputs: Write, run: Run, tmp_path: Path
-) -> None:
-    from threading import Thread
-
-    inputs(**{f"u{number}": str(number) for number in range(200)})
+def test_each_unit_is_recorded_once_where_a_node_is_lost_in_the_middle(inputs: Write, run: Run, tmp_path: Path) -> None:
+    inputs(**{f"u{number}": str(number) for number in range(200)}, exits="exit 7")
     journal = tmp_path / "out" / ".batch" / "journal.jsonl"
+    with cluster(head=0, nodes=2) as made:
 
-    def lose() -> None:
-        while not journal.is_file() or journal.read_bytes().count(b"\n") < 100:  # two lines for each unit
-            os.sched_yield()
-        cluster.remove_node(cluster.nodes_to_lose[0], allow_graceful=False)
+        def lose() -> None:
+            while not journal.is_file() or journal.read_bytes().count(b"\n") < 100:  # two lines for each unit
+                os.sched_yield()
+            made.remove_node(made.nodes_to_lose[0], allow_graceful=False)
 
-    thread = Thread(target=lose)
-    thread.start()
-    assert run(ray=cluster.address, manifest_format="csv", workers=2) == 0
-    thread.join()
-    assert len(cluster.list_all_nodes()) == 2
-    assert Counter(statuses(tmp_path / "out")) == {(f"u{number}", "done"): 1 for number in range(200)}
+        thread = Thread(target=lose)
+        thread.start()
+        assert run(ray=made.address, manifest_format="csv", workers=2) == 1
+        thread.join()
+        assert len(made.list_all_nodes()) == 2
+    wanted = {("exits", "failed"): 1, **{(f"u{number}", "done"): 1 for number in range(200)}}
+    assert Counter(statuses(tmp_path / "out")) == wanted
 
 
 def test_address_without_a_cluster_is_refused_before_any_work(inputs: Write, run: Run, tmp_path: Path) -> None:
