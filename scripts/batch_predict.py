@@ -15,10 +15,8 @@ from model_side.base.errors import run_main
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
-    from batch.manifest import FORMATS as TABLES
     from batch.request import Request
     from batch.run import run_batch
-    from model_side.output.tables import FORMATS
 
     flags = parser(__doc__, "--model-uri")
     add = flags.add_argument
@@ -30,8 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--out", default="predictions", help="the directory of outputs, or any fsspec URI (default: %(default)s)")
     add("--params", default="", help="params of predict, as JSON")
     add("--workers", type=int, default=0, help="processes (default: one for each processor)")
-    add("--format", choices=FORMATS, help="of outputs (default: the best that holds them)")
-    add("--manifest-format", choices=TABLES, default="parquet", help="default: %(default)s")
+    add("--format", default="", help="of outputs: npy, npz, parquet, h5ad or json (default: the best that holds them)")
+    add("--manifest-format", default="parquet", help="parquet or csv (default: %(default)s)")
     add("--rows", type=int, default=1, help="of a payload file, rows for each request (default: %(default)s)")
     add("--time-limit", type=float, default=3600.0, help="seconds for one input (default: %(default)g)")
     add("--retry-failed", action="store_true", help="run what failed, alone")
@@ -42,9 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--actor-gpus", type=float, default=0.0, help="of each Ray actor (default: %(default)g)")
     add("--envelope", action="store_true", help="predict nothing: what --out tells of the hardware that is needed")
     add("--json", action="store_true", help="print one JSON document on stdout")
-    request = flags.parse_args(argv)
-    request.format = request.format or ""
-    return run_batch(Request(**vars(request)))
+    return run_batch(Request(**vars(flags.parse_args(argv))))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from model_side.base.errors import UsageError
@@ -49,14 +50,15 @@ def require_reachable(address: str) -> None:
     """
     if find_spec("ray") is None:
         raise UsageError("--ray", "ray is not installed", advice="`make setup EXTRA=ray` brings it.")
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if address != "auto" and not _answers(host, port):
-        advice = "`ray status` on the cluster tells whether it runs; the address is that of its head, HOST:6379."
-        raise UsageError(f"--ray {address}", "no cluster answers there", advice=advice)
+    host, _, port = address.rpartition(":")
+    if address != "auto" and not (host and port.isdigit()):
+        raise UsageError("--ray", "not an address", expected="auto or HOST:PORT of the cluster's head", got=address)
+    if address != "auto" and (fault := _fault(host, int(port))):
+        raise _no_cluster(address, fault)
 
 
-def connected(address: str) -> Any:
-    """Return Ray, connected to a cluster.
+def connected(address: str) -> None:
+    """Connect Ray to a cluster.
 
     Parameters
     ----------
@@ -66,38 +68,55 @@ def connected(address: str) -> Any:
     Raises
     ------
     UsageError
-        If there is no cluster, or its version is another.
+        If there is no cluster, or its version is another, within some seconds.
     """
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
     import ray
 
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
-    except ConnectionError as error:
-        advice = "Start one with `ray start --head`, or give the address of its head."
-        raise UsageError(f"--ray {address}", "no cluster found", got=_first(error), advice=advice) from error
-    except (RuntimeError, ValueError) as error:
+    faults: list[Exception] = []
+
+    def connect() -> None:
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            faults.append(error)
+
+    thread = Thread(target=connect, daemon=True)  # where something else listens there, Ray asks it for a minute
+    thread.start()
+    thread.join(_CONNECT_SECONDS)
+    if thread.is_alive():
+        raise _no_cluster(address, f"none answered in {_CONNECT_SECONDS:g} s")
+    for error in faults:
+        if isinstance(error, ConnectionError):
+            raise _no_cluster(address, _first(error)) from error
         advice = "Install the cluster's version of ray here: the model's own environment may have any Python."
         raise UsageError(f"--ray {address}", "cannot speak to it", got=_first(error), advice=advice) from error
-    return ray
+
+
+def _no_cluster(address: str, got: str) -> UsageError:
+    advice = (
+        "Start one with `ray start --head`, or give the address of its head, HOST:6379, as `ray status` there has it."
+    )
+    return UsageError(f"--ray {address}", "no cluster answers there", got=got, advice=advice)
 
 
 def _first(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def _answers(host: str, port: str) -> bool:
+def _fault(host: str, port: int) -> str:
     try:
-        with socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS):
-            return True
-    except (OSError, ValueError):
-        return False
+        with socket.create_connection((host, port), timeout=_CONNECT_SECONDS):
+            return ""
+    except (OSError, OverflowError) as error:
+        return str(error)
 
 
 def run_cluster(
     request: Request, place: Place, model: Path, files: ModelFiles, form: str, units: Iterator[Unit]
 ) -> Iterator[Done | None]:
-    """Predict units on a cluster; yield what becomes of each, and None now and then.
+    """Predict units on the cluster that Ray is connected to; yield what becomes of each, and None now and then.
 
     Raises
     ------
@@ -106,8 +125,9 @@ def run_cluster(
     StepError
         If the model cannot be loaded.
     """
+    import ray
+
     first = next(units)
-    ray = connected(request.ray)
     try:
         cluster = _Cluster(ray, request, place, model.absolute(), files, form)
         cluster.require_visible(first)

@@ -62,13 +62,12 @@ class Place(NamedTuple):
             If a newer version wrote it, or it cannot be read.
         """
         try:
-            header: dict[str, Any] = json.loads(self.header.read_text(encoding="utf-8"))
+            header: dict[str, Any] = {"model": {}} | json.loads(self.header.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
-            raise UsageError(
-                str(self.header), "cannot be read", got=str(error), advice="Take another --out."
-            ) from error
+        except (OSError, ValueError, TypeError) as error:
+            fault, advice = "cannot be read as what a batch wrote", "Take another --out."
+            raise UsageError(str(self.header), fault, got=str(error), advice=advice) from error
         if header.get("schema", 0) > SCHEMA:
             fault, got = "a newer version of this tool wrote it", f"schema {header['schema']}"
             raise UsageError(str(self.root), fault, expected=f"schema {SCHEMA}", got=got, advice="Take another --out.")
@@ -82,11 +81,11 @@ class Place(NamedTuple):
         UsageError
             If it is not.
         """
-        header = self.read_header()
         if self.root.exists() and not self.root.is_dir():
-            raise UsageError(f"--out {self.root}", "not a directory")
+            raise UsageError(f"--out {self.root}", "not a directory", advice="Take another --out.")
+        header = self.read_header()
         if header and header["model"] != model:
-            was, now = header["model"].get("name"), model.get("name")
+            was, now = (each.get("name") or "a model that is in no package" for each in (header["model"], model))
             expected, got = (was, now) if was != now else ("the signature of the outputs in it", "another signature")
             advice = "Take another --out. Nothing in it was touched."
             raise UsageError(

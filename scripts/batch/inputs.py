@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import csv
 import glob
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from io import StringIO
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from model_side.base.errors import UsageError, listed
 from model_side.base.files import read_text
 from model_side.base.named_files import named_file
+from model_side.model.model import ModelFiles
 from model_side.model.signature import Scalar, Signature
 from model_side.payload.carried import FORMS, not_carried
 from model_side.payload.csv import payload_from_csv
-from model_side.payload.forms import content_of, write_form
-from model_side.payload.payload import LISTED, check_payload, payload_faults
+from model_side.payload.forms import content_of, read_form, write_form
+from model_side.payload.payload import LISTED, payload_faults
 from model_side.payload.text import loads_payload
 
 from .request import SCHEMES, Request, require_pyarrow
 
 LISTS, TABLES, PAYLOADS = (".txt", ".list"), (".csv", ".parquet"), (".json",)
 _PATTERN = re.compile(r"[*?\[]")
-_ROW = re.compile(r"(?:dataframe_split\.data|dataframe_records)\[(\d+)\]")
+_ROW = re.compile(r"^(?:dataframe_split\.data|dataframe_records)\[(\d+)\](?:: |\.)?")
 
 
 class Cohort(NamedTuple):
@@ -44,7 +49,7 @@ class Cohort(NamedTuple):
     alone: bool
 
 
-def read_cohort(request: Request, signature: Signature) -> Cohort:
+def read_cohort(request: Request, files: ModelFiles) -> Cohort:
     """Return the inputs that a request names.
 
     Raises
@@ -52,15 +57,13 @@ def read_cohort(request: Request, signature: Signature) -> Cohort:
     UsageError
         With every fault of every input, and its line.
     """
-    source = request.inputs
+    source, signature = request.inputs, files.signature
     path = Path(source)
     suffix = path.suffix.lower()
     if path.is_file() and suffix in TABLES:
-        return _rows(path, _table(path, signature), signature, 1, first_line=2 if suffix == ".csv" else 1)
+        return _rows(path, _table(path, signature), files, 1)
     if path.is_file() and suffix in PAYLOADS:
-        payload = loads_payload(read_text(path), source)
-        check_payload(payload, signature, subject=source)
-        return _rows(path, payload, signature, request.rows, first_line=1)
+        return _rows(path, loads_payload(read_text(path), source), files, request.rows)
     return _uris(source, signature)
 
 
@@ -70,9 +73,10 @@ def _uris(source: str, signature: Signature) -> Cohort:
     form = next(form for form in FORMS if not not_carried(form, signature))
     found = list(_listed(source))
     if not found:
-        what = "no file matches the pattern" if _PATTERN.search(source) else "it names no input"
-        advice = "Quote a pattern, so that the shell leaves it as it is." if _PATTERN.search(source) else ""
-        raise UsageError(f"--inputs {source}", what, advice=advice)
+        what, advice = "it names no input", "Put files into it, or a URI on each line of a list."
+        if _PATTERN.search(source):
+            what, advice = "no file matches the pattern", "Quote a pattern, so that the shell leaves it as it is."
+        raise UsageError(f"--inputs {source}", what, expected="at least one", got="none", advice=advice)
     if faults := listed(_uri_faults(source, found), LISTED):
         raise UsageError(f"--inputs {source}", f"not inputs that can be predicted:{faults}")
     names = [_whole(uri) for _, uri in found]
@@ -102,7 +106,8 @@ def _listed(source: str) -> Iterator[tuple[int, str]]:
     elif _PATTERN.search(source):
         yield from ((0, each) for each in sorted(glob.glob(source, recursive=True)))  # noqa: PTH207  any text
     else:
-        raise UsageError(f"--inputs {source}", "no such file or directory")
+        advice = "Give a pattern, a directory, a list, a table or a payload."
+        raise UsageError(f"--inputs {source}", "no such file or directory", advice=advice)
 
 
 def _uri_faults(source: str, found: Sequence[tuple[int, str]]) -> Iterator[str]:
@@ -126,7 +131,7 @@ def _whole(uri: str) -> str:
 
 def _table(path: Path, signature: Signature) -> dict[str, Any]:
     if path.suffix.lower() == ".csv":
-        return payload_from_csv(read_text(path), signature)
+        return payload_from_csv(read_text(path), signature, str(path))
     require_pyarrow(f"--inputs {path}", "Or give the table as .csv.")
     import pyarrow.parquet as pq
     from pyarrow.lib import ArrowInvalid
@@ -141,20 +146,19 @@ def _table(path: Path, signature: Signature) -> dict[str, Any]:
     }
 
 
-def _rows(path: Path, payload: dict[str, Any], signature: Signature, rows: int, first_line: int) -> Cohort:
+def _rows(path: Path, payload: Any, files: ModelFiles, rows: int) -> Cohort:
     """Return requests of some rows each of what a table or a payload file holds."""
-
-    def lined(fault: str) -> str:
-        return _ROW.sub(lambda found: f"{path}:{int(found[1]) + first_line}: ", fault, count=1)
-
-    payload = {form: payload[form] for form in FORMS if form in payload}
-    if faults := listed(map(lined, payload_faults(payload, signature)), LISTED):
+    signature = replace(files.signature, one_row=False)  # each request has its rows
+    faults = listed(_with_lines(path, chain(payload_faults(payload, signature), _missing(payload, files))), LISTED)
+    if faults:
         raise UsageError(str(path), f"does not fit the model's signature:{faults}")
-    form, content = next(iter(payload)), content_of(payload, signature)
-    table = content.rows()
+    if payload.get("params"):
+        raise UsageError(str(path), "it has params", expected="none", got="params", advice="Give them by --params.")
+    form = next(form for form in FORMS if form in payload)
+    table = content_of({form: payload[form]}, signature).rows()
     if not table:
-        raise UsageError(str(path), "no rows")
-    rows = 1 if signature.one_row else rows
+        raise UsageError(str(path), "no rows", expected="at least one", got="none")
+    rows = 1 if files.signature.one_row else rows
     starts = range(0, len(table), rows)
     absolute = path.absolute()
     names = [f"{absolute}[{start}]" if rows == 1 else f"{absolute}[{start}:{start + rows}]" for start in starts]
@@ -163,3 +167,35 @@ def _rows(path: Path, payload: dict[str, Any], signature: Signature, rows: int, 
         lambda number: {form: write_form(form, table[starts[number] : starts[number] + rows], signature)},
         alone=False,
     )
+
+
+def _missing(payload: Any, files: ModelFiles) -> Iterator[str]:
+    """Yield each local file that a row names and that is not there; the archetype tells that a column names files."""
+    signature = files.signature
+    names = [
+        key for key, each in signature.columns.items() if str(key).endswith("uri") and each.type == Scalar("string")
+    ]
+    if not names or not str(files.metadata.get("archetype", "")).startswith("file_uri_to"):
+        return
+    form = next((form for form in FORMS if form in payload), "") if isinstance(payload, dict) else ""
+    content = read_form(form, payload[form], signature) if form else None
+    if content is None or next(content.all_faults(), None):
+        return
+    for number, row in enumerate(content.rows()):
+        for name in names:
+            uri = row.get(name)
+            if isinstance(uri, str) and (named := named_file(uri)) and not named.path.exists():
+                yield f"dataframe_records[{number}].{name}: {uri}: no such file"
+
+
+def _with_lines(path: Path, faults: Iterable[str]) -> Iterator[str]:
+    """Yield faults of a table with the line of the file, and those of other files with the row's number."""
+    lines: list[int] = []
+    if path.suffix.lower() == ".csv":
+        reader = csv.reader(StringIO(read_text(path)))
+        lines = [reader.line_num for row in reader if row][1:]
+
+    def place(row: re.Match[str]) -> str:
+        return f"{path}:{lines[int(row[1])]}: " if lines else f"{path}, row {int(row[1]) + 1}: "
+
+    yield from (_ROW.sub(place, fault, count=1) for fault in faults)

@@ -60,10 +60,13 @@ def require_verified(request: Request, files: ModelFiles) -> None:
             verdict = json.loads((directory.absolute().parent / "verification.json").read_text(encoding="utf-8"))
     if verdict.get("ok") and verdict.get("model_uuid") == files.uuid:
         return
-    is_package = bool(name_of(request.model_uri))
-    remedy = invoke("verify", directory) if is_package else f"check_model.py --model-uri {request.model_uri}"
+    remedy = f"`check_model.py --model-uri {request.model_uri}`"
+    advice = f"Its package says that, and there is none here: {remedy} checks it; leave out --verified-only."
+    if directory and name_of(request.model_uri):
+        remedy = invoke("verify", directory)
+        advice = f"Run {remedy} first, or leave out --verified-only."
     fault = "it is not verified"
     if request.verified_only:
-        raise UsageError(request.model_uri, fault, advice=f"Run {remedy} first, or leave out --verified-only.")
+        raise UsageError(request.model_uri, fault, advice=advice)
     if not os.environ.get(COMMAND):  # the chain has said so
         print(f"warning: {request.model_uri}: {fault}: {remedy}", file=sys.stderr, flush=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from model_side.base.errors import UsageError
+from model_side.base.errors import UsageError, require_known
 from model_side.model.model import ModelFiles
 from model_side.output.tables import LIBRARIES, require_format
 from model_side.payload.payload import payload_faults
@@ -83,9 +83,12 @@ class Request(NamedTuple):
         """
         if not self.inputs and not self.envelope:
             raise UsageError("--inputs", "missing", advice="Give a pattern, a directory, a list, a table or a payload.")
-        for flag, value, least in (("--workers", self.workers, 0), ("--rows", self.rows, 1)):
-            if value < least:
-                raise UsageError(flag, "out of range", expected=f"at least {least}", got=str(value))
+        least = {"workers": 0, "rows": 1, "actor_cpus": 0, "actor_gpus": 0}
+        for name, value in {**least, "time_limit": 0.001}.items():
+            if not getattr(self, name) >= value:  # NaN neither
+                flag, got = f"--{name.replace('_', '-')}", str(getattr(self, name))
+                raise UsageError(flag, "out of range", expected=f"at least {value}", got=got)
+        require_known(self.manifest_format, ("parquet", "csv"), "--manifest-format", "format")
         if self.manifest_format == "parquet":
             require_pyarrow("--manifest-format parquet", "Or take --manifest-format csv.")
         return self
@@ -122,7 +125,7 @@ def read_params(text: str, files: ModelFiles) -> dict[str, Any]:
     params = loads_payload(text, "--params") if text else {}
     wrong = [each for each in payload_faults({"params": params}, files.signature) if each.startswith("params")]
     if wrong:
-        raise UsageError("--params", "; ".join(wrong))
+        raise UsageError("--params", "; ".join(each.removeprefix("params: ") for each in wrong))
     return {name: params[name] for name in sorted(params)}
 
 

@@ -43,7 +43,7 @@ def run_batch(request: Request) -> int:
     """Predict what is stale of a cohort, and return the exit code; errors as `_run_batch` has them."""
     try:
         return _run_batch(request)
-    except (ReportedError, KeyboardInterrupt) as error:
+    except (ReportedError, OSError, KeyboardInterrupt) as error:
         if request.json:
             print(json.dumps({"ok": False, "models": [], "error": str(error) or "interrupted"}, indent=2))
         raise
@@ -75,7 +75,7 @@ def _run_batch(request: Request) -> int:
     params, form = read_params(request.params, files), format_of(request, files)
     needed = variables_of(files.metadata)
     receivers_environment(os.environ, needed)
-    cohort = read_cohort(request, files.signature)
+    cohort = read_cohort(request, files)
     place = Place(request.place(), request.out if request.is_remote else "")
     identity = {"name": name_of(request.model_uri), "signature": _signature(files)}
     place.require_own(identity)
@@ -87,6 +87,10 @@ def _run_batch(request: Request) -> int:
         plan = make_plan(place, cohort, known, made, only_failed=request.retry_failed)
         if request.dry_run or not plan.todo:
             return _nothing_run(request, plan, len(cohort.names))
+        if request.ray:
+            from .cluster import connected
+
+            connected(request.ray)
         with opened(place):
             place.write_header(identity, digest, stamp)
             del known

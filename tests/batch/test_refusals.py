@@ -25,6 +25,10 @@ pytestmark = pytest.mark.xdist_group("batch")
         ({"params": "{"}, "not JSON"),
         ({"workers": -1}, "--workers: out of range"),
         ({"rows": 0}, "--rows: out of range"),
+        ({"time_limit": 0.0}, "--time-limit: out of range"),
+        ({"actor_cpus": -1.0}, "--actor-cpus: out of range"),
+        ({"manifest_format": "cvs"}, "Did you mean 'csv'?"),
+        ({"ray": "localhost"}, "--ray: not an address"),
         ({"inputs": ""}, "--inputs: missing"),
         ({"verified_only": True}, "it is not verified"),
         ({"out": "nosuch://place/x"}, "nosuch"),
@@ -57,21 +61,32 @@ def test_table_without_the_models_columns_is_refused(inputs: Write, run: Run, tm
     assert 'column "uri" is missing' in str(caught.value)
 
 
+def test_rows_at_fault_are_named_with_their_line_and_params_of_a_payload_are_refused(run: Run, tmp_path: Path) -> None:
+    table, payload = tmp_path / "cohort.csv", tmp_path / "asked.json"
+    table.write_text("uri\na\n\nb,c\n")
+    with pytest.raises(UsageError, match=rf"{table}:4: expected a list of 1 values"):
+        run(inputs=str(table))
+    payload.write_text('{"dataframe_records": [{"uri": "a"}], "params": {"scale": 2.0}}')
+    with pytest.raises(UsageError, match="Give them by --params"):
+        run(inputs=str(payload))
+
+
 @pytest.mark.parametrize(
     ("header", "fault"),
     [
         ({"schema": 99, "model": {}}, "a newer version of this tool wrote it"),
         ({"schema": 1, "model": {"name": "other", "signature": "x"}}, "it holds outputs of another model"),
+        ([], "cannot be read as what a batch wrote"),
         (None, "this tool did not write it"),
     ],
 )
 def test_directory_of_others_is_refused_and_stays(
-    inputs: Write, run: Run, tmp_path: Path, header: dict[str, object] | None, fault: str
+    inputs: Write, run: Run, tmp_path: Path, header: object, fault: str
 ) -> None:
     inputs(a="1")
     hidden = tmp_path / "out" / ".batch"
     hidden.mkdir(parents=True)
-    if header:
+    if header is not None:
         (hidden / "batch.json").write_text(json.dumps(header))
     else:
         (tmp_path / "out" / "manifest.csv").write_text("mine")

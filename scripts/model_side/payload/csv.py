@@ -43,7 +43,7 @@ def payload_to_csv(payload: Mapping[str, Any], signature: Signature) -> str:
     return out.getvalue()
 
 
-def payload_from_csv(text: str, signature: Signature) -> dict[str, Any]:
+def payload_from_csv(text: str, signature: Signature, subject: str = "CSV") -> dict[str, Any]:
     """Return CSV text as a payload; a cell that is not of its column's type stays text, for the check to refuse.
 
     Raises
@@ -51,31 +51,30 @@ def payload_from_csv(text: str, signature: Signature) -> dict[str, Any]:
     UsageError
         If CSV cannot carry the inputs, the text is not CSV, or MLflow would read something else in it.
     """
-    _require_plain_columns(signature)
+    _require_plain_columns(signature, subject)
     columns = {str(key): each for key, each in signature.columns.items()}
     try:
         header, *rows = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)) or [[]]
     except csv.Error as error:
-        raise UsageError("CSV", "cannot be read", got=str(error)) from error
+        raise UsageError(subject, "cannot be read", got=str(error)) from error
     fields = [columns.get(name) for name in header]
     data = [[_read_cell(cell, column) for cell, column in zip_longest(row, fields[: len(row)])] for row in rows if row]
     if not data:
-        raise UsageError("CSV", "no rows", expected="at least one below the header")
+        raise UsageError(subject, "no rows", expected="at least one below the header", got="none")
     for column, *cells in zip(fields, *data, strict=False):
         if column and column.type == Scalar("string") and not any(cells):
             fault = f'column "{column.name}": no row has a text: MLflow reads numbers there'
-            raise UsageError("CSV", fault, advice="Leave the column out.")
+            raise UsageError(subject, fault, advice="Leave the column out.")
     return {"dataframe_split": {"columns": header, "data": data}}
 
 
-def _require_plain_columns(signature: Signature) -> None:
+def _require_plain_columns(signature: Signature, subject: str = "CSV") -> None:
     for each in signature.inputs:
         if each.name is None or str(each.type) not in READ:
             form = next((form for form in FORMS if not not_carried(form, signature)), "inputs")
             expected, got = f"named columns of {', '.join(READ)}", f"{each.type} {each.name or 'without a name'}"
-            raise UsageError(
-                "CSV", "cannot carry this model's inputs", expected=expected, got=got, advice=f"Take {form}."
-            )
+            fault = "CSV cannot carry this model's inputs" if subject != "CSV" else "cannot carry this model's inputs"
+            raise UsageError(subject, fault, expected=expected, got=got, advice=f"Take {form}.")
 
 
 def _read_cell(cell: str, column: Field | None) -> Any:

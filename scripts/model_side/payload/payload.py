@@ -109,7 +109,7 @@ def read_payload(source: str | Path, signature: Signature) -> dict[str, Any]:
         advice = f"Run {invoke('payload', Path(subject))}."
         raise UsageError(subject, "cannot be read", got=str(error), advice=advice) from error
     as_csv = subject.endswith(".csv")
-    payload: dict[str, Any] = payload_from_csv(text, signature) if as_csv else loads_payload(text, subject)
+    payload: dict[str, Any] = payload_from_csv(text, signature, subject) if as_csv else loads_payload(text, subject)
     check_payload(payload, signature, subject=subject)
     return payload
 
