@@ -21,8 +21,7 @@ except ModuleNotFoundError:
     print(f"error: tasks.py: {sys.executable} has no invoke. {advice}", file=sys.stderr)
     raise SystemExit(2) from None
 
-# Invoke turns bytecode off, and then every no-op compiles the tool anew.
-sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
+sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))  # Invoke turns it off: slow no-ops
 sys.path.insert(0, str(Path(__file__).parent / "scripts"))
 
 from chain import completion, looking, publishing, verbs  # noqa: E402
@@ -43,6 +42,7 @@ JSON = {"json": (False, "print one JSON document on stdout instead")}
 JOBS = {"jobs": (0, "how many commands may run at once")}
 FORCE = {
     "force": (False, "run the task's own step even where it is up to date"),
+    "no_restore": (False, "run what could be brought back from a former run"),
     "force_step": ("", "run this step even where it is up to date"),
 }
 PLAIN = {"plain": (False, "print plain lines on a terminal, too")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from model_side.base.errors import invoke
 from .packages import Package
 from .steps import MODEL
 
-_TIMED = (Action.RAN, Action.FAILED)
+_WORKED = (Action.RAN, Action.FAILED)
+_TIMED = (*_WORKED, Action.RESTORED)
 _COLOUR = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _RED, _FAINT, _PLAIN = "\x1b[31m", "\x1b[2m", "\x1b[0m"
 _SIGNS = {  # of what was done about a step: a symbol, and what is before it on a terminal
     Action.RAN: ("✓", "\x1b[32m"),
+    Action.RESTORED: ("↶", "\x1b[32m"),
     Action.UP_TO_DATE: ("=", _FAINT),
     Action.WOULD_RUN: ("→", "\x1b[33m"),
     Action.FAILED: ("✗", _RED),
@@ -166,21 +169,37 @@ def _step(outcome: Outcome) -> dict[str, Any]:
         "seconds": round(outcome.seconds, 3),
         "found": {name: fact for name, fact in outcome.found.items() if name != "error"},
     }
+    if outcome.made:
+        facts["made"] = {"at": _time(outcome.made[0]), "reasons": list(outcome.made[1])}
     if outcome.error or outcome.note:
         facts["error"] = outcome.found.get("error") or str(outcome.error or outcome.note)
     return facts
 
 
+def made(outcome: Outcome) -> str:
+    """Return when what was restored was made, and why."""
+    at, reasons = outcome.made or (0.0, ())
+    return f"made {_time(at)}: {_few(reasons)}"
+
+
+def _time(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def _few(reasons: Sequence[object]) -> str:
+    more = f" (+{len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    return f"{reasons[0]}{more}" if reasons else ""
+
+
 def _why(outcome: Outcome) -> str:
-    if outcome.note or not outcome.reasons:
-        return outcome.note
-    more = f" (+{len(outcome.reasons) - 1} more)" if len(outcome.reasons) > 1 else ""
-    return f"{outcome.reasons[0]}{more}"
+    if outcome.made:
+        return made(outcome)
+    return outcome.note or _few(outcome.reasons)
 
 
 def sentence(result: Result) -> str:
     """Return what became of a pipeline: how many steps ran, were up to date or failed, and how long it took."""
-    order = (Action.RAN, Action.WOULD_RUN, Action.UP_TO_DATE, Action.FAILED, Action.SKIPPED)
+    order = (Action.RAN, Action.RESTORED, Action.WOULD_RUN, Action.UP_TO_DATE, Action.FAILED, Action.SKIPPED)
     counts = {action: sum(outcome.action is action for outcome in result.outcomes) for action in order}
     told = ", ".join(f"{count} {_word(action)}" for action, count in counts.items() if count)
     told += f", {result.seconds:.1f} s"
@@ -191,7 +210,7 @@ def sentence(result: Result) -> str:
 
 def _count(result: Result, name: str) -> int:
     """Return how often this build did something with the model: what is up to date did it earlier."""
-    return sum(outcome.found.get(name, 0) for outcome in result.outcomes if outcome.action in _TIMED)
+    return sum(outcome.found.get(name, 0) for outcome in result.outcomes if outcome.action in _WORKED)
 
 
 def _joined(*parts: str) -> str:

@@ -35,6 +35,8 @@ class Request(NamedTuple):
         Another step that runs even where it is up to date.
     time_limit : int
         Seconds for each prediction; 0 where the model says it.
+    restore : bool
+        Whether a former result is brought back where one was made from what there is now.
     """
 
     models: tuple[str, ...]
@@ -48,6 +50,7 @@ class Request(NamedTuple):
     force: bool = False
     force_step: str = ""
     time_limit: int = 0
+    restore: bool = True
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], flags: Mapping[str, Any]) -> Request:
@@ -79,6 +82,7 @@ class Request(NamedTuple):
             force=bool(flags.get("force")),
             force_step=flags.get("force_step") or "",
             time_limit=limit,
+            restore=not flags.get("no_restore"),
         )
 
     def named(self, name: str) -> Request:

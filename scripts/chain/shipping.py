@@ -47,6 +47,7 @@ def _step(name: str, target: str, proof: Step, tool: Callable[[str, Says], Comma
         ),
         versions={_BY[name]: _version(_BY[name])},
         atomic=True,
+        restorable=name in CLEANED,
     )
 
 

@@ -7,8 +7,11 @@ from typing import Any
 
 from engine.errors import UsageError
 from engine.graph import order
+from engine.restoring import formers
 from engine.staleness import Reason, decide
 from engine.walk import Action, Outcome, Pipeline, Result, Walk
+
+from .report import made
 
 _AS_RECORDED, _FEW = "as recorded", 3
 KINDS = ("dependencies", "inputs", "targets", "tools", "params", "versions")
@@ -36,7 +39,9 @@ def explain(pipeline: Pipeline, name: str) -> Result:
     found = {"command": step.runs.text().replace("\n", " "), "facts": facts, "uncounted": sorted(walk.cache.uncounted)}
     reasons = decide(step, seen, record).reasons
     action = Action.WOULD_RUN if reasons else Action.UP_TO_DATE
-    return Result(pipeline.name, (Outcome(step.name, action, reasons, found=found),))
+    there = next(iter(formers(walk, step)), None)
+    outcome = Outcome(step.name, action, reasons, found=found, made=there.made if there else None)
+    return Result(pipeline.name, (outcome,))
 
 
 def as_text(result: Result) -> str:
@@ -44,6 +49,8 @@ def as_text(result: Result) -> str:
     (outcome,) = result.outcomes
     verdict = "; ".join(reason.detail() for reason in outcome.reasons) or "up to date"
     lines = [f"{outcome.step}: {verdict}", f"  command: {outcome.found['command']}"]
+    if outcome.made:
+        lines.insert(1, f"  {'to be restored: ' * bool(outcome.reasons)}{made(outcome)}")
     changed = [fact for fact in outcome.found["facts"] if fact["recorded"] != fact["now"]]
     lines += [f"≠ {_named(fact)}  {fact['recorded']} → {fact['now']}" for fact in changed]
     same = [fact for fact in outcome.found["facts"] if fact["recorded"] == fact["now"]]

@@ -30,6 +30,7 @@ LOCKED = ("requirements.txt", ".python-version", ".venv")
 TOOLS_FILES, TOOLS_CODE = ("mlflow_packager.py", "model_code/__init__.py"), ".pipeline/model_side"
 ASK = f"--model-uri {MODEL} --json-payload-file {PAYLOAD}"
 COMPARE = f"{ASK} --predict-output {PREDICTED} --test-output {SERVED} --rest-output {REST} --serve-report {REPORT}"
+PINS = ".pipeline/pins"  # what compile-reqs starts from
 # Imports mlflow once for all the steps that run in the model environment.
 WARM = (".venv/bin/python", "{scripts}/model_side/run/worker.py", "mlflow.pyfunc", "mlflow.tracing.processor.otel")
 # What `invoke clean` removes: what is quickly made again; the environment; what takes an index or a download.
@@ -152,12 +153,13 @@ def _inputs(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
             ),
             editable=TOOLS_FILES,
             atomic=True,
+            restorable=False,  # it also makes what an author then edits
         ),
         Step(
             "compile-reqs",
             commands.tool(f"compile_requirements{hashes}", Says.AFTERWARDS),
             dependencies=("requirements.in", ".python-version", *sorted(named)),
-            targets=("requirements.txt",),
+            targets=("requirements.txt", PINS),
             tools={**own("scripts/compile_requirements.py", "scripts/environments"), **uv.files},
             params=uv.settings,
             versions=uv.versions,
@@ -181,6 +183,7 @@ def _inputs(package: Package, commands: _Commands, uv: _Uv) -> tuple[Step, ...]:
             tools=own("scripts/download_data.py", "scripts/downloads"),
             after=("scaffold",),
             atomic=True,
+            restorable=False,  # it keeps a record of what came from where, and its own cache
         ),
     )
 

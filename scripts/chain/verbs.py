@@ -170,6 +170,7 @@ def _build(request: Request, pipelines: Sequence[Pipeline], goal: str, force: tu
 
     environment = clean_environment(os.environ, shared_processors(min(request.jobs, len(pipelines)), os.environ))
     builder = Builder(request.jobs, request.dry_run, force, f"invoke {goal}", tell, screen.say, environment=environment)
+    builder.restore = request.restore
     builder.processes.begun, builder.processes.shows = screen.begin, not screen.is_live
     try:
         with screen:

@@ -84,7 +84,7 @@ class Ledger:
                 "run": new["runs"][step],
                 "found": dict(new["found"].get(step, {})),
                 "seconds": new["seconds"].get(step, 0.0),
-                **_plain(record),
+                **plain(record),
             }
             for step, record in new["records"].items()
         }
@@ -106,7 +106,7 @@ def load_ledger(root: Path) -> Ledger:
     document, ledger.trouble = load_json(path)
     if not ledger.trouble and document is not None:
         try:
-            ledger.records = {name: _seen(record) for name, record in document["steps"].items()}
+            ledger.records = {name: read_seen(record) for name, record in document["steps"].items()}
             ledger.runs = {name: str(record["run"]) for name, record in document["steps"].items()}
             ledger.found = {name: dict(record.get("found", {})) for name, record in document["steps"].items()}
             ledger.seconds = {name: float(record.get("seconds", 0.0)) for name, record in document["steps"].items()}
@@ -215,7 +215,8 @@ def load_json(path: Path) -> tuple[dict[str, Any] | None, str]:
     return document, ""
 
 
-def _seen(record: Mapping[str, Any]) -> Seen:
+def read_seen(record: Mapping[str, Any]) -> Seen:
+    """Return what `plain` made a record of; KeyError, TypeError or ValueError where it cannot be understood."""
     for name in _FIELDS:
         if not isinstance(record[name], dict):
             raise TypeError(name)
@@ -223,7 +224,8 @@ def _seen(record: Mapping[str, Any]) -> Seen:
     return Seen(**fields, command=str(record["command"]), inputs=dict(record.get("inputs", {})))
 
 
-def _plain(seen: Seen) -> dict[str, Any]:
+def plain(seen: Seen) -> dict[str, Any]:
+    """Return a record as JSON has it."""
     return {**{name: dict(getattr(seen, name)) for name in (*_FIELDS, "inputs")}, "command": seen.command}
 
 

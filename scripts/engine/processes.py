@@ -77,8 +77,7 @@ class Processes:
                 return self._run(step, root, run, log)
             finally:
                 kill_run(run)
-                for target in step.targets:
-                    self._drop(root, target)
+                self.drop(root, step.targets)
 
     def _run(self, step: Step, root: Path, run: str, log: Path) -> int:
         for _ in range(2 if step.runs.host else 0):
@@ -90,7 +89,7 @@ class Processes:
                 if job.alone:
                     self._say_once(f"{root.name}: each step runs in a new interpreter, which takes longer: {job.alone}")
                     break
-            self._drop(root, step.runs.host[0])
+            self.drop(root, step.runs.host[:1])
         return self._finish(self._start(step, root, run, log))
 
     def _say_once(self, text: str) -> None:
@@ -158,11 +157,11 @@ class Processes:
             self._finish(process)
         self._ahead.clear()
 
-    def _drop(self, root: Path, path: str) -> None:
-        """Give no more commands to the hosts whose program lies at or in `path`."""
+    def drop(self, root: Path, paths: Sequence[str]) -> None:
+        """Give no more commands to the hosts whose program lies at or in one of `paths`."""
         with self._guard:
-            for key in [key for key in self._hosts if key[0] == root and overlaps(key[1][0], path)]:
-                self._dropped.append(self._hosts.pop(key))
+            keys = [key for key in self._hosts if key[0] == root and any(overlaps(key[1][0], path) for path in paths)]
+            self._dropped.extend(map(self._hosts.pop, keys))
 
     def _ask_host(self, step: Step, root: Path, run: str, log: Path) -> Job | None:
         self._warm(step, root)

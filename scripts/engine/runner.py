@@ -13,7 +13,7 @@ from .errors import PipelineError
 from .faults import failure, refuse_touched, refuse_unfinished, unwritable
 from .fingerprint import StatCache
 from .graph import goal_of, order, unknown_step
-from .ledger import evidence_of, load_ledger, note_evidence, save_stat_cache
+from .ledger import evidence_of, note_evidence, save_stat_cache
 from .lock import is_held, locked, making
 from .logs import Said, log_of, read_said
 from .processes import Processes, terminable
@@ -31,6 +31,7 @@ def build(
     force: Collection[str] = (),
     dry_run: bool = False,
     jobs: int = 1,
+    restore: bool = True,
 ) -> Result:
     """Bring `target` up to date: run the stale steps among those that it needs; what fails shows its output on stderr.
 
@@ -47,6 +48,8 @@ def build(
         Only say what would run; nothing is written.
     jobs : int
         How many commands may run at once.
+    restore : bool
+        Whether a former result is brought back, where one was made from what there is now.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def build(
         If the steps form a cycle, name an unknown step, write one target twice, or `target` is unknown.
     """
     pipeline = Pipeline(Path(root).resolve(), tuple(steps))
-    builder = Builder(jobs=jobs, dry_run=dry_run, force=tuple(force), say=lambda text: print(text, file=sys.stderr))
+    builder = Builder(jobs, dry_run, tuple(force), say=lambda text: print(text, file=sys.stderr), restore=restore)
     result = builder.build_all([pipeline], target)[0]
     sys.stderr.writelines(f"{each.error.said}\n" for each in result.outcomes if each.error and each.error.said)
     return result
@@ -100,6 +103,8 @@ class Builder:
         Whether the hosts of steps stay for the next build, until ``processes.close()``.
     environment : mapping of str to str
         The environment variables of every command, beside those of its step.
+    restore : bool
+        Whether former results are brought back.
     """
 
     jobs: int = 1
@@ -110,6 +115,7 @@ class Builder:
     say: Callable[[str], None] = lambda text: None
     keep_hosts: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    restore: bool = True
     processes: Processes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -149,17 +155,19 @@ class Builder:
         return result._replace(seconds=time.monotonic() - started)
 
     def _failed(self, pipeline: Pipeline, step: str, error: PipelineError) -> Result:
-        outcome = Outcome(step, Action.FAILED, error=error)
-        self.tell(pipeline, outcome)
-        return Result(pipeline.name, (outcome,))
+        return self._told(pipeline, (Outcome(step, Action.FAILED, error=error),))
+
+    def _told(self, pipeline: Pipeline, outcomes: tuple[Outcome, ...]) -> Result:
+        for outcome in outcomes:
+            self.tell(pipeline, outcome)
+        return Result(pipeline.name, outcomes)
 
     def _build(self, pipeline: Pipeline, target: str | None) -> Result:
-        steps = order(pipeline.steps, goal_of(pipeline.steps, target))
+        steps, known = order(pipeline.steps, goal_of(pipeline.steps, target)), [step.name for step in pipeline.steps]
         for name in self.force:
-            if name not in {step.name for step in pipeline.steps}:
-                raise unknown_step(name, [step.name for step in pipeline.steps])
-        told: list[Outcome] = []
-        walk = Walk(pipeline, steps, self.force, told.append)
+            if name not in known:
+                raise unknown_step(name, known)
+        walk = Walk(pipeline, steps, self.force)
         outcomes = walk.go(would_run)
         if walk.ledger.trouble:
             self.say(f"{pipeline.name}: {walk.ledger.trouble}; every step counts as never built")
@@ -167,13 +175,9 @@ class Builder:
         unusable = any(outcome.action is Action.FAILED for outcome in outcomes) and not is_held(pipeline.root)
         if self.dry_run or unusable or settled:
             if not self.dry_run:  # where one step cannot run, none is started
-                told = [not_started(outcome) for outcome in told]
                 outcomes = tuple(map(not_started, outcomes))
-            for outcome in told:
-                self.tell(pipeline, outcome)
-            if not self.dry_run:
                 save_stat_cache(pipeline.root, walk.cache)
-            return Result(pipeline.name, outcomes)
+            return self._told(pipeline, outcomes)
         stale = [outcome.step for outcome in outcomes if outcome.reasons]
         try:
             return self._build_stale(pipeline, steps, walk.cache, stale)
@@ -185,28 +189,21 @@ class Builder:
     ) -> Result:
         made = None if pipeline.root.is_dir() else self._make_root(pipeline, steps[0])
         if made and made.error:
-            skipped = (Outcome(step.name, Action.SKIPPED, note=f"{made.step} failed") for step in steps[1:])
-            outcomes = (made, *skipped)
-            for outcome in outcomes:
-                self.tell(pipeline, outcome)
-            return Result(pipeline.name, outcomes)
+            skipped = [Outcome(step.name, Action.SKIPPED, note=f"{made.step} failed") for step in steps[1:]]
+            return self._told(pipeline, (made, *skipped))
         with locked(pipeline.root, self.task, self.say, lambda: self.processes.stopped):
-            undone = self._recover(pipeline)
             walk = Walk(pipeline, steps, self.force, lambda outcome: self.tell(pipeline, outcome))
-            walk.interrupted, walk.stop = undone, self.processes.stop
+            walk.interrupted, walk.stop = recover(pipeline.root, walk.ledger), self.processes.stop
+            for name in walk.interrupted:
+                self.say(f"{pipeline.name}: {name} was cut off last time; its partial output was rolled back")
             walk.is_stopped, self.processes.is_outdated = lambda: self.processes.stopped, walk.is_outdated
             walk.cache.adopt(hashed)
-            self.processes.warm([step for step in steps if step.name in stale], pipeline.root)
+            ahead = [step for step in steps if step.name in stale]
+            walk.warm = lambda: self.processes.warm(ahead, pipeline.root)
             try:
                 return Result(pipeline.name, walk.go(lambda *stale: self._act(walk, made, *stale), self.jobs))
             finally:
                 save_stat_cache(pipeline.root, walk.cache)
-
-    def _recover(self, pipeline: Pipeline) -> tuple[str, ...]:
-        undone = recover(pipeline.root, load_ledger(pipeline.root))
-        for name in undone:
-            self.say(f"{pipeline.name}: {name} was cut off last time; its partial output was rolled back")
-        return undone
 
     def _make_root(self, pipeline: Pipeline, step: Step) -> Outcome | None:
         """Run the first step where the pipeline's directory is not there yet, so that nothing can be kept in it.
@@ -227,24 +224,28 @@ class Builder:
         return Outcome(step.name, action, reasons, time.monotonic() - started, error, told=said.told, found=said.found)
 
     def _act(self, walk: Walk, made: Outcome | None, step: Step, seen: Seen, reasons: tuple[Reason, ...]) -> Outcome:
-        """Act of a build: run a stale step; whatever goes wrong, its old targets and its old record stand."""
+        """Act of a build: restore or run a stale step; whatever goes wrong, its old targets and its record stand."""
         if made and step.name == made.step:
             walk.ledger.write(step.name, walk.look(step, fresh=True), "", made.found, made.seconds)
             return made
-        started = time.monotonic()
-        error: PipelineError | None = None
-        said = Said()
-        try:
-            said = self._transact(walk, step, seen)
-        except PipelineError as fault:
-            error = fault
-        except OSError as fault:
-            error = unwritable(fault, walk.pipeline.root)
-        action = Action.FAILED if error else Action.RAN
-        seconds, found = time.monotonic() - started, error.found if error else said.found
-        return Outcome(step.name, action, reasons, seconds, error, told=said.told, found=found)
+        from .restoring import restore  # not on the way to a no-op
 
-    def _transact(self, walk: Walk, step: Step, seen: Seen) -> Said:
+        started, outcome = time.monotonic(), None
+        self.processes.drop(walk.pipeline.root, step.targets)
+        try:
+            if self.restore and step.name not in self.force:
+                outcome = restore(walk, step, seen, self.say)
+            if not outcome:
+                said = self._transact(walk, step, seen, reasons)
+                outcome = Outcome(step.name, Action.RAN, told=said.told, found=said.found)
+        except (PipelineError, OSError) as fault:
+            error = fault if isinstance(fault, PipelineError) else unwritable(fault, walk.pipeline.root)
+            outcome = Outcome(step.name, Action.FAILED, error=error, found=error.found)
+        return outcome._replace(reasons=reasons, seconds=time.monotonic() - started)
+
+    def _transact(self, walk: Walk, step: Step, seen: Seen, reasons: tuple[Reason, ...]) -> Said:
+        from .restoring import Keeping  # not on the way to a no-op
+
         record = walk.record(step)
         kept = edited(step, seen, record)
         if step.name in self.force and not step.atomic:
@@ -252,7 +253,7 @@ class Builder:
                 copy = keep_copy(walk.pipeline.root / target)
                 self.say(f"{walk.pipeline.name}: {target} was edited: the edit is kept as {copy.name}")
             kept = ()
-        transaction = Transaction(walk.pipeline.root, step, kept)
+        transaction, keeping = Transaction(walk.pipeline.root, step, kept), Keeping(walk, step, seen)
         there = evidence_of(walk.pipeline.root, step)
         try:
             transaction.begin()
@@ -260,6 +261,7 @@ class Builder:
                 if later.preparation and later.preparation.beside == step.name:
                     log = log_of(walk.pipeline.root, f"{later.name}-ahead")
                     self.processes.prepare(later, later.preparation, walk.pipeline.root, log)
+            walk.warm()
             before, started = walk.stamps(seen), time.time_ns()
             said = self.run_command(walk.pipeline.root, step, transaction.run)
             seconds = (time.time_ns() - started) / 1e9
@@ -270,14 +272,17 @@ class Builder:
             walk.ledger.write(step.name, as_made(kept, after, record), transaction.run, said.found, seconds)
         except BaseException:
             transaction.roll_back()
+            keeping.let_go()
             walk.look(step, fresh=True)
             note_evidence(walk.ledger, walk.pipeline.root, step, there)
             raise
+        keeping.replaced(transaction)
         transaction.commit()
+        keeping.keep(walk.ledger.records[step.name], said.found, seconds, reasons)
         return said
 
     def run_command(self, root: Path, step: Step, run: str) -> Said:
-        """Run a step's command, keep what it says in its log, whose end is shown where it fails.
+        """Run a step's command, and keep what it says in its log; a PipelineError with the end of that where it fails.
 
         Parameters
         ----------
@@ -286,11 +291,6 @@ class Builder:
         step : Step
         run : str
             The run's own name, by which its processes are known.
-
-        Raises
-        ------
-        PipelineError
-            If it fails.
         """
         log = log_of(root, step.name)
         code, said = self.processes.run(step, root, run, log), read_said(log)

@@ -15,7 +15,8 @@ from .errors import UsageError
 Scalar = str | int | float | bool | None
 STATE_DIRECTORY = ".pipeline"
 # What the engine itself keeps there.
-STATE_NAMES = ("aside", "holder.json", "ledger.json", "lock", "logs", "running", "stat.json")
+KEPT = "kept"
+STATE_NAMES = ("aside", "holder.json", KEPT, "ledger.json", "lock", "logs", "running", "stat.json")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
@@ -131,6 +132,8 @@ class Step:
     proofs : sequence of str
         Those targets of an atomic command that say that all is well: one that it wrote is removed where its run is not
         recorded, as when a dependency changed meanwhile.
+    restorable : bool
+        The step does nothing but make its targets of what it reads: a former result may be restored instead of a run.
     preparation : Preparation, optional
     apart : callable, optional
         Asked when the step could start: whether it must not run beside another step of the pipeline that has one, too.
@@ -157,6 +160,7 @@ class Step:
     ignored: tuple[str, ...] = ()
     atomic: bool = False
     proofs: tuple[str, ...] = ()
+    restorable: bool = True
     preparation: Preparation | None = None
     apart: Callable[[], bool] | None = None
     refusal: Callable[[], str] | None = None

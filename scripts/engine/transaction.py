@@ -43,16 +43,16 @@ class Transaction:
 
     def __init__(self, root: Path, step: Step, keep: Collection[str]) -> None:
         self.run = os.urandom(8).hex()
-        self._root, self._step = root, step
+        self.root, self._step = root, step
         self._journal = _journals(root) / f"{step.name}.json"
         self._plan = {target: self._fate(target, keep) for target in step.targets}
 
     def _fate(self, target: str, keep: Collection[str]) -> str:
         if target in self._step.proofs:
-            return f"{_PROOF} {_identity(self._root / target)}"
+            return f"{_PROOF} {_identity(self.root / target)}"
         if self._step.atomic:
             return "stays"
-        if not os.path.lexists(self._root / target):
+        if not os.path.lexists(self.root / target):
             return "absent"
         return "copied" if target in keep else "moved"
 
@@ -61,12 +61,12 @@ class Transaction:
 
         The journal is on the disk before anything moves, and a second time where the old targets go.
         """
-        aside = _aside(self._root, self.run)
+        aside = _aside(self.root, self.run)
         self._reserve(aside)
         for journal in (aside / _SECOND, self._journal):
             replace_json(journal, {"step": self._step.name, "run": self.run, "plan": self._plan}, durable=True)
         for number, (target, fate) in enumerate(self._plan.items()):
-            path, backup = self._root / target, aside / str(number)
+            path, backup = self.root / target, aside / str(number)
             path.parent.mkdir(parents=True, exist_ok=True)
             if fate == "moved":
                 _move(path, backup)
@@ -76,22 +76,28 @@ class Transaction:
     def _reserve(self, aside: Path) -> None:
         """Set space apart: a step may replace its targets by itself, and a full disk must not stop its record then."""
         aside.mkdir(parents=True, exist_ok=True)
-        known = sum(path.stat().st_size for path in (self._root / STATE_DIRECTORY).glob("*.json"))
+        known = sum(path.stat().st_size for path in (self.root / STATE_DIRECTORY).glob("*.json"))
         with (aside / _RESERVE).open("wb") as stream:
             os.posix_fallocate(stream.fileno(), 0, 2 * known + _RESERVED_BYTES)
 
     def release(self) -> None:
         """Give the space back that was set apart for the record."""
-        (_aside(self._root, self.run) / _RESERVE).unlink(missing_ok=True)
+        (_aside(self.root, self.run) / _RESERVE).unlink(missing_ok=True)
+
+    def moved(self) -> Iterator[tuple[str, Path]]:
+        """Yield the targets that were moved aside, with where they are until the end."""
+        for number, (target, fate) in enumerate(self._plan.items()):
+            if fate == "moved":
+                yield target, _aside(self.root, self.run) / str(number)
 
     def commit(self) -> None:
         """Drop the old targets; the record is already written."""
-        _finish(self._root, self._journal, self.run)
+        _finish(self.root, self._journal, self.run)
 
     def roll_back(self) -> None:
         """Bring the old targets back."""
-        _restore(self._root, self.run, self._plan)
-        _finish(self._root, self._journal, self.run)
+        _restore(self.root, self.run, self._plan)
+        _finish(self.root, self._journal, self.run)
 
 
 def interrupted(root: Path) -> tuple[str, ...]:
@@ -154,7 +160,7 @@ def keep_copy(path: Path) -> Path:
     taken = [path.with_name(f"{path.name}.edited")]
     while os.path.lexists(taken[-1]):
         taken.append(path.with_name(f"{path.name}.{len(taken) + 1}.edited"))
-    _copy(path, taken[-1])
+    copy(path, taken[-1])
     return taken[-1]
 
 
@@ -241,11 +247,17 @@ def _move(source: Path, target: Path) -> None:
 
 def _copy_whole(source: Path, target: Path) -> None:
     part = target.with_name(f".{target.name}.part")
-    _copy(source, part)
+    copy(source, part)
     part.rename(target)
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy(source: Path, target: Path) -> None:
+    """Copy a file, a link or a directory as it is, instead of what is at `target`; it is on the disk then.
+
+    Parameters
+    ----------
+    source, target : Path
+    """
     remove(target)
     if source.is_dir() and not source.is_symlink():
         shutil.copytree(source, target, symlinks=True, copy_function=_copy_file)

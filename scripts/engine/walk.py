@@ -1,7 +1,4 @@
-"""Walk a pipeline in order: read and decide, and hand each stale step to an acting function.
-
-A status, a dry run and a build are one walk; only the acting function differs.
-"""
+"""Walk a pipeline in order: read and decide, and hand each stale step to an acting function, that of a build or not."""
 
 from __future__ import annotations
 
@@ -32,6 +29,7 @@ class Action(StrEnum):
     """What was done about a step: the closed list."""
 
     RAN = "ran"
+    RESTORED = "restored"
     UP_TO_DATE = "up-to-date"
     WOULD_RUN = "would-run"
     FAILED = "failed"
@@ -41,7 +39,7 @@ class Action(StrEnum):
 class Outcome(NamedTuple):
     """What became of one step.
 
-    ``told`` is what the step has for a person, ``found`` what it has for a program.
+    ``told`` is for a person, ``found`` for a program; ``made`` says when what was restored was made (s), and why.
     """
 
     step: str
@@ -52,6 +50,7 @@ class Outcome(NamedTuple):
     note: str = ""
     told: str = ""
     found: Mapping[str, Any] = MappingProxyType({})
+    made: tuple[float, tuple[str, ...]] | None = None
 
     @property
     def state(self) -> str:
@@ -126,7 +125,9 @@ class Walk:
     stop : callable
         Ends what the acting function started; called when the walk is interrupted.
     is_stopped : callable
-        Tells whether the walk was interrupted.
+        Tells whether that was so.
+    warm : callable
+        Called when a command is about to run.
     interrupted : collection of str
         Steps whose last run was cut off and undone; by default those that the package's journals name.
     """
@@ -137,6 +138,7 @@ class Walk:
     tell: Callable[[Outcome], None] = lambda outcome: None
     stop: Callable[[], None] = lambda: None
     is_stopped: Callable[[], bool] = lambda: False
+    warm: Callable[[], None] = lambda: None
     interrupted: Collection[str] = ()
     ledger: Ledger = field(init=False)
     cache: StatCache = field(init=False)
@@ -248,9 +250,6 @@ class Walk:
                 raise
         return tuple(done[step.name] for step in self.steps)
 
-    def _up_to_date(self, step: Step) -> Outcome:
-        return Outcome(step.name, Action.UP_TO_DATE, found=self.ledger.found.get(step.name, {}))
-
     def _settle(self, step: Step, done: Mapping[str, Outcome]) -> Outcome | tuple[Seen, tuple[Reason, ...]]:
         """Return the outcome of a step that need not run, or what is needed to run it."""
         failed = sorted(name for name in self._before[step.name] if done[name].action in STOPPED)
@@ -260,11 +259,11 @@ class Walk:
             seen, reasons = self.judge(step, done)
         except PipelineError as error:
             return Outcome(step.name, Action.FAILED, error=error)
-        return (seen, reasons) if reasons else self._up_to_date(step)
+        found = self.ledger.found.get(step.name, {})
+        return (seen, reasons) if reasons else Outcome(step.name, Action.UP_TO_DATE, found=found)
 
 
 def _threads(jobs: int) -> AbstractContextManager[Any]:
-    """Return a pool of threads, or nothing where there is no need of one."""
     if jobs == 1:
         return nullcontext()
     from concurrent.futures import ThreadPoolExecutor  # not on the way to a no-op
@@ -293,7 +292,6 @@ def _refuse_unusable(step: Step, seen: Seen, record: Seen | Reason, root: Path, 
             )
     then = {} if isinstance(record, Reason) else record.dependencies
     for name in step.dependencies:
-        if name in then and name + "/" in seen.dependencies:
-            raise UsageError(f"{root.name}/{name}", "wrong kind", expected="a file", got="a directory")
-        if name + "/" in then and name in seen.dependencies and seen.dependencies[name] != MISSING:
-            raise UsageError(f"{root.name}/{name}", "wrong kind", expected="a directory", got="a file")
+        was, now = (("a file" * (name in at) or "a directory" * (f"{name}/" in at)) for at in (then, seen.dependencies))
+        if was and now and was != now and seen.dependencies.get(name) != MISSING:
+            raise UsageError(f"{root.name}/{name}", "wrong kind", expected=was, got=now)

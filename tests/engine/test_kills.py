@@ -43,12 +43,13 @@ def edit(shop: Workshop, number: int) -> None:
     (shop.root / "reqs.in").write_text(f"numpy=={number}\n")
 
 
-def kill_many(shop: Workshop, instants: list[int]) -> int:
+def kill_many(shop: Workshop, instants: list[int], edits: int = 1000) -> int:
+    """Kill a build after each edit; of fewer edits than instants, the later ones are restored."""
     shop.commands["model"] = SLOW_MODEL
     assert shop.build().ok
     killed = 0
     for number, instant in enumerate(instants):
-        edit(shop, number)
+        edit(shop, number % edits)
         killed += build_and_die(shop, instant)
         if number % 7 == 0:
             killed += build_and_die(shop, instant // 3)
@@ -61,6 +62,15 @@ def kill_many(shop: Workshop, instants: list[int]) -> int:
 
 def test_next_build_is_right_after_kills_at_some_instants(workshop: Workshop) -> None:
     assert kill_many(workshop, random.Random(1).sample(range(150), 15)) >= 10
+
+
+def test_next_build_is_right_after_kills_at_some_instants_of_restoring(workshop: Workshop) -> None:
+    assert kill_many(workshop, random.Random(3).sample(range(150), 12), edits=2) >= 8
+
+
+@pytest.mark.heavy
+def test_next_build_is_right_after_kills_at_every_instant_of_restoring(workshop: Workshop) -> None:
+    assert kill_many(workshop, [*range(300)], edits=2) >= 250
 
 
 @pytest.mark.heavy

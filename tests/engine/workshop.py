@@ -16,7 +16,17 @@ from engine.walk import Result
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Before each of these a process could be killed and leave something different behind.
-EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "subprocess.Popen", "os.kill")
+EVENTS = (
+    "open",
+    "os.link",
+    "os.rename",
+    "os.remove",
+    "os.mkdir",
+    "os.rmdir",
+    "shutil.rmtree",
+    "subprocess.Popen",
+    "os.kill",
+)
 
 
 @dataclass
@@ -73,10 +83,10 @@ class Workshop:
         return status(self.steps(), None, self.root)
 
     def ran(self, **options: object) -> list[str]:
-        """Build, expect success, and return the names of the steps that ran."""
+        """Build, expect success, and return the names of the steps that ran, or were restored."""
         result = self.build(**options)
         assert result.ok, [str(outcome.error) for outcome in result.outcomes if outcome.error]
-        return [outcome.step for outcome in result.outcomes if outcome.action == "ran"]
+        return [outcome.step for outcome in result.outcomes if outcome.action in ("ran", "restored")]
 
     def as_arguments(self) -> dict[str, object]:
         """Return what another process needs to stand before the same pipeline."""
