@@ -282,10 +282,10 @@ def image(context, flags):
     return publishing.image(request(context, flags), flags["output_path"])
 
 
-@verb(JSON, prune=("", "remove what was not used for so many days; 0 for all"))
+@verb(PLACE, JSON, prune=("", "remove what was not used for so many days; 0 for all"))
 def cache(context, flags):
-    """Show or prune the cache of downloads that all models share."""
-    return verbs.cache(flags["prune"], as_json=flags["json"])
+    """Show or prune the cache of downloads that all models share, and the former results of the models."""
+    return verbs.cache(request(context, flags), flags["prune"])
 
 
 @verb(MODEL, PLACE, DRY, JSON, env=(False, "the model environment, too"), all=(False, "everything that steps made"))

@@ -87,9 +87,15 @@ def check(flags: Mapping[str, object], *, as_json: bool) -> int:
     return _alone("check_model", words, as_json=as_json)
 
 
-def cache(prune: str, *, as_json: bool) -> int:
-    """Show or prune the cache of downloads."""
-    return _alone("download_cache", ["--prune", prune] if prune else [], as_json=as_json)
+def cache(request: Request, prune: str) -> int:
+    """Show or prune the cache of downloads, and the former results of all models."""
+    from .former import as_text, former_results
+
+    packages = request._replace(every=True).packages()
+    kept = former_results(packages, prune)
+    if not request.as_json:
+        print(as_text(kept), flush=True)
+    return _alone("download_cache", ["--prune", prune] if prune else [], as_json=request.as_json, former=kept)
 
 
 def archetypes(*, as_json: bool) -> int:
@@ -215,13 +221,13 @@ def _in_foreground(
     return results
 
 
-def _alone(script: str, words: Sequence[str], *, as_json: bool) -> int:
-    """Run a command of no package in the foreground, and say what it found."""
+def _alone(script: str, words: Sequence[str], *, as_json: bool, **more: object) -> int:
+    """Run a command of no package in the foreground, and say what it found, and more."""
     from .foreground import run_in_foreground
 
     outcome = run_in_foreground(script, tool_command(script), Path.cwd(), words, as_json=as_json)
     if as_json:
-        found = dict(outcome.found)
+        found = {**outcome.found, **more}
         error = {"error": found.pop("error")} if "error" in found else {}
         print(report.document([], ok=not outcome.error, found=found, **error))
     return outcome.error.exit_code if outcome.error else 0

@@ -159,6 +159,19 @@ class Shelf:
             if place.name not in {former.path.stem for former in formers}:
                 remove(place)
 
+    def prune(self, older_than_seconds: float) -> int:
+        """Forget the results that were not used for this long, and return how many they were."""
+        old = [path for path in self.path.glob("*.json") if time.time() - _used(path) >= older_than_seconds]
+        for path in old:
+            path.unlink(missing_ok=True)
+        self.sweep()
+        return len(old)
+
+    def size(self) -> tuple[int, int]:
+        """Return how many results there are, and how many bytes of files; environments do not count."""
+        files = [place.stat().st_size for place in self.path.glob("objects/*")]
+        return len([*self.path.glob("*.json")]), sum(files)
+
     def _make_room(self) -> None:
         entries = sorted(self.path.glob("*.json"), key=_used, reverse=True)
         for path in entries[MOST:]:
@@ -181,6 +194,17 @@ def store_of(root: Path) -> Path:
     """
     shared = os.environ.get(SHARED)
     return Path(shared).expanduser().absolute() / root.name if shared else root / STATE_DIRECTORY / KEPT
+
+
+def shelves(root: Path) -> list[Shelf]:
+    """Return the shelves of the steps of the pipeline at `root` that have any.
+
+    Parameters
+    ----------
+    root : Path
+        The pipeline's directory.
+    """
+    return [Shelf(root, path.name) for path in sorted(store_of(root).glob("*")) if path.is_dir()]
 
 
 def is_environment(target: str, files: Mapping[str, str]) -> bool:

@@ -40,7 +40,10 @@ case "$1" in
     mkdir -p .pipeline/model_side
     echo pack > mlflow_packager.py
     echo side > .pipeline/model_side/save.py ;;
-*compile_requirements.py) grep -v '^#' requirements.in > requirements.txt ;;
+*compile_requirements.py)
+    mkdir -p .pipeline/pins
+    grep -v '^#' requirements.in > requirements.txt
+    cp requirements.txt .pipeline/pins/3.11.txt ;;
 *sync_environment.py) cp -R ../environment .venv ;;
 *download_data.py) echo weights > model_data/weights.bin ;;
 mlflow_packager.py)

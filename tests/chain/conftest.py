@@ -73,8 +73,8 @@ class Package:
         return {step["step"]: step for step in model["steps"]}
 
     def ran(self, *words: str) -> list[str]:
-        """Run a task and return the names of the steps that ran."""
-        return [name for name, step in self.steps(*words).items() if step["action"] == "ran"]
+        """Run a task and return the names of the steps that ran, or were restored."""
+        return [name for name, step in self.steps(*words).items() if step["action"] in ("ran", "restored")]
 
 
 def new_package(base: Path) -> Package:

@@ -47,10 +47,14 @@ class Chain:
         )
 
     def ran(self, verb: str) -> list[str]:
-        """Run a task, expect success, and return the names of the steps that ran."""
+        """Run a task, expect success, and return the names of the steps that ran, or were restored."""
         done = self.invoke(verb)
         assert done.returncode == 0
-        return [step["step"] for step in json.loads(done.stdout)["models"][0]["steps"] if step["action"] == "ran"]
+        return [
+            step["step"]
+            for step in json.loads(done.stdout)["models"][0]["steps"]
+            if step["action"] in ("ran", "restored")
+        ]
 
     def embeddings(self, **params: object) -> np.ndarray:
         """Predict the example in-process with these params."""

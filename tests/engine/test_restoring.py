@@ -194,6 +194,21 @@ def test_environment_is_moved_there_and_back(tmp_path: Path) -> None:
     assert acted(build(step(1), root=tmp_path)) == {"sync": "ran"}
 
 
+def test_former_results_are_listed_and_pruned(built: Workshop) -> None:
+    from chain.former import as_text, former_results
+    from chain.packages import Package
+
+    (built.root.parent / "shop_mlflow_pkg").symlink_to(built.root)
+    packages = [Package("shop", built.root.parent)]
+    for prune in ("", "1"):
+        kept = former_results(packages, prune)
+        assert [facts["step"] for facts in kept if facts["results"] == 1] == sorted(each.name for each in built.steps())
+    assert as_text(kept).endswith(f"7 former results, {sum(facts['bytes'] for facts in kept) / 1e6:.1f} MB")
+    assert sum(facts["removed"] for facts in former_results(packages, "0")) == 7
+    (built.root / "verdict").unlink()
+    assert acted(built.build()) == {"verify": "ran"}
+
+
 def test_clones_share_what_they_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUN_CACHE", str(tmp_path / "shared"))
     steps = [Step("make", "cat in > out", ["in"], ["out"])]
