@@ -293,6 +293,27 @@ def test_spoilt_files_that_a_model_answers_are_listed_and_named(tmp_path: Path) 
     assert "an empty file: answered: float32 [2, 3]" in found["why"]
 
 
+@pytest.mark.parametrize(
+    ("end", "flags", "fault"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", (), "the process ended in the middle with signal SIGSEGV"),
+        pytest.param("signal.pause()", ("--time-limit", "10"), "it took longer than 10 s", marks=pytest.mark.heavy),
+    ],
+)
+@pytest.mark.parametrize("strict", [False, True])
+def test_spoilt_file_that_ends_the_process_is_listed_beside_all_other_trials(
+    tmp_path: Path, end: str, flags: tuple[str, ...], fault: str, strict: bool
+) -> None:
+    load = lines("import os, signal", "if not os.path.getsize(uri):", f"    {end}", "return np.loadtxt(uri, ndmin=2)")
+    author = packaged(tmp_path, of_file("return input_obj.astype('f4')", load, STRICT if strict else ""))
+    code, checks = verified(author, tmp_path, *flags)
+    trial = checks["bad_inputs"]["trials"]
+    assert (code, trial) == (strict, [{"trial": "an empty file", "status": trial[0]["status"], "fault": fault}])
+    passed = {name for name, each in checks.items() if each["status"] == "passed"}
+    assert passed >= {"repeatable", "world", "files", "cells", "reload", "history", "unchanged", "concurrent"}
+    assert checks["bad_inputs"]["status"] == ("failed" if strict else "listed")
+
+
 FORMATS = {
     "npy": (np.save, "np.load(uri)"),
     "csv": (lambda path, cells: np.savetxt(path, cells, delimiter=","), "np.loadtxt(uri, delimiter=',', ndmin=2)"),

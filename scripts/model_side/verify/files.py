@@ -9,21 +9,24 @@ import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ..base.errors import StepError
+from ..base.errors import ReportedError, StepError
 from ..base.named_files import Named, named_file
+from ..model.model import ModelFiles
 from ..output.arrays import as_array
 from ..output.comparison import form_of
 from ..payload.forms import content_of, form_of_payload, write_form
 from ..run.opened import opened_in
-from .routes import LISTED, REFUSED, Route
+from .routes import LISTED, REFUSED, Route, failed
 from .scene import Payload, Scene
 
 LARGE = 2**30  # bytes of a file that is not copied for each question
+BAD_INPUTS = "bad_inputs"
 _ARTIFACT = "artifact://"
 _TEXT, _BYTES = b"This is another kind of file.\n" * 99, bytes(range(256)) * 9
 
@@ -69,12 +72,13 @@ def ask_bad_inputs(scene: Scene) -> Iterator[Route]:
         copy, part = _copied(path, scene.directory), files_of(scene)[text].part
         for kind, spoil in (_OF_A_DIRECTORY if path.is_dir() else _OF_A_FILE).items():
             if spoil(copy):
+                scene.now.value = f"{BAD_INPUTS}: {kind}".encode()
                 yield _refusal(scene, kind, copy, renamed(scene, {text: f"{copy}{part}"}))
 
 
 def _refusal(scene: Scene, kind: str, spoilt: Path, payload: Payload) -> Route:
     """Return whether a model refuses a request, and names the file; what MLflow serves is an answer, fit or not."""
-    told = "" if scene.files.metadata.get("strict_inputs") is True else LISTED
+    told = _answered(scene.files)
     try:
         output = scene.witness.model.output(payload)
     except StepError as error:
@@ -86,6 +90,24 @@ def _refusal(scene: Scene, kind: str, spoilt: Path, payload: Payload) -> Route:
     except StepError as error:
         return Route(kind, told=told, fault=f"answered: {error.fault}")
     return Route(kind, answer, told=told, fault=f"answered: {form_of(answer)}")
+
+
+def _answered(files: ModelFiles) -> str:
+    return "" if files.metadata.get("strict_inputs") is True else LISTED
+
+
+def ended(kind: str, error: ReportedError, files: ModelFiles) -> Route:
+    """Return what a spoilt file did that ended the process, or took it too long.
+
+    Parameters
+    ----------
+    kind : str
+        What was done to the file.
+    error : ReportedError
+        What became of the process.
+    files : ModelFiles
+    """
+    return replace(failed(kind, error), fault=error.fault, told=_answered(files))
 
 
 def _one_of_each_column(scene: Scene) -> dict[str, Path]:

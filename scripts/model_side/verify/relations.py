@@ -12,7 +12,7 @@ from ..base.errors import StepError
 from ..run.clock import AHEAD
 from ..run.in_process import load_in_process
 from .cells import ask_cells, no_cells
-from .files import ask_bad_inputs, ask_files, no_bad_inputs, no_files
+from .files import BAD_INPUTS, ask_bad_inputs, ask_files, no_bad_inputs, no_files
 from .params import ask_params, no_params
 from .routes import Route, failed
 from .rows import ask_at_once, ask_rows, no_rows
@@ -59,7 +59,7 @@ RELATIONS = (
     Relation("params", no_params, ask_params),
     Relation("files", no_files, ask_files),
     Relation("cells", no_cells, ask_cells),
-    Relation("bad_inputs", no_bad_inputs, ask_bad_inputs, compares=False),
+    Relation(BAD_INPUTS, no_bad_inputs, ask_bad_inputs, compares=False),
     Relation("reload", _always, _reload),
     Relation("history", _always, _history),
     Relation("concurrent", _always, ask_at_once, compares=False),

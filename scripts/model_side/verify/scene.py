@@ -44,6 +44,8 @@ class Scene:
         That of this process.
     began : float
         When it was asked, in seconds since 1970.
+    now : Array
+        Shared with the parent, of bytes: the relation that is asked for, and after a colon what of it.
     """
 
     directory: Path
@@ -53,6 +55,7 @@ class Scene:
     first: Arrays
     clock: Clock
     began: float
+    now: Any
 
     def holds(self, name: str, payload: Payload, expected: Arrays, model: Loaded | None = None) -> Route:
         """Ask once more, and return how the answer compares with what it must be."""

@@ -26,6 +26,7 @@ from ..run.clock import movable_clock
 from ..run.direct import call_directly
 from ..run.in_process import load_in_process
 from .budget import QUESTIONS, packed
+from .files import BAD_INPUTS, ended
 from .relations import RELATIONS
 from .routes import BUDGET, DIRECT, REFERENCE, Route, failed
 from .scene import MAY_DIFFER, Scene
@@ -159,7 +160,11 @@ def _asked(
         try:
             return child(_predict, model, payload, files, world, relations, now, budget, kept=kept)
         except ReportedError as error:
-            relation = now.value.decode()
+            relation, _, kind = now.value.decode().partition(": ")
+            if relation == BAD_INPUTS:  # it may end a process: the others are asked without it
+                others = {*relations} - {BAD_INPUTS}
+                found, trials = _asked(model_uri, payload, files, subject, seconds, world, others, budget)
+                return found, {**trials, BAD_INPUTS: [ended(kind, error, files)]}
             failure = failed(relation or REFERENCE, error)
             return (None, {relation: [failure]}) if relation else (failure, {})
 
@@ -180,7 +185,7 @@ def _predict(
     first = witness.predict(payload)
     took = time.perf_counter() - loaded
     route = Route(REFERENCE, nulled(first), figures=Figures(time.perf_counter() - start, peak_memory()))
-    scene = Scene(directory, files, payload, witness, first, clock, began)
+    scene = Scene(directory, files, payload, witness, first, clock, began, now)
     if took > budget and relations:
         now.value = QUESTIONS[0][0].encode()
         left_out = f"{BUDGET}: a prediction took {took:.1f} s; `verify --full` asks for it"
