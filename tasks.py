@@ -25,7 +25,7 @@ sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))  # Inv
 sys.path.insert(0, str(Path(__file__).parent / "scripts"))
 
 from chain import completion, looking, publishing, verbs  # noqa: E402
-from chain.flags import COHORT, PROOF, TRUST  # noqa: E402
+from chain.flags import COHORT, PORT, PROOF, TRUST  # noqa: E402
 from chain.request import Request  # noqa: E402
 
 if (names := completion.values(sys.argv)) is not None:
@@ -172,7 +172,7 @@ def serve_predict(context, flags):
     return verbs.build(request(context, flags), "serve-predict")
 
 
-@verb(MODEL, PLACE, PLAIN, LIMIT, port=(0, "on 127.0.0.1 (default: one that is free)"))
+@verb(MODEL, PLACE, PLAIN, LIMIT, PORT)
 def serve(context, flags):
     """Keep the model's server up until Ctrl-C, and print a curl line that asks it."""
     return verbs.serve(request(context, flags), flags["port"])
@@ -184,10 +184,10 @@ def verify(context, flags):
     return verbs.verify(request(context, flags), flags["only"], full=flags["full"])
 
 
-@verb(BUILD)
+@verb(BUILD, PORT, serve=(False, "then serve it, with a page that asks the model, until Ctrl-C"))
 def report(context, flags):
     """Write report.html of the verified model: one page, without a network, for the people who get it."""
-    return verbs.build(request(context, flags), "report")
+    return verbs.report_page(request(context, flags), flags["port"], is_served=flags["serve"])
 
 
 @verb(BUILD)

@@ -95,7 +95,7 @@ TABLE = (
     Rule("scripts/serving/*.py", ("serving", "environments", "filelock", "yaml", *SHARED_MODULES)),
     # The libraries of the extra `ship` are imported by name, where they are used: see ship.facts.library.
     Rule("scripts/ship/*.py", ("ship", "engine.ledger", "engine.transaction", "environments", "jinja2", "numpy",
-                               "packaging", "serving.rebuilt", "yaml", *SHARED_MODULES)),
+                               "packaging", "serving", "yaml", *SHARED_MODULES)),
     *(
         Rule(f"scripts/{name}.py", ("model_side", *MODEL_LIBRARIES))
         for name in ("generate_mlflow_test_payload", "predict_func", "try_model", "verify")

@@ -1,5 +1,6 @@
-"""Flags of the verbs that have many: the default of each, and its help."""
+"""Flags of the verbs that have many, or share them: the default of each, and its help."""
 
+PORT = {"port": (0, "on 127.0.0.1 (default: one that is free)")}
 COHORT = {
     "inputs": ("", "a pattern, a directory, a list (.txt), a table (.csv, .parquet) or a payload (.json)"),
     "out": ("", "the directory of outputs, or any fsspec URI (default: predictions)"),

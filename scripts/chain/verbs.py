@@ -114,6 +114,17 @@ def serve(request: Request, port: int) -> int:
     return code
 
 
+def report_page(request: Request, port: int, *, is_served: bool) -> int:
+    """Write the report; become a server of it and of a page that asks the model, if need be."""
+    from .foreground import become
+
+    package = _one(request, "a page asks one") if is_served else None
+    code = build(request, "report")
+    if package and not (code or request.dry_run):
+        become(tool_command("serve_report"), package.root, "--port", str(port), *request.limit())
+    return code
+
+
 def _one(request: Request, why: str) -> Package:
     packages = request.packages()
     if len(packages) > 1:

@@ -7,8 +7,8 @@ import re
 import shlex
 import shutil
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack, nullcontext
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from model_side.base.directories import temporary_directory
 from model_side.base.errors import StepError
 from model_side.base.files import publish, require_writable
 from model_side.base.found import report_found
-from model_side.base.processes import ended_with
 from model_side.base.read_only import unchanged
 from model_side.base.variables import receivers_environment, shared_processors, variables_advice
 from model_side.model.model import quiet_mlflow, read_model, whole_model
@@ -33,7 +32,7 @@ from .rest import Request, rest_route
 from .sandbox.audit import HOOK, Outside, outside
 from .sandbox.leash import Limits, allows
 from .sandbox.portable import copy_read_only, elsewhere, with_neighbours
-from .server import HOST, serving
+from .server import HOST, Server, serving
 
 _ANYWHERE = re.compile(r"/|[A-Za-z][A-Za-z0-9+.-]*://")  # an absolute path or a URI
 
@@ -207,6 +206,16 @@ def serve(model_uri: str, json_payload_file: Path, port: int, time_limit: float 
     StepError
         When it ends by itself.
     """
+    with served(model_uri, json_payload_file, port, time_limit) as (server, _):
+        print(_curl_line(server.port, json_payload_file), flush=True)
+        raise server.ended()
+
+
+@contextmanager
+def served(
+    model_uri: str, json_payload_file: Path, port: int, time_limit: float | None
+) -> Iterator[tuple[Server, float]]:
+    """Start a server and give it once it answers, with the seconds that a prediction may take; arguments as above."""
     quiet_mlflow()
     files = read_model(model_uri)
     payload = read_payload(json_payload_file, files.signature)
@@ -218,8 +227,7 @@ def serve(model_uri: str, json_payload_file: Path, port: int, time_limit: float 
         with started as server:
             server.wait_until_up(START_SECONDS + seconds)
             require_environment(listener(server.port, server.process.pid), environment)
-            print(_curl_line(server.port, json_payload_file), flush=True)
-            raise server.failure(f"it ended with {ended_with(server.process.wait())}")
+            yield server, seconds
 
 
 def _curl_line(port: int, payload: Path) -> str:

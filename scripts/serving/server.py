@@ -122,6 +122,10 @@ class Server:
         """End all that it has started, and let its interpreters say in its log where they are."""
         ask_where((each.pid for each in descendants(self.process.pid)), GRACE_SECONDS)
 
+    def ended(self) -> StepError:
+        """Wait until it ends by itself, and return that as an error."""
+        return self.failure(f"it ended with {ended_with(self.process.wait())}")
+
     def failure(self, fault: str, seconds: float = 0.0, *, by_us: bool = False) -> StepError:
         """Return an error with the end of the log in front; it tells which signal ended the process that answered.
 

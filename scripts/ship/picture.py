@@ -11,7 +11,7 @@ from . import plot
 from .plot import Array
 
 FEW_ROWS, LONG_ROW, SMALL = 8, 32, 48  # curves: at most, at least; a heat map: at most in each direction
-MOST_POINTS, MOST_ROWS, MOST_PICTURES = 2048, 10, 4
+MOST_POINTS, MOST_ROWS, MOST_COLUMNS, MOST_PICTURES = 2048, 10, 8, 4
 LARGEST = 1e300  # beyond, distances are infinite
 
 
@@ -46,6 +46,25 @@ def pictures(predictions: Any) -> list[Picture]:
     drawn = [_picture(value, name) for name, value in list(parts.items())[:MOST_PICTURES]]
     rest = len(parts) - len(drawn)
     return [*drawn, *([Picture(f"{rest} more parts of the output are not shown.")] if rest else [])]
+
+
+def tables(predictions: Any) -> list[Picture]:
+    """Return the first rows of an answer as tables, a matrix by its first columns; a part that has no numbers, no more.
+
+    Parameters
+    ----------
+    predictions : object
+        As above.
+    """
+    parts = predictions if isinstance(predictions, Mapping) else {"": predictions}
+    return [_table(_records(value), name) for name, value in list(parts.items())[:MOST_PICTURES]]
+
+
+def _records(value: Any) -> Any:
+    values = _numbers(value)
+    if values is None or values.ndim != 2:
+        return value
+    return [{f"column {n}": number for n, number in enumerate(row[:MOST_COLUMNS])} for row in value]
 
 
 def _picture(value: Any, name: str) -> Picture:

@@ -39,10 +39,8 @@ def write_report(package: Path, output_path: Path) -> None:
 
 def page(facts: Facts) -> str:
     """Return the report as HTML: the same facts give the same text."""
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     verification, metadata = facts.verification, facts.files.metadata
-    return environment.get_template(TEMPLATE).render(
+    return template(TEMPLATE).render(
         name=facts.name,
         about={"description": "", **facts.about},
         archetype=metadata.get("archetype"),
@@ -64,6 +62,12 @@ def page(facts: Facts) -> str:
         verified_at=f"{facts.verified_at:%Y-%m-%d %H:%M} UTC",
         commit=facts.manifest.get("source_commit"),
     )
+
+
+def template(name: str) -> jinja2.Template:
+    """Return a template of a page: what it is given is text, not HTML."""
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined).get_template(name)
 
 
 def _steps(root: Path) -> list[tuple[str, float]]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,10 @@ import pytest
 
 from ship.facts import read_facts
 from ship.report import page as report
+from tests.chain.conftest import NAME, REPOSITORY, Package
+from tests.chain.conftest import package as package
 
+from .test_publishing import verified as verified
 from .test_report import SECTIONS
 from .verified_package import verified_package
 
@@ -79,4 +85,52 @@ def test_report_is_readable_and_asks_for_nothing_at(
     page.add_script_tag(content=axe)
     found = page.evaluate("axe.run()")
     assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]] == []
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def address(verified: Package) -> Iterator[str]:
+    """Return the address that `invoke report --serve` prints."""
+    words = ["report", "--serve", "--model", NAME, "--models-dir", str(verified.root.parent), "--plain"]
+    command = [sys.executable, "-m", "invoke", *words]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        yield next(line.strip() for line in process.stdout if line.startswith("http://"))
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        assert process.wait() == 130
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+def test_page_asks_the_running_model_and_shows_its_answer_at(
+    width: int, address: str, browser: Any, axe: str, verified: Package, tmp_path: Path
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(address)
+    field = page.get_by_label("input_uri (string)")
+    uri = field.input_value()
+    field.fill("nowhere.h5ad")
+    assert json.loads(page.get_by_label("Payload, as JSON").input_value())["dataframe_split"]["data"] == [
+        ["nowhere.h5ad"]
+    ]
+    answer, button = page.get_by_role("region", name="Answer"), page.get_by_role("button", name="Ask the model")
+    button.click()
+    answer.get_by_text("status 4").or_(answer.get_by_text("status 5")).wait_for()
+    field.fill(uri)
+    button.click()
+    answer.get_by_role("img").wait_for()
+    predicted = json.loads((verified.root / "predict_output.json").read_text())["predictions"]
+    assert answer.get_by_role("cell", name=f"{predicted[0][0]:.6g}").first.is_visible()
+    assert "Answered in" in page.get_by_role("status").inner_text()
+    page.screenshot(path=tmp_path / f"ask-{width}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert said == []
+    page.add_script_tag(content=axe)
+    found = page.evaluate("axe.run()")
+    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]] == []
+    page.get_by_role("link", name="Report").click()
+    page.get_by_role("region", name="Ways of running it").wait_for()
     page.close()
