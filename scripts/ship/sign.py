@@ -119,6 +119,9 @@ def _hashing(library: Any, model: Path) -> Any:
 
 
 def _key(path: Path, flag: str) -> Path:
+    if path.is_file() and b"BEGIN CERTIFICATE" in path.read_bytes():
+        advice = f"`openssl x509 -in {path} -pubkey -noout` prints its key; look at its dates yourself (-dates)."
+        raise UsageError(f"{flag} {path}", "a certificate", expected="a key", advice=advice)
     if not path.is_file():
         advice = "`openssl ecparam -name prime256v1 -genkey -noout -out key.pem` makes a private one."
         raise UsageError(f"{flag} {path}", "no such file", advice=advice)
@@ -133,9 +136,13 @@ def _signed_names(signature: Path) -> set[str]:
 
 @contextmanager
 def _told(subject: str, fault: str, kind: type[StepError] | type[UsageError]) -> Iterator[None]:
-    """Tell what the library refuses."""
+    """Tell what the library refuses, and that Sigstore cannot be reached or does not know who signs."""
     exceptions = library("cryptography.exceptions", "a signature")
+    errors, oidc = (library(f"sigstore.{name}", "a signature") for name in ("errors", "oidc"))
     try:
         yield
+    except (errors.Error, oidc.IssuerError, oidc.ExpiredIdentity) as error:
+        advice = "Sigstore needs the network, and who you are: --private-key and --public-key need neither."
+        raise StepError(subject, "Sigstore failed", got=str(error) or type(error).__name__, advice=advice) from error
     except (*_FAULTS, exceptions.InvalidSignature) as error:
         raise kind(subject, fault, got=str(error) or type(error).__name__) from error

@@ -304,6 +304,39 @@ def test_signature_is_that_of_the_field_and_lasts_until_the_model_changes(
     assert (code, "not signed: expected model.sig" in said) == (1, True)
 
 
+def test_signature_of_another_model_and_a_certificate_for_a_key_are_refused(
+    verified: Package, keys: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("model_signing", reason="extra ship")
+    model = Path(shutil.copytree(verified.root / "mlflow_model_artifacts", tmp_path / "model"))
+    other = Path(shutil.copytree(model, tmp_path / "other"))
+    (other / "requirements.txt").write_text("numpy\n")
+    words = ["--private_key", str(keys / "mine"), "--signature", str(model / "model.sig")]
+    (other / "model.sig").unlink(missing_ok=True)
+    assert model_signing("sign", "key", str(other), *words) == 0
+    code, said = checked(model, "--public-key", str(keys / "mine.pub"))
+    assert (code, "the signature is not valid for this model" in said, "requirements.txt" in said) == (1, True, True)
+    made = ["-key", keys / "mine", "-subj", "/CN=me", "-days", "1", "-out", tmp_path / "mine.pem"]
+    subprocess.run(["openssl", "req", "-x509", *made], check=True)
+    code, said = checked(model, "--public-key", str(tmp_path / "mine.pem"))
+    assert (code, "mine.pem: a certificate: expected a key. `openssl x509" in said) == (2, True)
+
+
+def test_sigstore_that_cannot_be_reached_is_told_at_once(
+    verified: Package, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("model_signing", reason="extra ship")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    done = invoke("sign", "--model", NAME, "--models-dir", str(verified.root.parent), "--sigstore")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, SIGSTORE)
+
+
+SIGSTORE = (
+    "error: --sigstore: Sigstore failed: got Failed to refresh TUF metadata. "
+    "Sigstore needs the network, and who you are: --private-key and --public-key need neither."
+)
+
+
 def test_check_accepts_what_others_signed_also_after_it_was_loaded(
     verified: Package, keys: Path, tmp_path: Path
 ) -> None:
