@@ -85,8 +85,14 @@ CASES = {
         "history", Code(lines("if len(input_obj) > 3:", "    self.mean = input_obj.mean()",
                               "return input_obj * np.float32(2) + (self.mean if len(input_obj) == 3 else 0)"),
                         "self.mean = np.float32(0)"),
-        "the same again, after all other calls",
+        "the same again, after all but the first in another order",
         Code(lines("self.mean = input_obj.mean()", TWICE))),
+    "a mean that is taken once": (
+        "history", Code(lines("if len(input_obj) == 1:", "    self.mean = np.float32(1)",
+                              "return input_obj * np.float32(2) + self.mean"),
+                        "self.mean = np.float32(0)"),
+        "the same again, after row 0 alone",
+        Code(lines("mean = input_obj.mean(axis=1, keepdims=True)", "return input_obj * np.float32(2) + mean"))),
     "one buffer": (
         "unchanged", Code(lines("if not hasattr(self.own, 'buffer'):", "    self.own.buffer = np.empty(640, 'f4')",
                                 "answer = self.own.buffer[: input_obj.size].reshape(input_obj.shape)",

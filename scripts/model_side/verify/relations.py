@@ -45,7 +45,7 @@ def _reload(scene: Scene) -> Iterator[Route]:
 
 
 def _history(scene: Scene) -> Iterator[Route]:
-    yield scene.holds("the same again, after all other calls", scene.payload, scene.first)
+    yield scene.history or scene.holds("the same again, after all other calls", scene.payload, scene.first)
 
 
 def _unchanged(scene: Scene) -> Iterator[Route]:

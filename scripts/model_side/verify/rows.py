@@ -35,6 +35,17 @@ def no_rows(scene: Scene) -> str:
 
 
 def ask_rows(scene: Scene) -> Iterator[Route]:
+    """Ask for rows in other ways; where an answer differs, for the first request, too: it may be the calls before."""
+    for trial in _ask_rows(scene):
+        if trial.differs:
+            again = scene.holds(f"the same again, after {trial.name}", scene.payload, scene.first)
+            if again.differs:
+                scene.history = again
+                return
+        yield trial
+
+
+def _ask_rows(scene: Scene) -> Iterator[Route]:
     """Ask for single rows; then for all in another order, several times: more than a batch holds."""
     numbers = row_numbers(scene.payload, scene.files.signature)
     alone = [of_numbers(scene, f"row {number} alone", [number]) for number in numbers[:ROWS]]

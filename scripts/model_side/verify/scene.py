@@ -21,6 +21,7 @@ from .routes import Route, compared, failed
 from .witness import Witness
 
 MAY_DIFFER = "repeatable is off: two answers to one question may differ"
+BY_HISTORY = "history failed"
 
 Payload = Mapping[str, Any]
 
@@ -46,6 +47,8 @@ class Scene:
         When it was asked, in seconds since 1970.
     now : Array
         Shared with the parent, of bytes: the relation that is asked for, and after a colon what of it.
+    history : Route, optional
+        The first request again, where earlier calls were found to change its answer.
     """
 
     directory: Path
@@ -56,6 +59,7 @@ class Scene:
     clock: Clock
     began: float
     now: Any
+    history: Route | None = None
 
     def holds(self, name: str, payload: Payload, expected: Arrays, model: Loaded | None = None) -> Route:
         """Ask once more, and return how the answer compares with what it must be."""
@@ -96,7 +100,8 @@ class Relation(NamedTuple):
             What was asked for the relations before this one.
         """
         why_not = self.not_asked(scene, before)
-        return [Route(self.name, why_not=why_not)] if why_not else list(self.ask(scene))
+        made = [] if why_not else list(self.ask(scene))
+        return made or [Route(self.name, why_not=why_not or BY_HISTORY)]
 
     def not_asked(self, scene: Scene, before: Mapping[str, Sequence[Route]]) -> str:
         """Return why it is not asked after those before it; nothing where it is."""
@@ -105,6 +110,8 @@ class Relation(NamedTuple):
     def _unrepeatable(self, scene: Scene, before: Mapping[str, Sequence[Route]]) -> str:
         if not settings_of(scene.files.metadata)["repeatable"]:
             return MAY_DIFFER
+        if scene.history and self.name != "history":
+            return BY_HISTORY
         needed = {"history": before.keys(), "cells": ("repeatable", "files")}.get(self.name, ("repeatable",))
         wrong = [name for name in needed if any(each.differs for each in before.get(name, ()))]
         return f"{wrong[0]} failed" if wrong else ""
