@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.archetypes.conftest import Model, write
+from tests.archetypes.conftest import SCRIPTS, Model, write
 from tests.packager.conftest import Author
 
 TWICE = "return input_obj * np.float32(2)"
@@ -53,6 +55,10 @@ CASES = {
         "world", Code(lines("import os.path", "return input_obj + np.float32(len(os.path.expanduser('~')))")),
         "with another user",
         Code(lines("import os.path", "os.path.expanduser('~')", TWICE))),
+    "host name": (
+        "world", Code(lines("import socket", "return input_obj + np.float32(socket.gethostname() == 'localhost')")),
+        "with another host name",
+        Code(lines("import os, socket", "socket.gethostname(), os.uname().nodename", TWICE))),
     "processors": (
         "world", Code(lines("import os", "return input_obj * np.float32(os.cpu_count())")),
         "with another number of processors",
@@ -372,6 +378,22 @@ def test_files_that_are_read_beside_a_receivers_file_go_with_its_copy(tmp_path: 
     assert code == 0
     assert checks["files"]["trials"][0]["trial"] == "copies of its files, with those that it opens beside them"
     assert checks["cells"]["why"] == "the file is read with others beside it"
+
+
+def test_answer_that_follows_the_order_of_a_set_is_told_where_another_python_differs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = "{'1', '2', '3', '4', '5', '6', '7', '8'}"
+    author = packaged(tmp_path, Code(f"return input_obj + np.float32(int(''.join({names})))"))
+    theirs, payload = tmp_path / "theirs.json", tmp_path / "payload.json"
+    payload.write_text(json.dumps(PAYLOAD))
+    command = [sys.executable, SCRIPTS / "predict_func.py", "--model-uri", author.model, "--output-path", theirs]
+    subprocess.run([*command, "--json-payload-file", payload], check=True)  # with its own seed
+    code, checks = verified(author, tmp_path, "--rest-output", str(theirs))
+    assert (code, {each["status"] for each in checks.values()} & {"failed"}) == (1, set())
+    told = capsys.readouterr().out
+    assert "error: verify: not every route agrees: rest" in told
+    assert "The answer follows PYTHONHASHSEED" in told
 
 
 def test_one_relation_is_asked_for_alone_and_no_verdict_is_written(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from ..output.files import golden_path, write_output
 from ..payload.payload import is_example, read_payload, rows_to_match
 from ..payload.text import dumps_strict, loads_payload
 from .checks import TRIED, advice_on, held_checks, lines
+from .hashes import FOLLOWS_HASHES, follows_hashes
 from .routes import DIRECT, REFERENCE, Route, cells, golden_route, read_answer, table
 
 # What may be written into the directory *.failed.
@@ -117,7 +118,18 @@ def verify(asked: Asked) -> None:
     if asked.package:
         require_file(asked.package / "model_spec.py", "--package")
     evidence = gather(asked)
-    publish_verdict(verdict(asked, evidence, compare(evidence)), asked.output_path)
+    routes = compare(evidence)
+    publish_verdict(verdict(asked, evidence, routes, _why(asked, evidence.files, routes)), asked.output_path)
+
+
+def _why(asked: Asked, files: ModelFiles, routes: Sequence[Route]) -> str:
+    """Return what made the answers of other Pythons differ, if it is found by asking further ones."""
+    others = {route.name for route in routes if route.differs and route.output is not None} - {DIRECT}
+    if not (others and asked.again and asked.json_payload_file):
+        return ""
+    seconds = time_limit_of(files.metadata, asked.time_limit)
+    follows = follows_hashes(asked.model_uri, asked.json_payload_file, files, seconds)
+    return FOLLOWS_HASHES if follows else ""
 
 
 def gather(asked: Asked) -> Evidence:
@@ -177,8 +189,8 @@ def compare(found: Evidence) -> list[Route]:
     return [*routes, *([found.golden.against(beside, found.tolerance)] if found.golden else [])]
 
 
-def verdict(asked: Asked, found: Evidence, routes: Sequence[Route]) -> Verdict:
-    """Decide whether all routes agree and every check passed."""
+def verdict(asked: Asked, found: Evidence, routes: Sequence[Route], why: str = "") -> Verdict:
+    """Decide whether all routes agree and every check passed; `why` some do not, where that is known."""
     entries = {name: [each.trial_entry() for each in made] for name, made in found.trials.items()}
     checks, tolerance = held_checks(found.files.metadata, found.report, entries), found.tolerance
     faults = tuple(_faults(routes, checks))
@@ -186,7 +198,7 @@ def verdict(asked: Asked, found: Evidence, routes: Sequence[Route]) -> Verdict:
     result |= {"routes": [route.entry() for route in routes], "checks": checks}
     result["tolerance"] = {"rtol": tolerance.rtol, "atol": tolerance.atol}
     trials = [each for made in found.trials.values() for each in made]
-    advice = _rounding([*routes, *trials], tolerance) + _where(asked, found, routes)
+    advice = why + _rounding([*routes, *trials], tolerance) + _where(asked, found, routes)
     advice += advice_on(checks, asked.package)
     text = "\n".join([table(routes), lines(checks), *cells(found.trials)])
     return Verdict(result, text, faults, advice, _to_keep(found, routes))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import locale
 import os
+import platform
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -41,12 +43,19 @@ def _processors() -> None:
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
-# By the words of a report. The seed of hashes can only be changed where a process starts: the server has another.
+def _host() -> None:
+    name, system = "localhost", os.uname()  # a name that every machine can look up
+    vars(os)["uname"] = lambda: os.uname_result((system.sysname, name, *system[2:]))
+    vars(socket)["gethostname"] = vars(platform)["node"] = lambda: name
+
+
+# By the words of a report. The seed of hashes can only be changed where a process starts: see hashes.py.
 WORLD: Mapping[str, Callable[[], None]] = {
     "time zone": _time_zone,
     "language": _language,
     "user": _user,
     "umask": _rights,
+    "host name": _host,
     "number of processors": _processors,
 }
 
