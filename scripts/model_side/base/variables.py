@@ -11,9 +11,10 @@ from pathlib import Path
 
 from .errors import UsageError
 
-# For mlflow, before it is imported: no project around the model is read, nothing is sent anywhere, no advice is given.
+# For mlflow, before it is imported: no project around the model is read, nothing is sent anywhere, no advice is given,
+# no bar is drawn for each file that is copied.
 QUIET = {"MLFLOW_UV_AUTO_DETECT": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-QUIET |= {"MLFLOW_LOGGING_LEVEL": "WARNING"}
+QUIET |= {"MLFLOW_LOGGING_LEVEL": "WARNING", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 TOOL_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT")
 # What any receiver has: the machine's own, the locale, and the settings of uv and MLflow.
 _ANYONES = re.compile(
