@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGES = REPOSITORY / "docs" / "reference"
@@ -78,21 +79,18 @@ def command_lines() -> str:
 
 def parser_of(script: Path) -> argparse.ArgumentParser:
     """Return the parser that a script makes, without running anything of it."""
-    kept = argparse.ArgumentParser.parse_args
 
     def tell(parser: argparse.ArgumentParser, *_: object) -> None:
         raise _AskedError(parser)
 
-    os.environ["MODEL_SIDE"] = str(REPOSITORY / "scripts")
-    argparse.ArgumentParser.parse_args = tell  # type: ignore[method-assign, assignment]
-    try:
-        found: dict[str, Any] = runpy.run_path(str(script))
-        found["main"](*([script.parent, found["__doc__"]] if script == PACKAGER else [[]]))
-    except _AskedError as asked:
-        parser: argparse.ArgumentParser = asked.args[0]
-        return parser
-    finally:
-        argparse.ArgumentParser.parse_args = kept  # type: ignore[method-assign]
+    asking = patch.object(argparse.ArgumentParser, "parse_args", tell)
+    with asking, patch.dict(os.environ, MODEL_SIDE=str(REPOSITORY / "scripts")):
+        try:
+            found: dict[str, Any] = runpy.run_path(str(script))
+            found["main"](*([script.parent, found["__doc__"]] if script == PACKAGER else [[]]))
+        except _AskedError as asked:
+            parser: argparse.ArgumentParser = asked.args[0]
+            return parser
     raise LookupError(f"{script}: it reads no arguments")
 
 

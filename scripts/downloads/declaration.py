@@ -40,7 +40,7 @@ MEANINGS = {
     "command": "a command that runs in the model environment",
     "outputs": "what it makes, inside `model_data/`",
     "path": "where the file or directory goes inside `model_data/`",
-    "sha256": "of the file, or of the list of a directory's files; `invoke download-data --lock` fills it in",
+    "sha256": "of the file, or of the list of a directory's files; `download-data --lock` fills it in",
     "unpack": "`true`: the file is an archive (tar, tar.gz, tar.zst, zip) to unpack into `path`",
     "mutable": "`true`: a missing sha256 is accepted, with a warning",
 }

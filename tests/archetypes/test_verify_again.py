@@ -61,7 +61,8 @@ def test_verdict_is_yes_with_its_cost_when_a_good_model_is_asked_again(
     rows = found["rows"]
     assert rows["status"] == ("passed" if archetype in ROWS else "not applicable")
     tiled = [f"each of {ROWS.get(archetype)} rows alone", "three times in another order, and one more"]
-    assert [trial["trial"] for trial in rows.get("trials", ())] == (tiled if archetype in ROWS else [])
+    trials = [trial["trial"] for trial in rows.get("trials", ())]
+    assert trials[:2] == (tiled if archetype in ROWS else [])  # further ones follow where they are quick
     assert all(found[name]["seconds"] > 0 and found[name]["peak_memory"] > MIB for name in ("direct", "in-process"))
     assert found["served"]["seconds"] is None
     assert not (tmp_path / "verification.failed").exists()

@@ -48,7 +48,7 @@ def document(done: Any) -> dict[str, Any]:
     for model in found["models"]:
         assert model.keys() == {"model", "ok", "predictions", "loads", "steps"}
         for step in model["steps"]:
-            assert STEP <= step.keys() <= STEP | {"error"}
+            assert STEP <= step.keys() <= STEP | {"error", "made"}
             assert isinstance(step["found"], dict)
     assert found["ok"] == (done.returncode == 0) or "status" in done.args or "explain" in done.args
     return found

@@ -88,6 +88,7 @@ COMMAND_LINES: dict[str, tuple[tuple[str, ...], str]] = {
     "prepare_environment.py": ((), OF_TOOL),
     "register_model.py": (("--name", "foo"), OF_MODEL),
     "serve_model.py": ((*MODEL, *PAYLOAD), OF_TOOL),
+    "serve_report.py": ((), OF_TOOL),
     "serve_predict.py": ((*MODEL, *PAYLOAD), OF_TOOL),
     "try_model.py": (PAYLOAD, OF_MODEL),
     "sign_model.py": (("--sigstore",), OF_TOOL),
