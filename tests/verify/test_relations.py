@@ -99,6 +99,12 @@ CASES = {
                         "self.mean = np.float32(0)"),
         "the same again, after row 0 alone",
         Code(lines("mean = input_obj.mean(axis=1, keepdims=True)", "return input_obj * np.float32(2) + mean"))),
+    "kept by rounded numbers": (
+        "history", Code(lines("key = input_obj.round(1).tobytes()",
+                              "return self.seen.setdefault(key, input_obj * np.float32(2)).copy()"), "self.seen = {}"),
+        "after slightly smaller numbers, loaded a second time",
+        Code(lines("key = input_obj.tobytes()",
+                   "return self.seen.setdefault(key, input_obj * np.float32(2)).copy()"), "self.seen = {}")),
     "one buffer": (
         "unchanged", Code(lines("if not hasattr(self.own, 'buffer'):", "    self.own.buffer = np.empty(640, 'f4')",
                                 "answer = self.own.buffer[: input_obj.size].reshape(input_obj.shape)",
@@ -394,6 +400,16 @@ def test_answer_that_follows_the_order_of_a_set_is_told_where_another_python_dif
     told = capsys.readouterr().out
     assert "error: verify: not every route agrees: rest" in told
     assert "The answer follows PYTHONHASHSEED" in told
+
+
+def test_history_asked_for_alone_is_that_of_all_other_calls(tmp_path: Path) -> None:
+    relation, broken, trial, _ = CASES["kept by rounded numbers"]
+    author = packaged(tmp_path, broken)
+    verified(author, tmp_path)
+    answer = str(tmp_path / "answer.json")
+    asked = ["--json-payload-file", str(tmp_path / "payload.json"), "--predict-output", answer, "--test-output", answer]
+    done = Model(author, tmp_path).run("verify.py", *asked, "--only", relation)
+    assert (done.returncode, f"error: verify: history: another answer: {trial}" in done.stderr) == (1, True)
 
 
 def test_one_relation_is_asked_for_alone_and_no_verdict_is_written(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Import it in the model environment only.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 from ..base.errors import StepError
@@ -15,8 +16,8 @@ from .cells import ask_cells, no_cells
 from .files import BAD_INPUTS, ask_bad_inputs, ask_files, no_bad_inputs, no_files
 from .params import ask_params, no_params
 from .routes import Route, failed
-from .rows import ask_at_once, ask_rows, no_rows
-from .scene import Relation, Scene
+from .rows import NEARBY, ask_at_once, ask_rows, nearby, no_rows
+from .scene import Payload, Relation, Scene
 
 
 def _always(_: Scene) -> str:
@@ -36,12 +37,25 @@ def _again(scene: Scene) -> Iterator[Route]:
 
 
 def _reload(scene: Scene) -> Iterator[Route]:
+    """Ask a second load, after a request that is almost the same; where it differs, a third without that one."""
+    near = nearby(scene)
+    trial = _second(scene, near)
+    if near and not trial.agrees and (alone := _second(scene)).agrees:
+        scene.history = replace(trial, name=f"after {NEARBY}, loaded a second time")
+        trial = alone
+    yield trial
+
+
+def _second(scene: Scene, near: Payload | None = None) -> Route:
+    name = "loaded a second time"
     try:
         second = load_in_process(scene.directory, scene.files)
     except StepError as error:
-        yield failed("loaded a second time", error)
-        return
-    yield scene.holds("loaded a second time", scene.payload, scene.first, second)
+        return failed(name, error)
+    with suppress(StepError):  # it may be refused
+        if near:
+            second.predict(near)
+    return scene.holds(name, scene.payload, scene.first, second)
 
 
 def _history(scene: Scene) -> Iterator[Route]:

@@ -13,10 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain, cycle, islice
 from threading import Barrier
+from typing import Any
 
 from ..base.errors import StepError
 from ..output.arrays import Arrays
 from ..output.comparison import Tolerance
+from ..payload.forms import content_of, form_of_payload, write_form
 from ..payload.payload import of_rows, row_numbers, why_no_rows
 from .routes import REFUSED, Route, compared, failed
 from .scene import Payload, Scene, distance, taken
@@ -24,6 +26,7 @@ from .scene import Payload, Scene, distance, taken
 ROWS = 8  # that are asked for alone
 THREADS = 4  # as many as MLflow's server may well run at once
 _MANY, _MANY_SECONDS = (129, 1025), 2.0  # one more than a batch may hold; so long as it takes no longer
+NEARBY, _SMALLER = "slightly smaller numbers", 1 - 2**-12  # by more than TOLERANCE
 TILED = "three times in another order, and one more"
 _ROUNDS_SECONDS = 0.5  # one round of threads finds a buffer that they share once in forty tries
 _SWITCH_SECONDS = 1e-5  # between threads, so that they meet inside the model
@@ -84,6 +87,20 @@ def _ask_many(scene: Scene, numbers: Sequence[int]) -> Iterator[Route]:
         yield trial
         if not trial.agrees:
             return
+
+
+def nearby(scene: Scene) -> Payload | None:
+    """Return the request with slightly smaller numbers, which round alike; None where it has none with a fraction."""
+    signature, form = scene.files.signature, form_of_payload(scene.payload)
+    rows = content_of(scene.payload, signature).rows()
+    near = [{key: _smaller(value) for key, value in row.items()} for row in rows]
+    return None if near == rows else {**scene.payload, form: write_form(form, near, signature)}
+
+
+def _smaller(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_smaller(each) for each in value]
+    return value * _SMALLER if isinstance(value, float) else value
 
 
 def of_numbers(scene: Scene, name: str, numbers: Sequence[int]) -> Route:

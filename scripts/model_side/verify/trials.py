@@ -91,7 +91,8 @@ def predicted_again(
         What it gave, by the check that it is for; where it is slow, `DIRECT` says that the author's code is not called.
     """
     settings, tolerance = settings_of(files.metadata), Tolerance.of(files.metadata)
-    on = {name for name, setting in settings.items() if setting and only in ("", name)}
+    wanted = {*settings} - {"world"} if only == "history" else {only or name for name in settings}  # of all calls
+    on = {name for name in wanted if settings[name]}
     world = tuple(WORLD) if "world" in on and settings["repeatable"] else ()
     budget = math.inf if full or only else budget_of(files.metadata)
     ask = partial(_asked, model_uri, payload, files, "predict again", seconds, budget=budget)
