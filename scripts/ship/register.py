@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 DIGEST, MODEL = "digest", "model"
-BESIDE = ("verification.json", "serve_report.json", "report.html", "README.md", "sbom.json")
+BESIDE = ("verification.json", "serve_report.json", "report.html", "model_card/README.md", "sbom.cdx.json")
 _ALIAS = re.compile(r"(?!(?:v\d+|latest)$)[a-z0-9_-]+", re.IGNORECASE)
 _FIGURES = ("seconds", "peak_memory", "max_absolute", "max_relative")
 _PROJECT = Path(__file__).parents[2] / "pyproject.toml"

@@ -125,6 +125,8 @@ def test_version_on_a_server_is_the_package_byte_for_byte_and_gives_its_answer(
     verified: Package, server: str, tmp_path: Path
 ) -> None:
     words = ["--name", "cells", "--alias", "candidate", "--tracking-uri", server]
+    for verb in ("report", "card", "sbom"):
+        assert invoke(verb, "--model", NAME, "--models-dir", str(verified.root.parent)).returncode == 0
     for _ in range(2):
         done = register(verified, *words, "--json")
         assert done.returncode == 0
@@ -136,7 +138,8 @@ def test_version_on_a_server_is_the_package_byte_for_byte_and_gives_its_answer(
     found = read_back(server, tmp_path)
     assert found["versions"] == 1
     assert digests(next((tmp_path / "model").rglob("MLmodel")).parent) == digests(model)
-    assert {"verification.json", "serve_report.json"} <= {path.name for path in (tmp_path / "facts").rglob("*.json")}
+    told = {path.name for path in (tmp_path / "facts").rglob("*") if path.is_file()}
+    assert told == {"verification.json", "serve_report.json", "report.html", "README.md", "sbom.cdx.json"}
     assert found["tags"]["digest"] == digest
     assert {"tool_version", "verified_at"} <= found["tags"].keys()
     assert found["metrics"]["served.max_absolute"] == 0
