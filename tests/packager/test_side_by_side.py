@@ -188,6 +188,27 @@ def test_model_whose_code_is_named_by_texts_never_gets_that_of_another(
     ]
 
 
+# What a pool's own threads import of the model's code, for the first time in this process.
+POOLS = {
+    "threads": """from concurrent.futures import ThreadPoolExecutor as Pool
+        late = Pool(1).submit(__import__("importlib").import_module, "model_code.kept").result()
+        self.scale = 1000 * late.Kept.n + """,
+    "processes": """import multiprocessing
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            made = pool.apply_async(eval, ["__import__('model_code.kept').kept.Kept()"]).get(60)
+        self.scale = 1000 * made.n + """,
+}
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_single_model_imports_its_code_in_the_threads_of_a_pool(package: Package, tmp_path: Path, pool: str) -> None:
+    model = Path(shutil.copytree(package(1), tmp_path / "model"))
+    (code,) = (model / "code" / "model_code").glob("*_mlflow_model.py")
+    text = code.read_text().replace("self.scale = ", POOLS[pool])
+    code.write_text(text)
+    assert answers(model) == [10**6 + 11]
+
+
 # A model that looks through all modules, as inspect does, and what only its own have.
 SCAN = """import inspect, pickle, sys
         inspect.getmodule(inspect.currentframe())

@@ -180,7 +180,7 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname.startswith(f"{SHARED}."):
+        if _is_guarded() and fullname.startswith(f"{SHARED}."):
             _refuse(fullname)
         loader = _Loader if fullname.startswith(f"{__name__}.") else _SharedLoader
         is_ours = loader is _Loader or (fullname.startswith(f"{SHARED}.") and _is_guarded())
