@@ -19,7 +19,7 @@ from .logs import Said, log_of, read_said
 from .processes import Processes, terminable
 from .staleness import Reason, Seen, Why, as_made, edited
 from .step import Step
-from .transaction import Transaction, keep_copy, recover
+from .transaction import Transaction, has_leftovers, keep_copy, recover
 from .walk import Action, Outcome, Pipeline, Result, Walk, not_started, would_run
 
 
@@ -173,7 +173,7 @@ class Builder:
             self.say(f"{pipeline.name}: {walk.ledger.trouble}; every step counts as never built")
         settled = all(outcome.action is Action.UP_TO_DATE for outcome in outcomes) and not walk.interrupted
         unusable = any(outcome.action is Action.FAILED for outcome in outcomes) and not is_held(pipeline.root)
-        if self.dry_run or unusable or settled:
+        if self.dry_run or unusable or (settled and not has_leftovers(pipeline.root)):
             if not self.dry_run:  # where one step cannot run, none is started
                 outcomes = tuple(map(not_started, outcomes))
                 save_stat_cache(pipeline.root, walk.cache)

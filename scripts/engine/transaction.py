@@ -113,6 +113,19 @@ def interrupted(root: Path) -> tuple[str, ...]:
     return ()
 
 
+def has_leftovers(root: Path) -> bool:
+    """Tell whether old targets lie aside: of a run that is at work, or that was killed when it had been recorded.
+
+    Parameters
+    ----------
+    root : Path
+        The pipeline's directory.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return any((root / STATE_DIRECTORY / "aside").iterdir())
+    return False
+
+
 def recover(root: Path, ledger: Ledger) -> tuple[str, ...]:
     """Tidy up after runs that were cut off, and return the steps whose work was undone.
 

@@ -244,3 +244,10 @@ def test_journal_is_on_the_disk_before_a_target_moves(workshop: Workshop, monkey
     moved, journal = events.index("moved reqs.txt"), [each for each in events if each.startswith("on disk pin.json")]
     assert journal
     assert events.index(journal[0]) < events.index("on disk running") < moved
+
+
+def test_old_targets_of_a_recorded_run_that_was_killed_then_are_removed(built: Workshop) -> None:
+    left = built.root / ".pipeline" / "aside" / "0123456789abcdef" / "0"
+    left.mkdir(parents=True)
+    assert built.build().up_to_date
+    assert not left.exists()
