@@ -2,7 +2,8 @@
 
 They lie in ``.pipeline/kept``, or where RUN_CACHE says, for several clones. What is small is copied when it is made,
 its blocks shared where the file system can. What is large is kept when it is replaced: by a link, which is the only one
-as soon as the target's own name goes, so that an edit in place cannot reach it. An environment is moved.
+as soon as the target's own name goes, so that an edit in place cannot reach it. An environment is moved; it
+names its own place, so it never goes to another clone.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from .step import KEPT, STATE_DIRECTORY
 from .transaction import remove
 
 SHARED = "RUN_CACHE"
-COPIED_BYTES = 256 << 20  # of one result
+COPIED_BYTES = 4 << 20  # of one result
 MOST = 12  # results of one step
+MOST_BYTES = 4 << 30  # of files, of one pipeline
 _CHUNK, _SHA256, _EXECUTABLE = 1 << 30, "sha256:", " executable"
 
 
@@ -95,7 +97,9 @@ class Shelf:
         list of Path
             Second links to the targets, to be removed where they are not replaced.
         """
-        held = []
+        held: list[Path] = []
+        if not (self.path / f"{_key(record)}.json").exists():
+            return held
         for name, value in record.targets.items():
             place = self._object(value)
             if value.startswith(_SHA256) and now.get(name) == value and not place.exists():
@@ -107,6 +111,8 @@ class Shelf:
 
     def move_in(self, record: Seen, target: str, place: Path) -> None:
         """Keep an environment that was replaced."""
+        if os.environ.get(SHARED):
+            return
         with suppress(OSError):
             self._moved(record, target).parent.mkdir(parents=True, exist_ok=True)
             place.rename(self._moved(record, target))
@@ -173,9 +179,17 @@ class Shelf:
         return len([*self.path.glob("*.json")]), sum(files)
 
     def _make_room(self) -> None:
-        entries = sorted(self.path.glob("*.json"), key=_used, reverse=True)
-        for path in entries[MOST:]:
-            self.drop(path)
+        for path in sorted(self.path.glob("*.json"), key=_used, reverse=True)[MOST:]:
+            path.unlink(missing_ok=True)
+        self.sweep()
+        if self.size()[1] <= MOST_BYTES >> 12:  # too little to look at every shelf for
+            return
+        beside = shelves(self._root)
+        entries = [(_used(path), path, shelf) for shelf in beside for path in shelf.path.glob("*.json")]
+        for _, path, shelf in sorted(entries, key=lambda entry: entry[0]):
+            if sum(each.size()[1] for each in beside) <= MOST_BYTES:
+                return
+            shelf.drop(path)
 
     def _object(self, value: str) -> Path:
         return self.path / "objects" / value.removeprefix(_SHA256).removesuffix(_EXECUTABLE)

@@ -278,7 +278,8 @@ class Builder:
             raise
         keeping.replaced(transaction)
         transaction.commit()
-        keeping.keep(walk.ledger.records[step.name], said.found, seconds, reasons)
+        if not kept:  # beside an edit, the record names what was made of other inputs
+            keeping.keep(walk.ledger.records[step.name], said.found, seconds, reasons)
         return said
 
     def run_command(self, root: Path, step: Step, run: str) -> Said:

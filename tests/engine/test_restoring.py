@@ -256,3 +256,57 @@ def test_what_was_restored_is_told_as_json_and_in_the_closing_line(built: Worksh
     assert step["made"]["reasons"] == ["never built"]
     assert "error" not in step
     assert f"restored    made {step['made']['at']}: never built" in report.line(result.outcomes[-1])
+
+
+def test_result_beside_a_kept_edit_is_not_taken_for_one_of_these_inputs(tmp_path: Path) -> None:
+    def step(number: int) -> list[Step]:
+        line = "test -e out || echo {n} > out; echo {n} > other"
+        return [Step("make", line, [], ["out", "other"], params={"n": number}, editable=["out"])]
+
+    assert build(step(1), root=tmp_path).ok
+    (tmp_path / "out").write_text("mine\n")
+    assert acted(build(step(2), root=tmp_path)) == {"make": "ran"}
+    (tmp_path / "out").unlink()
+    assert acted(build(step(2), root=tmp_path)) == {"make": "ran"}
+    assert (tmp_path / "out").read_text() == "2\n"
+
+
+@pytest.mark.parametrize("copied", [0, 1 << 20])
+def test_other_result_of_the_same_inputs_replaces_the_former_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copied: int
+) -> None:
+    monkeypatch.setattr("engine.kept.COPIED_BYTES", copied)
+    steps = [Step("make", "head -c 1000 /dev/urandom > out", [], ["out"])]
+    for _ in range(4):
+        assert build(steps, root=tmp_path, force=["make"]).ok
+    assert len([*(tmp_path / ".pipeline" / "kept" / "make").glob("objects/*")]) <= 1
+
+
+@pytest.mark.parametrize("copied", [0, 1 << 20])
+def test_former_results_of_a_package_have_a_limit_in_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copied: int
+) -> None:
+    monkeypatch.setattr("engine.kept.COPIED_BYTES", copied)
+    monkeypatch.setattr("engine.kept.MOST_BYTES", 5000)
+
+    def steps(number: int) -> list[Step]:
+        line = "head -c 1000 /dev/urandom > {name}"
+        return [Step(name, line, [], [name], params={"n": number, "name": name}) for name in ("one", "two")]
+
+    for number in range(6):
+        assert build(steps(number), root=tmp_path).ok
+    kept = [*(tmp_path / ".pipeline" / "kept").glob("*/objects/*")]
+    assert 3000 <= sum(path.stat().st_size for path in kept) <= 5000
+    assert set(acted(build(steps(4), root=tmp_path)).values()) == {"restored"}
+    assert set(acted(build(steps(0), root=tmp_path)).values()) == {"ran"}
+
+
+def test_environment_does_not_go_to_another_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUN_CACHE", str(tmp_path / "shared"))
+    line = "mkdir -p env/lib/python3.11/site-packages env/bin; echo {n} > env/n; echo home = /usr > env/pyvenv.cfg; "
+    line += 'echo "#!$PWD/env/bin/python" > env/bin/tool; touch env/bin/python'
+    for clone, number in (("one", 1), ("one", 2), ("two", 1)):
+        root = tmp_path / clone / "package"
+        root.mkdir(parents=True, exist_ok=True)
+        assert acted(build([Step("sync", line, [], ["env"], params={"n": number})], root=root)) == {"sync": "ran"}
+        assert str(root) in (root / "env" / "bin" / "tool").read_text()
