@@ -8,6 +8,7 @@ import runpy
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
@@ -17,7 +18,6 @@ sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "scripts")]
 
 from invoke import Collection  # noqa: E402
 
-import tasks  # noqa: E402
 from chain.packages import Package  # noqa: E402
 from chain.shipping import MADE  # noqa: E402
 from chain.steps import steps_for  # noqa: E402
@@ -48,12 +48,13 @@ def code(names: Iterable[str]) -> str:
 
 def verbs() -> str:
     """Return the verbs with what each does, and their flags with the verbs that take them."""
-    collection = Collection.from_module(tasks)
+    module = ModuleType("tasks")
+    # Of its own: Invoke takes the texts out of a task when it is first asked for its arguments.
+    vars(module).update(runpy.run_path(str(REPOSITORY / "tasks.py")))
+    collection = Collection.from_module(module)
     flags: dict[tuple[str, str], list[str]] = {}
     for name in collection.task_names:
-        with patch.dict(collection[name].help):  # Invoke takes each text out of it
-            arguments = collection[name].get_arguments()
-        for argument in arguments:
+        for argument in collection[name].get_arguments():
             flags.setdefault((f"--{argument.name.replace('_', '-')}", argument.help), []).append(name)
     building = next(names for (flag, _), names in flags.items() if flag == "--force")
     told = [(f"`{name}`", (collection[name].__doc__ or "").splitlines()[0]) for name in collection.task_names]
