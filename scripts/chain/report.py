@@ -13,6 +13,7 @@ from engine.walk import Action, Outcome, Result
 from model_side.base.errors import invoke
 
 from .packages import Package
+from .shipping import MADE
 from .steps import MODEL
 
 _WORKED = (Action.RAN, Action.FAILED)
@@ -96,19 +97,20 @@ def ending(results: Sequence[Result]) -> str:
     return "\n".join(sentence(result) for result in results)
 
 
-def places(packages: Sequence[Package]) -> str:
-    """Return where proven models are, and how one is called."""
-    models = [(package, _from_here(package.root / MODEL)) for package in packages]
-    if len(models) > 1:
-        return "\n".join(f"{package.name}: {model}" for package, model in models)
+def places(packages: Sequence[Package], goal: str) -> list[str]:
+    """Return where what a step has made for people is: a proven model, and how it is called, or what ships with it."""
+    if goal in MADE:
+        return [f"  the {goal:<8}  {_from_here(package.root / MADE[goal])}" for package in packages]
+    models = [(package, _from_here(package.root / MODEL)) for package in packages if goal == "verify"]
+    if len(models) != 1:
+        return [f"{package.name}: {model}" for package, model in models]
     ((package, model),) = models
-    lines = [
+    return [
         f"  the model   {model}",
         f'  in Python   mlflow.pyfunc.load_model("{model}").predict(...)',
         f"              with {_from_here(package.root / '.venv/bin/python')}",
         f"  over REST   {invoke('serve', package.root).strip('`')}",
     ]
-    return "\n".join(lines)
 
 
 def _from_here(path: Path) -> str:

@@ -26,7 +26,10 @@ def build(request: Request, goal: str, extra: Sequence[str] = ()) -> int:
     """Bring `goal` of each model up to date; `extra` arguments make its command run, for this once."""
     forced = [goal] * (request.force or bool(extra)) + [request.force_step] * bool(request.force_step)
     results = _build(request, request.pipelines({goal: extra}), goal, tuple(forced))
-    return _close(request, results)
+    code = _close(request, results)
+    if told := [] if code or request.dry_run or request.as_json else report.places(request.packages(), goal):
+        print("\n".join(told))
+    return code
 
 
 def download(request: Request, *, lock: bool, check: bool, offline: bool) -> int:
@@ -70,10 +73,7 @@ def payload(request: Request, form: str, *, negative: bool) -> int:
 def verify(request: Request, only: str, *, full: bool = False) -> int:
     """Prove that all ways of running the model agree, in full if need be; or ask for one relation alone, no proof."""
     if request.dry_run or not only:
-        code = build(request, "verify", ["--full"] * full)
-        if not (code or request.dry_run or request.as_json):
-            print(report.places(request.packages()))
-        return code
+        return build(request, "verify", ["--full"] * full)
     results = _build(request, request.pipelines(), "predict", (request.force_step,) * bool(request.force_step))
     return _close(
         request, _in_foreground(request, request.packages(), "verify", [["--only", only, *request.limit()]], results)

@@ -40,6 +40,8 @@ def test_shipping_step_is_of_the_chain_only_when_asked_for_or_made(name: str, pa
     make(package, name)
     assert states(package, "status") == dict.fromkeys([*STEPS, name], "up to date")
     assert list(states(package, "verify")) == STEPS
+    told = invoke(package.models_dir, name, "--model", "cheap").stdout.splitlines()
+    assert told[-1].split() == ["the", name, str(package.root / MADE[name])]
     (package.root / "model_spec.py").write_text("INPUT_EXAMPLE = 2\n")
     assert states(package, "status")[name] == "stale"
 
