@@ -15,7 +15,7 @@ from engine.step import STATE_DIRECTORY
 from engine.transaction import remove
 from model_side.base.damage import damage
 from model_side.base.errors import StepError, UsageError
-from model_side.base.files import publish_directory
+from model_side.base.files import move, publish_directory
 
 from .blocks import kept_bytes
 from .content import Files, files_under
@@ -120,7 +120,7 @@ def set_aside(path: Path, desk: Path, *place: str) -> str:
     aside = desk.joinpath(*place)
     remove(aside)
     aside.parent.mkdir(parents=True, exist_ok=True)
-    path.replace(aside)
+    move(path, aside)
     return f"{DATA_DIRECTORY}/{aside.relative_to(desk.parents[1])}"
 
 
@@ -240,4 +240,4 @@ def install(staged: Path, target: Path) -> None:
         return
     if is_directory or staged.is_dir():
         remove(target)
-    staged.replace(target)
+    move(staged, target)

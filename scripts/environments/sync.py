@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from model_side.base.errors import UsageError, invoke, listed
+from model_side.base.files import move
 from model_side.base.found import report_found
 from model_side.base.variables import pyvenv
 
@@ -34,7 +35,7 @@ def sync_environment(package: Path) -> None:
     environment, old = package / ".venv", package / ".venv.old"
     if environment.exists():
         shutil.rmtree(old, ignore_errors=True)
-        environment.rename(old)
+        move(environment, old)
     project = own_configuration(package, package / PROJECT)
     try:
         version = python_version(package)

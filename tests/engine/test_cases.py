@@ -26,6 +26,7 @@ from engine.staleness import Reason, Why
 from engine.step import Command, Says, Step
 from engine.walk import Action, Outcome, Pipeline, Result
 from model_side.base.read_only import can_hold
+from tests.overlay import can_layer, run_in_layers
 
 from .workshop import Workshop
 
@@ -252,6 +253,30 @@ def test_targets_come_back_when_a_step_fails_whose_targets_are_on_another_file_s
     assert sorted(path.name for path in elsewhere.iterdir()) == ["file", "model"]
     assert build([good], root=tmp_path).up_to_date
     assert build([good], root=tmp_path, force=["s"]).ok
+
+
+# In a layer of a container: makes a directory anew, fails to, and makes what was there at first.
+LAYERED = """
+from pathlib import Path
+from engine import Step, build
+good = "mkdir -p .venv/lib; echo {}> .venv/lib/made"
+for line in (good.format("2 "), "mkdir .venv; exit 3", good.format("")):
+    (outcome,) = build([Step("s", line, [], [".venv"])]).outcomes
+    print(outcome.action.value, outcome.error, Path(".venv/lib/made").read_text())
+"""
+
+
+@pytest.mark.skipif(not can_layer(), reason="this system does not let a user mount layers")
+def test_directory_is_made_anew_or_stays_when_it_lies_in_a_layer_of_a_container(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    assert build([Step("s", "mkdir -p .venv/lib; echo > .venv/lib/made", [], [".venv"])], root=root).ok
+    done = run_in_layers(root, LAYERED)
+    ran, failed, back, *more = done.stdout.split("\n\n")
+    assert (ran, more) == ("ran None 2", [""]), done.stderr
+    assert failed.startswith("failed s: failed with exit code 3.")
+    assert failed.endswith(" 2")
+    assert back == "restored None "
 
 
 # Builds once, mounts what is named over itself in a view of the files of its own, and builds again, forced.

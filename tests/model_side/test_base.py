@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 
 from model_side.base.directories import temporary_directory
-from model_side.base.errors import UsageError, invoke, listed, near, run_main
+from model_side.base.errors import StepError, UsageError, invoke, listed, near, run_main
+from model_side.base.files import move
 from model_side.base.found import report_found
 from model_side.base.tracebacks import author_traceback
 from model_side.base.variables import shared_processors
 from model_side.run.late import advice, late_imports
+from tests.overlay import can_layer, run_in_layers
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -255,3 +257,33 @@ def test_traceback_begins_in_the_authors_code_and_not_in_the_base_class_that_cal
     with pytest.raises(TypeError) as raised_by_base:
         names["predict"](None)
     assert f'File "{code}/__init__.py", line 2, in predict' in author_traceback(raised_by_base.value, [code])
+
+
+# Puts a new directory in the place of one from a layer below, and moves another.
+REPLACED = """
+from pathlib import Path
+from model_side.base.files import move, publish_directory
+for name in ("new/deep", "other"):
+    Path(name).mkdir(parents=True)
+Path("new/deep/file").write_text("2")
+publish_directory(Path("new"), Path("model"))
+move(Path("data"), Path("other/data"))
+print({str(path): path.is_symlink() or path.read_text() for path in sorted(Path().rglob("*")) if not path.is_dir()})
+"""
+
+
+@pytest.mark.skipif(not can_layer(), reason="this system does not let a user mount layers")
+def test_directory_is_replaced_and_moved_when_it_lies_in_a_layer_of_a_container(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for name in ("model/deep/file", "model/gone", "data/file"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("1")
+    (root / "data" / "link").symlink_to("nowhere")
+    done = run_in_layers(root, REPLACED)
+    assert done.returncode == 0, done.stderr
+    assert ast.literal_eval(done.stdout) == {"model/deep/file": "2", "other/data/file": "1", "other/data/link": True}
+
+
+def test_mount_point_is_named_when_it_is_to_be_moved(tmp_path: Path) -> None:
+    with pytest.raises(StepError, match=r"/proc: cannot be moved: got Device or resource busy\. It is a mount point"):
+        move(Path("/proc"), Path("/proc.old"))

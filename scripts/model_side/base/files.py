@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import UsageError
+from .errors import StepError, UsageError
 
 
 def read_text(path: Path, advice: str = "") -> str:
@@ -143,6 +143,31 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2  # linux/fs.h
 
 
+def move(source: Path, target: Path) -> None:
+    """Move a file or a directory, in one rename where the system can: not out of a layer of a container.
+
+    Parameters
+    ----------
+    source : Path
+    target : Path
+        Its new place; a file there is replaced.
+
+    Raises
+    ------
+    StepError
+        If the source is a mount point.
+    """
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            advice = "It is a mount point: mount a directory above it."
+            raise StepError(str(source), "cannot be moved", got=error.strerror, advice=advice) from error
+        if error.errno != errno.EXDEV:
+            raise
+        shutil.move(source, target)
+
+
 def publish_directory(made: Path, target: Path) -> None:
     """Put a directory in its place; what was there is removed after that.
 
@@ -163,7 +188,7 @@ def publish_directory(made: Path, target: Path) -> None:
         return
     if not _exchange(made, target):
         aside = made.with_name(f"{made.name}.old")
-        target.rename(aside)
+        move(target, aside)
         made.rename(target)
         aside.rename(made)
     shutil.rmtree(made)
