@@ -105,11 +105,68 @@ def test_versions_of_a_model_answer_with_their_own_code_and_state_when_pickled(p
     assert answers(heavier, two, one) == [3022, 22, 11]
 
 
-def test_model_answers_with_its_own_code_beside_one_of_an_earlier_version(package: Package, tmp_path: Path) -> None:
-    old = Path(shutil.copytree(package(1), tmp_path / "old"))
-    with (old / "python_model.pkl").open("wb") as stream:  # the class by its name, as version 0.2 had it
-        stream.write(b"\x80\x04cmodel_code.tiny_mlflow_model\nTinyMLflowModel\n)\x81.")
-    assert answers(old, package(2)) == [11, 22]
+# What loads the class of a model that was packaged without a name of its own: as version 0.2 did, and as MLflow does.
+OLDER = {
+    "pickled": "\x80\x04cmodel_code.tiny_mlflow_model\nTinyMLflowModel\n)\x81.",
+    "imported": "from model_code.tiny_mlflow_model import TinyMLflowModel as made",
+    "module": "import model_code.tiny_mlflow_model as own; made = own.TinyMLflowModel",
+    "name": "import importlib; made = importlib.import_module('model_code.tiny_mlflow_model').TinyMLflowModel",
+}
+
+
+@pytest.fixture(scope="module")
+def older(package: Package, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a function that makes a model with the number 1 whose class is known by the name its author gave it."""
+
+    @functools.cache
+    def make(way: str) -> Path:
+        source = package(1, 0.0, "pickle" if way == "pickled" else "code")
+        old = Path(shutil.copytree(source, tmp_path_factory.mktemp("older") / way))
+        (own,) = (old / "code").glob("model_code_*.py")
+        own.unlink()
+        if way == "pickled":
+            (old / "python_model.pkl").write_bytes(OLDER[way].encode("latin-1"))
+        else:
+            (old / "model.py").write_text(f"import mlflow.models\n{OLDER[way]}\nmlflow.models.set_model(made())\n")
+        return old
+
+    return make
+
+
+@pytest.mark.parametrize("way", ["pickled", "imported"])
+def test_model_answers_with_its_own_code_beside_one_of_an_earlier_version(
+    package: Package, older: Callable[[str], Path], way: str
+) -> None:
+    assert answers(older(way), package(2), package(2, 3.0), older(way)) == [11, 22, 3022, 11]
+
+
+# Loads models, and then tries others, also in a thread.
+REFUSED = """
+import json, sys, pandas, mlflow.pyfunc
+from concurrent.futures import ThreadPoolExecutor as Pool
+paths, said, load = iter(sys.argv[1:]), [], mlflow.pyfunc.load_model
+models = [load(path) for path in iter(lambda: next(paths), "--")]
+for path in paths:
+    for call in (load, lambda path: Pool(1).submit(load, path).result()):
+        try:
+            said.append(call(path).predict(pandas.DataFrame({"input_uri": ["artifact://input_example"]})).tolist())
+        except (ImportError, mlflow.MlflowException) as error:
+            said.append(str(error))
+frame = pandas.DataFrame({"input_uri": ["artifact://input_example"]})
+print(json.dumps([*(float(model.predict(frame)[0][0]) for model in models), *said]))
+"""
+
+
+@pytest.mark.parametrize(("numbers", "ways"), [([2], ["pickled"]), ([2], [*OLDER][::-1]), ([2, 3], OLDER)], ids=str)
+def test_model_of_an_earlier_version_never_gets_the_code_of_those_before_it(
+    package: Package, older: Callable[[str], Path], numbers: list[int], ways: list[str]
+) -> None:
+    tried = [older(way) for way in ways]
+    found = answers(*map(package, numbers), Path("--"), *tried, script=REFUSED)
+    assert found[: len(numbers)] == [11 * number for number in numbers]
+    for said, model in zip(found[len(numbers) :], [each for each in tried for _ in range(2)], strict=True):
+        assert f"{model}: its class is in model_code" in said
+        assert "which is another model's in this process. Load it in a process of its own, or package it anew" in said
 
 
 def test_packages_are_loaded_from_several_threads_at_once(package: Package) -> None:
@@ -207,6 +264,40 @@ def test_single_model_imports_its_code_in_the_threads_of_a_pool(package: Package
     text = code.read_text().replace("self.scale = ", POOLS[pool])
     code.write_text(text)
     assert answers(model) == [10**6 + 11]
+
+
+# What processes of a model's own give back: objects of its code.
+PROCESSES = """import concurrent.futures, multiprocessing
+        context = multiprocessing.get_context("{how}")
+        with context.Pool(1) as pool:
+            made = pool.map_async(Made, [1]).get(60)
+        with concurrent.futures.ProcessPoolExecutor(1, context) as executor:
+            made.append(executor.submit(Made, 10).result(60))
+        queue = context.Queue()
+        context.Process(target=put, args=(queue, Made)).start()
+        made.append(queue.get(timeout=60))
+        first = sum(each.number for each in made) + 0 * """
+MADE = """
+
+class Made:
+    def __init__(self, times):
+        self.number = times * TOP
+
+def put(queue, kind):
+    queue.put(kind(100))
+"""
+
+
+@pytest.mark.parametrize("how", ["fork", "spawn"])
+def test_models_get_objects_of_their_code_back_from_their_own_processes(
+    package: Package, tmp_path: Path, how: str
+) -> None:
+    models = []
+    for model in (package(1), package(2)):
+        models.append(Path(shutil.copytree(model, tmp_path / model.parent.name)))
+        (code,) = (models[-1] / "code" / "model_code").glob("*_mlflow_model.py")
+        code.write_text(code.read_text().replace("first = ", PROCESSES.format(how=how)) + MADE)
+    assert answers(*models) == [111011, 222022]
 
 
 # A model that looks through all modules, as inspect does, and what only its own have.

@@ -3,7 +3,7 @@
 Python keeps one module of a name. The first model's code is imported as model_code. Where that name is another model's,
 the code is imported as a part of this module, whose name no other code has; what it imports as model_code is its own.
 Where it asks for model_code by other means, in importlib.import_module, sys.modules or a pickle, it gets an error, not
-that model's; so does a thread of which nobody can say whose it is.
+that model's; so does a thread of which nobody can say whose it is, and a later model that has no file such as this.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ SHARED = "model_code"
 HERE, FILE = Path(__file__).resolve().parent, Path(__file__).name
 __path__ = [str(HERE)]
 _NEUTRAL = ("__name__", "__class__", "__path__")
+_PIPES = ("multiprocessing.connection", "multiprocessing.queues")  # what is named there was named in this process
 _OWN = re.compile(rf"({SHARED}_[0-9a-f]{{12}}(?:__[0-9a-f]{{12}})?)(\.|$)")  # modules as this one, and the code in them
 
 
@@ -59,11 +60,14 @@ def model_class(module: str, name: str) -> Any:
     if latest != HERE:
         made: Any = _same_code(latest).model_class(module, name)
         return made
-    is_shared = module.partition(".")[0] != SHARED or _has_shared_name()
+    if module.partition(".")[0] != SHARED:
+        return getattr(importlib.import_module(module), name)
+    is_shared = _has_shared_name()
+    _watch()
     if not is_shared:
         _guard()
-    if not is_shared and Path(sys.path[0]).resolve() == HERE:
-        sys.path.append(sys.path.pop(0))  # worker processes of the other model look for model_code, too
+        if Path(sys.path[0]).resolve() == HERE:
+            sys.path.append(sys.path.pop(0))  # worker processes of the other model look for model_code, too
     return getattr(importlib.import_module(module if is_shared else f"{__name__}.{module}"), name)
 
 
@@ -135,32 +139,48 @@ def _guard() -> None:
     for name, module in [*sys.modules.items()]:
         if name.partition(".")[0] == SHARED and type(module) is ModuleType:
             module.__class__ = _Shared
-    sys.addaudithook(_look_at)
 
 
 def _is_guarded() -> bool:
     return type(sys.modules.get(SHARED)).__name__ == _Shared.__name__
 
 
+def _watch() -> None:
+    """From now on, look at who unpickles objects of model_code, and at models without a name of their own."""
+    shared: Any = sys.modules[SHARED]
+    if "__watched__" not in vars(shared):
+        shared.__watched__ = True
+        sys.addaudithook(_look_at)
+
+
 def _look_at(event: str, arguments: tuple[Any, ...]) -> None:
     """Take an audit event."""
     if event == "pickle.find_class" and str(arguments[0]).partition(".")[0] == SHARED:
         _refuse(arguments[0])
+    elif event == "exec" and not _is_guarded() and _foreign():
+        _guard()
+
+
+def _foreign() -> Path | None:
+    """Return the place of the latest model's code, if what is called model_code is not its: MLflow puts it first."""
+    latest = next((Path(place).resolve() for place in sys.path if Path(place, SHARED).is_dir()), None)
+    places = [Path(place).resolve().parent for place in getattr(sys.modules.get(SHARED), "__path__", ())]
+    return latest if latest and places and latest not in places else None
 
 
 def _asker(frame: FrameType | None) -> str | None:
     """Return the module, as this one, of the model code that waits the last; nothing if it may have the shared name.
 
-    None in a thread without such code, as of a pool: any model may have given it its work.
+    None where there is no such code: in a thread, as of a pool, or where a model is loaded.
     """
     while frame:
         name = str(frame.f_globals.get("__name__"))
-        if name.partition(".")[0] == SHARED:
+        if name.partition(".")[0] == SHARED or name in _PIPES:
             return ""
         if own := _OWN.match(name):
             return own[1] if own[2] else ""
         frame = frame.f_back
-    return "" if threading.current_thread() is threading.main_thread() else None
+    return None
 
 
 def _refuse(wanted: str, kind: type[Exception] = ImportError) -> None:
@@ -170,7 +190,14 @@ def _refuse(wanted: str, kind: type[Exception] = ImportError) -> None:
     if asker:
         fault = f"its code asks for {wanted} by name, which is another model's in this process"
         raise kind(f"{sys.modules[asker].HERE.parent}: {fault}. {advice}")
-    if asker is None and kind is ImportError:
+    if asker is None and (place := _foreign()):
+        fault = f"its class is in {wanted}, which is another model's in this process"
+        is_top = sys._getframe(2).f_code.co_name == "<module>"  # an import statement there, for which MLflow waits
+        raise (ImportError if is_top else kind)(
+            f"{place.parent}: {fault}. Load it in a process of its own, or package it anew."
+        )
+    is_thread = threading.current_thread() is not threading.main_thread()
+    if asker is None and is_thread and kind is ImportError and _is_guarded():
         raise kind(f"{wanted}: a thread asks for it by name, and several models in this process have it. {advice}")
 
 
