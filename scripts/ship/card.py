@@ -98,6 +98,7 @@ def card(facts: Facts, author: str = _INVITATION) -> str:
         calls=list(calls(facts.files.example)),
         routes=routes(facts.verification),
         checks=checks(facts.verification),
+        variables=facts.variables,
         python=facts.manifest.get("python"),
         mlflow=facts.mlmodel.get("mlflow_version"),
         digest=facts.digest,

@@ -18,6 +18,7 @@ from model_side.base.errors import SUFFIX, StepError, UsageError, invoke
 from model_side.base.files import read_text
 from model_side.model.manifest import MANIFEST, check_manifest
 from model_side.model.model import ModelFiles, read_model
+from model_side.model.settings import variables_of
 from model_side.payload.text import loads_payload
 from serving.rebuilt import place_of
 
@@ -81,6 +82,11 @@ class Facts:
     def about(self) -> Mapping[str, str]:
         """What the author declares of the model for people, by the entry's name in small letters."""
         return self.files.metadata.get("about") or {}
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The names of the environment variables that a receiver sets for it."""
+        return variables_of(self.files.metadata)
 
     def payload(self) -> Mapping[str, Any]:
         """Return the request that the package was verified with."""

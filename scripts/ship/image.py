@@ -89,6 +89,7 @@ def _dockerfile(facts: Facts, files: list[str]) -> str:
     return environment.get_template("Dockerfile.jinja").render(
         title=facts.name,
         digest=facts.digest,
+        variables=facts.variables,
         python=facts.manifest["python"],
         uv=facts.manifest["uv"],
         files=files,

@@ -54,6 +54,7 @@ def page(facts: Facts) -> str:
         routes=routes(verification),
         checks=checks(verification),
         steps=[(step, f"{took:.1f} s" if took else "") for step, took in _steps(facts.root)],
+        variables=facts.variables,
         python=facts.manifest.get("python"),
         mlflow=facts.mlmodel.get("mlflow_version"),
         distributions=facts.distributions(),

@@ -62,6 +62,12 @@ def test_card_lists_what_is_not_declared_and_invents_nothing(
     assert "DESCRIPTION, INTENDED_USE, LICENSE, CITATION" in bare
 
 
+def test_card_states_the_environment_variables_that_a_receiver_sets(tmp_path: Path) -> None:
+    package = verified_package(tmp_path, variables=["REF_SCALE", "LICENCE_FILE"])
+    assert "\n\nSet these environment variables: `REF_SCALE`, `LICENCE_FILE`.\n\n" in card(read_facts(package))
+    assert "environment variables" not in card(read_facts(verified_package(tmp_path / "bare")))
+
+
 def test_license_that_is_a_sentence_is_other_with_its_name(tmp_path: Path) -> None:
     found = front_matter(card(read_facts(verified_package(tmp_path, about={"license": "For research only"}))))
     assert (found["license"], found["license_name"]) == ("other", "For research only")

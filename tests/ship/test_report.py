@@ -86,6 +86,12 @@ def test_report_tells_signature_routes_checks_environment_and_files(tmp_path: Pa
     assert "4 ways of running it give the same answer; 1 check passed; 1 was off or not applicable." in text
 
 
+def test_report_states_the_environment_variables_that_a_receiver_sets(tmp_path: Path) -> None:
+    text = report_of(verified_package(tmp_path, variables=["REF_SCALE", "LICENCE_FILE"]))
+    assert "Set these environment variables: <code>REF_SCALE</code>, <code>LICENCE_FILE</code>." in text
+    assert "environment variables" not in report_of(verified_package(tmp_path / "bare"))
+
+
 def test_every_check_and_every_way_has_words_for_a_receiver() -> None:
     assert list(CHECKS) == ["hermetic", "portable", *TRIED]
     assert list(ROUTES) == ["direct", "in-process", "served", "rest", "golden"]

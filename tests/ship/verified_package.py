@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ def verified_package(
     outputs: list[dict[str, Any]] | None = None,
     name: str = "tiny",
     about: Mapping[str, str] | None = None,
+    variables: Sequence[str] = (),
 ) -> Path:
     """Write a package that is verified, with a given answer and output schema."""
     root = models_dir / f"{name}_mlflow_pkg"
@@ -52,7 +53,12 @@ def verified_package(
     payload = {"dataframe_split": {"columns": ["count"], "data": [[1.0], [2.0], [3.0]]}, "params": {"scale": 1.0}}
     entry = {
         "flavors": {"python_function": {"python_version": "3.11.7"}},
-        "metadata": {"archetype": "dataframe_to_dataframe", "tags": {"organism": "mouse"}, "about": dict(about or {})},
+        "metadata": {
+            "archetype": "dataframe_to_dataframe",
+            "tags": {"organism": "mouse"},
+            "about": dict(about or {}),
+            "verification": {"environment": list(variables)},
+        },
         "mlflow_version": "3.17.2",
         "model_uuid": "0" * 32,
         "saved_input_example_info": {"serving_input_path": "serving_input_example.json"},
