@@ -160,7 +160,7 @@ class Server:
         try:
             if (pid := listener(self.port, self.process.pid)) is not None:
                 with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGTERM)
+                    os.kill(pid, signal.SIGINT)  # its exit hooks run: uvicorn ends by a SIGTERM as such
                 if not runs_still(pid, GRACE_SECONDS):
                     with suppress(subprocess.TimeoutExpired):  # the leash says what was left behind
                         self.process.wait(2 * GRACE_SECONDS)

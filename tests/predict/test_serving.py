@@ -29,9 +29,12 @@ from serving.server import Server, serving
 from .conftest import PINS, uri_to_pair
 
 CODE = '''
+import atexit
+import multiprocessing
 import os
 import subprocess
 import threading
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 from mlflow.models import set_model
@@ -62,6 +65,11 @@ class Echo(PythonModel):
             threading.Event().wait()
         if uri == "leave":
             subprocess.Popen(["sleep", "600"], start_new_session=True)
+        if uri == "keep":
+            Echo.kept = [ProcessPoolExecutor(1), ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))]
+            assert [pool.submit(len, "ab").result() for pool in Echo.kept] == [2, 2]
+            Echo.kept += [multiprocessing.Pool(1), helper := subprocess.Popen(["sleep", "600"])]
+            atexit.register(helper.wait), atexit.register(helper.kill)
         if uri == "kill":
             os.kill(os.getpid(), 9)
         return np.full((len(model_input), 2), float(self.calls if uri == "count" else 0.5), "float32")
@@ -550,6 +558,17 @@ def test_process_that_the_server_leaves_behind_is_ended_and_named(
 
     with pytest.raises(StepError, match="mlflow models serve: it left processes behind: sleep"):
         served()
+
+
+@pytest.mark.e2e
+def test_server_ends_as_an_interpreter_does_when_the_model_keeps_pools_and_programs(
+    model: Path, environment: Rebuilt, request_of: Callable[..., Request], tmp_path: Path
+) -> None:
+    with serving(str(model), environment, tmp_path / "log", os.environ) as server:
+        server.wait_until_up(120)
+        ask(server, request_of("keep"))
+        assert len(running(server.process.pid)) > 4  # the leash, mlflow, the server, and what is kept
+    assert not running(server.process.pid)
 
 
 @pytest.mark.e2e
