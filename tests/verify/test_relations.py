@@ -386,6 +386,41 @@ def test_files_that_are_read_beside_a_receivers_file_go_with_its_copy(tmp_path: 
     assert checks["cells"]["why"] == "the file is read with others beside it"
 
 
+OWN = """
+import numpy as np
+from mlflow.pyfunc import PythonModel
+
+from . import local_file
+
+
+class TinyMLflowModel(PythonModel):
+    def predict(self, context, model_input, params=None):
+        ((scan, mask),) = model_input[["input_uri", "mask"]].itertuples(index=False)
+        with local_file(scan, context.artifacts) as a, local_file(mask, context.artifacts) as b:
+            return (np.loadtxt(a, ndmin=2) + 0 * np.loadtxt(b, ndmin=2)).astype("f4")
+"""
+TWO = """
+from mlflow.types import ColSpec
+inputs = Schema([ColSpec("string", "input_uri"), ColSpec("string", "mask")])
+MODEL_SIGNATURE = ModelSignature(inputs, MODEL_SIGNATURE.outputs, MODEL_SIGNATURE.params)
+INPUT_EXAMPLE = pandas.DataFrame({"input_uri": ["model_data/tiny.txt"], "mask": ["model_data/mask.txt"]})
+"""
+
+
+def test_every_file_that_travels_is_one_of_the_request_when_the_class_has_its_own_predict(tmp_path: Path) -> None:
+    author = write(tmp_path, "file_uri_to_tensor")
+    author.code.write_text(OWN)
+    author.declare(TWO)
+    shutil.copyfile(author.root / "model_data/tiny.txt", author.root / "model_data/mask.txt")
+    assert author.package().returncode == 0
+    example = json.loads((author.model / "serving_input_example.json").read_text())
+    code, checks = verified(author, tmp_path, asked_for=example)
+    assert (code, checks["files"]["status"]) == (0, "passed")
+    assert checks["cells"]["why"] == "the request is not one file with a row for each cell"
+    kinds = [each["trial"] for each in checks["bad_inputs"]["trials"]]
+    assert (len(kinds), len(set(kinds))) == (6, 3)
+
+
 def test_answer_that_follows_the_order_of_a_set_is_told_where_another_python_differs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -189,11 +189,11 @@ def files_of(scene: Scene) -> dict[str, Named]:
 
 
 def _texts(scene: Scene) -> list[tuple[str, str]]:
-    """Return what a request says in the columns that name files, each with its column."""
+    """Return what a request says in the columns that name files, and what names one of the model's, with its column."""
     columns = getattr(scene.witness.model.model.unwrap_python_model(), "FILE_COLUMNS", ("input_uri",))
     rows = content_of(scene.payload, scene.files.signature).rows()
-    pairs = [(name, row.get(name)) for row in rows for name in columns]
-    return [(name, text) for name, text in pairs if isinstance(text, str)]
+    texts = [(str(name), text) for row in rows for name, text in row.items() if isinstance(text, str)]
+    return [(name, text) for name, text in texts if name in columns or text.startswith(_ARTIFACT)]
 
 
 def _local(text: str, model: Path) -> Named | None:
