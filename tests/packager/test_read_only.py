@@ -53,13 +53,14 @@ def data_of(author: Author) -> Mapping[str, bytes]:
 
 @pytest.mark.parametrize(("bodies", "name"), WRITES.values(), ids=WRITES)
 def test_packager_names_the_file_and_the_last_good_model_stands_when_the_model_writes(
-    packaged: Author, bodies: dict[str, str], name: str
+    packaged: Author, bodies: dict[str, str], name: str, tmp_path: Path
 ) -> None:
     before, data = packaged.files(), data_of(packaged)
     for method, body in bodies.items():
         packaged.replace(BODIES[method], body if method != "load_context" else f"{body}; self.scale = 0.5")
-    done = packaged.package(*FLAGS)
+    done = packaged.package(*FLAGS, TMPDIR=str(tmp_path))
     assert done.returncode == 1
+    assert "writes elsewhere" not in done.stderr
     assert "wrote to files that a model may only read: " in done.stderr
     assert f"mlflow_model_artifacts/{name}. Open" in done.stderr
     assert "tempfile.mkdtemp()" in done.stderr

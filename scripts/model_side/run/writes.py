@@ -20,13 +20,20 @@ _SHOWN = 5
 
 
 @contextmanager
-def told_writes() -> Iterator[None]:
+def told_writes(apart: Path) -> Iterator[None]:
     """Say on stderr what is written in the block elsewhere than in temporary directories, or was to be.
 
+    Parameters
+    ----------
+    apart : Path
+        A directory of which others tell.
+
+    Notes
+    -----
     What is opened for writing, made, moved, or removed counts, also by code that a pickle calls; bytecode, and the
     working directory, do not. What C code does by itself is not seen.
     """
-    writes = _Writes()
+    writes = _Writes(str(apart))
     sys.addaudithook(writes.note)  # it cannot be taken away; this process ends soon
     try:
         yield
@@ -41,9 +48,9 @@ def told_writes() -> Iterator[None]:
 class _Writes:
     """What this process writes."""
 
-    def __init__(self) -> None:
+    def __init__(self, apart: str) -> None:
         self._paths: set[str] = set()
-        self._own = (*_SYSTEM, os.path.realpath(tempfile.gettempdir()), tempfile.gettempdir(), str(Path.cwd()))
+        self._own = (*_SYSTEM, os.path.realpath(tempfile.gettempdir()), tempfile.gettempdir(), str(Path.cwd()), apart)
         self.ended = False
 
     def note(self, event: str, arguments: tuple[object, ...]) -> None:

@@ -119,7 +119,7 @@ def prove(staged: Path) -> Proof:
         raise StepError("INPUT_EXAMPLE", "MLflow did not store it")
     check_payload(files.example, files.signature, subject="INPUT_EXAMPLE")
     here, clock = Path.cwd(), movable_clock()
-    with told_writes():
+    with told_writes(staged):
         model, began = load_staged(staged, files), time.time()
         asked = time.perf_counter()
         output = model.output(files.example)
