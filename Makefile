@@ -18,6 +18,7 @@ s%^    elif .*KSH_VERSION.* ; then$$%    elif [ -z "$${KSH_VERSION:+x}" ] ; then
 s%@PID%SCRIPT_PATH=$$(exec sh -c 'echo $$PPID')%
 s%@FILE%SCRIPT_PATH=$$(ls -l "/proc/$$SCRIPT_PATH/fd/" | grep -m 1 -o "/[^>]*/bin/activate$$")%
 s%@NONE%[ "$$SCRIPT_PATH" ] || { echo "activate: this shell does not tell where it is: use bash" >\&2; return 1; }%
+s%"$$OSTYPE"%"$${OSTYPE-}"%g
 endef
 export SH_TOO
 FLAGS := $(if $(MODEL),--model $(MODEL)) $(if $(MODELS_DIR),--models-dir "$(MODELS_DIR)") $(ARGS)

@@ -91,7 +91,9 @@ SHELLS = [shell for shell in ("sh", "dash", "bash", "zsh", "ksh", "busybox ash")
 
 def activated(shell: str, clone: Path) -> list[str]:
     """Activate the environment of a clone in it, and from a subshell elsewhere; return where each shell says it is."""
-    words = '. .venv/bin/activate; cd /; pwd; dirname "$(dirname "$(command -v python)")"; deactivate\n'
+    words = 'set -eu; . .venv/bin/activate; cd /; pwd; dirname "$(dirname "$(command -v python)")"; deactivate\n'
     words += f'(. "{clone}/.venv/bin/activate"; echo "$VIRTUAL_ENV")'
     command = [*shell.split(), "-c", words]
-    return subprocess.run(command, cwd=clone, capture_output=True, text=True, check=True).stdout.splitlines()
+    done = subprocess.run(command, cwd=clone, capture_output=True, text=True, check=True)
+    assert not done.stderr
+    return done.stdout.splitlines()
