@@ -63,6 +63,13 @@ def test_clock_is_told_as_the_cause_of_a_time_stamp_in(tmp_path: Path, forward: 
     assert all(word in done.stderr for word in CLOCK)
 
 
+def test_seconds_that_c_code_writes_into_a_file_differ_and_are_told_among_the_causes(tmp_path: Path) -> None:
+    forward = "import numpy as np; np.save(open(output_path, 'wb'), np.datetime64('now'))"
+    done = write(tmp_path, "file_uri_to_file", _forward=forward).package()
+    assert done.returncode == 1
+    assert all(word in done.stderr for word in (*RANDOM, "let no time of day into it", "track_times=False"))
+
+
 def test_result_file_is_fine_when_it_holds_no_time(tmp_path: Path) -> None:
     forward = "import gzip; stream = gzip.GzipFile(output_path, 'wb', mtime=0); stream.write(b'x'); stream.close()"
     assert write(tmp_path, "file_uri_to_file", _forward=forward).package().returncode == 0
