@@ -58,6 +58,14 @@ def log(root: Path, name: str) -> str:
     return (root / ".pipeline" / "logs" / f"{name}.log").read_text()
 
 
+def write_module(root: Path, text: str) -> Path:
+    """Write the module of a model whose model_spec.py is there, too."""
+    (root / "model_code").mkdir()
+    (root / "model_spec.py").write_text("MODEL_CLASS = 'model_code.a:A'\n")
+    (root / "model_code" / "a.py").write_text(text)
+    return root / "model_code" / "a.py"
+
+
 def runs(pid: int) -> bool:
     """Tell whether a process still runs; one that has ended and was not waited for does not."""
     stat = Path(f"/proc/{pid}/stat")
@@ -141,19 +149,17 @@ def test_failure_is_the_commands_own_when_it_runs_in_a_host(tmp_path: Path, end:
 
 
 def test_what_the_authors_code_imports_is_there_before_the_command_when_it_runs_in_a_host(tmp_path: Path) -> None:
-    (tmp_path / "model_code").mkdir()
-    (tmp_path / "model_code" / "model.py").write_text("from os import path\nimport decimal, no_such_module\n")
-    assert build(tmp_path, script_step("one", FACTS, tmp_path)).ok
-    assert facts(tmp_path, "one")["loaded"] is True
+    text = "from os import path\nimport decimal, no_such_module\n"
+    assert hosted_facts(tmp_path, {"model_code/a.py": text})["loaded"] is True
 
 
 def test_import_that_the_author_removed_is_not_there_when_a_host_is_kept(tmp_path: Path) -> None:
-    (tmp_path / "model_spec.py").write_text("import decimal\n")
+    module = write_module(tmp_path, "")
     builder = Builder(say=lambda text: None, keep_hosts=True)
     seen = []
     try:
         for number, text in enumerate(("import decimal\n", "import decimal\n\n", "\n")):
-            (tmp_path / "model_spec.py").write_text(text)
+            module.write_text(text)
             step = script_step("one", f"{FACTS}# {number}\n", tmp_path)
             assert builder.build_all([Pipeline(tmp_path, (step,))])[0].ok
             found = facts(tmp_path, "one")
@@ -268,7 +274,7 @@ def test_host_ends_when_the_build_is_gone_in_the_middle_of_a_request(tmp_path: P
 
 def hosted_facts(root: Path, files: dict[str, str], say: list[str] | None = None, **env: str) -> dict[str, object]:
     """Return what a command finds in a host that stands before some files of an author's."""
-    for name, text in files.items():
+    for name, text in {"model_spec.py": "MODEL_CLASS = 'model_code.a:A'\n", **files}.items():
         (root / name).parent.mkdir(exist_ok=True, parents=True)
         (root / name).write_text(text)
     builder = Builder(say=(say if say is not None else []).append)
@@ -276,6 +282,7 @@ def hosted_facts(root: Path, files: dict[str, str], say: list[str] | None = None
     return facts(root, "one")
 
 
+SPEC = "MODEL_CLASS: str = 'model_code.a:A'\n"
 SETTINGS = {
     "an environment variable is set before it": {"a.py": "import os\nos.environ['X'] = '1'\nimport decimal\n"},
     "one is set with a default": {"a.py": "import os\nos.environ.setdefault('X', '1')\nimport decimal\n"},
@@ -288,11 +295,31 @@ SETTINGS = {
     "an attribute is assigned": {"a.py": "import sys\nsys.tracebacklimit = 5\nimport decimal\n"},
     "an entry is assigned": {"z.py": "import csv\ncsv.__dict__['x'] = 1\n"},
     "the result of a call is kept": {"a.py": "import os\nX = os.umask(0)\nimport decimal\n"},
-    "a file of the author's comes before it": {"a.py": "from . import b\nimport decimal\n", "b.py": ""},
-    "it comes by its own name": {"a.py": "import model_code.b\nimport decimal\n", "b.py": ""},
+    "a file of the author's that keeps one comes before it": {
+        "a.py": "from . import b\nimport decimal\n",
+        "b.py": "import os\nX = os.umask(0)\n",
+    },
+    "that comes by its own name": {"a.py": "import model_code.b\nimport decimal\n", "b.py": "X = id(0)\n"},
+    "that comes through another": {
+        "a.py": "from .m import f\n",
+        "m.py": "from .z import X\nfrom .b import f\n",
+        "b.py": "import decimal\n",
+        "z.py": "import os\nX = os.umask(0)\n",
+    },
+    "the package's own file keeps one": {"__init__.py": "import locale\nX = locale.setlocale(0)\n"},
+    "model_spec.py keeps one": {"../model_spec.py": f"{SPEC}import os\nX = os.umask(0)\n"},
+    "model_spec.py is imported before it": {"a.py": "import model_spec\nimport decimal\n"},
+    "only model_spec.py imports it": {"a.py": "", "../model_spec.py": f"{SPEC}import decimal\n"},
+    "only a file imports it that the model does not": {"a.py": "", "train.py": "import decimal\n"},
+    "only a function imports it": {
+        "a.py": "def f():\n    import decimal\n",
+        "../model_spec.py": f"{SPEC}import decimal\n",
+    },
+    "a class calls something": {"a.py": "import os\nclass A:\n    x = os.umask(0)\nimport decimal\n"},
+    "a decorator does": {"a.py": "import atexit\n@atexit.register\ndef f():\n    pass\nimport decimal\n"},
     "a file of the package sets one": {
         "__init__.py": "from . import a\n",
-        "a.py": "import os\nos.environ['X'] = '1'\n",
+        "a.py": "import os\nos.environ['X'] = '1'\nimport decimal\n",
     },
     "a file deep in the package does": {"deep/__init__.py": "", "deep/a.py": "import os\nos.environ.update(X='1')\n"},
     "a file beside the package does": {"a.py": "import beside\n", "../beside.py": "import os\nos.environ['X'] = '1'\n"},
@@ -306,8 +333,8 @@ SETTINGS = {
 
 @pytest.mark.parametrize("files", SETTINGS.values(), ids=SETTINGS)
 def test_nothing_is_imported_ahead_when(tmp_path: Path, files: dict[str, str]) -> None:
-    authored = {f"model_code/{name}": text for name, text in files.items()}
-    found = hosted_facts(tmp_path, {**authored, "model_spec.py": "import decimal\n"})
+    authored = {f"model_code/{name}": text for name, text in {"a.py": "import decimal\n", **files}.items()}
+    found = hosted_facts(tmp_path, authored)
     assert found["loaded"] is False
     assert found["host"] != os.getpid()
 
@@ -322,17 +349,35 @@ def test_nothing_is_imported_ahead_when(tmp_path: Path, files: dict[str, str]) -
         "import decimal\nX = decimal.Decimal(1)\nclass A:\n    x = decimal.Decimal(1)\nfrom .b import c\n",
         "try:\n    import no_such_module\nexcept ImportError:\n    no_such_module = None\nimport decimal\n",
         "import decimal\nif __name__ == '__main__':\n    import csv\n    print('x')\n",
+        "import logging\nLOGGER = logging.getLogger('a')\nclass A:\n    x: int = int('1')\nimport decimal\n",
+        "from . import b\nimport decimal\n",
+        "from .deep import b\nX = id(0)\n",
     ],
 )
 def test_import_is_ahead_when_nothing_before_it_does_anything(tmp_path: Path, text: str) -> None:
-    assert hosted_facts(tmp_path, {"model_code/a.py": text})["loaded"] is True
+    files = {"__init__.py": "", "a.py": text, "b.py": "", "deep/__init__.py": "", "deep/b.py": "import decimal\n"}
+    spec = {"model_spec.py": f"{SPEC}import numpy as np\nINPUT_EXAMPLE = np.array([1])\ndef CHECKS():\n    print(1)\n"}
+    assert hosted_facts(tmp_path, {f"model_code/{name}": each for name, each in files.items()} | spec)["loaded"] is True
+
+
+def test_module_of_the_model_is_the_packages_where_model_spec_names_none(tmp_path: Path) -> None:
+    root = tmp_path / "foo_mlflow_pkg"
+    root.mkdir()
+    files = {"model_spec.py": "", "model_code/foo_mlflow_model.py": "import decimal\n"}
+    assert hosted_facts(root, files)["loaded"] is True
 
 
 def test_imports_are_ahead_in_the_order_in_which_they_stand(tmp_path: Path) -> None:
     (tmp_path / "library").mkdir()
     for name in ("zebra", "ant"):
         (tmp_path / "library" / f"{name}.py").write_text(f"open({str(tmp_path / 'order')!r}, 'a').write('{name} ')\n")
-    hosted_facts(tmp_path, {"model_code/a.py": "import zebra\nimport ant\n"}, PYTHONPATH=str(tmp_path / "library"))
+    files = {
+        "a.py": "from .z import X\nfrom .b import Y\n",
+        "z.py": "import zebra\nX = 1\n",
+        "b.py": "import ant\nY = 1\n",
+    }
+    authored = {f"model_code/{name}": text for name, text in files.items()}
+    hosted_facts(tmp_path, authored, PYTHONPATH=str(tmp_path / "library"))
     assert (tmp_path / "order").read_text() == "zebra ant "
 
 
@@ -346,7 +391,7 @@ def test_steps_run_by_themselves_and_that_is_said_once_when_an_import_starts_thr
 ) -> None:
     (tmp_path / "library").mkdir()
     (tmp_path / "library" / "busy.py").write_text(library)
-    (tmp_path / "model_spec.py").write_text("import decimal\nimport busy\n")
+    write_module(tmp_path, "import decimal\nimport busy\n")
     env, said = {"PYTHONPATH": str(tmp_path / "library")}, list[str]()
     steps = [script_step(name, FACTS, tmp_path, env=env) for name in ("one", "two", "three")]
     assert Builder(say=said.append).build_all([Pipeline(tmp_path, tuple(steps))])[0].ok
@@ -357,7 +402,7 @@ def test_steps_run_by_themselves_and_that_is_said_once_when_an_import_starts_thr
 
 def test_threads_of_openblas_are_no_reason_to_run_by_itself(tmp_path: Path) -> None:
     said: list[str] = []
-    assert hosted_facts(tmp_path, {"model_spec.py": "import numpy.linalg\n"}, said)["host"] != os.getpid()
+    assert hosted_facts(tmp_path, {"model_code/a.py": "import numpy.linalg\n"}, said)["host"] != os.getpid()
     assert said == []
 
 
@@ -383,7 +428,7 @@ def test_host_that_hangs_in_an_import_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "library").mkdir()
     os.mkfifo(tmp_path / "go")
     (tmp_path / "library" / "stuck.py").write_text(f"open({str(tmp_path / 'go')!r}).read()\n")
-    (tmp_path / "model_spec.py").write_text("import stuck\n")
+    write_module(tmp_path, "import stuck\n")
 
     def release(text: str) -> None:
         (tmp_path / "go").write_text("go")

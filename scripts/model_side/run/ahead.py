@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
+CODE, SPEC = "model_code", Path("model_spec.py")
 # What sets environment variables, by the names that the os module has for it.
 _ENVIRONMENT = ("environ", "environb", "putenv", "unsetenv")
 _NEVER = ("TYPE_CHECKING", "typing.TYPE_CHECKING", "__name__ == '__main__'")  # tests that fail where a file is imported
+# What only makes a value, by the last part of its name: anything else may change what a later import does.
+_MAKES_A_VALUE = re.compile(
+    "bool|bytes|dict|enumerate|float|frozenset|int|len|list|range|sorted|str|sum|tuple|zip"
+    "|property|staticmethod|classmethod|abstractmethod|contextmanager|dataclass|field|namedtuple|TypeVar|Path|getLogger"
+    "|ModelSignature|Schema|ColSpec|TensorSpec|ParamSchema|ParamSpec|DataFrame|Series|read_csv"
+    "|array|asarray|arange|linspace|ones|zeros|full|dtype|float32|float64|int32|int64"
+)
 
 # What one import statement names: a module, and a name in it that may be a module, too ("" for none).
 Imported = tuple[str, str]
@@ -22,35 +33,80 @@ def tree_of(file: Path) -> ast.Module | None:
         return None
 
 
-def imports_ahead(files: Iterable[ast.Module]) -> tuple[Imported, ...]:
-    """Return what may be imported before the files run, in the order in which it stands, by absolute names.
+def imports_ahead(files: Mapping[Path, ast.Module]) -> tuple[Imported, ...]:
+    """Return what may be imported before the model's module is, in the order in which that does it, by absolute names.
 
-    Nothing, where a file may change what a later import does: it sets environment variables, also in a function; it
-    calls what gives nothing to keep, such as a configuration function, or assigns to what is not its own; or it imports
-    what lies beside these files, which may do that, too; or, before an import, it calls anything, branches, or imports
-    another of these files.
+    It is what that module, and those of these files which it imports, name at their top before they do more than define
+    names and make values. Nothing, where a file may change what a later import does: it sets environment variables,
+    also in a function; it calls what gives nothing to keep, such as a configuration function, or assigns to what is not
+    its own; it imports what lies beside these files, which may do that, too; or it is model_spec.py, which runs before
+    that module, and it calls what may do more than make a value.
+
+    Parameters
+    ----------
+    files : mapping of Path to ast.Module
+        By paths from the package's directory, which is the working directory.
     """
-    ahead: dict[Imported, None] = {}
-    for file in files:
-        if _sets_environment(file):
-            return ()
-        sure = True
-        for statement in _flat(file.body):
+    spec = files.get(SPEC, ast.Module([], []))
+    if any(map(_disturbs, files.values())) or not all(map(_is_inert, _defining(spec))):
+        return ()
+    return tuple(dict.fromkeys(takewhile(any, _Walk(files).module(_main(spec)))))
+
+
+def _main(spec: ast.Module) -> str:
+    """Return the name of the model's module: what model_spec.py says, or what it is called by default."""
+    for statement in spec.body:
+        name, _, value = ast.unparse(statement).partition(" = ")
+        if name.partition(":")[0] == "MODEL_CLASS":
+            return value.strip("'").partition(":")[0]
+    return f"{CODE}.{Path.cwd().name.removesuffix('_mlflow_pkg')}_mlflow_model"
+
+
+class _Walk:
+    """Follow the imports of an author's files in the order in which they run, each file once."""
+
+    def __init__(self, files: Mapping[Path, ast.Module]) -> None:
+        self._left = dict(files)
+
+    def module(self, name: str) -> Iterator[Imported]:
+        """Yield what a module and those above it import, and ("", "") where they may do something else."""
+        above = name.rpartition(".")[0]
+        if above:
+            yield from self.module(above)
+        place = Path(*name.split("."))
+        for file, package in ((place / "__init__.py", name), (place.with_suffix(".py"), above)):
+            if tree := self._left.pop(file, None):
+                yield from self._file(tree, package.split("."))
+
+    def _file(self, tree: ast.Module, package: Sequence[str]) -> Iterator[Imported]:
+        for statement in _flat(tree.body):
             if isinstance(statement, ast.Import | ast.ImportFrom):
-                names = _names(statement)
-                if any(map(_is_beside, names)):
-                    return ()
-                if any(map(_is_authors, names)):
-                    sure = False
-                elif not sure:
-                    return ()
-                else:
-                    ahead.update(dict.fromkeys(names))
+                for module, name in map(partial(_absolute, package), _names(statement)):
+                    if module.partition(".")[0] == CODE:
+                        yield from self.module(f"{module}.{name}".rstrip("."))
+                    else:
+                        yield (module, name) if module != SPEC.stem else ("", "")
             elif not _is_inert(statement):
-                sure = False
-                if any(map(_acts, _at_once(statement))):
-                    return ()
-    return tuple(ahead)
+                yield "", ""
+
+
+def _absolute(package: Sequence[str], imported: Imported) -> Imported:
+    module = imported[0].lstrip(".")
+    level = len(imported[0]) - len(module)
+    return ".".join([*package[: len(package) + 1 - level], module] if level else [module]).rstrip("."), imported[1]
+
+
+def _disturbs(file: ast.Module) -> bool:
+    """Tell whether a file may change what an import in any of them does."""
+    imported = [each for each in _flat(file.body) if isinstance(each, ast.Import | ast.ImportFrom)]
+    beside = any(_is_beside(name) for each in imported for name in _names(each))
+    acting = any(_acts(node) for each in _defining(file) if not _is_inert(each) for node in _at_once(each))
+    return beside or acting or _sets_environment(file)
+
+
+def _defining(file: ast.Module) -> list[ast.stmt]:
+    """Return what a file does at its top but for its imports."""
+    return [each for each in _flat(file.body) if not isinstance(each, ast.Import | ast.ImportFrom)]
 
 
 def _acts(node: ast.AST) -> bool:
@@ -87,10 +143,17 @@ def _at_once(statement: ast.stmt) -> Iterator[ast.AST]:
 
 
 def _is_inert(statement: ast.stmt) -> bool:
-    """Tell whether a statement changes nothing beyond the file's own names."""
+    """Tell whether a statement does no more than to define the file's own names, and to make values."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
-        given = (*statement.args.defaults, *statement.args.kw_defaults)
-        return not statement.decorator_list and not any(value and _calls(value) for value in given)
+        given = (*statement.args.defaults, *filter(None, statement.args.kw_defaults))
+        return all(map(_makes_a_value, statement.decorator_list)) and not any(map(_calls, given))
+    if isinstance(statement, ast.ClassDef):
+        above = (*statement.bases, *statement.keywords)
+        return (
+            all(map(_makes_a_value, statement.decorator_list))
+            and not any(map(_calls, above))
+            and all(map(_is_inert, statement.body))
+        )
     if isinstance(statement, ast.Assign | ast.AnnAssign):
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         return all(isinstance(target, ast.Name) for target in targets) and not _calls(statement)
@@ -98,7 +161,15 @@ def _is_inert(statement: ast.stmt) -> bool:
 
 
 def _calls(node: ast.AST) -> bool:
-    return any(isinstance(each, ast.Call | ast.Await | ast.NamedExpr) for each in ast.walk(node))
+    """Tell whether a node calls what may do more than make a value."""
+    nodes = [*ast.walk(node)]
+    others = any(not _makes_a_value(each.func) for each in nodes if isinstance(each, ast.Call))
+    return others or any(isinstance(each, ast.Await | ast.NamedExpr) for each in nodes)
+
+
+def _makes_a_value(function: ast.expr) -> bool:
+    named = function.func if isinstance(function, ast.Call) else function  # of a decorator with arguments
+    return bool(_MAKES_A_VALUE.fullmatch(ast.unparse(named).rpartition(".")[2]))
 
 
 def _names(statement: ast.Import | ast.ImportFrom) -> list[Imported]:

@@ -7,9 +7,9 @@ what becomes of it: ``pid N``, then ``code N`` (negative: ended by that signal).
 fresh process gets no pid; where no process of this kind could run it, it gets ``alone`` and why.
 
 Nothing of the author's is imported here, and a child is forked before anything has predicted: it is as clean as a
-process of its own. What is imported ahead is exactly what the author's files say at their top at the moment, in that
-order; so code that lacks an import fails here as it does elsewhere. Nothing is where a file may change what an import
-does, and no copy is made of a process in which an import started threads.
+process of its own. What is imported ahead is what the model's module imports at the moment, in that order; so code that
+lacks an import fails here as it does elsewhere. Nothing is where a file may change what an import does, and no copy is
+made of a process in which an import started threads.
 """
 
 from __future__ import annotations
@@ -29,16 +29,15 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-CODE = ("model_code", "model_spec.py")
 # Run and not imported: no module of ours is in the way of the command's own.
 _AHEAD = runpy.run_path(str(Path(__file__).with_name("ahead.py")))
 tree_of: Callable[[Path], ast.Module | None] = _AHEAD["tree_of"]
-imports_ahead: Callable[[Iterable[ast.Module]], tuple[tuple[str, str], ...]] = _AHEAD["imports_ahead"]
+imports_ahead: Callable[[Mapping[Path, ast.Module]], tuple[tuple[str, str], ...]] = _AHEAD["imports_ahead"]
 
 
 def main() -> int:
@@ -148,7 +147,7 @@ class Worker:
     def _import_ahead(self) -> bool:
         """Import what the author's files import; tell whether no more than that is imported, and in that order."""
         self._trees = {file: self._tree(file) for file in code_files()}
-        stated = imports_ahead(self._trees.values())
+        stated = imports_ahead(self._trees)
         if stated[: len(self._ahead)] != self._ahead:
             return False
         for module, name in stated[len(self._ahead) :]:
@@ -226,7 +225,7 @@ def _blas_threads(path: str) -> int:
 
 def code_files() -> Iterator[Path]:
     """Yield the author's Python files."""
-    for path in map(Path, CODE):
+    for path in map(Path, (_AHEAD["CODE"], _AHEAD["SPEC"])):
         yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
 
 
