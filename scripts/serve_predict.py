@@ -33,7 +33,7 @@ MANAGERS = ["uv", "virtualenv", "conda", "local"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
-    from serving.rest import Request
+    from serving.asking import Request
     from serving.serve import serve_predict
 
     flags = parser(__doc__, "--model-uri", "--json-payload-file", "--time-limit")

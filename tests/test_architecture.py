@@ -91,7 +91,7 @@ TABLE = (
                                 "model_side.output.tables", *SHARED_MODULES)),
     Rule("scripts/serving/sandbox/watching/*.py", ()),
     Rule("scripts/serving/sandbox/*.py", ("serving.sandbox", *SHARED_MODULES)),
-    Rule("scripts/serving/rest.py", ("serving", "model_side")),
+    *(Rule(f"scripts/serving/{name}.py", ("serving", "model_side")) for name in ("asking", "rest")),
     Rule("scripts/serving/*.py", ("serving", "environments", "filelock", "yaml", *SHARED_MODULES)),
     # The libraries of the extra `ship` are imported by name, where they are used: see ship.facts.library.
     Rule("scripts/ship/*.py", ("ship", "engine.ledger", "engine.transaction", "environments", "jinja2", "numpy",

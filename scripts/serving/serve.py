@@ -26,9 +26,10 @@ from model_side.payload.payload import new_texts, read_payload
 from model_side.payload.text import dumps_strict
 
 from .answering import listener, require_environment
+from .asking import Request
 from .predict import START_SECONDS, Answer, ExplainedError, Where, predict_rebuilt, predict_strict
 from .rebuilt import Rebuilt, rebuilt_environment
-from .rest import Request, rest_route
+from .rest import rest_route
 from .sandbox.audit import HOOK, Outside, outside
 from .sandbox.leash import Limits, allows
 from .sandbox.portable import copy_read_only, elsewhere, with_neighbours

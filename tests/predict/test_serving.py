@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,9 +19,10 @@ from model_side.base.processes import running, runs_still
 from model_side.model.signature import parse_signature
 from model_side.payload.negatives import Negative, negative_payloads
 from serving.answering import listener, require_environment
+from serving.asking import Request, ask, questions
 from serving.predict import Where, predict_rebuilt
 from serving.rebuilt import Rebuilt, rebuilt_environment
-from serving.rest import Request, ask, at_once, of_each_kind, require_equal, rest_route, status_of
+from serving.rest import of_each_kind, rest_route, status_of
 from serving.sandbox.leash import Limits, allows, end, leashed, require_none_left
 from serving.server import Server, serving
 
@@ -56,13 +56,19 @@ class Echo(PythonModel):
 
     def predict(self, context, model_input, params=None):
         self.calls += 1
-        uri = model_input["uri"].iloc[0]
+        uri = str(model_input["uri"].iloc[0])
         if uri == "bad":
             raise ValueError("cannot open it")
         if uri == "end":
             os._exit(3)
         if uri == "hold":
             threading.Event().wait()
+        if uri.startswith("shared"):
+            self.lengths = model_input["uri"].str.len().to_numpy("float32")
+            sum(range(10**6))  # meanwhile another thread writes
+            return np.repeat(self.lengths[:, None], 2, axis=1)
+        if uri.startswith("ranked"):
+            return np.repeat(np.arange(len(model_input), dtype="float32")[:, None], 2, axis=1)
         if uri == "leave":
             subprocess.Popen(["sleep", "600"], start_new_session=True)
         if uri == "keep":
@@ -77,6 +83,7 @@ class Echo(PythonModel):
 
 set_model(Echo())
 '''
+SHARED = ["shared 1", "shared 22", "shared 333"]
 CHILD = "import os, threading; os.write(1, b'up'); threading.Event().wait()"
 
 
@@ -337,7 +344,7 @@ def test_four_kinds_of_payloads_that_must_be_refused_are_sent(
 
 @pytest.fixture(scope="module")
 def model(save_model: Callable[..., Path]) -> Path:
-    return save_model("over_rest", uri_to_pair(), CODE, pip_requirements=PINS)
+    return save_model("over_rest", uri_to_pair(), CODE, pip_requirements=PINS, metadata={"rows_match": True})
 
 
 @pytest.fixture(scope="module")
@@ -355,10 +362,10 @@ def server(model: Path, environment: Rebuilt, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture
 def request_of(model: Path, tmp_path: Path) -> Callable[..., Request]:
-    """Return a function that makes a request with one URI."""
+    """Return a function that makes a request with some URIs."""
 
-    def make(uri: str) -> Request:
-        payload = {"dataframe_split": {"columns": ["uri"], "data": [[uri]]}}
+    def make(*uris: str) -> Request:
+        payload = {"dataframe_split": {"columns": ["uri"], "data": [[uri] for uri in uris]}}
         path = tmp_path / "payload.json"
         path.write_text(json.dumps(payload), encoding="utf-8")
         return Request(str(model), path, tmp_path / "answer.json", parallel=3, time_limit=60.0)
@@ -417,7 +424,7 @@ def test_slow_model_is_asked_twice_over_rest_and_a_third_time_where_the_two_diff
     answer, report = rest_route(server, environment, replace(request_of("a"), slow=True))
     assert json.loads(answer.text) == {"predictions": [[0.5, 0.5]]}
     assert (json.loads(found.read_text())["predictions"], report["equal_answers_at_once"]) == (2, 2)
-    with pytest.raises(StepError, match="2 of 2 answers given at once differ from the one given alone"):
+    with pytest.raises(StepError, match="2 of 2 answers given at once differ from those given alone"):
         rest_route(server, environment, replace(request_of("count"), slow=True))
     assert json.loads(found.read_text())["predictions"] == 2 + 3
 
@@ -443,20 +450,43 @@ def test_models_own_fault_is_told_and_the_server_stays(server: Server, request_o
 
 
 @pytest.mark.e2e
-def test_answers_that_depend_on_earlier_calls_are_found_shown_and_kept(
-    server: Server, request_of: Callable[..., Request], tmp_path: Path
+@pytest.mark.parametrize(("uris", "slow"), [(["count"], False), (SHARED, False), (SHARED, True)])
+def test_answers_at_once_that_differ_from_those_given_alone_are_shown_and_kept(
+    server: Server,
+    environment: Rebuilt,
+    request_of: Callable[..., Request],
+    tmp_path: Path,
+    uris: list[str],
+    *,
+    slow: bool,
 ) -> None:
-    request = replace(request_of("count"), rest_output=tmp_path / "rest.json")
-    first = ask(server, request)
-    with pytest.raises(StepError, match="3 of 3 answers given at once differ from the one given alone") as caught:
-        require_equal(request, first, at_once(server, request, 3))
-    value = json.loads(first)["predictions"][0][0]
-    shown = re.search(rf"\n  \[0, 0\]: expected {value}, got ([0-9.]+)", str(caught.value))
-    assert shown
-    assert float(shown[1]) in {value + 1, value + 2, value + 3}
-    assert (tmp_path / "rest.failed" / "expected.json").read_text() == first
-    assert json.loads((tmp_path / "rest.failed" / "got.json").read_text())["predictions"] != value
-    require_equal(request, first, at_once(server, request, 0))
+    request = replace(request_of(*uris), rest_output=tmp_path / "rest.json", slow=slow)
+    with pytest.raises(StepError, match=r"of [23] answers given at once differ from those given alone:\n  .*expected"):
+        rest_route(server, environment, request)
+    kept = [json.loads((tmp_path / "rest.failed" / name).read_text()) for name in ("expected.json", "got.json")]
+    assert kept[0] != kept[1]
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(("slow", "asked"), [(False, None), (True, 2 + 2)])
+def test_requests_at_once_are_each_for_other_rows_and_compared_with_their_own_answer(
+    server: Server,
+    environment: Rebuilt,
+    request_of: Callable[..., Request],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    slow: bool,
+    asked: int | None,
+) -> None:
+    found = tmp_path / "found.json"
+    monkeypatch.setenv("STEP_FOUND", str(found))
+    request = replace(request_of("ranked a", "ranked b", "ranked c"), slow=slow)  # its rows are not each for itself
+    assert [each.rows for each in questions(request, 5)] == [(), (2, 1, 0), (0,), (2,), ()]
+    answer, report = rest_route(server, environment, request)
+    assert json.loads(answer.text) == {"predictions": [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]}
+    assert report["other_rows_at_once"]
+    predictions = json.loads(found.read_text())["predictions"]
+    assert predictions == asked or (asked is None and predictions > 1 + 2 + 3)  # alone, the others, and rounds
 
 
 @pytest.mark.e2e

@@ -173,6 +173,13 @@ CASES |= {
             "return self.seen[key]")),
         "cells in another order",
         of_file("return input_obj.astype('f4')")),
+    "the cells of one call": (
+        "concurrent",
+        of_file("return self.seen['cells'].astype('f4')", lines(
+            "self.seen['cells'] = np.loadtxt(uri, ndmin=2)", "return self.seen['cells'].copy()")),
+        "4 threads at once",
+        of_file("return input_obj.astype('f4')", lines(
+            "cells = self.seen['cells'] = np.loadtxt(uri, ndmin=2)", "return cells"))),
     "dropped empty cells": (
         "cells", of_file("return input_obj[input_obj.any(axis=1)].astype('f4')"), "one cell empty",
         of_file("return input_obj[input_obj.max(axis=1) > -1].astype('f4')")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -74,6 +74,18 @@ def as_array(predictions: object, signature: Signature) -> Arrays:
     if signature.output_files:
         arrays = {name: np.fromiter(map(_content, array), object, len(array)) for name, array in arrays.items()}
     return arrays["0"] if _is_one_unnamed(fields) and list(arrays) == ["0"] else arrays
+
+
+def taken(output: Arrays, rows: Sequence[int]) -> Arrays:
+    """Return rows of an output, in this order.
+
+    Parameters
+    ----------
+    output : ndarray or dict of str to ndarray
+    rows : sequence of int
+    """
+    chosen = list(rows)
+    return {name: array[chosen] for name, array in output.items()} if isinstance(output, dict) else output[chosen]
 
 
 def output_fields(signature: Signature) -> dict[str, Field]:

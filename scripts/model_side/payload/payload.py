@@ -168,6 +168,12 @@ def of_rows(payload: Mapping[str, Any], signature: Signature, numbers: Sequence[
     return {**payload, form: write_form(form, [rows[number] for number in numbers], signature)}
 
 
+def other_rows(payload: Mapping[str, Any], signature: Signature) -> list[list[int]]:
+    """Return which of a payload's rows to ask for while the payload itself is asked: all backwards, each end alone."""
+    numbers = [] if why_no_rows(payload, signature) else row_numbers(payload, signature)
+    return [numbers[::-1], numbers[:1], numbers[-1:]] if len(numbers) > 1 else []
+
+
 def _request(payload: Mapping[str, Any], files: ModelFiles) -> tuple[list[Row], dict[str, Any]]:
     """Return the rows and all the params of a payload."""
     defaults = {param.name: param.default for param in files.signature.params}

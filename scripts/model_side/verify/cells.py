@@ -20,11 +20,11 @@ import numpy as np
 
 from ..base.errors import StepError
 from ..base.tracebacks import authors_code
-from ..output.arrays import Arrays
+from ..output.arrays import Arrays, taken
 from ..output.comparison import Tolerance
 from .files import LARGE, files_of, opened_beside, renamed, scratch
 from .routes import REFUSED, Route, compared, failed
-from .scene import Payload, Scene, taken
+from .scene import Payload, Scene
 
 Write = Callable[..., None]  # these cells of a file, in this order, to another one, and then which of them are empty
 
@@ -71,6 +71,11 @@ def ask_cells(scene: Scene) -> Iterator[Route]:
         yield from _ask_empty(scene, rows, place)
 
 
+def backwards(scene: Scene) -> Payload:
+    """Return the request for a file that holds the cells in another order."""
+    return with_cells(scene, [*reversed(range(_row_count(scene.first)))], scratch())
+
+
 def ask_fewer_cells(scene: Scene) -> Route:
     """Ask for a file of the same name with the cells in another order and without one of them, at once."""
     order = [*reversed(range(1, _row_count(scene.first)))]
@@ -81,8 +86,8 @@ def _holds_cells(scene: Scene, name: str, order: Sequence[int], place: Path) -> 
     """Ask for a file of the same name that holds these cells; where that fails, for one of a new name, too."""
     expected = taken(scene.first, order)
     try:
-        found = scene.holds(name, _with_cells(scene, order, place), expected)
-        if found.agrees or not scene.holds(name, _with_cells(scene, order, scratch(), "cells"), expected).agrees:
+        found = scene.holds(name, with_cells(scene, order, place), expected)
+        if found.agrees or not scene.holds(name, with_cells(scene, order, scratch(), "cells"), expected).agrees:
             return found
     except StepError as error:  # of PERTURB
         return failed(name, error)
@@ -95,7 +100,7 @@ def _ask_empty(scene: Scene, rows: int, place: Path) -> Iterator[Route]:
         return
     name = "one cell empty"
     try:
-        got = scene.witness.predict(_with_cells(scene, range(rows), place, empty=True))
+        got = scene.witness.predict(with_cells(scene, range(rows), place, empty=True))
     except StepError:
         yield Route(name, told=REFUSED)
         return
@@ -106,7 +111,7 @@ def _ask_empty(scene: Scene, rows: int, place: Path) -> Iterator[Route]:
         yield compared(name, scene.first, got, tolerance)
 
 
-def _with_cells(scene: Scene, order: Sequence[int], place: Path, name: str = "", *, empty: bool = False) -> Payload:
+def with_cells(scene: Scene, order: Sequence[int], place: Path, name: str = "", *, empty: bool = False) -> Payload:
     """Write these cells of the request's file, of its name unless there is another, and return the request for them."""
     ((text, named),) = files_of(scene).items()
     path, made = place / (f"{name}{_suffix(named.path)}" if name else named.path.name), scratch() / named.path.name
@@ -152,12 +157,12 @@ def _of_h5ad(anndata: Any, path: Path, rows: int) -> Write | None:
     data = anndata.read_h5ad(path)
 
     def write(order: Sequence[int], target: Path, *empty: int) -> None:
-        taken = data[order].copy()
+        chosen = data[order].copy()
         if empty:
-            full = np.ones((len(order), 1), taken.X.dtype)
+            full = np.ones((len(order), 1), chosen.X.dtype)
             full[[*empty]] = 0
-            taken.X = taken.X.multiply(full).tocsr() if hasattr(taken.X, "multiply") else taken.X * full
-        taken.write_h5ad(target)
+            chosen.X = chosen.X.multiply(full).tocsr() if hasattr(chosen.X, "multiply") else chosen.X * full
+        chosen.write_h5ad(target)
 
     return write if data.n_obs == rows and data.X is not None else None
 

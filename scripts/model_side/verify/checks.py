@@ -51,9 +51,10 @@ def held_checks(
     tried = {name: _tried(name, trials.get(name, ())) for name in TRIED}
     concurrent = tried["concurrent"]
     if at_once := report.get("equal_answers_at_once"):
-        concurrent["requests_at_once"] = at_once
+        over_rest = {"requests_at_once": at_once, "other_rows": report.get("other_rows_at_once", False)}
         if concurrent["status"].startswith("not checked"):
-            concurrent = tried["concurrent"] = {"check": "concurrent", "status": "passed", "requests_at_once": at_once}
+            concurrent = tried["concurrent"] = {"check": "concurrent", "status": "passed"}
+        concurrent |= over_rest
     portable = {"check": "portable", "status": report.get("portable", "not checked")}
     if portable["status"] == "passed":
         portable |= {name: report.get(name, False) for name in ("without_network", "without_other_files")}
@@ -122,7 +123,8 @@ def _said(check: Mapping[str, Any]) -> str:
     found = [f"{kind}: {', '.join(check[kind])}" for kind in ("files", "network", "programs") if check.get(kind)]
     said = [f"it uses, from outside: {'; '.join(found)}"] if found else []
     said += [f"it did without {', '.join(check['did_without'])}"] if "did_without" in check else []
-    at_once = [f"{check['requests_at_once']} requests at once"] if "requests_at_once" in check else []
+    rows = ", each for other rows" * check.get("other_rows", False)
+    at_once = [f"{check['requests_at_once']} requests at once{rows}"] if "requests_at_once" in check else []
     tried = [name.replace("_", " ") for name in ("without_network", "without_other_files") if check.get(name)]
     tried += [*(each["trial"] for each in check.get("trials", ())), *at_once]
     apart = max((each.get("max_absolute") or 0.0 for each in check.get("trials", ())), default=0.0)

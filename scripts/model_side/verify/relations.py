@@ -16,8 +16,9 @@ from .cells import ask_cells, no_cells
 from .files import BAD_INPUTS, ask_bad_inputs, ask_files, no_bad_inputs, no_files
 from .params import ask_params, no_params
 from .routes import Route, failed
-from .rows import NEARBY, ask_at_once, ask_rows, nearby, no_rows
+from .rows import NEARBY, ask_rows, nearby, no_rows
 from .scene import Payload, Relation, Scene
+from .threads import ask_at_once
 
 
 def _always(_: Scene) -> str:

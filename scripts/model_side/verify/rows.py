@@ -1,35 +1,28 @@
-"""Relations between rows: alone, in another order, more than a batch holds, and several requests at once.
+"""Relations between rows: alone, in another order, and more than a batch holds.
 
 Import it in the model environment only.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, cycle, islice
-from threading import Barrier
+from itertools import cycle, islice
 from typing import Any
 
 from ..base.errors import StepError
-from ..output.arrays import Arrays
+from ..output.arrays import taken
 from ..output.comparison import Tolerance
 from ..payload.forms import content_of, form_of_payload, write_form
 from ..payload.payload import of_rows, row_numbers, why_no_rows
-from .routes import REFUSED, Route, compared, failed
-from .scene import Payload, Scene, distance, taken
+from .routes import REFUSED, Route, compared
+from .scene import Payload, Scene, distance
 
 ROWS = 8  # that are asked for alone
-THREADS = 4  # as many as MLflow's server may well run at once
 _MANY, _MANY_SECONDS = (129, 1025), 2.0  # one more than a batch may hold; so long as it takes no longer
 NEARBY, _SMALLER = "slightly smaller numbers", 1 - 2**-12  # by more than TOLERANCE
 TILED = "three times in another order, and one more"
-_ROUNDS_SECONDS = 0.5  # one round of threads finds a buffer that they share once in forty tries
-_SWITCH_SECONDS = 1e-5  # between threads, so that they meet inside the model
 
 
 def no_rows(scene: Scene) -> str:
@@ -115,37 +108,3 @@ def of_numbers(scene: Scene, name: str, numbers: Sequence[int]) -> Route:
     """
     expected = taken(scene.first, numbers)
     return scene.holds(name, of_rows(scene.payload, scene.files.signature, numbers), expected)
-
-
-def ask_at_once(scene: Scene) -> Iterator[Route]:
-    """Ask one question after the other, then all at once for half a second; keep the answer that is furthest off."""
-    name, tolerance = f"{THREADS} threads at once", Tolerance.of(scene.files.metadata)
-    signature = scene.files.signature
-    numbers = [] if why_no_rows(scene.payload, signature) else row_numbers(scene.payload, signature)
-    rows = [of_rows(scene.payload, signature, [number]) for number in numbers[: THREADS - 1]]
-    questions, ask = [scene.payload, *(rows if len(numbers) > 1 else [])], scene.witness.model.predict
-    worst: Route | None = None
-    os.sched_setaffinity(0, range(os.sysconf("SC_NPROCESSORS_CONF")))  # the world may have taken all but one away
-    try:
-        serial = list(map(ask, questions))
-        until = time.monotonic() + _ROUNDS_SECONDS
-        while worst is None or (worst.agrees and time.monotonic() < until):
-            found = [compared(name, serial[number], got, tolerance) for number, got in _at_once(ask, questions)]
-            worst = max([*found, *([worst] if worst else [])], key=distance)
-    except StepError as error:
-        worst = failed(name, error)
-    yield worst
-
-
-def _at_once(ask: Callable[[Payload], Arrays], questions: Sequence[Payload]) -> list[tuple[int, Arrays]]:
-    """Return the answers of several threads, each beginning with another question, by the question's number."""
-    barrier = Barrier(THREADS)
-    sys.setswitchinterval(_SWITCH_SECONDS)  # this process ends with the trials
-
-    def ask_all(start: int) -> list[tuple[int, Arrays]]:
-        barrier.wait()
-        turn = [(start + step) % len(questions) for step in range(len(questions))]
-        return [(number, ask(questions[number])) for number in turn]
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(chain.from_iterable(pool.map(ask_all, range(THREADS))))

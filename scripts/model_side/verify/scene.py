@@ -117,18 +117,6 @@ class Relation(NamedTuple):
         return f"{wrong[0]} failed" if wrong else ""
 
 
-def taken(output: Arrays, rows: Sequence[int]) -> Arrays:
-    """Return rows of an output, in this order.
-
-    Parameters
-    ----------
-    output : ndarray or dict of str to ndarray
-    rows : sequence of int
-    """
-    chosen = list(rows)
-    return {name: array[chosen] for name, array in output.items()} if isinstance(output, dict) else output[chosen]
-
-
 def distance(trial: Route) -> tuple[bool, float]:
     """Return how far off an answer is, as something to sort by."""
     found = trial.comparison
