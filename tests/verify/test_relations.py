@@ -68,6 +68,13 @@ CASES = {
         "rows", Code(lines("answer = input_obj * np.float32(2)", "answer[8:] = 0", "return answer")), "three times",
         Code(lines("parts = [input_obj[n : n + 8] for n in range(0, len(input_obj), 8)]",
                    "return np.concatenate(parts) * np.float32(2)"))),
+    "ends on ten rows": (
+        "rows", Code(lines("import os", "if len(input_obj) == 10:", "    os._exit(3)", TWICE)), "three times",
+        Code(lines("import os", "if len(input_obj) == 0:", "    os._exit(3)", TWICE))),
+    "ends elsewhere": (
+        "world", Code(lines("import os", "if os.environ.get('TZ') == 'Asia/Kathmandu':", "    os._exit(3)", TWICE)),
+        "with another time zone",
+        Code(lines("import os", "if os.environ.get('TZ') == 'nowhere':", "    os._exit(3)", TWICE))),
     "a batch of 128": (
         "rows", Code(lines("answer = input_obj * np.float32(2)", "answer[128:] = 0", "return answer")), "129 rows",
         Code(lines("parts = [input_obj[n : n + 128] for n in range(0, len(input_obj), 128)]",
@@ -249,7 +256,11 @@ def test_relation_is_broken_by_one_model_alone_and_held_by_its_like(
     code, checks = verified(author, tmp_path)
     failed = [name for name, each in checks.items() if each["status"] == "failed"]
     assert (code, failed) == (1, [relation])
-    assert checks[relation]["fault"].endswith(f": {trial}")
+    assert checks[relation]["fault"].partition(": ")[2].startswith(trial)
+    judged = {
+        name for name, each in checks.items() if each["status"].startswith(("passed", "not applicable", "listed"))
+    }
+    assert judged == {*checks} - {relation, "hermetic", "portable"}
     shutil.rmtree(author.root)
     code, checks = verified(packaged(tmp_path, honest), tmp_path)
     assert (code, checks[relation]["status"]) == (0, "passed")
@@ -291,7 +302,7 @@ def test_slow_model_is_asked_few_questions_and_what_is_left_out_is_not_passed(
     [
         CASES[name][:2]
         for name in (
-            *("another process", "local time", "eight rows", "earlier calls", "one buffer"),
+            *("another process", "local time", "eight rows", "earlier calls", "one buffer", "ends on ten rows"),
             *("its name", "kept by name", "of all cells", "params that stay"),
         )
     ],
@@ -337,6 +348,24 @@ def test_spoilt_file_that_ends_the_process_is_listed_beside_all_other_trials(
     passed = {name for name, each in checks.items() if each["status"] == "passed"}
     assert passed >= {"repeatable", "world", "files", "cells", "reload", "history", "unchanged", "concurrent"}
     assert checks["bad_inputs"]["status"] == ("failed" if strict else "listed")
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    ("when", "failed", "left_out"),
+    [("len(input_obj) == 10", ["rows"], False), ("self.calls > 2", ["rows", "history"], True)],
+)
+def test_model_that_hangs_in_one_relation_is_judged_in_the_others_while_there_is_patience(
+    tmp_path: Path, when: str, failed: list[str], *, left_out: bool
+) -> None:
+    code = lines("import signal", "self.calls += 1", f"if {when}:", "    signal.pause()", TWICE)
+    author = packaged(tmp_path, Code(code, "self.calls = 0"))
+    returned, checks = verified(author, tmp_path, "--time-limit", "8")
+    statuses = {name: each["status"] for name, each in checks.items() if name not in ("hermetic", "portable")}
+    assert (returned, "it took longer than 8 s" in checks["rows"]["trials"][-1]["fault"]) == (1, True)
+    assert [name for name, status in statuses.items() if status == "failed"][:2] == failed
+    assert "not checked" not in statuses.values()
+    assert (LEFT_OUT in statuses.values()) <= left_out
 
 
 FORMATS = {

@@ -46,6 +46,7 @@ def packed(scene: Scene, relations: Collection[str], left_out: str) -> Mapping[s
         why_not = {name: known[name].not_asked(scene, trials) for name in names if name in known}
         trials |= {name: [Route(name, why_not=why)] for name, why in why_not.items() if why}
         together = {name: known[name] for name, why in why_not.items() if not why}
+        scene.now.value = " ".join(together).encode()
         trial = ask(scene, together) if together else Route("")
         trials |= {name: [trial] for name in together} if trial.agrees else _split(scene, together, trial)
     for name, relation in known.items():

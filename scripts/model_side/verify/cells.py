@@ -99,6 +99,7 @@ def _ask_empty(scene: Scene, rows: int, place: Path) -> Iterator[Route]:
     if scene.files.metadata.get("perturb"):
         return
     name = "one cell empty"
+    scene.asking(name)
     try:
         got = scene.witness.predict(with_cells(scene, range(rows), place, empty=True))
     except StepError:

@@ -89,7 +89,9 @@ def _tried(name: str, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if listed := [f"{each['trial']}: {each['fault']}" for each in trials if each["status"] == LISTED]:
         check["status"], check["why"] = LISTED, "; ".join(listed)
     if wrong := [each["trial"] for each in trials if each["status"] not in ("agrees", REFUSED, LISTED)]:
-        fault = "no error that names the file" if name == "bad_inputs" else "another answer"
+        answered = any("max_absolute" in each for each in trials if each["trial"] in wrong)
+        fault = "another answer" if answered else "no answer that fits"
+        fault = "no error that names the file" if name == "bad_inputs" else fault
         check["status"], check["fault"] = "failed", f"{fault}: {', '.join(wrong)}"
     return check
 

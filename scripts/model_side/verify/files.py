@@ -72,7 +72,7 @@ def ask_bad_inputs(scene: Scene) -> Iterator[Route]:
         copy, part = _copied(path, scene.directory), files_of(scene)[text].part
         for kind, spoil in (_OF_A_DIRECTORY if path.is_dir() else _OF_A_FILE).items():
             if spoil(copy):
-                scene.now.value = f"{BAD_INPUTS}: {kind}".encode()
+                scene.asking(kind)
                 yield _refusal(scene, kind, copy, renamed(scene, {text: f"{copy}{part}"}))
 
 

@@ -71,6 +71,7 @@ def _ask_many(scene: Scene, numbers: Sequence[int]) -> Iterator[Route]:
             return
         size, start = rows, time.monotonic()
         many = list(islice(cycle(numbers), rows))
+        scene.asking(f"{rows} rows")
         try:
             got = scene.witness.predict(of_rows(scene.payload, scene.files.signature, many))
         except StepError:  # too many are refused aloud

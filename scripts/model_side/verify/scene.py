@@ -22,6 +22,7 @@ from .witness import Witness
 
 MAY_DIFFER = "repeatable is off: two answers to one question may differ"
 BY_HISTORY = "history failed"
+_NAME = 200  # bytes
 
 Payload = Mapping[str, Any]
 
@@ -46,7 +47,7 @@ class Scene:
     began : float
         When it was asked, in seconds since 1970.
     now : Array
-        Shared with the parent, of bytes: the relation that is asked for, and after a colon what of it.
+        Shared with the parent, of bytes: the relations that are asked for, and after a colon what of them.
     history : Route, optional
         The first request again, where earlier calls were found to change its answer.
     """
@@ -61,8 +62,13 @@ class Scene:
     now: Any
     history: Route | None = None
 
+    def asking(self, name: str) -> None:
+        """Tell the parent what is asked next, for where it ends this process."""
+        self.now.value = self.now.value.partition(b": ")[0] + f": {name}".encode()[:_NAME]
+
     def holds(self, name: str, payload: Payload, expected: Arrays, model: Loaded | None = None) -> Route:
         """Ask once more, and return how the answer compares with what it must be."""
+        self.asking(name)
         try:
             got = (model.predict if model else self.witness.predict)(payload)
         except StepError as error:
@@ -100,6 +106,7 @@ class Relation(NamedTuple):
             What was asked for the relations before this one.
         """
         why_not = self.not_asked(scene, before)
+        scene.now.value = self.name.encode()
         made = [] if why_not else list(self.ask(scene))
         return made or [Route(self.name, why_not=why_not or BY_HISTORY)]
 

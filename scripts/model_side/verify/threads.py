@@ -35,6 +35,7 @@ def ask_at_once(scene: Scene) -> Iterator[Route]:
     """Ask one question after the other, then all at once for half a second; keep the answer that is furthest off."""
     name, tolerance, ask = f"{THREADS} threads at once", Tolerance.of(scene.files.metadata), scene.witness.model.predict
     questions, worst = _questions(scene), Route(name)
+    scene.asking(name)
     os.sched_setaffinity(0, range(os.sysconf("SC_NPROCESSORS_CONF")))  # the world may have taken all but one away
     sys.setswitchinterval(_SWITCH_SECONDS)  # this process ends with the trials
     try:

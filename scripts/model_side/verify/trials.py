@@ -25,7 +25,7 @@ from ..run.child import run_in_child
 from ..run.clock import movable_clock
 from ..run.direct import call_directly
 from ..run.in_process import load_in_process
-from .budget import QUESTIONS, packed
+from .budget import packed
 from .files import BAD_INPUTS, ended
 from .relations import RELATIONS
 from .routes import BUDGET, DIRECT, REFERENCE, Route, failed
@@ -37,6 +37,7 @@ Payload = Mapping[str, Any]
 Trials = Mapping[str, Sequence[Route]]  # by the check that they are of
 Ask = Callable[..., tuple[Route | None, Trials]]
 TWO = "in two processes"
+_PATIENCE = 3  # time limits, after which nothing more is asked of a model that hangs
 
 
 def direct_route(package: Path, payload: Payload, files: ModelFiles, seconds: float) -> Route:
@@ -97,6 +98,8 @@ def predicted_again(
     budget = math.inf if full or only else budget_of(files.metadata)
     ask = partial(_asked, model_uri, payload, files, "predict again", seconds, budget=budget)
     first, trials = ask(world, on)
+    if world and first and first.output is None:  # it is the world that it cannot bear, maybe
+        _, trials = ask((), on)
     if first and settings["repeatable"] and before.output is not None:
         name, other = _elsewhere(ask, before.output, first, tolerance, world)
         trials = {**trials, name: [*trials.get(name, ()), other]}
@@ -150,24 +153,39 @@ def _asked(
 ) -> tuple[Route | None, Trials]:
     """Return what the model gives in a process that has not imported the author's code, and what it was asked again.
 
-    There is no answer where the process ended later, while it was asked again.
+    Where a relation ends its process, or hangs, the others are asked without it in another one.
     """
     disable_tracing()
+    trials: dict[str, Sequence[Route]] = {}
+    ask = partial(_asked, model_uri, payload, files, subject, seconds, world)
+    until, wanted = time.monotonic() + _PATIENCE * seconds, {*relations}
     with whole_model(model_uri) as place:
         model, here = place.resolve(), Path.cwd()
-        now: Any = multiprocessing.get_context("fork").Array("c", 80)
         kept = read_only_places(payload, model)
         child = partial(run_in_child, subject=subject, directory=here, code=[model], seconds=seconds, scratch=True)
-        try:
-            return child(_predict, model, payload, files, world, relations, now, budget, kept=kept)
-        except ReportedError as error:
-            relation, _, kind = now.value.decode().partition(": ")
-            if relation == BAD_INPUTS:  # it may end a process: the others are asked without it
-                others = {*relations} - {BAD_INPUTS}
-                found, trials = _asked(model_uri, payload, files, subject, seconds, world, others, budget)
-                return found, {**trials, BAD_INPUTS: [ended(kind, error, files)]}
-            failure = failed(relation or REFERENCE, error)
-            return (None, {relation: [failure]}) if relation else (failure, {})
+        while True:
+            now: Any = multiprocessing.get_context("fork").Array("c", 300)
+            try:
+                found, made = child(_predict, model, payload, files, world, wanted, now, budget, kept=kept)
+                return found, {**trials, **made}
+            except ReportedError as error:
+                at, _, what = now.value.decode(errors="ignore").partition(": ")
+                if not at:
+                    return failed(REFERENCE, error), trials
+                trials |= _ended(ask, at.split(), what, error, files)
+            wanted -= trials.keys()
+            if time.monotonic() > until:
+                left_out = f"{BUDGET}: the process did not get there: {', '.join(trials)} took too long"
+                return None, {**trials, **{name: [Route(name, why_not=left_out)] for name in wanted}}
+
+
+def _ended(ask: Ask, names: Sequence[str], what: str, error: ReportedError, files: ModelFiles) -> Trials:
+    """Return the trials of relations in whose question a process ended: of several, each is asked for alone."""
+    if len(names) == 1:
+        return {names[0]: [ended(what, error, files) if names[0] == BAD_INPUTS else failed(what or names[0], error)]}
+    trials = {name: made for each in names for name, made in ask({each}, budget=0.0)[1].items() if name == each}
+    broken = any(each.differs for made in trials.values() for each in made)
+    return trials if broken else {**trials, names[-1]: [failed(what, error)]}
 
 
 def _predict(
@@ -188,12 +206,10 @@ def _predict(
     route = Route(REFERENCE, nulled(first), figures=Figures(time.perf_counter() - start, peak_memory()))
     scene = Scene(directory, files, payload, witness, first, clock, began, now)
     if took > budget and relations:
-        now.value = QUESTIONS[0][0].encode()
         left_out = f"{BUDGET}: a prediction took {took:.1f} s; `verify --full` asks for it"
         return route, {**packed(scene, relations, left_out), DIRECT: [Route(DIRECT, why_not=left_out)]}
     trials: dict[str, Sequence[Route]] = {}
     for relation in RELATIONS:
         if relation.name in relations:
-            now.value = relation.name.encode()  # for the parent, where it ends this process
             trials[relation.name] = relation.asked(scene, trials)
     return route, trials
