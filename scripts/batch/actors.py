@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from model_side.base.errors import StepError
 
+from .node import unpacked
 from .pool import Done
 from .worker import Unit
 
@@ -104,7 +105,8 @@ class Actors:
             self._suspects.append(asked.unit)
             return None
         if "error" not in answer:
-            (self._parts / str(asked.unit.number)).write_bytes(content)
+            part = self._parts / str(asked.unit.number)
+            unpacked(content, part) if "files" in answer else part.write_bytes(content)
         return Done(asked.unit.number, answer, f"{answer.pop('node', '')}")
 
     def _lost(self, asked: _Asked) -> None:

@@ -7,10 +7,8 @@ all actors there, and talks to that environment's own interpreter. Outputs come 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import socket
-import zipfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +23,7 @@ from model_side.model.settings import variables_of
 
 from .actors import Actors
 from .directory import Place
+from .node import packed
 from .pool import Done
 from .request import Request
 from .worker import Unit
@@ -145,16 +144,6 @@ def _chained(first: Unit, units: Iterator[Unit]) -> Iterator[Unit]:
     yield from units
 
 
-def _packed(root: Path, names: tuple[str, ...]) -> bytes:
-    """Return files of a directory as a zip; the same files give the same bytes."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as whole:
-        for path in sorted(path for name in names for path in (root / name).rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                whole.writestr(zipfile.ZipInfo(path.relative_to(root).as_posix()), path.read_bytes())
-    return stream.getvalue()
-
-
 def _actor_class() -> type:
     """Return the class of actors: it travels as a whole, and imports this tool's code where it arrives."""
 
@@ -206,7 +195,7 @@ class _Cluster:
         self._ray, self._request, self._place, self._model = ray, request, place, model
         variables = {name: os.environ[name] for name in variables_of(files.metadata)}
         self._given = (form, request.time_limit, variables, max(1, int(self.room())))
-        code = _packed(_SCRIPTS, _ROOMS)
+        code = packed(_SCRIPTS, _ROOMS)
         self._code, self._code_name = ray.put(code), hashlib.sha256(code).hexdigest()[:16]
         self._packed: list[Any] = []
         resources = {"num_cpus": request.actor_cpus, "num_gpus": request.actor_gpus}
@@ -259,7 +248,7 @@ class _Cluster:
                 f"--inputs {self._request.inputs}", "nodes do not see it", got=", ".join(blind), advice=advice
             )
         if not all(answer[-1] for answer in answers):
-            content = _packed(self._model, ("",))
+            content = packed(self._model)
             self._packed = [self._ray.put(content), hashlib.sha256(content).hexdigest()[:16]]
 
     def start(self) -> Any:

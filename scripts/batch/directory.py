@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any, NamedTuple
 
 from model_side.base.errors import StepError, UsageError
-from model_side.base.files import file_entry, publish
+from model_side.base.files import publish, publish_directory, remove
+from model_side.payload.fingerprints import content_of
 
 from .manifest import manifest_of, taken_names
 
-SCHEMA = 1
+SCHEMA = 2
 HIDDEN = ".batch"
 
 
@@ -127,28 +129,43 @@ class Place(NamedTuple):
             If the disk or the store does not take it.
         """
         try:
-            if not self.uri:
+            if self.uri:
+                self._send(part, name)
+                return ""
+            if part.is_dir():
+                publish_directory(part, self.root / name)
+            else:
                 part.replace(self.root / name)
-                return self.stamp(name)
-            fs, path = file_system(self.uri)
-            fs.put_file(str(part), f"{path}/{name}")
-            part.unlink()
-            return ""
+            return self.stamp(name)
         except OSError as error:
             raise disk_fault(self, error) from error
 
+    def _send(self, part: Path, name: str) -> None:
+        fs, path = file_system(self.uri)
+        if part.is_dir():
+            if fs.exists(f"{path}/{name}"):
+                fs.rm(f"{path}/{name}", recursive=True)
+            for each in part.rglob("*"):
+                if each.is_file():
+                    fs.put_file(str(each), f"{path}/{name}/{each.relative_to(part)}")
+        else:
+            fs.put_file(str(part), f"{path}/{name}")
+        remove(part)
+
     def stamp(self, name: str) -> str:
-        """Return size and time of an output, nothing where it has been removed."""
+        """Return size and time of an output, or of each file in it; nothing where it has been removed."""
+        path = self.root / name
         with suppress(OSError):
-            status = (self.root / name).stat()
-            return f"{status.st_size}:{status.st_mtime_ns}"
+            status = path.stat()
+            each = sorted(path.rglob("*")) if S_ISDIR(status.st_mode) else []
+            return " ".join(f"{one.st_size}:{one.st_mtime_ns}" for one in [path.stat() for path in each] or [status])
         return ""
 
     def is_altered(self, row: dict[str, Any]) -> bool:
         """Tell whether somebody has changed an output that this tool wrote."""
         if self.uri or self.stamp(row["output"]) == str(row["output_stamp"]):
             return False
-        return file_entry(self.root / row["output"]).sha256 != str(row["sha256"])
+        return content_of(self.root / row["output"])[0] != str(row["sha256"])
 
 
 def disk_fault(place: Place, error: OSError) -> StepError:
@@ -192,7 +209,7 @@ def opened(place: Place) -> Iterator[None]:
     try:
         place.parts.mkdir(parents=True, exist_ok=True)
         for leftover in place.parts.iterdir():
-            leftover.unlink()
+            remove(leftover)
         lock = FileLock(place.hidden / "lock")
         lock.acquire(timeout=0)
     except Timeout:

@@ -64,14 +64,15 @@ def read_cohort(request: Request, files: ModelFiles) -> Cohort:
         return _rows(path, _table(path, signature), files, 1)
     if path.is_file() and suffix in PAYLOADS:
         return _rows(path, loads_payload(read_text(path), source), files, request.rows)
-    return _uris(source, signature)
+    return _uris(request, signature)
 
 
-def _uris(source: str, signature: Signature) -> Cohort:
+def _uris(request: Request, signature: Signature) -> Cohort:
     """Return inputs each of which is one URI."""
+    source = request.inputs
     key = _column(source, signature)
     form = next(form for form in FORMS if not not_carried(form, signature))
-    found = list(_listed(source))
+    found = list(_listed(source, request.place()))
     if not found:
         what, advice = "it names no input", "Put files into it, or a URI on each line of a list."
         if _PATTERN.search(source):
@@ -93,21 +94,36 @@ def _column(source: str, signature: Signature) -> str | int:
     raise UsageError(f"--inputs {source}", "the model takes more than one URI", got=takes, advice=advice)
 
 
-def _listed(source: str) -> Iterator[tuple[int, str]]:
+def _listed(source: str, out: Path) -> Iterator[tuple[int, str]]:
     """Yield each URI with its line, 0 where there are no lines."""
     path = Path(source)
     if path.is_dir():
-        yield from ((0, str(each)) for each in sorted(path.iterdir()) if not each.name.startswith("."))
+        yield from _outside(source, [str(each) for each in sorted(path.iterdir()) if each.name[0] != "."], out)
     elif path.is_file() and path.suffix.lower() in LISTS:
         lines = enumerate(read_text(path).splitlines(), 1)
         yield from ((number, line.strip()) for number, line in lines if line.strip() and not line.startswith("#"))
     elif os.path.lexists(source) or SCHEMES in source:
         yield 0, source
     elif _PATTERN.search(source):
-        yield from ((0, each) for each in sorted(glob.glob(source, recursive=True)))  # noqa: PTH207  any text
+        yield from _outside(source, sorted(glob.glob(source, recursive=True)), out)  # noqa: PTH207  any text
     else:
         advice = "Give a pattern, a directory, a list, a table or a payload."
         raise UsageError(f"--inputs {source}", "no such file or directory", advice=advice)
+
+
+def _outside(source: str, found: Sequence[str], out: Path) -> Iterator[tuple[int, str]]:
+    """Yield what does not lie among the outputs: the next call would take these for inputs.
+
+    Raises
+    ------
+    UsageError
+        If nothing else is there.
+    """
+    outside = [each for each in found if not Path(_whole(each)).is_relative_to(out)]
+    if found and not outside:
+        advice = "Take another --out: the next call would take the outputs for inputs."
+        raise UsageError(f"--inputs {source}", "they lie in --out", got=str(out), advice=advice)
+    yield from ((0, each) for each in outside)
 
 
 def _uri_faults(source: str, found: Sequence[tuple[int, str]]) -> Iterator[str]:

@@ -16,6 +16,7 @@ COLUMNS: Mapping[str, type] = {
     "input": str, "fingerprint": str, "output": str, "sha256": str, "shape": str, "dtype": str, "rows": int,
     "seconds": float, "peak_memory": int, "worker": str, "status": str, "kind": str, "error": str, "input_bytes": int,
     "key": str, "stamp": str, "output_stamp": str, "model": str, "params": str, "format": str,
+    "files": str,
 }  # fmt: skip
 DONE, FAILED, INTERRUPTED = "done", "failed", "interrupted"
 FORMATS = ("parquet", "csv")
@@ -148,7 +149,7 @@ def _kept(
     if path.suffix == ".csv":
         with path.open(newline="", encoding="utf-8") as stream:
             for row in csv.DictReader(stream):
-                yield {name: row[name] if COLUMNS[name] is str else COLUMNS[name](row[name] or 0) for name in columns}
+                yield {name: COLUMNS[name](row.get(name) or COLUMNS[name]()) for name in columns}
         return
     from .request import require_pyarrow
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import tempfile
 import time
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,7 +69,7 @@ class Node:
                 received = self._worker.receive()
                 answer = received[1] if received else {}
                 answer["node"] = socket.gethostname()
-                return answer, part.read_bytes() if "error" not in answer else b""
+                return answer, b"" if "error" in answer else packed(part) if part.is_dir() else part.read_bytes()
             kind, error = "time limit", f"it took longer than {self._seconds:g} s (--time-limit)"
             self._worker.stop()
         except EOFError:
@@ -75,6 +77,21 @@ class Node:
         answer = {"kind": kind, "error": error, "traceback": self._worker.said()}
         self._worker = self._started()
         return answer, b""
+
+
+def packed(root: Path, names: Sequence[str] = ("",)) -> bytes:
+    """Return files of a directory as a zip; the same files give the same bytes."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as whole:
+        for path in sorted(path for name in names for path in (root / name).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                whole.writestr(zipfile.ZipInfo(path.relative_to(root).as_posix()), path.read_bytes())
+    return stream.getvalue()
+
+
+def unpacked(content: bytes, directory: Path) -> None:
+    """Write the files of a zip to a directory."""
+    zipfile.ZipFile(io.BytesIO(content)).extractall(directory)
 
 
 def started(*given: Any) -> Node | dict[str, str]:

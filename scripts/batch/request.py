@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from model_side.base.errors import UsageError, require_known
 from model_side.model.model import ModelFiles
-from model_side.output.tables import LIBRARIES, require_format
+from model_side.output.tables import FILES, LIBRARIES, OUTPUT_DIR, require_format
 from model_side.payload.payload import payload_faults
 from model_side.payload.text import loads_payload
 
@@ -123,6 +123,9 @@ def read_params(text: str, files: ModelFiles) -> dict[str, Any]:
         If they are not the model's, with the nearest name that is.
     """
     params = loads_payload(text, "--params") if text else {}
+    if files.signature.output_files and OUTPUT_DIR in params:
+        advice = "Leave it out: each input's results go to a directory of --out."
+        raise UsageError("--params", f"{OUTPUT_DIR} is not yours to give", advice=advice)
     wrong = [each for each in payload_faults({"params": params}, files.signature) if each.startswith("params")]
     if wrong:
         raise UsageError("--params", "; ".join(each.removeprefix("params: ") for each in wrong))
@@ -145,6 +148,10 @@ def format_of(request: Request, files: ModelFiles, distributions: Mapping[str, s
         If it does not suit the output, or the environment lacks a library for it.
     """
     form = require_format(request.format, files.signature)
+    if form == FILES and OUTPUT_DIR not in {each.name for each in files.signature.params}:
+        advice = "A model that scaffold made has it: add it to the signature, and write the results there."
+        fault = "its results are files, and no param says where to write them"
+        raise UsageError(request.model_uri, fault, expected=f"a param {OUTPUT_DIR} of type string", advice=advice)
     if distributions is not None:
         require_libraries(form, distributions)
     return form

@@ -94,3 +94,42 @@ def run(obeys: Path, tmp_path: Path) -> Run:
         return run_batch(Request(**{"model_uri": str(obeys), "workers": 1, **given, **flags}))  # type: ignore[arg-type]
 
     return call
+
+
+# It writes a file for each input; the first word of the input says what becomes of it.
+WRITES = """
+from pathlib import Path
+import pandas as pd
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+
+class Writes(PythonModel):
+    def predict(self, context, model_input, params=None):
+        results = []
+        for uri in model_input["uri"]:
+            text = Path(uri).read_text()
+            result = Path((params or {}).get("output_dir") or Path(uri).parent, Path(uri).name + ".out")
+            result.write_text(text.upper())
+            if text.startswith("raise"):
+                raise KeyError("gene")
+            if text.startswith("beside"):
+                result = Path(uri)
+            results.append(result.as_uri())
+        return pd.DataFrame({"output_uri": results})
+
+
+set_model(Writes())
+"""
+
+
+@pytest.fixture(scope="session")
+def writes(obeys: Path, save_model: Callable[..., Path]) -> Path:
+    """Return a model whose outputs are the URIs of result files; its environment is that of the other one."""
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
+
+    columns = [Schema([ColSpec("string", name)]) for name in ("uri", "output_uri")]
+    signature = ModelSignature(*columns, ParamSchema([ParamSpec("output_dir", "string", "")]))
+    given = {"metadata": {"output_files": True, "rows_match": True}, "pip_requirements": PINS}
+    return save_model("writes", signature, WRITES, **given)

@@ -42,10 +42,15 @@ def statuses(out: Path) -> list[tuple[str, str]]:
         return sorted((Path(row["input"]).stem, row["status"]) for row in csv.DictReader(stream))
 
 
-def test_units_run_on_actors_and_a_bad_one_costs_itself_only(inputs: Write, run: Run, tmp_path: Path) -> None:
+def test_units_run_on_actors_and_a_bad_one_costs_itself_only(
+    inputs: Write, run: Run, writes: Path, tmp_path: Path
+) -> None:
     inputs(**{f"good{number}": str(number) for number in range(3)}, raises="raise gene")
     with cluster(head=2, nodes=0) as one:
         assert run(ray=one.address, manifest_format="csv", workers=2) == 1
+        of_files = {"model_uri": str(writes), "inputs": str(tmp_path / "inputs" / "good2.in")}
+        assert run(ray=one.address, out=str(tmp_path / "files"), **of_files) == 0
+    assert (tmp_path / "files" / "good2.in.files" / "good2.in.out").read_text() == "2"
     assert statuses(tmp_path / "out") == [*((f"good{n}", "done") for n in range(3)), ("raises", "failed")]
     assert np.load(tmp_path / "out" / "good2.in.npy").tolist() == [[2, 1]]
 

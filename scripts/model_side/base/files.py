@@ -71,6 +71,11 @@ def remove_files(directory: Path, names: Iterable[str]) -> None:
             directory.rmdir()
 
 
+def remove(path: Path) -> None:
+    """Remove a file, or a directory and what is in it, if it is there."""
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
 def require_writable(target: Path) -> None:
     """Check, before the work, that a file can be written after it.
 

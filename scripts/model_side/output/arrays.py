@@ -249,7 +249,7 @@ def nulled(output: Arrays) -> Arrays:
 def result_faults(uris: object, label: str) -> Iterator[str]:
     """Yield which of the URIs of a column does not name an existing file with content."""
     for number, uri in enumerate(list(uris) if hasattr(uris, "__iter__") else []):
-        path = _path(uri)
+        path = result_path(uri)
         if path is None or not path.is_file():
             yield f"{label}[{number}]: expected the file:// URI of a result file, got {uri!r}"
         elif not path.stat().st_size:
@@ -258,13 +258,14 @@ def result_faults(uris: object, label: str) -> Iterator[str]:
 
 def _content(uri: object) -> object:
     """Return ``sha256:<hex>`` of the file that a ``file://`` URI names; a digest is left as it is."""
-    path = _path(uri)
+    path = result_path(uri)
     try:
         return f"sha256:{file_entry(path).sha256}" if path else uri
     except OSError as error:
         raise StepError(str(uri), "the result file cannot be read", got=str(error), advice="Predict again.") from error
 
 
-def _path(uri: object) -> Path | None:
+def result_path(uri: object) -> Path | None:
+    """Return the path that a ``file://`` URI names, None for anything else."""
     parts = urlsplit(uri) if isinstance(uri, str) else None
     return Path(unquote(parts.path)) if parts and parts.scheme == "file" else None

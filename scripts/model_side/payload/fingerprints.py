@@ -58,7 +58,7 @@ def fingerprint_of(payload: Mapping[str, Any], *, alone: bool = False) -> Finger
     data = data_of(payload)
     paths = existing_inputs(data)
     stamp = stamp_of(data)
-    contents = [_content(path) for path in paths]
+    contents = [content_of(path) for path in paths]
     size = sum(length for _, length in contents)
     if alone and len(contents) == 1:
         return Fingerprint(f"sha256:{contents[0][0]}", stamp, size)
@@ -88,7 +88,7 @@ def _members(path: Path) -> Iterator[Path]:
             yield from (Path(place, name) for name in sorted([*directories, *names]) if Path(place, name).exists())
 
 
-def _content(path: Path) -> tuple[str, int]:
+def content_of(path: Path) -> tuple[str, int]:
     """Return the sha256 of a file, or of the list of a directory's files, and how many bytes they hold."""
     if not path.is_dir():
         entry = file_entry(path)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import ReportedError
+from ..base.files import remove
 from ..base.processes import peak_memory
 from ..base.read_only import unchanged
 from ..base.tracebacks import author_traceback
@@ -54,15 +55,20 @@ def _send(channel: Connection, answer: Mapping[str, Any]) -> None:
 
 def _loaded(directory: Path, form: str) -> Any:
     """Load the model, and return what predicts a payload, writes the output and says what it holds."""
-    from ..output.tables import write_as
+    from ..output.tables import FILES, OUTPUT_DIR, take_files, write_as
     from .in_process import checked, load_in_process
 
     model = load_in_process(directory, read_model(str(directory)))
 
     def predicted(payload: Mapping[str, Any], part: Path) -> dict[str, Any]:
+        if form == FILES:
+            part.mkdir()
+            payload = {**payload, "params": {**payload.get("params", {}), OUTPUT_DIR: str(part)}}
         with unchanged("predict", existing_inputs(data_of(payload))):
             output = model.output(payload)
             arrays = checked(output, model.files, payload)
+        if form == FILES:
+            return take_files(output, model.files.signature, part)
         return write_as(form, output, arrays, part)
 
     return predicted
@@ -72,15 +78,16 @@ def _answer(predicted: Any, request: Mapping[str, Any]) -> dict[str, Any]:
     _reset_peak()
     start = time.perf_counter()
     payload, part = request["payload"], Path(request["part"])
+    remove(part)  # a worker that died at it has left some
     try:
         read = fingerprint_of(payload, alone=request["alone"])
         facts = {"fingerprint": read.value, "stamp": read.stamp, "input_bytes": read.size}
         facts |= predicted(payload, part)
     except ReportedError as error:
-        part.unlink(missing_ok=True)
+        remove(part)
         return {"kind": _kind(error), "error": str(error), "traceback": error.author_traceback}
     except OSError as error:
-        part.unlink(missing_ok=True)
+        remove(part)
         # numpy says of a short write how much was written, and no number.
         kind = "disk" if error.errno in (None, *_DISK) else "file"
         return {"kind": kind, "error": str(error), "traceback": author_traceback(error, [])}
