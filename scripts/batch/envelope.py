@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from model_side.base.errors import UsageError
@@ -12,6 +11,7 @@ from model_side.base.files import publish
 
 from .directory import Place
 from .manifest import DONE, all_rows
+from .model import package_of
 
 NAME, PLOT = "envelope.json", "envelope.svg"
 _MIB, _FEW = 2**20, 3
@@ -61,37 +61,38 @@ def fitted(sizes: Sequence[float], figures: Sequence[float]) -> Line:
     return Line(base, slope, max(0.0, above))
 
 
-def envelope(place: Place) -> list[str]:
-    """Write the envelope and its plot beside a manifest, and return its table.
+def envelope(place: Place, model_uri: str) -> list[str]:
+    """Write the envelope and its plot beside a manifest, and the envelope into the model's package; return its table.
 
     Parameters
     ----------
     place : Place
+    model_uri : str
 
     Raises
     ------
     UsageError
-        If too few units are done.
+        If too few units are done with the model that the last batch was made with.
     """
-    rows = [row for row in all_rows(place.root, place.journal) if row["status"] == DONE and row["seconds"]]
+    digest = place.read_header().get("digest", "")
+    done = (row for row in all_rows(place.root, place.journal) if row["status"] == DONE and row["seconds"])
+    rows = [row for row in done if row["model"] == digest]
     if len(rows) < _FEW:
         got, advice = str(len(rows)), "Predict a cohort with inputs of several sizes first."
         raise UsageError(str(place.root), "too few units are done", expected=f"at least {_FEW}", got=got, advice=advice)
     sizes = [row["input_bytes"] / _MIB for row in rows]
     figures = {"seconds": [row["seconds"] for row in rows], "MiB": [row["peak_memory"] / _MIB for row in rows]}
     lines = {name: fitted(sizes, each) for name, each in figures.items()}
-    document: dict[str, Any] = {"units": len(rows), "largest_input_mib": max(sizes)}
-    document |= {name: {**line._asdict(), "most": max(figures[name])} for name, line in lines.items()}
-    publish(f"{json.dumps(document, indent=1)}\n", place.root / NAME)
-    publish(_svg(sizes, figures, lines), place.root / PLOT)
-    return _table(sizes, lines, place.root / PLOT)
-
-
-def _table(sizes: Sequence[float], lines: dict[str, Line], plot: Path) -> list[str]:
     shown = sorted({min(sizes), sorted(sizes)[len(sizes) // 2], max(sizes)})
+    table = [[size, lines["seconds"].at(size), lines["MiB"].at(size)] for size in shown]
+    document: dict[str, Any] = {"model": digest, "units": len(rows), "table": table}
+    document |= {name: {**line._asdict(), "most": max(figures[name])} for name, line in lines.items()}
+    for directory in filter(None, (place.root, package_of(model_uri))):
+        publish(f"{json.dumps(document, indent=1)}\n", directory / NAME)
+    publish(_svg(sizes, figures, lines), place.root / PLOT)
     head = f"{'input MiB':>10}  {'seconds':>9}  {'memory MiB':>10}"
-    body = [f"{size:>10.2f}  {lines['seconds'].at(size):>9.3f}  {lines['MiB'].at(size):>10.0f}" for size in shown]
-    return [head, *body, f"at most, of {len(sizes)} units that were measured, for one worker; {plot}"]
+    body = [f"{size:>10.2f}  {seconds:>9.3f}  {memory:>10.0f}" for size, seconds, memory in table]
+    return [head, *body, f"at most, of {len(rows)} units that were measured, for one worker; {place.root / PLOT}"]
 
 
 def _svg(sizes: Sequence[float], figures: dict[str, list[float]], lines: dict[str, Line]) -> str:

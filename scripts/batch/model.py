@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
@@ -12,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from model_side.base.errors import SUFFIX, UsageError, invoke
-from model_side.model.added import REGISTERED
-from model_side.model.manifest import read_files
+from model_side.model.manifest import digest_of
 from model_side.model.model import ModelFiles, local_directory
 from model_side.payload.fingerprints import stamp_of
 
@@ -33,16 +31,20 @@ def model_digest(model: Path, header: Mapping[str, Any]) -> tuple[str, str]:
     stamp = stamp_of({"model": str(model.absolute())})
     if stamp and stamp == header.get("stamp"):
         return str(header["digest"]), stamp
-    files = read_files(model, skipped=(REGISTERED,))
-    lines = "".join(f"{entry.sha256}  {name}\n" for name, entry in files.items())
-    return f"sha256:{hashlib.sha256(lines.encode('utf-8', 'surrogateescape')).hexdigest()}", stamp
+    return digest_of(model), stamp
+
+
+def package_of(model_uri: str) -> Path | None:
+    """Return the directory of the package that holds a model, None where it is in none."""
+    directory = local_directory(model_uri)
+    parent = directory.absolute().parent if directory else None
+    return parent if parent and parent.name.endswith(SUFFIX) else None
 
 
 def name_of(model_uri: str) -> str:
     """Return the name of the model whose package holds it, nothing where it is in none."""
-    directory = local_directory(model_uri)
-    parent = directory.absolute().parent.name if directory else ""
-    return parent.removesuffix(SUFFIX) if parent.endswith(SUFFIX) else ""
+    package = package_of(model_uri)
+    return package.name.removesuffix(SUFFIX) if package else ""
 
 
 def require_verified(request: Request, files: ModelFiles) -> None:

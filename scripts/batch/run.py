@@ -63,7 +63,7 @@ def _run_batch(request: Request) -> int:
     if request.envelope:
         from .envelope import envelope
 
-        _tell(request, envelope(Place(request.place())), {"envelope": str(request.place())})
+        _tell(request, envelope(Place(request.place()), request.model_uri), {"envelope": str(request.place())})
         return 0
     quiet_mlflow()
     files = read_model(request.model_uri)

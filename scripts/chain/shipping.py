@@ -12,6 +12,7 @@ from .packages import own
 # What each of them makes; the card also holds its author's text, so `clean` keeps it.
 MADE = {"report": "report.html", "card": "model_card/README.md", "sbom": "sbom.cdx.json"}
 CLEANED = ("report", "sbom")
+ENVELOPE = "envelope.json"  # of `batch --envelope`, for the report
 _BY = {"report": "jinja2", "card": "huggingface_hub", "sbom": "cyclonedx-python-lib"}
 
 
@@ -30,16 +31,18 @@ def shipping(root: Path, proof: Step, tool: Callable[[str, Says], Command], want
         Names of steps.
     """
     steps = (
-        _step(name, target, proof, tool) for name, target in MADE.items() if name in wanted or (root / target).exists()
+        _step(name, target, proof, tool, (ENVELOPE,) if name == "report" and (root / ENVELOPE).exists() else ())
+        for name, target in MADE.items()
+        if name in wanted or (root / target).exists()
     )
     return tuple(steps)
 
 
-def _step(name: str, target: str, proof: Step, tool: Callable[[str, Says], Command]) -> Step:
+def _step(name: str, target: str, proof: Step, tool: Callable[[str, Says], Command], beside: tuple[str, ...]) -> Step:
     return Step(
         name,
         tool(f"make_{name} --output-path {target}", Says.AFTERWARDS),
-        dependencies=(*proof.targets, *proof.dependencies, "requirements.in"),
+        dependencies=(*proof.targets, *proof.dependencies, "requirements.in", *beside),
         ignored=proof.ignored,
         targets=(target,),
         tools=own(

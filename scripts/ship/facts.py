@@ -24,6 +24,7 @@ from serving.rebuilt import place_of
 
 MODEL, PAYLOAD, PREDICTED = "mlflow_model_artifacts", "test_input_payload.json", "predict_output.json"
 VERIFIED, FAILED, SERVED = "verification.json", "verification.failed.json", "serve_report.json"
+ENVELOPE = "envelope.json"
 EXTRA = "ship"
 _LICENCE_CLASS, _LONGEST = "License :: ", 60  # a longer licence is its whole text
 
@@ -96,6 +97,12 @@ class Facts:
     def predictions(self) -> Any:
         """Return the answer to it, as the json module reads it."""
         return _json(self.root / PREDICTED)["predictions"]
+
+    def envelope(self) -> Mapping[str, Any]:
+        """Return what `batch --envelope` says of the hardware that this very model needs, if it was asked."""
+        path = self.root / ENVELOPE
+        found: Mapping[str, Any] = _json(path) if path.is_file() else {}
+        return found if found.get("model") == self.digest else {}
 
     def distributions(self) -> list[Distribution]:
         """Return what the served environment held, sorted by name; licences come from it or the model environment."""

@@ -53,6 +53,7 @@ def page(facts: Facts) -> str:
         tolerance=verification["tolerance"],
         routes=routes(verification),
         checks=checks(verification),
+        envelope=facts.envelope(),
         steps=[(step, f"{took:.1f} s" if took else "") for step, took in _steps(facts.root)],
         variables=facts.variables,
         python=facts.manifest.get("python"),

@@ -50,7 +50,7 @@ def test_each_input_has_its_output_and_a_row_and_a_second_call_does_nothing(
     assert (out / ".batch" / "journal.jsonl").read_bytes() == b""
 
 
-def test_only_what_is_stale_runs(inputs: Write, run: Run, tmp_path: Path, capsys: Capture) -> None:
+def test_only_what_is_stale_runs(inputs: Write, run: Run, obeys: Path, tmp_path: Path, capsys: Capture) -> None:
     inputs(a="1", b="2", c="3")
     assert run(manifest_format="csv") == 0
 
@@ -62,7 +62,9 @@ def test_only_what_is_stale_runs(inputs: Write, run: Run, tmp_path: Path, capsys
         found: dict[str, int] = json.loads(capsys.readouterr().out)["found"]["reasons"]
         return found
 
+    (obeys / "model.sig").write_text("MLflow never loads it")
     assert reasons() == {}
+    (obeys / "model.sig").unlink()
     assert reasons(params='{"scale": 2.0}') == {"the params changed": 3}
     assert reasons(format="npz") == {"another format is wanted": 3}
     inputs(a="1", b="20", d="4")

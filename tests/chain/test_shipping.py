@@ -59,6 +59,14 @@ def test_shipping_steps_read_all_that_the_proof_rests_on(package: Package) -> No
     assert all(proof < set(steps[name].dependencies) for name in MADE)
 
 
+def test_report_is_stale_when_a_batch_has_said_what_hardware_the_model_needs(package: Package) -> None:
+    make(package, "report")
+    (package.root / "envelope.json").write_text("{}")
+    assert states(package, "status")["report"] == "stale"
+    make(package, "report")
+    assert states(package, "status")["report"] == "up to date"
+
+
 def test_clean_removes_a_report_as_it_was_made_and_keeps_an_edited_one(package: Package) -> None:
     make(package, "report")
     path = package.root / MADE["report"]

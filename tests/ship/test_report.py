@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -90,6 +91,17 @@ def test_report_states_the_environment_variables_that_a_receiver_sets(tmp_path: 
     text = report_of(verified_package(tmp_path, variables=["REF_SCALE", "LICENCE_FILE"]))
     assert "Set these environment variables: <code>REF_SCALE</code>, <code>LICENCE_FILE</code>." in text
     assert "environment variables" not in report_of(verified_package(tmp_path / "bare"))
+
+
+def test_report_tells_the_hardware_that_a_batch_of_this_very_model_needed(tmp_path: Path) -> None:
+    package = verified_package(tmp_path)
+    envelope = {"model": read_facts(package).digest, "units": 1200, "table": [[0.5, 1.25, 300.0], [2.0, 3.5, 1400.0]]}
+    (package / "envelope.json").write_text(json.dumps(envelope))
+    found = Page(report_of(package))
+    assert "Hardware that it needs" in found.regions
+    assert {"0.50", "1.250", "300", "1,400"} <= set(found.cells)
+    (package / "envelope.json").write_text(json.dumps({**envelope, "model": "sha256:another"}))
+    assert Page(report_of(package)).regions == SECTIONS
 
 
 def test_every_check_and_every_way_has_words_for_a_receiver() -> None:

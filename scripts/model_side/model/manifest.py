@@ -108,6 +108,12 @@ def check_manifest(model: Path) -> Checked:
     return Checked(str(document["digest"]), sorted(set(added.values())))
 
 
+def digest_of(model: Path) -> str:
+    """Return ``sha256:<hex>`` of the list of the files that MLflow may load: of a package, that in its manifest."""
+    files = {name: entry for name, entry in read_files(model).items() if not never_loaded(model, name)}
+    return f"sha256:{_digest(files)}"
+
+
 def unknown(model: Path) -> list[str]:
     """Return what is at the top of an MLflow Model, not of the package and not in `ADDED`; [] without a manifest."""
     path = model / MANIFEST
