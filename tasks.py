@@ -60,7 +60,7 @@ def verb(*groups, **own):
 
     def make(body):
         def run(context, **given):
-            code = verbs.run(lambda: body(context, given), as_json=bool(given.get("json")))
+            code = verbs.run(lambda: body(context, given))
             if code:
                 raise Exit(code=code)
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -11,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from model_side.base.command_line import parser
 from model_side.base.errors import run_main
 from model_side.base.found import report_found
 
@@ -21,10 +21,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     from downloads.cache import Cache, cache_directory, cache_lines
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--prune", type=float, metavar="DAYS", help="remove what was not used for so many days; 0: all")
-    parser.add_argument("--json", action="store_true", help="print one JSON list on stdout")
-    args = parser.parse_args(argv)
+    flags = parser(__doc__)
+    flags.add_argument("--prune", type=float, metavar="DAYS", help="remove what was not used for so many days; 0: all")
+    flags.add_argument("--json", action="store_true", help="print one JSON list on stdout")
+    args = flags.parse_args(argv)
     directory = cache_directory(os.environ)
     cache = Cache(directory)
     if args.prune is not None:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from model_side.base.command_line import parser
 from model_side.base.errors import INTERRUPTED, run_main
 
 
@@ -29,15 +30,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--package", type=Path, default=Path(), help="the package's directory (default: this one)")
-    parser.add_argument("--lock", action="store_true", help="fill in missing sha256 in model_data.toml")
-    parser.add_argument("--check", action="store_true", help="read every byte again and compare; bring nothing")
-    parser.add_argument("--refresh", action="store_true", help="fetch mutable sources again")
-    parser.add_argument("--offline", action="store_true", help="fail at once where a network would be needed")
-    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
-    parser.add_argument("--jobs", type=_count, default=4, help="how many files at once (default: %(default)s)")
-    return parser
+    flags = parser(__doc__)
+    flags.add_argument("--package", type=Path, default=Path(), help="the package's directory (default: this one)")
+    flags.add_argument("--lock", action="store_true", help="fill in missing sha256 in model_data.toml")
+    flags.add_argument("--check", action="store_true", help="read every byte again and compare; bring nothing")
+    flags.add_argument("--refresh", action="store_true", help="fetch mutable sources again")
+    flags.add_argument("--offline", action="store_true", help="fail at once where a network would be needed")
+    flags.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    flags.add_argument("--jobs", type=_count, default=4, help="how many files at once (default: %(default)s)")
+    return flags
 
 
 def _count(text: str) -> int:

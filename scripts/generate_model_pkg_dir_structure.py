@@ -11,6 +11,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from model_side.base.command_line import parser
 from model_side.base.errors import SUFFIX, run_main
 
 
@@ -25,8 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     from scaffolding.render import archetype_lines
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
+    flags = parser(__doc__)
+    add = flags.add_argument
     add("--model-name", required=True, help=f"an identifier; the package is <name>{SUFFIX}")
     add("--target", type=Path, required=True, help="the directory that the package is made in")
     add("--pkg-template", help="a directory of model_template/ (default: mlflow_template)")
@@ -43,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--requires", action="append", default=[], metavar="LINE", help="a line of a new model's requirements.in")
     listing = "list the archetypes, with what each takes and gives"
     add("--list-archetypes", action="version", version="\n".join(archetype_lines()), help=listing)
-    return parser
+    return flags
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from model_side.base.errors import ReportedError
 from model_side.base.found import report_found
 from model_side.base.named_files import named_file
 from model_side.base.variables import receivers_environment, shared_processors
@@ -40,16 +39,6 @@ ERRORS = "errors.log"
 
 
 def run_batch(request: Request) -> int:
-    """Predict what is stale of a cohort, and return the exit code; errors as `_run_batch` has them."""
-    try:
-        return _run_batch(request)
-    except (ReportedError, OSError, KeyboardInterrupt) as error:
-        if request.json:
-            print(json.dumps({"ok": False, "models": [], "error": str(error) or "interrupted"}, indent=2))
-        raise
-
-
-def _run_batch(request: Request) -> int:
     """Predict what is stale of a cohort, and return the exit code.
 
     Raises

@@ -244,8 +244,8 @@ def _alone(script: str, words: Sequence[str], *, as_json: bool, **more: object) 
     return outcome.error.exit_code if outcome.error else 0
 
 
-def run(verb: Callable[[], int], *, as_json: bool = False) -> int:
-    """Run a verb with the one handler of errors; a refused request is a JSON document, too, where one is due."""
+def run(verb: Callable[[], int]) -> int:
+    """Run a verb with the one handler of errors."""
 
     def call() -> int:
         try:
@@ -253,10 +253,6 @@ def run(verb: Callable[[], int], *, as_json: bool = False) -> int:
         except BrokenPipeError:  # whoever read the output has had enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        except (PipelineError, KeyboardInterrupt) as error:
-            if as_json:
-                print(report.document([], ok=False, error=str(error) or "interrupted"))
-            raise
 
     return run_main(call, PipelineError, is_tool=True)
 

@@ -6,11 +6,9 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from model_side.base.errors import ReportedError
 from model_side.base.found import report_found
 
 from .bring import Settings
@@ -39,12 +37,7 @@ def download(package: Path, settings: Settings, *, every_byte: bool, as_json: bo
         If the request is refused as a whole.
     """
     _quiet_libraries()
-    try:
-        outcomes = check(package) if every_byte else _bring(package, settings)
-    except ReportedError as fault:
-        if as_json:
-            _print_json(package, [], ok=False, error=str(fault))
-        raise
+    outcomes = check(package) if every_byte else _bring(package, settings)
     errors = [outcome.error for outcome in outcomes if outcome.error]
     report_found({"sources": [_facts(outcome) for outcome in outcomes]})
     if errors:
@@ -52,7 +45,8 @@ def download(package: Path, settings: Settings, *, every_byte: bool, as_json: bo
     elif every_byte:
         print(f"{package.resolve().name}: every byte of {len(outcomes)} sources is as declared", file=sys.stderr)
     if as_json:
-        _print_json(package, outcomes, ok=not errors)
+        document = {"package": package.resolve().name, "ok": not errors, "sources": list(map(_facts, outcomes))}
+        print(json.dumps(document, indent=1))
     for error in errors:
         print(f"error: {error}", file=sys.stderr)
     return max((error.exit_code for error in errors), default=0)
@@ -72,11 +66,6 @@ def _quiet_libraries() -> None:
     logging.getLogger().addHandler(logging.NullHandler())  # where nothing handles them, Python prints warnings
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
-
-
-def _print_json(package: Path, outcomes: Sequence[Outcome], *, ok: bool, **more: str) -> None:
-    document = {"package": package.resolve().name, "ok": ok, "sources": [_facts(each) for each in outcomes], **more}
-    print(json.dumps(document, indent=1))
 
 
 def _facts(outcome: Outcome) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .base.command_line import seconds
+from .base.command_line import parser, seconds
 from .base.directories import make_work_directory
 from .base.errors import ReportedError, UsageError, run_main
 from .base.files import publish_directory, require_file
@@ -148,8 +148,8 @@ def _require_epoch() -> None:
 
 
 def _parser(package: Path, description: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
+    made = parser(description)
+    add = made.add_argument
     add("--model-class", metavar="MODULE:CLASS", help="the PythonModel (MODEL_CLASS)")
     add("--checkpoint", type=Path, metavar="PATH", help='the artifact "checkpoint": a file or directory (ARTIFACTS)')
     add("--artifact", action="append", default=[], metavar="NAME=PATH", help="an artifact; repeatable (ARTIFACTS)")
@@ -170,4 +170,4 @@ def _parser(package: Path, description: str | None) -> argparse.ArgumentParser:
     add("--time-limit", type=seconds, metavar="SECONDS", help="for each prediction (TIME_LIMIT)")
     add("--dry-run", action="store_true", help="check all that can be checked before saving, and save nothing")
     add("--json", action="store_true", help="print one JSON document on stdout")
-    return parser
+    return made

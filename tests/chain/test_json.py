@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import tasks
 from .cheap_package import make_packages
 from .test_verbs import invoke
 
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 STEP = {"step", "action", "state", "reasons", "details", "seconds", "found"}
 # A call of every verb that has --json; those of the second list are about no package.
 CALLS = [
@@ -112,3 +115,16 @@ def test_json_tells_what_a_step_found_when_it_ran_and_when_it_is_up_to_date(mode
     for flags in (["--force"], []):
         found = document(invoke(models, "package", "--model", "one", "--json", *flags))
         assert found["models"][0]["steps"][-1]["found"] == {"digest": "d1", "proof": {}}
+
+
+@pytest.mark.parametrize("script", ["batch_predict", "download_data", "download_cache"])
+def test_json_is_one_document_when_flags_of_a_command_line_are_wrong(script: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(SCRIPTS / f"{script}.py"), "--json", "--bogus"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, document(done)["models"]) == (2, [])
+    assert done.stderr == f"error: {document(done)['error']}\n"
+    assert f"{script}.py: " in done.stderr

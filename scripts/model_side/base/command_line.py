@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+from .errors import UsageError
 
 _LONGEST = 1e6  # seconds
 
@@ -28,9 +30,19 @@ _SHARED: dict[str, dict[str, Any]] = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """Its faults are told as all others are."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(self.prog, message, advice="--help lists its flags.")
+
+
 def parser(doc: str | None, *shared: str) -> argparse.ArgumentParser:
-    """Return a parser whose help starts with the script's docstring, with those of the shared flags."""
-    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Return a parser whose help starts with the script's docstring, with those of the shared flags.
+
+    Its ``parse_args`` raises UsageError where flags are wrong.
+    """
+    made = _Parser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     for flag in shared:
         made.add_argument(flag, **_SHARED[flag])
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -124,7 +125,7 @@ def require_known(name: str, names: Iterable[str], subject: str, kind: str) -> s
 
 
 def run_main(main: Callable[[], int], *kinds: type[Exception], is_tool: bool = False) -> int:
-    """Run a command line and turn its errors into text on stderr and an exit code.
+    """Run a command line and turn its errors into text on stderr and an exit code; with --json, into a document, too.
 
     Parameters
     ----------
@@ -140,7 +141,7 @@ def run_main(main: Callable[[], int], *kinds: type[Exception], is_tool: bool = F
     except reported as error:
         if own := getattr(error, "author_traceback", ""):
             print(own.rstrip(), file=sys.stderr)
-        print(f"error: {error}", file=sys.stderr)
+        _tell(str(error))
         report_found({"error": str(error)})
         return int(getattr(error, "exit_code", 1))
     except (ImportError, AttributeError) as error:  # an old Python lacks parts of its own modules, too
@@ -148,15 +149,21 @@ def run_main(main: Callable[[], int], *kinds: type[Exception], is_tool: bool = F
         if not missing:
             raise
         fault = f"{Path(sys.argv[0]).name}: {sys.executable} has no {missing}"
-        print(f"error: {fault}. Run it with {_interpreter(is_tool=is_tool)}.", file=sys.stderr)
+        _tell(f"{fault}. Run it with {_interpreter(is_tool=is_tool)}.")
         return UsageError.exit_code
     except OSError as error:
         reason = error.strerror or str(error)
-        print(f"error: {error.filename or 'file system'}: {reason}. Fix it and try again.", file=sys.stderr)
+        _tell(f"{error.filename or 'file system'}: {reason}. Fix it and try again.")
         return 1
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        _tell("interrupted", head="")
         return INTERRUPTED
+
+
+def _tell(error: str, head: str = "error: ") -> None:
+    print(f"{head}{error}", file=sys.stderr)
+    if "--json" in sys.argv:
+        print(json.dumps({"ok": False, "models": [], "error": error}, indent=2))
 
 
 def _missing(error: Exception, libraries: Sequence[str]) -> str:
