@@ -86,16 +86,17 @@ TABLE = (
                                     "tenacity", "tomlkit", "engine.fingerprint", "engine.ledger", "engine.step",
                                     "engine.transaction",
                                     *model_side("base", "model.declared_data"))),
+    Rule("scripts/plots/*.py", ("plots", "cycler", "matplotlib", "numpy")),
     # How outputs look is the model side's: its table of formats imports numpy, which the tool has, too.
-    Rule("scripts/batch/*.py", ("batch", "environments", "filelock", "fsspec", "pyarrow", "ray", "rich", "serving",
-                                "model_side.output.tables", *SHARED_MODULES)),
+    Rule("scripts/batch/*.py", ("batch", "environments", "filelock", "fsspec", "plots", "pyarrow", "ray", "rich",
+                                "serving", "model_side.output.tables", *SHARED_MODULES)),
     Rule("scripts/serving/sandbox/watching/*.py", ()),
     Rule("scripts/serving/sandbox/*.py", ("serving.sandbox", *SHARED_MODULES)),
     *(Rule(f"scripts/serving/{name}.py", ("serving", "model_side")) for name in ("asking", "rest")),
     Rule("scripts/serving/*.py", ("serving", "environments", "filelock", "yaml", *SHARED_MODULES)),
     # The libraries of the extra `ship` are imported by name, where they are used: see ship.facts.library.
     Rule("scripts/ship/*.py", ("ship", "engine.ledger", "engine.transaction", "environments", "jinja2", "numpy",
-                               "packaging", "serving", "yaml", *SHARED_MODULES)),
+                               "packaging", "plots", "serving", "yaml", *SHARED_MODULES)),
     *(
         Rule(f"scripts/{name}.py", ("model_side", *MODEL_LIBRARIES))
         for name in ("generate_mlflow_test_payload", "predict_func", "try_model", "verify")

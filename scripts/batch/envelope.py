@@ -15,7 +15,7 @@ from .model import package_of
 
 NAME, PLOT = "envelope.json", "envelope.svg"
 _MIB, _FEW = 2**20, 3
-_WIDTH, _HEIGHT, _EDGE = 640, 300, 50  # pixels
+_SIZE, _ABOVE = (6.4, 6.0), "#d55e00"  # inches; the colour of the line that no unit is above
 
 
 class Line(NamedTuple):
@@ -97,28 +97,14 @@ def envelope(place: Place, model_uri: str) -> list[str]:
 
 def _svg(sizes: Sequence[float], figures: dict[str, list[float]], lines: dict[str, Line]) -> str:
     """Return two plots, one below the other."""
-    panels = [
-        f'<g transform="translate(0,{number * _HEIGHT})">{_panel(sizes, figures[name], line, name)}</g>'
-        for number, (name, line) in enumerate(lines.items())
-    ]
-    size = f'width="{_WIDTH}" height="{_HEIGHT * len(panels)}"'
-    style = 'font-family="sans-serif" font-size="12"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>\n' + "\n".join(panels) + "\n</svg>\n"
+    from plots.svg import DATA, svg
 
+    def draw(figure: Any) -> None:
+        figure.set_facecolor("white")
+        for axes, (name, line) in zip(figure.subplots(len(lines), sharex=True), lines.items(), strict=True):
+            axes.plot(sizes, figures[name], "o", color=DATA, ms=4, mec="none", alpha=0.65)
+            axes.plot([0, max(sizes)], [line.at(0), line.at(max(sizes))], color=_ABOVE)
+            axes.set(ylabel=name, xlim=(0, None), ylim=(0, None))
+        axes.set_xlabel("input, MiB")
 
-def _panel(sizes: Sequence[float], figures: Sequence[float], line: Line, name: str) -> str:
-    wide, high = max(sizes) or 1.0, max([*figures, line.at(max(sizes))]) or 1.0
-
-    def point(size: float, figure: float) -> tuple[str, str]:
-        x = _EDGE + size / wide * (_WIDTH - 2 * _EDGE)
-        y = _HEIGHT - _EDGE - figure / high * (_HEIGHT - 2 * _EDGE)
-        return f"{x:.1f}", f"{y:.1f}"
-
-    places = dict.fromkeys(point(size, figure) for size, figure in zip(sizes, figures, strict=True))
-    dots = "".join(f'<circle cx="{x}" cy="{y}" r="2"/>' for x, y in places)
-    (x1, y1), (x2, y2) = point(0, line.at(0)), point(wide, line.at(wide))
-    edge = f'<path d="M{_EDGE},{_EDGE}V{_HEIGHT - _EDGE}H{_WIDTH - _EDGE}" fill="none" stroke="black"/>'
-    above = f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="red"/>'
-    texts = f'<text x="{_EDGE}" y="{_EDGE - 10}">{name}, at most {high:.3g}</text>'
-    texts += f'<text x="{_WIDTH - 200}" y="{_HEIGHT - 20}">input, MiB, up to {wide:.3g}</text>'
-    return edge + dots + above + texts
+    return svg(draw, _SIZE)

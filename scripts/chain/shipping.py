@@ -13,7 +13,8 @@ from .packages import own
 MADE = {"report": "report.html", "card": "model_card/README.md", "sbom": "sbom.cdx.json"}
 CLEANED = ("report", "sbom")
 ENVELOPE = "envelope.json"  # of `batch --envelope`, for the report
-_BY = {"report": "jinja2", "card": "huggingface_hub", "sbom": "cyclonedx-python-lib"}
+_BY = {"report": ("jinja2", "matplotlib"), "card": ("huggingface_hub",), "sbom": ("cyclonedx-python-lib",)}
+_ROOMS = ("ship", "plots", "serving", "environments", "model_side")
 
 
 def shipping(root: Path, proof: Step, tool: Callable[[str, Says], Command], wanted: Container[str]) -> tuple[Step, ...]:
@@ -45,10 +46,8 @@ def _step(name: str, target: str, proof: Step, tool: Callable[[str, Says], Comma
         dependencies=(*proof.targets, *proof.dependencies, "requirements.in", *beside),
         ignored=proof.ignored,
         targets=(target,),
-        tools=own(
-            f"scripts/make_{name}.py", "scripts/ship", "scripts/serving", "scripts/environments", "scripts/model_side"
-        ),
-        versions={_BY[name]: _version(_BY[name])},
+        tools=own(f"scripts/make_{name}.py", *(f"scripts/{room}" for room in _ROOMS)),
+        versions={library: _version(library) for library in _BY[name]},
         atomic=True,
         restorable=name in CLEANED,
     )

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import plot
-from .plot import Array
+from plots import svg
+from plots.svg import Array
 
 FEW_ROWS, LONG_ROW, SMALL = 8, 32, 48  # curves: at most, at least; a heat map: at most in each direction
 MOST_POINTS, MOST_ROWS, MOST_COLUMNS, MOST_PICTURES = 2048, 10, 8, 4
@@ -104,27 +104,26 @@ def _scatter(values: Array, said: list[str]) -> Picture:
         said.append(f"{len(values) - len(pairs)} with a missing number are left out")
     shown = _sampled(pairs, said, "rows")
     head = f"The first two of {values.shape[1]} columns, a point for each of {len(values)} rows"
-    return _drawn(plot.points(shown[:, 0], shown[:, 1], ("column 0", "column 1")), head, said)
+    return _drawn(svg.points(shown[:, 0], shown[:, 1], ("column 0", "column 1")), head, said)
 
 
 def _curves(values: Array, said: list[str]) -> Picture:
     numbers = np.arange(values.shape[1], dtype=np.float64)[:, None]
     shown = _sampled(np.hstack([numbers, values.T]), said, "columns").T
     head = f"A curve for each of {_counted(len(values))}, over {values.shape[1]} columns"
-    return _drawn(plot.curves(shown[0], shown[1:], ("column", "value")), head, said)
+    return _drawn(svg.curves(shown[0], shown[1:], ("column", "value")), head, said)
 
 
 def _heat_map(values: Array, said: list[str]) -> Picture:
     head = f"All values of {_counted(values.shape[0])} and {values.shape[1]} columns"
-    return _drawn(plot.cells(values, ("column", "row")), head, said)
+    return _drawn(svg.cells(values, ("column", "row")), head, said)
 
 
 def _histogram(values: Array, said: list[str]) -> Picture:
     finite = values[np.isfinite(values)]
     if len(finite) < len(values):
         said.append(f"{len(values) - len(finite)} that are not numbers are left out")
-    counts, edges = np.histogram(finite, bins=min(50, max(5, round(len(finite) ** 0.5))))
-    drawn = plot.bars(counts.astype(np.float64), edges.astype(np.float64), ("value", "how many"))
+    drawn = svg.bars(finite, min(50, max(5, round(len(finite) ** 0.5))), ("value", "how many"))
     return _drawn(drawn, f"How often each value occurs among {len(values)}", said)
 
 
@@ -153,8 +152,8 @@ def _sampled(values: Array, said: list[str], what: str) -> Array:
     return values[::step]
 
 
-def _drawn(svg: str, head: str, said: list[str]) -> Picture:
-    return Picture(f"{'; '.join([head, *said])}.", svg)
+def _drawn(drawn: str, head: str, said: list[str]) -> Picture:
+    return Picture(f"{'; '.join([head, *said])}.", drawn)
 
 
 def _counted(rows: int) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import pytest
 from make_report import main
+from PIL import Image
 
 from model_side.verify.checks import TRIED
 from ship.facts import read_facts
@@ -121,18 +125,19 @@ def test_command_line_writes_no_report_of_a_package_that_is_not_verified(tmp_pat
 
 
 ROWS = [[n / 10, n % 7, 1.0] for n in range(2100)]
-LINE, SCALE = 'stroke-width="1.5"', 50  # of each line there is one in the legend, too; beside a heat map, its scale
+POINT, MARK, IMAGE = "fill-opacity: 0.65", "clip-path=", "<image"  # beside a heat map, its scale is one, too
 SHOWN: dict[str, tuple[Any, str, str, int]] = {
-    "points": (ROWS[:60], "The first two of 3 columns, a point for each of 60 rows.", "<circle", 60),
-    "many": (ROWS, "2100 rows; one in 2 rows drawn.", "<circle", 1050),
-    "incomplete": ([*ROWS[:60], [None, 1.0, 1.0]], "1 with a missing number are left out.", "<circle", 60),
-    "long rows": ([[n % 5 for n in range(64)]] * 2, "A curve for each of 2 rows, over 64 columns.", LINE, 4),
-    "a gap": ([[None if n == 9 else n for n in range(64)]], "A curve for each of 1 row, over 64 columns.", LINE, 1),
-    "a small matrix": ([[1, 2], [3, None]], "All values of 2 rows and 2 columns.", "<rect", 3 + SCALE),
-    "one value": ([[2.0, 2.0]] * 3, "All values of 3 rows and 2 columns.", "<rect", 6 + SCALE),
-    "volumes": ([[[1, 2], [3, 4]]] * 5, "2 rows and 2 columns; the first of 5 matrices.", "<rect", 4 + SCALE),
-    "a vector": ([1.0, 2.0, None], " among 3; 1 that are not numbers are left out.", "<rect", 5),
-    "a column": ([[1.0], [2.0]], "How often each value occurs among 2.", "<rect", 5),
+    "points": (ROWS[:60], "The first two of 3 columns, a point for each of 60 rows.", POINT, 60),
+    "many": (ROWS, "2100 rows; one in 2 rows drawn.", POINT, 1050),
+    "incomplete": ([*ROWS[:60], [None, 1.0, 1.0]], "1 with a missing number are left out.", POINT, 60),
+    "long rows": ([[n % 5 for n in range(64)]] * 2, "A curve for each of 2 rows, over 64 columns.", MARK, 2),
+    "a gap": ([[None if n == 9 else n for n in range(64)]], "A curve for each of 1 row, over 64 columns.", MARK, 1),
+    "a small matrix": ([[1, 2], [3, None]], "All values of 2 rows and 2 columns.", IMAGE, 2),
+    "one value": ([[2.0, 2.0]] * 3, "All values of 3 rows and 2 columns.", IMAGE, 2),
+    "volumes": ([[[1, 2], [3, 4]]] * 5, "2 rows and 2 columns; the first of 5 matrices.", IMAGE, 2),
+    "a vector": ([1.0, 2.0, None], " among 3; 1 that are not numbers are left out.", MARK, 5),
+    "a column": ([[1.0], [2.0]], "How often each value occurs among 2.", MARK, 5),
+    "nearly too large": ([[1e299, -1e299]] * 60, "a point for each of 60 rows.", POINT, 60),
 }
 
 
@@ -143,6 +148,24 @@ def test_picture_draws_and_says_what_it_leaves_out_of(kind: str) -> None:
     assert drawn.caption.endswith(caption)
     assert drawn.svg.count(mark) == count
     assert not re.search(r"\b(nan|inf)\b", drawn.svg)
+    ids = re.findall(r'(?<=id=")[^"]*', drawn.svg + pictures([[1.0, 2.0]] * 9)[0].svg)
+    assert sorted(set(ids)) == sorted(ids)
+
+
+def test_picture_has_the_colours_of_the_page_whatever_matplotlib_is_set_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = pictures(ROWS)
+    assert {"fill: var(--data)", "stroke: var(--ink)"} <= set(re.findall(r"(?:fill|stroke): var[^;\"]*", drawn[0].svg))
+    assert not re.search(r"fill: (#fff|white)|font-family", drawn[0].svg)
+    monkeypatch.setitem(mpl.rcParams, "axes.linewidth", 9.0)
+    monkeypatch.setitem(mpl.rcParams, "font.size", 30)
+    assert pictures(ROWS) == drawn
+    assert mpl.rcParams["font.size"] == 30
+
+
+def test_cell_of_a_missing_number_is_left_out_and_the_others_are_not() -> None:
+    (drawn,) = pictures([[1, 2], [3, None]])
+    image, _ = re.findall(r"data:image/png;base64,([^\"]*)", drawn.svg)
+    assert Image.open(BytesIO(b64decode(image))).getchannel("A").tobytes() == b"\xff\xff\xff\x00"
 
 
 TABLES: dict[str, tuple[Any, str, list[str]]] = {
