@@ -269,11 +269,14 @@ def register(context, flags):
     PLACE,
     JSON,
     private_key=("", "an elliptic curve key, PEM, without a password"),
+    certificate=("", "of the key, PEM; then those between it and one that receivers trust"),
     sigstore=(False, "sign as who you are on the web, without a key"),
 )
 def sign(context, flags):
     """Sign a verified model, in the format of OpenSSF's model-signing: model.sig."""
-    return publishing.sign(request(context, flags), flags["private_key"], sigstore=flags["sigstore"])
+    return publishing.sign(
+        request(context, flags), flags["private_key"], flags["certificate"], sigstore=flags["sigstore"]
+    )
 
 
 @verb(MODEL, PLACE, JSON, output_path=("", "a directory (default: image/ in the package)"))

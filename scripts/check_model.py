@@ -29,8 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--unconfined", action="store_true", help="run the model's code with your own rights")
     add("--allow-builds", action="store_true", help="install packages that have no wheel, too, which runs their code")
     add("--memory", type=float, default=0.0, help="gigabytes for each process (default: those of the machine)")
-    add("--public-key", type=Path, help="whose signature it must carry: PEM")
-    add("--identity", default="", help="who must have signed it with Sigstore, for example a mail address")
+    who = flags.add_mutually_exclusive_group()
+    who.add_argument("--public-key", type=Path, help="whose signature it must carry: PEM")
+    who.add_argument("--certificates", type=Path, help="PEM of those that you trust to vouch for who signed it")
+    who.add_argument("--identity", default="", help="who must have signed it with Sigstore, for example a mail address")
     add("--identity-provider", default="", help="the OpenID Connect issuer that knows them")
     add("--require-signature", action="store_true", help="refuse a model that is not signed")
     add("--tracking-uri", help="of the registry's server or store (default: $MLFLOW_TRACKING_URI)")
@@ -38,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if asked.tracking_uri:
         os.environ[TRACKING] = asked.tracking_uri
     trust = Trust(asked.unconfined, asked.allow_builds, asked.memory, asked.time_limit or Trust().seconds)
-    signer = Signer(asked.public_key, asked.identity, asked.identity_provider, asked.require_signature)
+    named = (asked.public_key, asked.certificates, asked.identity, asked.identity_provider)
+    signer = Signer(*named, asked.require_signature)
     check_model(asked.model_uri, trust, signer.signed, manifest_only=asked.manifest_only)
     return 0
 

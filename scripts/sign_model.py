@@ -21,8 +21,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     how = flags.add_mutually_exclusive_group(required=True)
     how.add_argument("--private-key", type=Path, help="an elliptic curve key, PEM, without a password")
     how.add_argument("--sigstore", action="store_true", help="sign as who you are on the web, without a key")
+    flags.add_argument("--certificate", type=Path, help="of the key, PEM; then those between it and a trusted one")
     asked = flags.parse_args(argv)
-    sign(asked.package, asked.private_key)
+    if asked.certificate and asked.sigstore:
+        flags.error("--certificate is of the key of --private-key")
+    sign(asked.package, asked.private_key, asked.certificate)
     return 0
 
 

@@ -27,6 +27,7 @@ TRUST = {
     "unconfined": (False, "run the model's code with your own rights, where the system cannot confine it"),
     "allow_builds": (False, "install packages that have no wheel, too, which runs their code"),
     "public_key": ("", "whose signature it must carry: a key, PEM"),
+    "certificates": ("", "those that you trust to vouch for who signed it, PEM"),
     "identity": ("", "who must have signed it with Sigstore"),
     "identity_provider": ("", "the OpenID Connect issuer that knows them"),
     "require_signature": (False, "refuse a model that is not signed"),

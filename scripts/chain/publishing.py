@@ -29,11 +29,13 @@ def register(request: Request, name: str, tracking_uri: str, alias: str) -> int:
     return _run(request, package, "register", model_command(package, "register_model.py"), words)
 
 
-def sign(request: Request, private_key: str, *, sigstore: bool) -> int:
+def sign(request: Request, private_key: str, certificate: str, *, sigstore: bool) -> int:
     """Sign a verified model."""
     if bool(private_key) == sigstore:
         raise UsageError("sign", "with what", expected="either --private-key or --sigstore")
-    words = ["--sigstore"] if sigstore else ["--private-key", str(Path(private_key).absolute())]
+    files = {"--private-key": private_key, "--certificate": certificate}
+    words = [word for flag, path in files.items() if path for word in (flag, str(Path(path).absolute()))]
+    words += ["--sigstore"] if sigstore else []
     package = _verified(request)
     return _run(request, package, "sign", tool_command("sign_model"), words)
 

@@ -44,6 +44,8 @@ def verified_package(
     root = models_dir / f"{name}_mlflow_pkg"
     model = root / "mlflow_model_artifacts"
     (model / "artifacts").mkdir(parents=True)
+    (model / "code").mkdir()
+    (model / "code" / "tiny.py").write_text("SCALE = 1.0\n")
     (model / "artifacts" / "weights.bin").write_bytes(bytes(range(200)))
     signature = {
         "inputs": json.dumps([{"type": "double", "name": "count", "required": True}]),
