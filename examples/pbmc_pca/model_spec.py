@@ -22,6 +22,9 @@ INERT_PARAMS = ["fill_missing"]
 
 ARTIFACTS = {"reference": "model_data/pbmc68k_reduced.h5ad"}
 TAGS = {"organism": "Homo sapiens", "tissue": "blood"}
+DESCRIPTION = "Projects blood cells on the 50 principal components of a published reference of 700 cells."
+INTENDED_USE = "A first look at where new cells lie among known ones; differences between experiments stay."
+CITATION = "Zheng et al. 2017, Massively parallel digital transcriptional profiling, doi:10.1038/ncomms14049."
 
 # Sums of 309 products in float64, rounded to float32.
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}

@@ -25,7 +25,7 @@ _STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "plots",
     "font.family": ["DejaVu Sans"],  # matplotlib brings it: texts take the same room everywhere
-    "font.size": 9,
+    "font.size": 8.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.prop_cycle": cycler(color=_COLOURS, linestyle=_DASHES * 2),
@@ -42,7 +42,7 @@ _UNUSED = re.compile(r'(?<=<g) id="[^"]*"| id="image[^"]*"| font-family: [^;]*;'
 _ID = re.compile(r'(id="|#)([mp][0-9a-f]{10})\b')
 
 
-def svg(draw: Callable[[Figure], object], size: tuple[float, float] = (4.6, 3.2)) -> str:
+def svg(draw: Callable[[Figure], object], size: tuple[float, float] = (4.0, 2.9)) -> str:
     """Return what is drawn into a figure as an SVG file.
 
     Parameters

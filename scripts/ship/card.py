@@ -11,7 +11,7 @@ from engine.transaction import keep_copy
 from model_side.base.errors import UsageError
 from model_side.base.files import publish, read_text
 
-from .facts import Facts, library, read_facts
+from .facts import DECLARED, Facts, library, read_facts
 from .words import calls, checks, routes, signature_rows, verdict
 
 TEMPLATE = Path(__file__).parent / "card.md.jinja"
@@ -19,7 +19,6 @@ BEGIN, END = "<!-- author: begin -->", "<!-- author: end -->"
 _INVITATION = "<!-- Your own text goes here: it stays when the card is made anew. -->"
 _SEAL = re.compile(r"\n<!-- generated, edits go between the author's lines: sha256:([0-9a-f]{64}) -->\n\Z")
 _SPDX = re.compile(r"[A-Za-z0-9.+-]+")
-DECLARED = ("description", "intended_use", "license", "citation")
 SPEC = "model_spec.py"
 PIPELINE_TAGS = {"text_to_tensor": "feature-extraction"}  # of the Hub's, those that an archetype says by itself
 
@@ -69,7 +68,7 @@ def write_card(package: Path, output_path: Path) -> None:
 
 def missing(facts: Facts) -> list[str]:
     """Return the entries for people that model_spec.py does not declare."""
-    return [name.upper() for name in DECLARED if not facts.about.get(name)]
+    return [name.upper() for name in DECLARED if not facts.about[name]]
 
 
 def read_card(text: str) -> Card:
@@ -89,7 +88,7 @@ def card(facts: Facts, author: str = _INVITATION) -> str:
         _front_matter(facts, hub),
         template_path=str(TEMPLATE),
         name=facts.name,
-        about={**dict.fromkeys(DECLARED, ""), **facts.about},
+        about=facts.about,
         archetype=facts.files.metadata.get("archetype"),
         verdict=verdict(facts.verification),
         begin=BEGIN,
@@ -115,7 +114,7 @@ def card(facts: Facts, author: str = _INVITATION) -> str:
 def _front_matter(facts: Facts, hub: Any) -> Any:
     """Return the Hub's metadata of the model."""
     archetype, tags = facts.files.metadata.get("archetype"), facts.files.metadata.get("tags") or {}
-    pipeline_tag, licence = PIPELINE_TAGS.get(str(archetype)), facts.about.get("license", "")
+    pipeline_tag, licence = PIPELINE_TAGS.get(str(archetype)), facts.about["license"]
     named: dict[str, Any] = {"license": licence.lower()} if licence else {}
     if licence and not _SPDX.fullmatch(licence):
         named = {"license": "other", "license_name": licence}

@@ -26,6 +26,7 @@ MODEL, PAYLOAD, PREDICTED = "mlflow_model_artifacts", "test_input_payload.json",
 VERIFIED, FAILED, SERVED = "verification.json", "verification.failed.json", "serve_report.json"
 ENVELOPE = "envelope.json"
 EXTRA = "ship"
+DECLARED = ("description", "intended_use", "license", "citation")
 _LICENCE_CLASS, _LONGEST = "License :: ", 60  # a longer licence is its whole text
 
 
@@ -81,8 +82,8 @@ class Facts:
 
     @property
     def about(self) -> Mapping[str, str]:
-        """What the author declares of the model for people, by the entry's name in small letters."""
-        return self.files.metadata.get("about") or {}
+        """What the author declares of the model for people, by the entry's name in small letters, else empty."""
+        return dict.fromkeys(DECLARED, "") | (self.files.metadata.get("about") or {})
 
     @property
     def variables(self) -> tuple[str, ...]:

@@ -100,11 +100,10 @@ def _dockerfile(facts: Facts, files: list[str]) -> str:
 
 def _labels(facts: Facts) -> Iterator[tuple[str, str]]:
     """Yield the annotations of the OCI image specification that are known, quoted."""
-    about = facts.about
     known = {
         "title": facts.name,
-        "description": about.get("description", ""),
-        "licenses": about.get("license", ""),
+        "description": facts.about["description"],
+        "licenses": facts.about["license"],
         "version": facts.digest,
         "revision": facts.manifest.get("source_commit") or "",
         "created": facts.verified_at.isoformat(timespec="seconds"),

@@ -42,7 +42,7 @@ def page(facts: Facts) -> str:
     verification, metadata = facts.verification, facts.files.metadata
     return template(TEMPLATE).render(
         name=facts.name,
-        about={"description": "", **facts.about},
+        about=facts.about,
         archetype=metadata.get("archetype"),
         tags=metadata.get("tags") or {},
         verdict=verdict(verification),

@@ -72,9 +72,9 @@ def _model(facts: Facts) -> Any:
         version=facts.files.uuid,
         type=component.ComponentType.MACHINE_LEARNING_MODEL,
         bom_ref=f"model:{facts.name}@{facts.files.uuid}",
-        description=facts.about.get("description"),
+        description=facts.about["description"] or None,
         hashes=[digest],
-        licenses=_licences(facts.about.get("license", "")),
+        licenses=_licences(facts.about["license"]),
         properties=[model.Property(name=name, value=str(value)) for name, value in named.items() if value],
     )
 

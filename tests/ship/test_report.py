@@ -66,7 +66,13 @@ def report_of(package: Path) -> str:
 
 
 def test_report_has_every_section_once_and_fetches_nothing(tmp_path: Path) -> None:
-    text = report_of(verified_package(tmp_path, about={"description": "Embeds <tiny> cells."}))
+    about = {
+        "description": "Embeds <tiny> cells.",
+        "intended_use": "A first look.",
+        "license": "MIT",
+        "citation": "Doe",
+    }
+    text = report_of(verified_package(tmp_path, about=about))
     found = Page(text)
     assert found.regions == SECTIONS
     assert found.landmarks == ["header", "main", "footer"]
@@ -74,7 +80,7 @@ def test_report_has_every_section_once_and_fetches_nothing(tmp_path: Path) -> No
     assert sorted(set(found.ids)) == sorted(found.ids)
     assert not re.search(r"@import|url\((?!#)", text)
     assert len(text) < 1e6
-    assert "Embeds &lt;tiny&gt; cells." in text
+    assert all(each in text for each in ("Embeds &lt;tiny&gt; cells.", "A first look.", "Licence: MIT", "Cite: Doe"))
 
 
 def test_report_tells_signature_routes_checks_environment_and_files(tmp_path: Path) -> None:
