@@ -11,6 +11,7 @@ from pathlib import Path
 
 from model_side.base.command_line import parser
 from model_side.base.errors import run_main
+from ship import MADE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ship.card import write_card
 
     flags = parser(__doc__, "--package")
-    flags.add_argument("--output-path", type=Path, default=Path("model_card/README.md"), help="default: %(default)s")
+    flags.add_argument("--output-path", type=Path, default=Path(MADE["card"]), help="default: %(default)s")
     write_card(**vars(flags.parse_args(argv)))
     return 0
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from model_side.base.command_line import parser
 from model_side.base.errors import run_main
+from ship import MADE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ship.sbom import write_sbom
 
     flags = parser(__doc__, "--package")
-    flags.add_argument("--output-path", type=Path, default=Path("sbom.cdx.json"), help="default: %(default)s")
+    flags.add_argument("--output-path", type=Path, default=Path(MADE["sbom"]), help="default: %(default)s")
     write_sbom(**vars(flags.parse_args(argv)))
     return 0
 

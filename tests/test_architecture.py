@@ -70,6 +70,7 @@ TABLE = (
     Rule("scripts/ship/register.py", ("ship", "mlflow", *SHARED_MODULES)),
     Rule("scripts/chain/foreground.py", ("chain", "engine", *model_side("base")), ("argparse",)),
     Rule("scripts/chain/screen.py", ("chain", "engine", "rich"), ACTING),
+    Rule("scripts/chain/shipping.py", ("chain", "engine", "ship.MADE"), ACTING),
     Rule("scripts/chain/watch.py", ("chain", "engine", "watchdog", *model_side("base")), ACTING),
     Rule("scripts/chain/*.py", ("chain", "engine", "environments", "downloads.orphans", *SHARED_MODULES), ACTING),
     Rule("scripts/model_side/__init__.py", ()),

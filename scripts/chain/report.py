@@ -11,9 +11,9 @@ from typing import Any
 
 from engine.walk import Action, Outcome, Result
 from model_side.base.errors import invoke
+from ship import MADE
 
 from .packages import Package
-from .shipping import MADE
 from .steps import MODEL
 
 _WORKED = (Action.RAN, Action.FAILED)

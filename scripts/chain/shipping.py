@@ -6,13 +6,11 @@ from collections.abc import Callable, Container
 from pathlib import Path
 
 from engine.step import Command, Says, Step
+from ship import ENVELOPE, MADE
 
 from .packages import own
 
-# What each of them makes; the card also holds its author's text, so `clean` keeps it.
-MADE = {"report": "report.html", "card": "model_card/README.md", "sbom": "sbom.cdx.json"}
-CLEANED = ("report", "sbom")
-ENVELOPE = "envelope.json"  # of `batch --envelope`, for the report
+CLEANED = ("report", "sbom")  # the card also holds its author's text
 _BY = {"report": ("jinja2", "matplotlib"), "card": ("huggingface_hub",), "sbom": ("cyclonedx-python-lib",)}
 _ROOMS = ("ship", "plots", "serving", "environments", "model_side")
 

@@ -17,9 +17,10 @@ from model_side.payload.text import predictions_from_json
 from serving.serve import served
 from serving.server import HOST, OK, Server
 
+from . import MADE
 from .facts import MODEL, PAYLOAD, Facts, read_facts
 from .picture import pictures, tables
-from .report import REPORT, page, template
+from .report import page, template
 
 JSON, HTML = "application/json", "text/html; charset=utf-8"
 MOST_FIELDS = 60
@@ -57,7 +58,7 @@ def serve_report(package: Path, port: int, time_limit: float | None) -> None:
     """
     facts = read_facts(package)
     with served(str(facts.root / MODEL), facts.root / PAYLOAD, 0, time_limit) as (server, seconds):
-        pages = {"/": ask_page(facts), f"/{REPORT}": page(facts)}
+        pages = {"/": ask_page(facts), f"/{MADE['report']}": page(facts)}
         with listening(pages, server, port, seconds) as address:
             print(address, flush=True)
             raise server.ended()
@@ -85,7 +86,7 @@ def ask_page(facts: Facts) -> str:
     payload, entries = facts.payload(), list(_entries(facts))
     more = len(entries) - MOST_FIELDS
     return template("ask.html.jinja").render(
-        name=facts.name, entries=entries[:MOST_FIELDS], more=max(0, more), report=REPORT, payload=payload
+        name=facts.name, entries=entries[:MOST_FIELDS], more=max(0, more), report=MADE["report"], payload=payload
     )
 
 

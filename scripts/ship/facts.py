@@ -22,9 +22,10 @@ from model_side.model.settings import variables_of
 from model_side.payload.text import loads_payload
 from serving.rebuilt import place_of
 
+from . import ENVELOPE
+
 MODEL, PAYLOAD, PREDICTED = "mlflow_model_artifacts", "test_input_payload.json", "predict_output.json"
 VERIFIED, FAILED, SERVED = "verification.json", "verification.failed.json", "serve_report.json"
-ENVELOPE = "envelope.json"
 EXTRA = "ship"
 DECLARED = ("description", "intended_use", "license", "citation")
 _LICENCE_CLASS, _LONGEST = "License :: ", 60  # a longer licence is its whole text

@@ -17,13 +17,14 @@ from model_side.model.manifest import MANIFEST
 from model_side.model.model import quiet_mlflow
 from model_side.model.store import refused, require_registry
 
-from .facts import Facts, read_facts
+from . import MADE
+from .facts import SERVED, VERIFIED, Facts, read_facts
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 DIGEST, MODEL = "digest", "model"
-BESIDE = ("verification.json", "serve_report.json", "report.html", "model_card/README.md", "sbom.cdx.json")
+BESIDE = (VERIFIED, SERVED, *MADE.values())
 _ALIAS = re.compile(r"(?!(?:v\d+|latest)$)[a-z0-9_-]+", re.IGNORECASE)
 _FIGURES = ("seconds", "peak_memory", "max_absolute", "max_relative")
 _PROJECT = Path(__file__).parents[2] / "pyproject.toml"

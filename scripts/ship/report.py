@@ -9,12 +9,12 @@ import jinja2
 from engine.ledger import load_ledger
 from model_side.base.files import publish
 
+from . import MADE
 from .facts import MODEL, Facts, read_facts
 from .picture import pictures
 from .words import calls, checks, routes, signature_rows, verdict
 
-REPORT, TEMPLATE = "report.html", "report.html.jinja"
-SHIPPING = ("report", "card", "sbom")  # the steps that are no part of the proof
+TEMPLATE = "report.html.jinja"
 
 
 def write_report(package: Path, output_path: Path) -> None:
@@ -74,4 +74,4 @@ def template(name: str) -> jinja2.Template:
 
 def _steps(root: Path) -> list[tuple[str, float]]:
     ledger = load_ledger(root)
-    return [(name, ledger.seconds.get(name, 0.0)) for name in ledger.records if name not in SHIPPING]
+    return [(name, ledger.seconds.get(name, 0.0)) for name in ledger.records if name not in MADE]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from chain.packages import Package
-from chain.shipping import MADE
 from chain.steps import pipeline_for
+from ship import MADE
 
 from .cheap_package import build_cheaply, make_packages
 from .test_verbs import STEPS, invoke
