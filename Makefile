@@ -35,17 +35,20 @@ help: ## Show this list
 	@echo "Options: MODEL=name, MODELS_DIR=dir, ARGS='--dry-run'"
 
 .bootstrap/bin/uv:
-	$(PYTHON) -m venv .bootstrap
-	.bootstrap/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@echo 'Setting up uv in .bootstrap/'
+	@$(PYTHON) -m venv .bootstrap
+	@.bootstrap/bin/python -m pip install --quiet --disable-pip-version-check uv
 
 $(TOOL): pyproject.toml uv.lock | $(filter .bootstrap/bin/uv,$(UV))
-	[ -e .venv/bin/python ] || $(UV) venv --quiet --relocatable --python $(PYTHON) .venv
+	@echo 'Setting up the tool environment in .venv/: a minute or two where the cache of uv is empty'
+	@[ -e .venv/bin/python ] || $(UV) venv --quiet --relocatable --python $(PYTHON) .venv
 	@grep -q '/fd/' .venv/bin/activate || printenv SH_TOO | sed -i -f - .venv/bin/activate
-	$(SYNC) || { [ -e $@ ] || rm -rf .venv; echo 'Another Python: make setup PYTHON=/path/of/python3' >&2; exit 2; }
+	@$(SYNC) || { [ -e $@ ] || rm -rf .venv; echo 'Another Python: make setup PYTHON=/path/of/python3' >&2; exit 2; }
 	@touch $@
 
 setup: $(TOOL) ## Set up uv and the tool environment; EXTRA="gcs s3 zstd": with what some sources need
 	$(if $(EXTRA),$(SYNC) $(addprefix --extra ,$(EXTRA)))
+	@echo 'Ready: make help lists the verbs; after . .venv/bin/activate, invoke VERB is the same'
 
 completion: ## Say how your shell completes verbs, flags and names of models and steps
 	@echo 'With the tool environment activated (. .venv/bin/activate), in this directory:'

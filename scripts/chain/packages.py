@@ -114,7 +114,7 @@ class Package(NamedTuple):
         from model_side.package.unfinished import unfinished  # not on the way to a no-op
 
         lines = listed(unfinished(self.file("model_spec.py").parent))
-        advice = f"{invoke('sync-env', self.root)} makes its environment meanwhile"
+        advice = f"Meanwhile, {invoke('sync-env', self.root)} makes its environment"
         return f"it is not finished:{lines}\n{advice}" if lines else ""
 
     def is_serial(self) -> bool:

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from engine.walk import Action, Outcome, Result
@@ -49,10 +50,19 @@ def line(outcome: Outcome, model: str = "", *, columns: int = 0) -> str:
     told = [f"  {each}".rstrip() for each in outcome.told.splitlines()]
     if not columns:
         return "\n".join([_joined(head, _why(outcome), took).rstrip(), *told])
+    told = [part for each in told for part in _folded(each, columns)]
     (symbol, colour), why = _SIGNS[outcome.action], _why(outcome)
     room = max(0, columns - len(_joined(symbol, head, took)) - 3)  # one column stays free
     why = why if len(why) <= room else f"{why[: room - 1]}…" if room else ""
     return "\n".join([_joined(f"{colour}{symbol}", f"{head}{_PLAIN}", why, took).rstrip(), *told])
+
+
+def _folded(text: str, columns: int) -> list[str]:
+    """Return a line as lines that fit, but for a path or a word that is longer: it stays whole, to be copied."""
+    indent = len(text) - len(text.lstrip())
+    return wrap(
+        text, columns, subsequent_indent=" " * (indent + 3), break_long_words=False, break_on_hyphens=False
+    ) or [""]
 
 
 def running(step: str, model: str = "", seconds: float | None = None, said: str = "") -> str:

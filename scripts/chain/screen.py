@@ -184,7 +184,8 @@ def is_capable() -> bool:
 
 
 def _last_line(log: Path) -> str:
-    return next((line for line in reversed(_lines(log)) if line.strip()), "").strip()
+    lines = [line for line in _lines(log) if line[:1].strip()]  # an indented one goes with the line before
+    return lines[-1].strip() if lines else ""
 
 
 def _lines(path: Path) -> list[str]:

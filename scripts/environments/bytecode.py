@@ -8,6 +8,7 @@ ever. uv hard-links what it installs: a file has the same time in all environmen
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -40,7 +41,8 @@ def install(
     """
     run_uv(words, directory, "requirements.txt", given=given, env=env)
     reuse(environment, os.environ)
-    run_uv([*words, "--compile-bytecode"], directory, "requirements.txt", given=given, env=env)
+    print("compiling all modules to bytecode", file=sys.stderr, flush=True)
+    run_uv([*words, "--compile-bytecode", "--quiet"], directory, "requirements.txt", given=given, env=env)
     keep(environment, os.environ)
 
 

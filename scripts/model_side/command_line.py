@@ -114,7 +114,7 @@ def _package(package: Path, flags: Flags, args: argparse.Namespace, work: Path, 
     publish_directory(staged, target)
     report_found({"digest": digest, "output": output, "proof": {**figures.entry(), "slow": is_slow}})
     said = sys.stderr if args.json else sys.stdout
-    print(f"{target.name}: packaged; the forward pass gives {output}; {digest}", file=said)
+    print(f"packaged: the forward pass gives {output}; {digest[:15]}…", file=said)
     return {"model": target.name, "digest": digest, "output": output}
 
 

@@ -86,8 +86,8 @@ def next_steps(root: Path) -> str:
         [
             "Next:",
             f"1. {shown}/{code}: write the methods; list what they import in requirements.in",
-            f"2. {shown}/model_spec.py: declare the signature, the example and the artifacts; their files go",
-            f"   into model_data/, or model_data.toml says where they come from{lock}",
+            f"2. {shown}/model_spec.py: declare the signature, the example and the artifacts; their files go into "
+            f"model_data/, or model_data.toml says where they come from{lock}",
             f"3. {invoke('verify', place).strip('`')}",
         ]
     )

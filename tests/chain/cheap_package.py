@@ -33,7 +33,7 @@ model=mlflow_model_artifacts
     [ -z "$STEP_FOUND" ] || echo '{"error": "it is broken", "half": 1}' > "$STEP_FOUND"; exit 1; }
 [ -p "waits.${1##*/}" ] && {
     [ -z "$STEP_BARS" ] || echo "1 of 2 MB" > "$STEP_BARS"
-    echo "busy with it" >&2; echo $$ > "waits.${1##*/}"; read _ < "waits.${1##*/}"; }
+    printf 'busy with it\n  of line 1\n' >&2; echo $$ > "waits.${1##*/}"; read _ < "waits.${1##*/}"; }
 [ -p reached ] && { echo half > test_input_payload.json; echo $$ > reached; sleep 1000; }
 case "$1" in
 *generate_model_pkg*)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from chain import report
 from chain.report import without_colour
 from chain.screen import Screen
 from engine.step import Step
@@ -107,6 +108,23 @@ def test_step_is_announced_in_plain_lines_when_it_takes_long(
             timer.join()
         screen.tell(pipeline, Outcome("slow", Action.RAN, seconds=7.0))
     assert capsys.readouterr().out.splitlines() == ["slow           running", "slow           ran         7.0 s"]
+
+
+def test_what_a_step_found_fits_the_terminal_with_paths_whole() -> None:
+    path = f"models/{'long_' * 12}mlflow_pkg"
+    outcome = Outcome(
+        "scaffold", Action.RAN, told=f"1. {path}: write the methods of the class\nroute     cost\n\n  end"
+    )
+    lines = without_colour(report.line(outcome, columns=40)).splitlines()
+    assert lines[1:] == [
+        "  1.",
+        f"     {path}:",
+        "     write the methods of the class",
+        "  route     cost",
+        "",
+        "    end",
+    ]
+    assert report.line(outcome).splitlines()[1] == f"  1. {path}: write the methods of the class"
 
 
 @pytest.fixture

@@ -114,9 +114,9 @@ class Route:
             return [f"{self.name:<12}{self.status}: {self.why_not.removeprefix(f'{BUDGET}: ')}"]
         form = form_of(self.output) if self.output is not None else "none that fits"
         found, cost = self.comparison, str(self.figures or "-")
-        largest = [found.max_absolute, found.max_relative] if found else [None]
-        apart = "-" if None in largest else "absolute {:.3g}, relative {:.3g}".format(*largest)
-        line = f"{self.name:<12}{self.status:<9}{cost:<20}{apart + '  ':<36}{form}"
+        largest = [found.max_absolute, found.max_relative] if found else [None, None]
+        apart = "".join(f"{'-' if each is None else f'{each:.3g}':<11}" for each in largest)
+        line = f"{self.name:<12}{self.status:<9}{cost:<18}{apart}{form}"
         return [line, *(f"  {each}" for each in self.faults(REFERENCE, self.name))]
 
 
@@ -193,7 +193,7 @@ def golden_route(path: Path, files: ModelFiles) -> Route:
 
 def table(routes: Sequence[Route]) -> str:
     """Return the verdict for a person."""
-    head = f"{'route':<12}{'status':<9}{'cost':<20}{'largest difference':<36}output"
+    head = f"{'route':<12}{'status':<9}{'cost':<18}{'max. abs.':<11}{'max. rel.':<11}output"
     return "\n".join([head, *(line for route in routes for line in route.lines())])
 
 
