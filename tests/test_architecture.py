@@ -70,9 +70,10 @@ TABLE = (
     Rule("scripts/ship/register.py", ("ship", "mlflow", *SHARED_MODULES)),
     Rule("scripts/chain/foreground.py", ("chain", "engine", *model_side("base")), ("argparse",)),
     Rule("scripts/chain/screen.py", ("chain", "engine", "rich"), ACTING),
-    Rule("scripts/chain/shipping.py", ("chain", "engine", "ship.MADE"), ACTING),
+    Rule("scripts/chain/shipping.py", ("chain", "engine", "ship.ENVELOPE", "ship.MADE"), ACTING),
     Rule("scripts/chain/watch.py", ("chain", "engine", "watchdog", *model_side("base")), ACTING),
-    Rule("scripts/chain/*.py", ("chain", "engine", "environments", "downloads.orphans", *SHARED_MODULES), ACTING),
+    Rule("scripts/chain/*.py", ("chain", "engine", "environments", "downloads.orphans", "ship.MADE", *SHARED_MODULES),
+         ACTING),
     Rule("scripts/model_side/__init__.py", ()),
     Rule("scripts/model_side/command_line.py", (*model_side(*ROOMS), *MODEL_LIBRARIES)),
     *(
