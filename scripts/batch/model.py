@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from model_side.base.errors import SUFFIX, UsageError, invoke
-from model_side.model.manifest import digest_of
+from model_side.model.manifest import MANIFEST, digest_of
 from model_side.model.model import ModelFiles, local_directory
 from model_side.payload.fingerprints import stamp_of
 
@@ -64,7 +64,9 @@ def require_verified(request: Request, files: ModelFiles) -> None:
         return
     remedy = f"`check_model.py --model-uri {request.model_uri}`"
     advice = f"Its package says that, and there is none here: {remedy} checks it; leave out --verified-only."
-    if directory and name_of(request.model_uri):
+    if directory and not (directory / MANIFEST).is_file():  # the check takes packages alone
+        remedy, advice = "mlflow_packager.py did not make it, and nothing proves it", "Leave out --verified-only."
+    elif directory and name_of(request.model_uri):
         remedy = invoke("verify", directory)
         advice = f"Run {remedy} first, or leave out --verified-only."
     fault = "it is not verified"

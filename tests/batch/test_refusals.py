@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,27 @@ def test_request_is_refused(inputs: Write, run: Run, tmp_path: Path, flags: dict
         run(**flags)
     assert fault in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("manifest", "said"), [(False, "mlflow_packager.py did not make it"), (True, "`check_model.py --model-uri ")]
+)
+def test_model_without_a_proof_is_warned_of_with_what_can_be_done(
+    obeys: Path,
+    inputs: Write,
+    run: Run,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    manifest: bool,
+    said: str,
+) -> None:
+    model = shutil.copytree(obeys, tmp_path / "received")
+    if manifest:
+        (model / "package_manifest.json").write_text("{}")
+    inputs(a="1")
+    assert run(model_uri=str(model), dry_run=True) == 0
+    assert f"warning: {model}: it is not verified: {said}" in capsys.readouterr().err
 
 
 def test_every_fault_of_a_list_is_named_with_its_line(inputs: Write, run: Run, tmp_path: Path) -> None:
