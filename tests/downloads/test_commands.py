@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -381,3 +382,44 @@ def test_files_that_a_command_names_are_the_packages_own_and_no_data(tmp_path: P
     (package / "tools/__main__.py").touch()
     modules = {"make": ["make.py"], "tools": ["tools/__main__.py"], "json.tool": []}
     assert {name: named_files(f"python -m {name} x", package) for name in modules} == modules
+
+
+FILES = {
+    "train.sh": "#!/bin/sh\nset -e\npython tools/train.py --out model_data/w\n",
+    "tools/train.py": "import numpy as np, helper\nfrom model_code.net import Net\nif 1:\n    import deep.er.most as m",
+    "tools/helper.py": "from . import missing; import os\n# import unused\n",
+    "tools/unused.py": "",
+    "tools/deep/er/most.py": "from ..near import (\n    one,  # comment\n    two as other,\n)\n",
+    "tools/deep/near/__init__.py": "",
+    "tools/deep/near/two.py": "from ...helper import x\n",
+    "model_code/__init__.py": "from .late import *\n",
+    "model_code/late.py": "import model_code.net",
+    "model_code/net.py": "\xe9",
+    "model_code/other.py": "",
+    "model_spec.py": "",
+}
+
+
+def test_what_a_script_imports_or_calls_of_the_package_is_named_too(tmp_path: Path) -> None:
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="latin-1")
+    named = sorted(set(FILES) - {"tools/unused.py", "model_code/other.py", "model_spec.py"})
+    assert sorted(named_files("sh train.sh", tmp_path)) == named
+    assert named_files("python model_code/late.py", tmp_path) == [
+        "model_code/late.py",
+        "model_code/__init__.py",
+        "model_code/net.py",
+    ]
+
+
+def test_command_runs_again_when_what_its_script_imports_changes(model: Model, program: Path) -> None:
+    (program.parent / "python").symlink_to(sys.executable)
+    for name, text in {"train.py": "import net\nopen('model_data/w', 'w').write(net.WEIGHTS)", "net.py": ""}.items():
+        (model.root / name).write_text(text)
+    model.declare('command = "python train.py"\npath = "w"')
+    for weights in ("one", "three"):  # of one length, Python would take its bytecode of the same second
+        (model.root / "net.py").write_text(f"WEIGHTS = {weights!r}")
+        assert [model.actions(), model.actions()] == [["ran"], ["present"]]
+        assert model.files() == {"w": weights.encode()}
+    assert Package("foo", model.root.parent).scripts() == ("train.py", "net.py")
