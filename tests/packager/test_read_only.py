@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -65,6 +67,20 @@ def test_packager_names_the_file_and_the_last_good_model_stands_when_the_model_w
     assert f"mlflow_model_artifacts/{name}. Open" in done.stderr
     assert "tempfile.mkdtemp()" in done.stderr
     assert (packaged.files(), data_of(packaged)) == (before, data)
+
+
+def test_packager_names_weights_that_are_changed_in_mapped_memory_of_a_file_system_that_keeps_no_time(
+    packaged: Author,
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as place:  # a tmpfs, where a write after a read tells nobody
+        author = Author(Path(shutil.copytree(packaged.root, Path(place, packaged.root.name))))
+        before = author.files()
+        body = f'w = np.memmap({WEIGHTS}, "S1", "r+"); self.scale = 0.5 * (w[0] == b"0"); w[-1] = b"7"'
+        author.replace(BODIES["load_context"], body)
+        done = author.package(*FLAGS)
+        assert done.returncode == 1
+        assert "a model may only read: got mlflow_model_artifacts/artifacts/tf_tiny/scale.txt. Open" in done.stderr
+        assert author.files() == before
 
 
 def test_packager_names_what_is_written_elsewhere_also_by_a_pickle_that_calls_code(

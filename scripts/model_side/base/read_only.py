@@ -8,9 +8,11 @@ import stat
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from .errors import StepError
+from .files import file_entry
 from .namespaces import NEW_FILES, bind, leave
 
 ADVICE = (
@@ -20,7 +22,7 @@ ADVICE = (
 _FAULT = "wrote to files that a model may only read"
 _SHOWN = 5
 _BYTECODE = "__pycache__"  # numba keeps its caches there, too
-Stamps = Mapping[str, tuple[int, ...]]
+Stamps = Mapping[str, tuple[object, ...]]
 
 
 def hold(paths: Iterable[Path]) -> bool:
@@ -78,7 +80,8 @@ def is_held(path: Path) -> bool:
 def unchanged(subject: str, places: Iterable[Path], but: Collection[Path] = ()) -> Iterator[None]:
     """Check that files are as they were when the block ends: size, times and inode tell, also where memory is mapped.
 
-    Bytecode, and what is cached beside it, is left out.
+    In a tmpfs, a write to mapped memory may change no time: there the content tells. Bytecode, and what is cached
+    beside it, is left out.
 
     Parameters
     ----------
@@ -156,11 +159,23 @@ def _paths(place: Path, but: Collection[Path]) -> Iterator[Path]:
                 yield path
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
+def _stamp(path: Path) -> tuple[object, ...]:
     try:
         status = path.stat()
     except OSError:  # a link to nothing
         return ()
     if stat.S_ISDIR(status.st_mode):
         return (stat.S_IFDIR,)
-    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    content = file_entry(path).sha256 if status.st_dev in _in_memory() and stat.S_ISREG(status.st_mode) else ""
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, content)
+
+
+@cache
+def _in_memory() -> frozenset[int]:
+    """Return the devices of the file systems in memory."""
+    try:
+        mounted = [line.split(" - ") for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()]
+    except OSError:
+        return frozenset()
+    devices = {place.split()[2] for place, kind in mounted if kind.startswith(("tmpfs ", "ramfs "))}
+    return frozenset(os.makedev(*map(int, device.split(":"))) for device in devices)
