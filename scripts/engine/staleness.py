@@ -195,5 +195,7 @@ def _short(value: Scalar) -> str:
     if value is None:
         return "none"
     text = repr(value) if isinstance(value, str) and "\n" in value else str(value)
-    room = 19 if text.startswith("sha256:") else 60
-    return text if len(text) <= room else text[:room] + "…"
+    if text.startswith("sha256:"):
+        digest, _, more = text.partition(" ")  # whether it may be executed
+        return f"{digest[:19]}…{more and f' {more}'}"
+    return text if len(text) <= 60 else text[:60] + "…"

@@ -21,6 +21,7 @@ from environments.uv import uv_executable
 from model_side.base.errors import StepError, UsageError, invoke
 from model_side.base.found import count
 from model_side.base.processes import Figures, advice_on_end, ended_with, held
+from model_side.base.read_only import advice_on
 from model_side.base.tracebacks import author_stack
 from model_side.base.variables import QUIET, clean_environment, pyvenv
 from model_side.model.model import local_directory
@@ -249,4 +250,6 @@ def _failure(code: int, said: Sequence[str], model_uri: str, payload: Path, figu
         advice = f"The rebuilt environment has no module {missing[-1]}: name what brings it in requirements.in; one of"
         advice += " your own belongs to model_code/, and is imported from there."
         return ExplainedError(SUBJECT, fault, advice=advice, author_traceback=shown)
+    if writes := advice_on(shown):
+        return ExplainedError(SUBJECT, fault, advice=f"{advice} {writes}", author_traceback=shown)
     return StepError(SUBJECT, fault, advice=advice, author_traceback=shown)

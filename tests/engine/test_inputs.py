@@ -155,6 +155,8 @@ def test_right_to_execute_counts_and_no_other_permission_does(
     steps = [Step("s", "[ -x fetch.sh ]; sh fetch.sh", ["fetch.sh", "code"], ["made"], tools=tools)]
     assert build(steps, root=root).ok
     (root / name).chmod(change)
-    assert [str(reason) for reason in status(steps, root=root).outcomes[0].reasons] == expected
+    reasons = status(steps, root=root).outcomes[0].reasons
+    assert [str(reason) for reason in reasons] == expected
+    assert all("… executable" in reason.detail() for reason in reasons)
     assert build(steps, root=root).ok
     assert build(steps, root=root).up_to_date

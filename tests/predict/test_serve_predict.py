@@ -409,6 +409,8 @@ def test_model_cannot_change_itself(model: Path, tmp_path: Path, flags: tuple[st
     done = serve(model, tmp_path, "/itself", *flags)
     assert done.returncode == 1
     assert "Read-only file system" in done.stderr
+    assert "starts in the model's code. Open what it only reads for reading" in done.stderr
+    assert "What it reads belongs to ARTIFACTS" not in done.stderr
     assert [(path, path.stat().st_mtime_ns) for path in model.rglob("*")] == before
 
 

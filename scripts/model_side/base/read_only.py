@@ -116,8 +116,8 @@ def _changed(before: Mapping[Path, Stamps], but: Collection[Path]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-def advice_on(error: BaseException) -> str:
-    """Return what to do about an error where it comes from writing to what may only be read, else nothing."""
+def advice_on(error: BaseException | str) -> str:
+    """Return what to do about an error, by its text, where it comes from writing to what may only be read."""
     return ADVICE if os.strerror(errno.EROFS) in str(error) else ""
 
 
