@@ -21,7 +21,7 @@ s%@NONE%[ "$$SCRIPT_PATH" ] || { echo "activate: this shell does not tell where 
 s%"$$OSTYPE"%"$${OSTYPE-}"%g
 endef
 export SH_TOO
-FLAGS := $(if $(MODEL),--model $(MODEL)) $(if $(MODELS_DIR),--models-dir "$(MODELS_DIR)") $(ARGS)
+FLAGS := $(if $(MODEL),--model "$(MODEL)") $(if $(MODELS_DIR),--models-dir "$(MODELS_DIR)") $(ARGS)
 VERBS := archetypes new scaffold compile-reqs sync-env download-data package payload predict serve-predict verify report card sbom \
 	status explain graph serve batch watch check register sign image cache clean
 

@@ -118,7 +118,7 @@ class Request(NamedTuple):
 
 def _check_names(flag: str, names: Sequence[str]) -> None:
     for name in names:
-        if len(name.split()) > 1 or "/" in name:  # the words of a command are told apart by spaces
+        if name.split() != [name] or "/" in name:  # the words of a command are told apart by spaces
             expected = "letters, digits and underscores"
             raise UsageError(flag, "not the name of a model", expected=expected, got=repr(name))
 

@@ -57,6 +57,12 @@ def test_make_says_how_a_shell_completes() -> None:
         assert f'eval "$(invoke --print-completion-script {shell})"' in done.stdout
 
 
+def test_make_passes_a_name_on_as_it_is_given() -> None:
+    command = ["make", "--dry-run", "scaffold", "MODEL=my model", "MODELS_DIR=a dir"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1].endswith('invoke scaffold --model "my model" --models-dir "a dir" ')
+
+
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
 def test_invoke_says_at_once_that_it_needs_linux(platform: str) -> None:
     code = f"import sys; sys.platform = {platform!r}; import runpy; runpy.run_path('tasks.py')"

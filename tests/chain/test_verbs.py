@@ -333,6 +333,9 @@ def test_force_makes_an_edited_payload_anew_when_it_names_its_step(models: Path,
     assert (root / "test_input_payload.json.2.edited").read_text() == "mine, too\n"
 
 
+NO_NAMES, NAME = ("my model", " foo", "", "a/b"), "expected letters, digits and underscores, got "
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -340,7 +343,7 @@ def test_force_makes_an_edited_payload_anew_when_it_names_its_step(models: Path,
         (["status", "--model", "cheep"], "Did you mean 'cheap'?"),
         (["verify", "--jobs", "-1"], "--jobs: out of range: expected at least 1, got -1."),
         (["explain"], "expected the name of a step"),
-        (["scaffold", "--model", "my model"], "--model: not the name of a model: expected letters, digits and"),
+        *((["scaffold", "--model", name], f"--model: not the name of a model: {NAME}{name!r}.") for name in NO_NAMES),
         (["explain", "--step", "pack"], "Did you mean 'package'?"),
     ],
 )
