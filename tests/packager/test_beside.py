@@ -145,6 +145,19 @@ def test_author_is_not_asked_at_home_when_everything_travels(author: Author) -> 
     assert author.package(*FLAGS).stderr.count("predicted") == 3
 
 
+def test_index_that_the_model_makes_where_it_lacks_is_told_to_travel(author: Author) -> None:
+    make(author, "zeros", "model_data/x.txt")
+    made = "if not os.path.exists(more): open(more, 'w').write('2')\n        "
+    author.replace(READERS["zeros"], READERS["zeros"].replace(TIMES, f"{made}{TIMES}"))
+    done = author.package()
+    assert done.returncode == 1
+    assert "note: the model also opened what does not travel, to the same effect: model_data/x.idx" in done.stderr
+    assert "wrote to files that a model may only read: got mlflow_model_artifacts/artifacts/x.idx. " in done.stderr
+    assert "make indexes and caches before packaging (EXAMPLE_FILES lets them travel)" in done.stderr
+    author.declare('EXAMPLE_FILES = ["model_data/x.idx"]')
+    assert author.package().returncode == 0
+
+
 FAULTS = {
     "nothing": ('["model_data/*.bai"]', "EXAMPLE_FILES: no such file or directory: model_data/*.bai"),
     "a place outside": ('["../*.bai"]', "EXAMPLE_FILES: expected paths or patterns inside model_data/, got '../*.bai'"),

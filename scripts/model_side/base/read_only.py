@@ -16,8 +16,8 @@ from .files import file_entry
 from .namespaces import NEW_FILES, bind, leave
 
 ADVICE = (
-    'Open what it only reads for reading (mode="r", backed="r", lock=False), make indexes and caches before packaging, '
-    "and write to tempfile.mkdtemp()."
+    'Open what it only reads for reading (mode="r", backed="r", lock=False), make indexes and caches before packaging '
+    "(EXAMPLE_FILES lets them travel), and write to tempfile.mkdtemp()."
 )
 _FAULT = "wrote to files that a model may only read"
 _SHOWN = 5
