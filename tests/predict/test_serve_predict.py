@@ -397,6 +397,7 @@ def test_input_is_read_with_its_index_and_what_links_beside_it_lead_to(model: Pa
     assert done.returncode == 0, done.stderr
     report = report_in(tmp_path / "here")
     assert (report["portable"], report["used_from_outside"]) == ("passed", NOTHING)
+    assert report["without_other_files"] == allows(Limits(only=("/usr",)))
     for answer in ("answer.json", "rest.json"):
         assert json.loads((tmp_path / "here" / answer).read_text(encoding="utf-8")) == {"predictions": [[7.0, 7.0]]}
 

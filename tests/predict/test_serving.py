@@ -245,7 +245,7 @@ def test_command_can_only_read_what_is_kept_and_what_is_shown_elsewhere(tmp_path
         (directory / "here.txt").write_text("x", encoding="utf-8")
     python = Path(sys.base_prefix)
     only = (str(other), str(place), str(tmp_path), str(python)) if apart else ()
-    limits = Limits(only=only, kept=(str(given),), moved=((str(given), str(place)),) if apart else ())
+    limits = Limits(only=only, kept=(str(given), str(given / "here.txt")), moved=((str(given), str(place)),) * apart)
     command = [str(python / "bin" / "python3"), "-c", KEEPING, str(given), str(other), *([str(place)] if apart else [])]
     with leashed(command, os.environ, directory=other, limits=limits) as process:
         assert process.stdout

@@ -260,7 +260,7 @@ def _make_like(model: Path, path: Path) -> None:
     """Make what another file or directory can be mounted on."""
     if model.is_dir():
         path.mkdir(parents=True, exist_ok=True)
-    else:
+    elif not path.exists():  # it may be in a directory that can only be read by now
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
 
