@@ -209,7 +209,7 @@ FAULTS = [
     *(failed(f"the shape {shape}", forward(f'return np.ones({shape}, "float32")'),
           f"wrong shape: expected (-1, 4), got {shape}") for shape in ("(4,)", "(2, 4, 1)")),
     failed("a model that imports what is beside its package", both(put("mine.py", "x = 1"), forward("import mine")),
-          "No module named 'mine'"),
+          "No module named 'mine'", "If mine is a package, add it to requirements.in."),
     failed("an _get_input that raises", body("_get_input", "return open(uri + '.none')"), "FileNotFoundError",
           "return open(uri + '.none')"),
     failed("an os._exit at import", code("import numpy as np\n", "import os\nos._exit(0)\n"), "save", "exit code 0"),

@@ -45,8 +45,15 @@ def _failure(doing: str, error: BaseException, directory: Path) -> StepError:
     fault = f"it raised {type(cause).__name__}: {cause}"
     shown = "" if isinstance(cause, MlflowException) else author_traceback(cause, [directory])
     short = out_of_memory(peak_memory()) if isinstance(cause, MemoryError) else ""
-    advice = f"{'See the traceback above. ' if shown else ''}{advice_on(cause)}{short}".strip()
+    name = cause.name if isinstance(cause, ModuleNotFoundError) else None
+    advice = f"{'See the traceback above. ' if shown else ''}{advice_on(cause)}{short}{advice_on_missing(name)}".strip()
     return StepError(doing, fault, advice=advice, author_traceback=shown)
+
+
+def advice_on_missing(module: str | None) -> str:
+    """Return what to do about a module that is not there, unless it is to be in model_code/; nothing for None."""
+    own = module is None or module.partition(".")[0] == "model_code"
+    return "" if own else f"If {module} is a package, add it to requirements.in."
 
 
 def author_traceback(error: BaseException, roots: Sequence[Path]) -> str:

@@ -14,7 +14,7 @@ import mlflow.pyfunc
 from mlflow.types.type_hints import TypeFromExample
 
 from ..base.errors import StepError, UsageError, listed, near
-from ..base.tracebacks import author_traceback, said
+from ..base.tracebacks import advice_on_missing, author_traceback, said
 from .unfinished import unwritten
 
 METHODS = ("_get_input", "_forward")  # what the base classes' predict calls, beside load_context, which MLflow does
@@ -103,7 +103,7 @@ def _missing_advice(name: str, package: Path) -> str:
         return f"There is no {name.replace('.', '/')}.py: write it, or fix the import."
     if (code / f"{first}.py").is_file() or (code / first).is_dir():
         return f"It is in model_code/: import {code.name}.{name}, or relatively."
-    return f"If {name} is a package, add it to requirements.in."
+    return advice_on_missing(name)
 
 
 def _refuse_left_behind(model_class: type, package: Path) -> None:
