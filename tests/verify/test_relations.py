@@ -55,6 +55,10 @@ CASES = {
         "world", Code(lines("import os.path", "return input_obj + np.float32(len(os.path.expanduser('~')))")),
         "with another user",
         Code(lines("import os.path", "os.path.expanduser('~')", TWICE))),
+    "entry of the user": (
+        "world", Code(lines("import os, pwd", "return input_obj + np.float32(len(pwd.getpwuid(os.getuid()).pw_dir))")),
+        "with another user",
+        Code(lines("import os, pwd", "pwd.getpwuid(os.getuid())", TWICE))),
     "host name": (
         "world", Code(lines("import socket", "return input_obj + np.float32(socket.gethostname() == 'localhost')")),
         "with another host name",
@@ -112,6 +116,17 @@ CASES = {
         "after slightly smaller numbers, loaded a second time",
         Code(lines("key = input_obj.tobytes()",
                    "return self.seen.setdefault(key, input_obj * np.float32(2)).copy()"), "self.seen = {}")),
+    "made by the first request": (
+        "history", Code(lines("own = type(self)", "own.mean = getattr(own, 'mean', None) or input_obj.mean()",
+                              "return input_obj - own.mean")),
+        "with another request before it",
+        Code(lines("own = type(self)", "own.mean = getattr(own, 'mean', None) or np.float32(5)",
+                   "return input_obj - own.mean"))),
+    "after thirty calls": (
+        "history", Code(lines("self.calls += 1", "return input_obj * np.float32(2 + (self.calls > 30))"),
+                        "self.calls = 0"),
+        "the same again, after 4 threads at once",
+        Code(lines("self.calls += 1", TWICE), "self.calls = 0")),
     "one buffer": (
         "unchanged", Code(lines("if not hasattr(self.own, 'buffer'):", "    self.own.buffer = np.empty(640, 'f4')",
                                 "answer = self.own.buffer[: input_obj.size].reshape(input_obj.shape)",
@@ -187,6 +202,14 @@ CASES |= {
         "4 threads at once",
         of_file("return input_obj.astype('f4')", lines(
             "cells = self.seen['cells'] = np.loadtxt(uri, ndmin=2)", "return cells"))),
+    "made by the first file": (
+        "history",
+        of_file("return (input_obj / type(self).most).astype('f4')", lines(
+            "cells = np.loadtxt(uri, ndmin=2)",
+            "type(self).most = getattr(type(self), 'most', cells.sum())", "return cells")),
+        "with another request before it",
+        of_file("return (input_obj / type(self).most).astype('f4')", lines(
+            "type(self).most = getattr(type(self), 'most', 5.0)", "return np.loadtxt(uri, ndmin=2)"))),
     "dropped empty cells": (
         "cells", of_file("return input_obj[input_obj.any(axis=1)].astype('f4')"), "one cell empty",
         of_file("return input_obj[input_obj.max(axis=1) > -1].astype('f4')")),
@@ -287,7 +310,7 @@ def test_slow_model_is_asked_few_questions_and_what_is_left_out_is_not_passed(
     monkeypatch.setenv("STEP_FOUND", str(found))
     code, checks = verified(author, tmp_path)
     counted = json.loads(found.read_text())
-    assert (code, counted["predictions"], counted["loads"]) == (0, 1 + 3 + 1, 3)  # predict's, these, the example's
+    assert (code, counted["predictions"], counted["loads"]) == (0, 1 + 1 + 3 + 1, 3)  # predict's, these, the example's
     passed = ("repeatable", "world", "rows", "history", "unchanged")
     assert {name: checks[name]["status"] for name in (*passed, "reload", "concurrent")} == {
         **dict.fromkeys(passed, "passed"), **dict.fromkeys(("reload", "concurrent"), LEFT_OUT)

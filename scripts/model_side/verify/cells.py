@@ -71,9 +71,9 @@ def ask_cells(scene: Scene) -> Iterator[Route]:
         yield from _ask_empty(scene, rows, place)
 
 
-def backwards(scene: Scene) -> Payload:
-    """Return the request for a file that holds the cells in another order."""
-    return with_cells(scene, [*reversed(range(_row_count(scene.first)))], scratch())
+def other_cells(scene: Scene, left_out: int) -> Payload:
+    """Return the request for a file that holds the cells in another order, without so many of the first."""
+    return _with_cells(scene, [*reversed(range(left_out, _row_count(scene.first)))], scratch())
 
 
 def ask_fewer_cells(scene: Scene) -> Route:
@@ -86,8 +86,8 @@ def _holds_cells(scene: Scene, name: str, order: Sequence[int], place: Path) -> 
     """Ask for a file of the same name that holds these cells; where that fails, for one of a new name, too."""
     expected = taken(scene.first, order)
     try:
-        found = scene.holds(name, with_cells(scene, order, place), expected)
-        if found.agrees or not scene.holds(name, with_cells(scene, order, scratch(), "cells"), expected).agrees:
+        found = scene.holds(name, _with_cells(scene, order, place), expected)
+        if found.agrees or not scene.holds(name, _with_cells(scene, order, scratch(), "cells"), expected).agrees:
             return found
     except StepError as error:  # of PERTURB
         return failed(name, error)
@@ -101,7 +101,7 @@ def _ask_empty(scene: Scene, rows: int, place: Path) -> Iterator[Route]:
     name = "one cell empty"
     scene.asking(name)
     try:
-        got = scene.witness.predict(with_cells(scene, range(rows), place, empty=True))
+        got = scene.witness.predict(_with_cells(scene, range(rows), place, empty=True))
     except StepError:
         yield Route(name, told=REFUSED)
         return
@@ -112,7 +112,7 @@ def _ask_empty(scene: Scene, rows: int, place: Path) -> Iterator[Route]:
         yield compared(name, scene.first, got, tolerance)
 
 
-def with_cells(scene: Scene, order: Sequence[int], place: Path, name: str = "", *, empty: bool = False) -> Payload:
+def _with_cells(scene: Scene, order: Sequence[int], place: Path, name: str = "", *, empty: bool = False) -> Payload:
     """Write these cells of the request's file, of its name unless there is another, and return the request for them."""
     ((text, named),) = files_of(scene).items()
     path, made = place / (f"{name}{_suffix(named.path)}" if name else named.path.name), scratch() / named.path.name

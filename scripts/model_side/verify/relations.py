@@ -14,9 +14,10 @@ from ..run.clock import AHEAD
 from ..run.in_process import load_in_process
 from .cells import ask_cells, no_cells
 from .files import BAD_INPUTS, ask_bad_inputs, ask_files, no_bad_inputs, no_files
+from .others import NEARBY, nearby
 from .params import ask_params, no_params
 from .routes import Route, failed
-from .rows import NEARBY, ask_rows, nearby, no_rows
+from .rows import ask_rows, no_rows
 from .scene import Payload, Relation, Scene
 from .threads import ask_at_once
 
@@ -76,7 +77,7 @@ RELATIONS = (
     Relation("cells", no_cells, ask_cells),
     Relation(BAD_INPUTS, no_bad_inputs, ask_bad_inputs, compares=False),
     Relation("reload", _always, _reload),
-    Relation("history", _always, _history),
     Relation("concurrent", _always, ask_at_once, compares=False),
+    Relation("history", _always, _history),
     Relation("unchanged", _always, _unchanged, compares=False),
 )

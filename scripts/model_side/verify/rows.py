@@ -9,19 +9,16 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import cycle, islice
-from typing import Any
 
 from ..base.errors import StepError
 from ..output.arrays import taken
 from ..output.comparison import Tolerance
-from ..payload.forms import content_of, form_of_payload, write_form
 from ..payload.payload import of_rows, row_numbers, why_no_rows
 from .routes import REFUSED, Route, compared
-from .scene import Payload, Scene, distance
+from .scene import Scene, distance
 
 ROWS = 8  # that are asked for alone
 _MANY, _MANY_SECONDS = (129, 1025), 2.0  # one more than a batch may hold; so long as it takes no longer
-NEARBY, _SMALLER = "slightly smaller numbers", 1 - 2**-12  # by more than TOLERANCE
 TILED = "three times in another order, and one more"
 
 
@@ -81,20 +78,6 @@ def _ask_many(scene: Scene, numbers: Sequence[int]) -> Iterator[Route]:
         yield trial
         if not trial.agrees:
             return
-
-
-def nearby(scene: Scene) -> Payload | None:
-    """Return the request with slightly smaller numbers, which round alike; None where it has none with a fraction."""
-    signature, form = scene.files.signature, form_of_payload(scene.payload)
-    rows = content_of(scene.payload, signature).rows()
-    near = [{key: _smaller(value) for key, value in row.items()} for row in rows]
-    return None if near == rows else {**scene.payload, form: write_form(form, near, signature)}
-
-
-def _smaller(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_smaller(each) for each in value]
-    return value * _SMALLER if isinstance(value, float) else value
 
 
 def of_numbers(scene: Scene, name: str, numbers: Sequence[int]) -> Route:

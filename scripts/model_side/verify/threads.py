@@ -20,8 +20,7 @@ from typing import Any
 from ..base.errors import StepError
 from ..output.arrays import Arrays
 from ..output.comparison import Tolerance
-from ..payload.payload import of_rows, other_rows
-from .cells import backwards, no_cells
+from .others import other_requests
 from .routes import Route, compared, failed
 from .scene import Payload, Scene, distance
 
@@ -34,7 +33,7 @@ _LINES = 200  # of the model's code in one call, after which each other threads 
 def ask_at_once(scene: Scene) -> Iterator[Route]:
     """Ask one question after the other, then all at once for half a second; keep the answer that is furthest off."""
     name, tolerance, ask = f"{THREADS} threads at once", Tolerance.of(scene.files.metadata), scene.witness.model.predict
-    questions, worst = _questions(scene), Route(name)
+    questions, worst = [scene.payload, *other_requests(scene)], Route(name)
     scene.asking(name)
     os.sched_setaffinity(0, range(os.sysconf("SC_NPROCESSORS_CONF")))  # the world may have taken all but one away
     sys.setswitchinterval(_SWITCH_SECONDS)  # this process ends with the trials
@@ -50,16 +49,11 @@ def ask_at_once(scene: Scene) -> Iterator[Route]:
                     break
     except StepError as error:
         worst = failed(name, error)
-    yield worst
-
-
-def _questions(scene: Scene) -> list[Payload]:
-    """Return the request, and requests for other rows; of one file, one for its cells in another order."""
-    signature = scene.files.signature
-    others: list[Payload] = [of_rows(scene.payload, signature, rows) for rows in other_rows(scene.payload, signature)]
-    if not others and not no_cells(scene):
-        others = [backwards(scene)]
-    return [scene.payload, *others]
+    again = scene.holds(f"the same again, after {name}", scene.payload, scene.first) if worst.differs else worst
+    if again is not worst and again.differs:  # each call changes what later ones read, whether at once or not
+        scene.history = again
+    else:
+        yield worst
 
 
 def _at_once(

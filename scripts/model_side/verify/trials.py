@@ -27,6 +27,7 @@ from ..run.direct import call_directly
 from ..run.in_process import load_in_process
 from .budget import packed
 from .files import BAD_INPUTS, ended
+from .others import EARLIER, ask_another
 from .relations import RELATIONS
 from .routes import BUDGET, DIRECT, REFERENCE, Route, failed
 from .scene import MAY_DIFFER, Scene
@@ -68,6 +69,7 @@ def predicted_again(
     only: str = "",
     *,
     full: bool = False,
+    slow: bool = False,
 ) -> tuple[Route, Trials]:
     """Load a model and let it predict again, for so many seconds at most, as often as its settings ask for.
 
@@ -83,6 +85,8 @@ def predicted_again(
         The one relation that is asked for.
     full : bool
         Whether a slow model is asked for all of them, too.
+    slow : bool
+        Whether it is known to be slow.
 
     Returns
     -------
@@ -94,36 +98,40 @@ def predicted_again(
     settings, tolerance = settings_of(files.metadata), Tolerance.of(files.metadata)
     wanted = {*settings} - {"world"} if only == "history" else {only or name for name in settings}  # of all calls
     on = {name for name in wanted if settings[name]}
-    world = tuple(WORLD) if "world" in on and settings["repeatable"] else ()
+    earlier = (EARLIER,) if "history" in on and before.output is not None and (full or not slow) else ()
+    world = (*earlier, *(WORLD if "world" in on else ())) if settings["repeatable"] else ()
     budget = math.inf if full or only else budget_of(files.metadata)
-    ask = partial(_asked, model_uri, payload, files, "predict again", seconds, budget=budget)
+    ask = partial(_asked, model_uri, payload, files, before.output, seconds, budget=budget)
     first, trials = ask(world, on)
     if world and first and first.output is None:  # it is the world that it cannot bear, maybe
         _, trials = ask((), on)
     if first and settings["repeatable"] and before.output is not None:
-        name, other = _elsewhere(ask, before.output, first, tolerance, world)
-        trials = {**trials, name: [*trials.get(name, ()), other]}
-    if "world" in on and not world:
+        for name, made in _elsewhere(ask, before.output, first, tolerance, world).items():
+            trials = {**trials, name: [*trials.get(name, ()), *made]}
+    if "world" in on and not settings["repeatable"]:
         trials = {**trials, "world": [Route("world", why_not=MAY_DIFFER)]}
     return replace(before, figures=first.figures if first else None), trials
 
 
-def _elsewhere(ask: Ask, here: Arrays, there: Route, tolerance: Tolerance, world: Sequence[str]) -> tuple[str, Route]:
+def _elsewhere(ask: Ask, here: Arrays, there: Route, tolerance: Tolerance, world: Sequence[str]) -> Trials:
     """Return how the answer of another process compares, by the check; where it differs, what of the world made it."""
-    other = _named(there.against(here, tolerance), f"with another {', '.join(world)}" if world else TWO)
-    if other.agrees or not world:
-        return "world" if world else "repeatable", other
-    for parts in ((), *((part,) for part in world)):
-        alone, _ = ask(parts, ())
-        if alone and not (route := alone.against(here, tolerance)).agrees:
-            name = ("world", f"with another {parts[0]}") if parts else ("repeatable", TWO)
-            return name[0], _named(route, name[1])
-    return "world", other
-
-
-def _named(route: Route, name: str) -> Route:
-    """Return a route as a trial: with both outputs only where they differ."""
-    return replace(route, name=name, output=None, expected=None) if route.agrees else replace(route, name=name)
+    route, parts = there.against(here, tolerance), tuple(world)
+    single = route
+    if world and not route.agrees:
+        for parts in ((), *((part,) for part in world)):
+            single = (ask(parts, ())[0] or route).against(here, tolerance)
+            if not single.agrees:
+                break
+        else:
+            single, parts = route, tuple(world)
+    check = "repeatable" if not parts else "history" if parts == (EARLIER,) else "world"
+    name = f"with another {', '.join(parts)}" if parts else TWO
+    kept = replace(single, output=None, expected=None) if single.agrees else single
+    trials = {check: [replace(kept, name=name)]}
+    rest = [part for part in world if part != EARLIER]
+    if check == "history" and rest:
+        return {**trials, **_elsewhere(ask, here, ask(rest, ())[0] or route, tolerance, rest)}
+    return trials if check == "world" or not rest else {**trials, "world": [Route("world", why_not=f"{check} failed")]}
 
 
 def example_route(model_uri: str, files: ModelFiles, seconds: float) -> Route:
@@ -136,7 +144,7 @@ def example_route(model_uri: str, files: ModelFiles, seconds: float) -> Route:
     seconds : float
     """
     subject = "the model's example"
-    found, _ = _asked(model_uri, files.example or {}, files, subject, seconds, (), ())
+    found, _ = _asked(model_uri, files.example or {}, files, None, seconds, (), (), subject=subject)
     route = found or Route(REFERENCE)
     return replace(route, fault=f"{subject}: {route.fault}") if route.fault else route
 
@@ -145,11 +153,12 @@ def _asked(
     model_uri: str,
     payload: Payload,
     files: ModelFiles,
-    subject: str,
+    before: Arrays | None,
     seconds: float,
     world: Sequence[str],
     relations: Collection[str],
     budget: float = math.inf,
+    subject: str = "predict again",
 ) -> tuple[Route | None, Trials]:
     """Return what the model gives in a process that has not imported the author's code, and what it was asked again.
 
@@ -157,7 +166,7 @@ def _asked(
     """
     disable_tracing()
     trials: dict[str, Sequence[Route]] = {}
-    ask = partial(_asked, model_uri, payload, files, subject, seconds, world)
+    ask = partial(_asked, model_uri, payload, files, before, seconds, world)
     until, wanted = time.monotonic() + _PATIENCE * seconds, {*relations}
     with whole_model(model_uri) as place:
         model, here = place.resolve(), Path.cwd()
@@ -166,7 +175,7 @@ def _asked(
         while True:
             now: Any = multiprocessing.get_context("fork").Array("c", 300)
             try:
-                found, made = child(_predict, model, payload, files, world, wanted, now, budget, kept=kept)
+                found, made = child(_predict, model, payload, files, before, world, wanted, now, budget, kept=kept)
                 return found, {**trials, **made}
             except ReportedError as error:
                 at, _, what = now.value.decode(errors="ignore").partition(": ")
@@ -192,18 +201,22 @@ def _predict(
     directory: Path,
     payload: Payload,
     files: ModelFiles,
+    before: Arrays | None,
     world: Sequence[str],
     relations: Collection[str],
     now: Any,
     budget: float,
 ) -> tuple[Route, Trials]:
-    enter(world)
+    enter(part for part in world if part != EARLIER)
     start, clock = time.perf_counter(), movable_clock()
     witness, began = Witness(load_in_process(directory, files)), time.time()
-    loaded = time.perf_counter()
+    loaded = time.perf_counter() - start
+    if EARLIER in world and before is not None:
+        ask_another(Scene(directory, files, payload, witness, before, clock, began, now))
+    start = time.perf_counter()
     first = witness.predict(payload)
-    took = time.perf_counter() - loaded
-    route = Route(REFERENCE, nulled(first), figures=Figures(time.perf_counter() - start, peak_memory()))
+    took = time.perf_counter() - start
+    route = Route(REFERENCE, nulled(first), figures=Figures(loaded + took, peak_memory()))
     scene = Scene(directory, files, payload, witness, first, clock, began, now)
     if took > budget and relations:
         left_out = f"{BUDGET}: a prediction took {took:.1f} s; `verify --full` asks for it"

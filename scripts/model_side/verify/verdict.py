@@ -13,7 +13,7 @@ from ..base.found import report_found
 from ..base.processes import figures_of
 from ..base.variables import variables_advice
 from ..model.model import ModelFiles, local_directory, quiet_mlflow, read_model
-from ..model.settings import time_limit_of
+from ..model.settings import budget_of, time_limit_of
 from ..output.arrays import Arrays
 from ..output.comparison import Tolerance
 from ..output.files import golden_path, write_output
@@ -157,7 +157,8 @@ def gather(asked: Asked) -> Evidence:
         seconds = time_limit_of(files.metadata, asked.time_limit)
         if asked.again:
             again = (asked.model_uri, payload, files, in_process, seconds)
-            in_process, trials = predicted_again(*again, full=asked.full)
+            slow = "rest" in costs and costs["rest"].seconds > budget_of(files.metadata)
+            in_process, trials = predicted_again(*again, full=asked.full, slow=slow)
             if golden and is_other and files.example:
                 example = example_route(asked.model_uri, files, seconds)
         if asked.package:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import locale
 import os
 import platform
+import pwd
 import socket
 import tempfile
 import time
@@ -31,6 +32,9 @@ def _user() -> None:
     os.environ |= {"HOME": tempfile.mkdtemp(), "USER": "someone", "LOGNAME": "someone"}
     for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
         os.environ.pop(name, None)
+    vars(os)["getlogin"] = lambda: "someone"
+    entry_of, home = pwd.getpwuid, os.environ["HOME"]
+    vars(pwd)["getpwuid"] = lambda uid: pwd.struct_passwd(("someone", *entry_of(uid)[1:5], home, entry_of(uid)[6]))
 
 
 def _rights() -> None:
