@@ -143,8 +143,8 @@ def _used(log: Path, known: list[Path], environment: Rebuilt, request: Request, 
 
 
 def _with_servers(used: Mapping[str, Any], servers: Outside) -> dict[str, Any]:
-    """Return what a prediction used, and the files and hosts that the server did; what it starts is MLflow's own."""
-    return {**used, **{name: sorted({*used[name], *getattr(servers, name)}) for name in ("files", "network")}}
+    """Return what a prediction used, and what the server did of files and hosts; what it starts is MLflow's own."""
+    return {**used, **{name: sorted({*used[name], *getattr(servers, name)}) for name in ("files", "network", "writes")}}
 
 
 def _kept(model: Path, payload: Mapping[str, Any]) -> Limits:

@@ -16,6 +16,7 @@ import serve_predict as command
 
 from model_side.base.errors import UsageError
 from model_side.model.manifest import seal
+from model_side.verify.checks import held_checks, lines
 from serving.predict import author_part, require_manager
 from serving.rebuilt import cache_directory
 from serving.sandbox.leash import Limits, allows
@@ -24,9 +25,11 @@ from .conftest import PINS, uri_to_pair
 
 CODE = '''
 import os
+import pickle
 import socket
 import sys
 import ctypes
+from contextlib import suppress
 from importlib.metadata import distributions
 
 import numpy as np
@@ -58,6 +61,17 @@ class Echo(PythonModel):
             import no_such_module
         if model_input["uri"].iloc[0] == "cache" and os.path.exists(PLACE):
             open(PLACE).close()
+        if model_input["uri"].iloc[0] == "writes":
+            for name in ("mkdir", "unlink", "rmdir"):
+                with suppress(OSError):
+                    getattr(os, name)("/no/such/" + name)
+            for name in ("rename", "symlink", "link"):
+                with suppress(OSError):
+                    getattr(os, name)("/no/such/source", "/no/such/" + name)
+            with suppress(OSError):
+                open("/no/such/open", "w")
+            with suppress(OSError):
+                pickle.loads(b"cos\\nmkdir\\n(S'/no/such/pickled'\\ntR.")
         if model_input["uri"].iloc[0] == "variable":
             os.environ["REF_SCALE"]
         if model_input["uri"].iloc[0] == "default":
@@ -213,7 +227,7 @@ def test_server_answers_the_same_and_the_report_is_reproducible_but_for_its_figu
     assert {**report_in(tmp_path), "figures": None} == {**first, "figures": None}
 
 
-NOTHING: dict[str, list[str]] = {"files": [], "network": [], "programs": [], "variables": []}
+NOTHING: dict[str, list[str]] = {"files": [], "network": [], "programs": [], "variables": [], "writes": []}
 
 
 @pytest.mark.e2e
@@ -335,6 +349,19 @@ def test_file_is_named_that_only_the_server_finds(
     assert done.returncode == 0, done.stderr
     report = report_in(tmp_path / "work")
     assert (report["used_from_outside"]["files"], report["portable"]) == (["~/weights.bin"], "passed")
+
+
+@pytest.mark.e2e
+def test_what_a_run_writes_elsewhere_is_named_by_whatever_call_and_by_a_pickle(model: Path, tmp_path: Path) -> None:
+    done = serve(model, tmp_path, "writes", *REST)
+    assert done.returncode == 0, done.stderr
+    names = ("link", "mkdir", "open", "pickled", "rename", "rmdir", "source", "symlink", "unlink")
+    used = report_in(tmp_path)["used_from_outside"]
+    assert used == {**NOTHING, "writes": [f"/no/such/{name}" for name in names]}
+    said = lines(held_checks({}, {"used_from_outside": used}, {})).splitlines()
+    assert said[0].startswith(
+        "hermetic    passed          it writes elsewhere than in temporary directories: /no/such/l"
+    )
 
 
 def answers_in(directory: Path) -> list[float]:

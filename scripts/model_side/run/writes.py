@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # By the event: which of its arguments are paths of what it changes.
-_CHANGED: Mapping[str, tuple[int, ...]] = {
+CHANGED: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys(("open", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"), (0,)),
     **{"os.rename": (0, 1), "os.link": (1,), "os.symlink": (1,)},
 }
@@ -55,9 +55,9 @@ class _Writes:
 
     def note(self, event: str, arguments: tuple[object, ...]) -> None:
         """Take an audit event."""
-        if self.ended or event not in _CHANGED or (event == "open" and not _is_writing(arguments[2])):
+        if self.ended or event not in CHANGED or (event == "open" and not _is_writing(arguments[2])):
             return
-        for number in _CHANGED[event]:
+        for number in CHANGED[event]:
             name = arguments[number]
             # What is relative may be so to a descriptor, and lies in the working directory else.
             if isinstance(name, str | bytes | os.PathLike) and os.path.isabs(os.fsdecode(name)):  # noqa: PTH117  in a hook
@@ -72,7 +72,7 @@ class _Writes:
 
 
 def _is_writing(flags: object) -> bool:
-    return isinstance(flags, int) and bool(flags & _WRITING)
+    return isinstance(flags, int) and bool(flags & WRITING)
 
 
 def _shown(path: Path) -> str:

@@ -122,8 +122,10 @@ def lines(checks: Sequence[Mapping[str, Any]]) -> str:
 def _said(check: Mapping[str, Any]) -> str:
     if said := check.get("fault") or check.get("why"):
         return str(said)
+    written = check.get("writes")
     found = [f"{kind}: {', '.join(check[kind])}" for kind in ("files", "network", "programs") if check.get(kind)]
     said = [f"it uses, from outside: {'; '.join(found)}"] if found else []
+    said += [f"it writes elsewhere than in temporary directories: {', '.join(written)}"] if written else []
     said += [f"it did without {', '.join(check['did_without'])}"] if "did_without" in check else []
     rows = ", each for other rows" * check.get("other_rows", False)
     at_once = [f"{check['requests_at_once']} requests at once{rows}"] if "requests_at_once" in check else []

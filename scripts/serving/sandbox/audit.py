@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import tempfile
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from .leash import SYSTEM
+from model_side.run.writes import CHANGED, WRITING
+
+from .leash import PASSING, SYSTEM
 
 HOOK = Path(__file__).parent / "watching"
+_NOWHERE = ("/dev", "/proc", "/sys")
 LOCAL = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "::", "")
 
 
@@ -28,12 +32,15 @@ class Outside(NamedTuple):
         Names.
     variables : tuple of str
         Environment variables that it looked for, that the caller has and that it was not given.
+    writes : tuple of str
+        What it wrote, made, moved or removed elsewhere than in temporary directories and its environment, or was to.
     """
 
     files: tuple[str, ...] = ()
     network: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
 
 
 def watched(variables: Mapping[str, str], log: Path, model: Path) -> dict[str, str]:
@@ -53,6 +60,7 @@ def watched(variables: Mapping[str, str], log: Path, model: Path) -> dict[str, s
         "PYTHONPATH": str(HOOK),
         "PREDICTION_WATCH_LOG": str(log),
         "PREDICTION_WATCH_MODEL": f"{model.absolute()}{os.sep}",
+        "PREDICTION_WATCH_CHANGED": json.dumps([WRITING, CHANGED]),
     }
 
 
@@ -74,6 +82,7 @@ def outside(
     withheld : collection of str
         The caller's environment variables that it was not given.
     """
+    places = [*places]
     own = [*map(Path, SYSTEM), *places, HOOK, *(path.absolute() for path in known)]
 
     def is_own(path: Path) -> bool:
@@ -85,12 +94,16 @@ def outside(
     files = (Path(name) for what, name in noted if what == "opens")
     # A directory is only opened to look names up in it: such a name is noted as if it were in the working directory.
     strange = {path for path in files if path.exists() and not path.is_dir() and not is_own(path)}
+    passing: list[str | Path] = [*_NOWHERE, *PASSING, tempfile.gettempdir(), *places]
+    written = {Path(name) for what, name in noted if what == "writes" and "__pycache__" not in name}
+    foreign = {path for path in written if not any(path.is_relative_to(place) for place in passing)}
     hosts = {name for what, name in noted if what in ("asks for", "connects to")}
     return Outside(
         tuple(sorted(map(_shown, strange))),
         tuple(sorted(hosts - set(LOCAL))),
         tuple(sorted({Path(name).name for what, name in noted if what == "starts"})),
         tuple(sorted({name for what, name in noted if what == "looks for" and name in withheld})),
+        tuple(sorted(map(_shown, foreign))),
     )
 
 

@@ -1,14 +1,16 @@
-"""Note what a prediction opens, connects to, starts and lacks, in its interpreter and in those it starts.
+"""Note what a prediction opens, changes, connects to, starts and lacks, in its interpreter and in those it starts.
 
 Python imports a module of this name at its start when its directory is on PYTHONPATH. Standard library only.
 """
 
+import json
 import os
 import socket
 import sys
 from typing import Any
 
 LOG, MODEL, STARTED = "PREDICTION_WATCH_LOG", "PREDICTION_WATCH_MODEL", "PREDICTION_WATCH_STARTED"
+CHANGED = "PREDICTION_WATCH_CHANGED"  # the flags of what opens to write; by the event, which arguments are changed
 STARTING = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system")
 ASKING = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
 REACHING = ("socket.connect", "socket.sendto", "socket.sendmsg")
@@ -20,11 +22,15 @@ class Watch:
     def __init__(self, log: str, model: str) -> None:
         self._own = tuple(f"{os.path.realpath(path)}/" for path in (sys.prefix, sys.base_prefix))
         self._model = model
+        self._writing, self._changed = json.loads(os.environ[CHANGED])
         self._seen: set[str] = set()
         self._file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Take one event."""
+        if event in self._changed and STARTED in os.environ and self._is_change(event, arguments):
+            for number in self._changed[event]:
+                self._wrote(arguments[number])
         if event == "open":
             self._opened(arguments[0])
         elif STARTED in os.environ:
@@ -45,6 +51,13 @@ class Watch:
             self._note("connects to", _text(address[0]))
         elif family == socket.AF_UNIX:
             self._opened(address)
+
+    def _is_change(self, event: str, arguments: tuple[Any, ...]) -> bool:
+        return event != "open" or (isinstance(arguments[2], int) and bool(arguments[2] & self._writing))
+
+    def _wrote(self, path: object) -> None:
+        if isinstance(path, str | bytes | os.PathLike):
+            self._note("writes", os.path.abspath(os.fsdecode(path)))  # noqa: PTH100
 
     def _opened(self, path: object) -> None:
         if not isinstance(path, str | bytes | os.PathLike):
