@@ -10,8 +10,8 @@ interpreter. MLflow then makes an environment of its own at each call (or, with 
 the rebuilt environment predicts once more, for what --report says of the prediction.
 
 With --rest-output, `mlflow models serve` of the rebuilt environment answers the payload too, then four payloads that
-must be refused, then the payload several times at once. --report says who answered and which faults MLflow let through.
-With --slow, it answers the payload twice, at once, and what MLflow is known to let through is not sent.
+must be refused, then several requests at once. --report says who answered and which faults MLflow let through.
+With --slow and without --full, it answers two, at once, and what MLflow is known to let through is not sent.
 
 The model's own example, and a payload whose other texts are absolute paths or URIs, is predicted from a read-only copy
 of the model, in an empty directory, and without network where the system can do that and the model does not declare it.
@@ -45,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--report", type=Path, default=Path("serve_report.json"), help="default: %(default)s")
     add("--parallel", type=int, default=4, help="requests at once (default: %(default)s)")
     add("--serial", action="store_true", help="start the server after the prediction: one copy of the model at a time")
+    add("--full", action="store_true", help="ask a slow model for everything, too")
     add("--slow", action="store_true", help="a prediction takes over its budget: ask as little as possible")
     serve_predict(Request(**vars(flags.parse_args(argv))))
     return 0

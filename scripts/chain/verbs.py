@@ -22,10 +22,11 @@ from .screen import screen_for
 from .steps import PAYLOAD, command_of, serving, tool_command
 
 
-def build(request: Request, goal: str, extra: Sequence[str] = ()) -> int:
-    """Bring `goal` of each model up to date; `extra` arguments make its command run, for this once."""
-    forced = [goal] * (request.force or bool(extra)) + [request.force_step] * bool(request.force_step)
-    results = _build(request, request.pipelines({goal: extra}), goal, tuple(forced))
+def build(request: Request, goal: str, extra: Sequence[str] = (), also: Sequence[str] = ()) -> int:
+    """Bring `goal` of each model up to date; `extra` arguments make it and the steps in `also` run, for this once."""
+    steps = (goal, *also) if extra else (goal,) * request.force
+    forced = [*steps, *[request.force_step] * bool(request.force_step)]
+    results = _build(request, request.pipelines(dict.fromkeys((goal, *also), extra)), goal, tuple(forced))
     code = _close(request, results)
     if told := [] if code or request.dry_run or request.as_json else report.places(request.packages(), goal):
         print("\n".join(told))
@@ -73,7 +74,7 @@ def payload(request: Request, form: str, *, negative: bool) -> int:
 def verify(request: Request, only: str, *, full: bool = False) -> int:
     """Prove that all ways of running the model agree, in full if need be; or ask for one relation alone, no proof."""
     if request.dry_run or not only:
-        return build(request, "verify", ["--full"] * full)
+        return build(request, "verify", ["--full"] * full, ["serve-predict"])
     results = _build(request, request.pipelines(), "predict", (request.force_step,) * bool(request.force_step))
     return _close(
         request, _in_foreground(request, request.packages(), "verify", [["--only", only, *request.limit()]], results)

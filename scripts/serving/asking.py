@@ -19,7 +19,7 @@ from model_side.base.files import remove_files
 from model_side.base.found import count
 from model_side.base.variables import receivers_environment
 from model_side.model.model import ModelFiles, read_model
-from model_side.model.settings import settings_of, time_limit_of, variables_of
+from model_side.model.settings import budget_of, settings_of, time_limit_of, variables_of
 from model_side.output.arrays import Arrays, as_array, taken
 from model_side.output.comparison import Comparison, Tolerance, compare
 from model_side.payload.payload import of_rows, other_rows, read_payload
@@ -50,6 +50,7 @@ class Request:
     serial: bool = False
     time_limit: float | None = None
     slow: bool = False
+    full: bool = False
 
     @cached_property
     def files(self) -> ModelFiles:
@@ -70,6 +71,10 @@ class Request:
     def seconds(self) -> float:
         """How long each prediction may take."""
         return time_limit_of(self.files.metadata, self.time_limit)
+
+    def is_slow(self, seconds: float = 0.0) -> bool:
+        """Tell whether to ask as little as possible, where a prediction took so many seconds."""
+        return not self.full and (self.slow or seconds > budget_of(self.files.metadata))
 
     @cached_property
     def variables(self) -> Mapping[str, str]:

@@ -12,7 +12,6 @@ from typing import Any
 from model_side.base.errors import StepError
 from model_side.base.found import count
 from model_side.base.processes import Figures, peak_memory
-from model_side.model.settings import budget_of
 from model_side.payload.negatives import Negative, is_known_to_be_coerced, negative_payloads
 from model_side.payload.payload import of_rows, why_no_rows
 
@@ -53,10 +52,10 @@ def rest_route(server: Server, environment: Rebuilt, request: Request) -> tuple[
     together = request.parallel if request.settings["concurrent"] else 0
     try:
         start = time.perf_counter()
-        pairs = request.slow and together > 1
+        pairs = request.is_slow() and together > 1
         text = ask_pair(server, request) if pairs else ask(server, request)
         figures = Figures(time.perf_counter() - start, peak_memory(pid or "self"))
-        is_slow = request.slow or figures.seconds > budget_of(request.files.metadata)
+        is_slow = request.is_slow(figures.seconds)
         together = min(together, PAIR) if is_slow else together
         known, negatives = _negatives(request, server.send("GET", "/version")[1] if is_slow else "")
         statuses = [(each, status_of(server, each, request.seconds)) for each in negatives]

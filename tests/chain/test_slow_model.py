@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,8 @@ def test_slow_model_is_asked_eight_times_and_loaded_four_times(tmp_path: Path) -
     assert {each["route"]: each["status"] for each in found["routes"]} == {
         "direct": "not checked: budget", **dict.fromkeys(("in-process", "served", "rest", "golden"), "agrees")
     }  # fmt: skip
+    in_full = package.steps("verify", "--full")
+    assert [name for name, step in in_full.items() if step["action"] == "ran"] == ["serve-predict", "verify"]
+    assert in_full["serve-predict"]["found"]["equal_answers_at_once"] == 4
+    assert "not checked: budget" not in json.dumps(in_full["verify"]["found"])
+    assert package.ran("verify") == []

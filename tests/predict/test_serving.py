@@ -409,6 +409,11 @@ def test_slow_model_gets_two_requests_at_once(
     assert report["equal_answers_at_once"] == 2
     assert report["known_to_be_coerced"].keys() == {"number-uri", "unknown-column"}
     assert (report["refused"], report["coerced"]) == ({"no-data": 400, "missing-uri": 400}, {})
+    asked_in_full = replace(request, full=True, slow=True)
+    asked_in_full.__dict__["files"] = request.files
+    _, report = rest_route(server, environment, asked_in_full)
+    assert (report["equal_answers_at_once"], report["known_to_be_coerced"]) == (3, {})
+    assert report["coerced"].keys() == {"number-uri", "unknown-column"}
 
 
 @pytest.mark.e2e
