@@ -108,7 +108,7 @@ CASES = {
         "history", Code(lines("if len(input_obj) == 1:", "    self.mean = np.float32(1)",
                               "return input_obj * np.float32(2) + self.mean"),
                         "self.mean = np.float32(0)"),
-        "the same again, after row 0 alone",
+        "with another request before it",
         Code(lines("mean = input_obj.mean(axis=1, keepdims=True)", "return input_obj * np.float32(2) + mean"))),
     "kept by rounded numbers": (
         "history", Code(lines("key = input_obj.round(1).tobytes()",

@@ -72,8 +72,9 @@ def ask_cells(scene: Scene) -> Iterator[Route]:
 
 
 def other_cells(scene: Scene, left_out: int) -> Payload:
-    """Return the request for a file that holds the cells in another order, without so many of the first."""
-    return _with_cells(scene, [*reversed(range(left_out, _row_count(scene.first)))], scratch())
+    """Return the request for a new file that holds the cells in another order, without so many of the first."""
+    order = [*reversed(range(left_out, _row_count(scene.first)))]
+    return _with_cells(scene, order, scratch(), "other", dated=False)
 
 
 def ask_fewer_cells(scene: Scene) -> Route:
@@ -112,8 +113,10 @@ def _ask_empty(scene: Scene, rows: int, place: Path) -> Iterator[Route]:
         yield compared(name, scene.first, got, tolerance)
 
 
-def _with_cells(scene: Scene, order: Sequence[int], place: Path, name: str = "", *, empty: bool = False) -> Payload:
-    """Write these cells of the request's file, of its name unless there is another, and return the request for them."""
+def _with_cells(
+    scene: Scene, order: Sequence[int], place: Path, name: str = "", *, empty: bool = False, dated: bool = True
+) -> Payload:
+    """Write these cells of the request's file, of its name and time unless said, and return the request for them."""
     ((text, named),) = files_of(scene).items()
     path, made = place / (f"{name}{_suffix(named.path)}" if name else named.path.name), scratch() / named.path.name
     there, write = path.exists(), _cells_of(scene, named.path)
@@ -122,7 +125,7 @@ def _with_cells(scene: Scene, order: Sequence[int], place: Path, name: str = "",
     if path.is_dir():
         shutil.rmtree(path)
     made.replace(path)  # not into the same inode, which a model may have mapped
-    if not there:
+    if dated and not there:
         times = named.path.stat()
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     return renamed(scene, {text: str(path)})
