@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from stat import S_ISDIR
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from model_side.base.errors import StepError, UsageError
 from model_side.base.files import publish, publish_directory, remove
 from model_side.payload.fingerprints import content_of
 
-from .manifest import manifest_of, taken_names
+from .manifest import manifest_of
 
 SCHEMA = 2
 HIDDEN = ".batch"
+_NONE: Mapping[Any, str] = MappingProxyType({})
+_UNUSUAL = re.compile(r"[^\w.\-+=@ ]")  # in a name of a file
 
 
 class Place(NamedTuple):
@@ -110,7 +116,7 @@ class Place(NamedTuple):
             If the URI cannot be listed.
         """
         if not self.uri:
-            return {path.name for path in self.root.iterdir()} if self.root.is_dir() else set()
+            return set(os.listdir(self.root)) if self.root.is_dir() else set()  # noqa: PTH208  a million Paths are slow
         fs, path = file_system(self.uri)
         try:
             fs.invalidate_cache()
@@ -223,41 +229,52 @@ def opened(place: Place) -> Iterator[None]:
         lock.release()
 
 
-def output_names(place: Place, inputs: list[str], suffix: str, known: dict[str, dict[str, Any]]) -> list[str]:
-    """Return the name of each input's output: the one that it had, else one that nothing else has.
+class OutputNames:
+    """The name of each input's output: the one that it had, else one that nothing else has.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+    suffix : str
+    known : mapping of int to str
+        Names that outputs had, by the number of the input.
+    taken : mapping of str to str
+        Inputs by the names that their outputs have.
+    """
+
+    def __init__(
+        self, inputs: Sequence[str], suffix: str, known: Mapping[int, str] = _NONE, taken: Mapping[str, str] = _NONE
+    ) -> None:
+        self._inputs, self._suffix, self._known, self._taken = inputs, suffix, known, taken
+        self._shared = {base for base, count in Counter(map(base_name, inputs)).items() if count > 1}
+
+    def __getitem__(self, number: int) -> str:
+        """Return the name of one, which is not kept: a cohort may have a million."""
+        if (name := self._known.get(number, "")).endswith(self._suffix):
+            return name
+        each = self._inputs[number]
+        base = base_name(each)
+        if base in self._shared or self._taken.get(f"{base}{self._suffix}", each) != each:
+            return f"{base}-{sha256(each.encode()).hexdigest()[:8]}{self._suffix}"
+        return f"{base}{self._suffix}"
+
+
+def require_ours(place: Place, foreign: Iterable[str]) -> None:
+    """Refuse to write where files are that this tool did not write, or that somebody has changed.
 
     Raises
     ------
     UsageError
-        If a file of that name is there that this tool did not write, or that somebody has changed.
+        With some of them.
     """
-    recorded = dict(taken_names(place.root, place.journal))
-    shared = {base for base, count in Counter(map(base_name, inputs)).items() if count > 1}
-    names = []
-    for each in inputs:
-        name = known[each]["output"] if each in known else ""
-        if not name.endswith(suffix):
-            name = f"{base_name(each)}{suffix}"
-            if base_name(each) in shared or recorded.get(name, each) != each:
-                name = f"{base_name(each)}-{sha256(each.encode()).hexdigest()[:8]}{suffix}"
-        names.append(name)
-    there = place.outputs()
-    foreign = [name for name, each in zip(names, inputs, strict=True) if name in there and recorded.get(name) != each]
-    foreign += [row["output"] for row in known.values() if row["output"] in there and _is_foreign(place, row)]
-    if foreign:
-        shown = ", ".join(foreign[:3])
+    if shown := ", ".join(islice(foreign, 3)):
         advice = "Move them, or take another --out: nothing is overwritten."
         raise UsageError(
             place.uri or str(place.root), "it has files that this tool did not write", got=shown, advice=advice
         )
-    return names
-
-
-def _is_foreign(place: Place, row: dict[str, Any]) -> bool:
-    return bool(row.get("sha256")) and place.is_altered(row)
 
 
 def base_name(name: str) -> str:
     """Return what an output is called after an input, without its ending."""
     base = name.rstrip("/").rpartition("/")[2].split("?")[0]
-    return "".join(each if each.isalnum() or each in "._-+=@ " else "_" for each in base).strip("_. ")[-180:] or "input"
+    return _UNUSUAL.sub("_", base).strip("_. ")[-180:] or "input"

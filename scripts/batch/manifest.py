@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,12 @@ COLUMNS: Mapping[str, type] = {
     "key": str, "stamp": str, "output_stamp": str, "model": str, "params": str, "format": str,
     "files": str,
 }  # fmt: skip
+# What decides whether a unit runs again, and whether its output is as it was written.
+DECIDING = ("input", "output", "status", "model", "params", "format", "stamp", "key", "sha256", "output_stamp")
 DONE, FAILED, INTERRUPTED = "done", "failed", "interrupted"
 FORMATS = ("parquet", "csv")
-_BATCH, _GROUP = 1_000, 20  # rows held at a time, and how many times as many are written at once
+_BATCH, _GROUP = 1_000, 4  # rows held at a time, and how many times as many are written at once
+_READ = 65_536  # rows of a large manifest that are read at a time
 Row = Mapping[str, Any]
 
 
@@ -59,34 +64,35 @@ def journal_rows(path: Path) -> Iterator[dict[str, Any]]:
                     yield row
 
 
-def known_rows(directory: Path, journal: Path, wanted: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Return the last row of each wanted input.
+def recorded_rows(
+    directory: Path, journal: Path, inputs: Collection[str], outputs: Collection[str]
+) -> Iterator[dict[str, Any]]:
+    """Yield what is recorded of some inputs, and of outputs of some names: of each, the last that is recorded last.
 
     Parameters
     ----------
     directory : Path
         That of the manifest.
     journal : Path
-    wanted : collection of str
-        Inputs; a dictionary or a set.
+    inputs, outputs : collection of str
+        Dictionaries or sets.
+
+    Yields
+    ------
+    dict
+        Of a manifest, the columns in `DECIDING`.
     """
-    found = {row["input"]: row for row in _kept(directory, wanted) if row["input"] in wanted}
-    return found | {row["input"]: row for row in journal_rows(journal) if row["input"] in wanted}
+    kept = _kept(directory, DECIDING, {"input": inputs, "output": outputs})
+    for row in chain(kept, journal_rows(journal)):
+        if row["input"] in inputs or row["output"] in outputs:
+            yield row
 
 
 def all_rows(directory: Path, journal: Path) -> Iterator[dict[str, Any]]:
     """Yield the last row of each input."""
     later = {row["input"]: row for row in journal_rows(journal)}
-    yield from (row for row in _kept(directory, None) if row["input"] not in later)
+    yield from (row for row in _kept(directory) if row["input"] not in later)
     yield from later.values()
-
-
-def taken_names(directory: Path, journal: Path) -> Iterator[tuple[str, str]]:
-    """Yield the name of each output that is recorded, and its input."""
-    for row in _kept(directory, None, ("input", "output")):
-        yield row["output"], row["input"]
-    for row in journal_rows(journal):
-        yield row["output"], row["input"]
 
 
 def close_journal(directory: Path, journal: Path, form: str) -> Path | None:
@@ -96,6 +102,7 @@ def close_journal(directory: Path, journal: Path, form: str) -> Path | None:
     ----------
     directory : Path
     journal : Path
+        Of one run: what it holds of an input is in lines one after another, of which the last counts.
     form : str
         One of `FORMATS`.
 
@@ -104,20 +111,19 @@ def close_journal(directory: Path, journal: Path, form: str) -> Path | None:
     Path or None
         The manifest; None where there is nothing to record.
     """
-    last = {hash(row["input"]): number for number, row in enumerate(journal_rows(journal))}
     target, before = directory / f"manifest.{form}", manifest_of(directory)
-    if not last and before == target:
+    is_empty = next(journal_rows(journal), None) is None
+    if is_empty and before in (None, target):
         return before
-    if not last and before is None:
-        return None
-
-    def rows() -> Iterator[Row]:
-        yield from (row for row in _kept(directory, None) if hash(row["input"]) not in last)
-        yield from (row for number, row in enumerate(journal_rows(journal)) if last[hash(row["input"])] == number)
-
+    inputs = dict.fromkeys(row["input"] for row in journal_rows(journal)) if before else {}
+    last = (deque(lines, maxlen=1).pop() for _, lines in groupby(journal_rows(journal), lambda row: row["input"]))
     part = directory / f".manifest.{form}.part"
     try:
-        (_write_parquet if form == "parquet" else _write_csv)(rows(), part)
+        if before and form == "parquet" == before.suffix[1:]:
+            _write_parquet(last, part, _batches(before, tuple(COLUMNS), {"input": inputs}, inverted=True))
+        else:
+            rows = chain((row for row in _kept(directory) if row["input"] not in inputs), last)
+            _write_parquet(rows, part) if form == "parquet" else _write_csv(rows, part)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
@@ -140,9 +146,9 @@ def _ends_whole(path: Path) -> bool:
 
 
 def _kept(
-    directory: Path, wanted: Collection[str] | None, columns: Collection[str] = tuple(COLUMNS)
+    directory: Path, columns: Collection[str] = tuple(COLUMNS), wanted: Mapping[str, Collection[str]] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows of the manifest in a directory; of a large one those alone that are wanted."""
+    """Yield the rows of the manifest in a directory; of a large one those alone with a wanted value in a column."""
     path = manifest_of(directory)
     if path is None:
         return
@@ -151,23 +157,59 @@ def _kept(
             for row in csv.DictReader(stream):
                 yield {name: COLUMNS[name](row.get(name) or COLUMNS[name]()) for name in columns}
         return
+    for batch in _batches(path, columns, wanted):
+        names = batch.schema.names
+        yield from (
+            dict(zip(names, row, strict=True)) for row in zip(*(each.to_pylist() for each in batch), strict=True)
+        )
+
+
+def _batches(
+    path: Path, columns: Collection[str], wanted: Mapping[str, Collection[str]] | None = None, *, inverted: bool = False
+) -> Iterator[Any]:
+    """Yield the rows of a manifest in parquet as record batches; of a large one those alone that are wanted, or not."""
     from .request import require_pyarrow
 
     require_pyarrow(str(path))
     import pyarrow as pa
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
-            values = pa.array(list(wanted), pa.string()) if wanted is not None else None
-            for batch in file.iter_batches(_BATCH, columns=list(columns)):
-                yield from (batch if values is None else batch.filter(pc.is_in(batch["input"], values))).to_pylist()
+            is_large = wanted is not None and (inverted or file.metadata.num_rows > 2 * sum(map(len, wanted.values())))
+            keep = _filter(wanted, inverted=inverted) if wanted is not None and is_large else lambda batch: batch
+            for batch in file.iter_batches(_READ if is_large else _BATCH, columns=list(columns)):
+                yield keep(batch)
     except (pa.ArrowInvalid, KeyError) as error:
         advice = "Move it away: what is recorded in it runs again."
         raise UsageError(
             str(path), "cannot be read as the manifest of a batch", got=str(error), advice=advice
         ) from error
+
+
+def _filter(wanted: Mapping[str, Collection[str]], *, inverted: bool) -> Callable[[Any], Any]:
+    """Return what leaves the rows of a record batch that have a wanted value in a column, or those that have none."""
+    from functools import reduce
+
+    import pyarrow.compute as pc
+
+    values = {name: _array(each) for name, each in wanted.items()}
+
+    def keep(batch: Any) -> Any:
+        mask = reduce(pc.or_, (pc.is_in(batch[name], each) for name, each in values.items()))
+        return batch.filter(pc.invert(mask) if inverted else mask)
+
+    return keep
+
+
+def _array(texts: Iterable[str]) -> Any:
+    """Return texts as an Arrow array; pyarrow.array would import pandas."""
+    from pyarrow.lib import StringBuilder
+
+    builder = StringBuilder()
+    for each in texts:
+        builder.append(each)
+    return builder.finish()
 
 
 def _write_csv(rows: Iterator[Row], path: Path) -> None:
@@ -177,23 +219,23 @@ def _write_csv(rows: Iterator[Row], path: Path) -> None:
         writer.writerows(rows)
 
 
-def _write_parquet(rows: Iterator[Row], path: Path) -> None:
-    from itertools import islice
-
+def _write_parquet(rows: Iterator[Row], path: Path, batches: Iterable[Any] = ()) -> None:
+    """Write record batches, and then rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
     schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
+    empty = schema.empty_table()  # an older manifest has fewer columns
+    before = (pa.concat_tables([empty, pa.table(batch)], promote_options="default") for batch in batches)
+    tables = chain(before, _tables(rows, schema))
     with pq.ParquetWriter(path, schema) as writer:
-        while some := list(islice(_tables(rows, schema), _GROUP)):
+        while some := list(islice(tables, _GROUP)):
             writer.write_table(pa.concat_tables(some))
 
 
 def _tables(rows: Iterator[Row], schema: Any) -> Iterator[Any]:
     """Yield rows as small tables: as dictionaries they take many times as much memory."""
-    from itertools import islice
-
     import pyarrow as pa
 
     while some := list(islice(rows, _BATCH)):

@@ -6,13 +6,15 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
+from model_side.base.named_files import named_file
 from model_side.payload.fingerprints import fingerprint_of, stamp_of
 
-from .directory import Place
+from .directory import OutputNames, Place, require_ours
 from .inputs import Cohort
-from .manifest import DONE, FAILED, known_rows, manifest_of
+from .manifest import DONE, FAILED, manifest_of, recorded_rows
 from .request import unit_key
 
 UNCHANGED = ""
@@ -52,6 +54,7 @@ class Plan:
 
     Parameters
     ----------
+    names : OutputNames
     todo : array of int
         Numbers of units.
     reasons : Counter
@@ -60,39 +63,50 @@ class Plan:
         How many have their output; how many failed before and are not tried now.
     """
 
+    names: OutputNames
     todo: array[int]
     reasons: Counter[str] = field(default_factory=Counter)
     fresh: int = 0
     failed: int = 0
 
 
-def known_of(place: Place, cohort: Cohort) -> dict[str, dict[str, Any]]:
-    """Return what is recorded of the inputs of a cohort."""
-    if manifest_of(place.root) is None and not place.journal.exists():
-        return {}
-    return known_rows(place.root, place.journal, dict.fromkeys(cohort.names))
+class _Recorded(NamedTuple):
+    """What is recorded of an input: its output, why it must run again, and whether its output is no longer ours."""
+
+    output: str
+    reason: str
+    is_foreign: bool
 
 
-def make_plan(
-    place: Place, cohort: Cohort, known: Mapping[str, Mapping[str, Any]], made: Made, *, only_failed: bool
-) -> Plan:
+def make_plan(place: Place, cohort: Cohort, made: Made, *, only_failed: bool) -> Plan:
     """Decide what runs.
 
     Parameters
     ----------
     place : Place
     cohort : Cohort
-    known : mapping of str to mapping
-        As `known_of` returns it.
     made : Made
     only_failed : bool
         Whether units that failed run alone.
+
+    Raises
+    ------
+    UsageError
+        If a file is there that this tool did not write, or that somebody has changed.
     """
+    there, suffix = place.outputs(), f".{made.form}"
+    known, taken = _recorded(place, cohort, made, there, suffix)
+    names = OutputNames(cohort.names, suffix, {number: each.output for number, each in known.items()}, taken)
+    numbers = range(len(cohort.names))
+    others = (
+        (name for n in numbers if (name := names[n]) in there and (n not in known or known[n].output != name))
+        if there
+        else ()
+    )
+    require_ours(place, chain(others, (each.output for each in known.values() if each.is_foreign)))
     todo, reasons, fresh, failed = array("q"), Counter[str](), 0, 0
-    there = place.outputs() if known else set()
-    for number, name in enumerate(cohort.names):
-        row = known.get(name)
-        reason = NEW if row is None else _reason(row, cohort, number, made, there)
+    for number in numbers:
+        reason = known[number].reason if number in known else NEW
         if not reason:
             fresh += 1
         elif not only_failed or reason == FAILED_BEFORE:
@@ -100,7 +114,27 @@ def make_plan(
             reasons[reason] += 1
         elif reason == FAILED_BEFORE:
             failed += 1
-    return Plan(todo, reasons, fresh, failed)
+    return Plan(names, todo, reasons, fresh, failed)
+
+
+def _recorded(
+    place: Place, cohort: Cohort, made: Made, there: set[str], suffix: str
+) -> tuple[dict[int, _Recorded], dict[str, str]]:
+    """Return what is recorded of inputs, by their number, and the inputs of outputs that have their names."""
+    known: dict[int, _Recorded] = {}
+    taken: dict[str, str] = {}
+    if manifest_of(place.root) is None and not place.journal.exists():
+        return known, taken
+    numbers = {name: number for number, name in enumerate(cohort.names)}
+    names = OutputNames(cohort.names, suffix)
+    plain = {names[number] for number in range(len(cohort.names))}
+    for row in recorded_rows(place.root, place.journal, numbers, plain):
+        if (number := numbers.get(row["input"])) is None:
+            taken[row["output"]] = row["input"]
+            continue
+        is_foreign = row["output"] in there and bool(row.get("sha256")) and place.is_altered(row)
+        known[number] = _Recorded(row["output"], _reason(row, cohort, number, made, there), is_foreign)
+    return known, taken
 
 
 def _reason(row: Mapping[str, Any], cohort: Cohort, number: int, made: Made, there: set[str]) -> str:
@@ -112,6 +146,8 @@ def _reason(row: Mapping[str, Any], cohort: Cohort, number: int, made: Made, the
         return CHANGED[differing]
     if row["output"] not in there:
         return GONE
+    if cohort.alone and not row["stamp"] and named_file(cohort.names[number]) is None:
+        return UNCHANGED  # of a URI that the model reads, the text is all that is known
     payload = cohort.payload(number)
     if row["stamp"] and cohort.alone and stamp_of(payload) == row["stamp"]:
         return UNCHANGED  # times only spare reading it again

@@ -23,11 +23,11 @@ from model_side.model.model import ModelFiles, quiet_mlflow, read_model, whole_m
 from model_side.model.settings import variables_of
 from serving.rebuilt import rebuilt_environment
 
-from .directory import Place, disk_fault, opened, output_names
+from .directory import Place, disk_fault, opened
 from .inputs import Cohort, read_cohort
 from .manifest import DONE, FAILED, INTERRUPTED, Journal, close_journal
 from .model import model_digest, name_of, require_verified
-from .plan import Made, Plan, known_of, make_plan
+from .plan import Made, Plan, make_plan
 from .pool import Done, run_pool
 from .progress import Progress
 from .request import COMMAND, Request, format_of, read_params
@@ -71,9 +71,7 @@ def run_batch(request: Request) -> int:
     with whole_model(request.model_uri) as model:
         digest, stamp = model_digest(model, place.read_header())
         made = Made(digest, params, json.dumps(params, sort_keys=True), form)
-        known = known_of(place, cohort)
-        names = output_names(place, list(cohort.names), f".{form}", known)
-        plan = make_plan(place, cohort, known, made, only_failed=request.retry_failed)
+        plan = make_plan(place, cohort, made, only_failed=request.retry_failed)
         if request.dry_run or not plan.todo:
             return _nothing_run(request, plan, len(cohort.names))
         if request.ray:
@@ -82,8 +80,7 @@ def run_batch(request: Request) -> int:
             connected(request.ray)
         with opened(place):
             place.write_header(identity, digest, stamp)
-            del known
-            return _Run(request, place, cohort, names, made, plan).run(model, files)
+            return _Run(request, place, cohort, made, plan).run(model, files)
 
 
 def _signature(files: ModelFiles) -> str:
@@ -113,10 +110,8 @@ def _tell(request: Request, lines: list[str], found: Mapping[str, Any], *, ok: b
 class _Run:
     """One run over what is stale."""
 
-    def __init__(
-        self, request: Request, place: Place, cohort: Cohort, names: list[str], made: Made, plan: Plan
-    ) -> None:
-        self._request, self._place, self._cohort, self._names = request, place, cohort, names
+    def __init__(self, request: Request, place: Place, cohort: Cohort, made: Made, plan: Plan) -> None:
+        self._request, self._place, self._cohort, self._names = request, place, cohort, plan.names
         self._made, self._plan, self._kinds = made, plan, Counter[str]()
         self._progress = Progress(len(plan.todo))
         self._started = time.monotonic()
@@ -124,6 +119,7 @@ class _Run:
     def run(self, model: Path, files: ModelFiles) -> int:
         """Predict, record each unit as it ends, and make the manifest, also where it is interrupted."""
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        self._close()  # a killed run has left its journal
         try:
             with closing(Journal(self._place.journal)) as journal, self._progress:
                 for done in self._results(model, files):
@@ -136,10 +132,16 @@ class _Run:
             print(f"interrupted: what is done is kept, {left} are left; to go on:\n  {again}", file=sys.stderr)
             raise
         finally:
-            manifest = close_journal(self._place.root, self._place.journal, self._request.manifest_format)
+            manifest = self._close()
             if manifest and self._place.uri:
                 self._place.publish(_copy(manifest, self._place.parts), manifest.name)
         return self._end(manifest)
+
+    def _close(self) -> Path | None:
+        try:
+            return close_journal(self._place.root, self._place.journal, self._request.manifest_format)
+        except OSError as error:
+            raise disk_fault(self._place, error) from error
 
     def _command(self) -> list[str]:
         """Return the words of this command, as they were given."""
@@ -207,7 +209,7 @@ class _Run:
         progress, plan = self._progress, self._plan
         ok, kinds = not progress.failed, dict(self._kinds.most_common())
         seconds = round(time.monotonic() - self._started, 3)
-        found = {"total": len(self._names), "done": progress.done, "failed": progress.failed, "kinds": kinds}
+        found = {"total": len(self._cohort.names), "done": progress.done, "failed": progress.failed, "kinds": kinds}
         found |= {"up_to_date": plan.fresh, "reasons": dict(plan.reasons), "seconds": seconds}
         found |= {"peak_memory": progress.memory, "manifest": str(manifest)}
         lines = [

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -183,6 +182,8 @@ def _digest(files: Mapping[str, FileEntry]) -> str:
 
 
 def _provenance(package: Path) -> dict[str, Any]:
+    from importlib.metadata import distributions  # it is slow, and who reads a manifest does not need it
+
     return {
         "sources": [redacted(source) for source in declared_sources(package / DECLARATION)],
         "source_commit": _commit(package),

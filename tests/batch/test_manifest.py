@@ -1,0 +1,63 @@
+"""The manifest of a batch: what is in it stays, of whatever version and size, and what is recorded last counts."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from batch.manifest import COLUMNS, DECIDING, Journal, all_rows, close_journal, manifest_of, recorded_rows
+
+ROWS = 5_000
+
+
+def older(directory: Path, form: str) -> None:
+    """Write a manifest as a version did that had one column less."""
+    names = [name for name in COLUMNS if name != "files"]
+    empty = {name: COLUMNS[name]() for name in names}
+    rows = [{**empty, "input": f"in{n}", "output": f"in{n}.npy", "status": "done", "rows": n} for n in range(ROWS)]
+    if form == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), directory / "manifest.parquet")
+        return
+    with (directory / "manifest.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, names)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+@pytest.mark.parametrize("before", ["parquet", "csv"])
+def test_manifest_keeps_what_is_in_it_and_the_last_that_a_journal_has_of_an_input(
+    before: str, form: str, tmp_path: Path
+) -> None:
+    older(tmp_path, before)
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    for name, rows in (("in7", 70), ("in7", 77), ("new", 1)):
+        journal.append({"input": name, "output": f"{name}.npy", "status": "done", "rows": rows, "files": "[]"})
+    journal.close()
+    assert close_journal(tmp_path, path, form) == manifest_of(tmp_path) == tmp_path / f"manifest.{form}"
+    found = {row["input"]: row for row in all_rows(tmp_path, path)}
+    assert len(found) == ROWS + 1
+    assert [found[name]["rows"] for name in ("in0", "in7", "in4999", "new")] == [0, 77, 4999, 1]
+    assert [found[name].get("files") or "" for name in ("in0", "in7")] == ["", "[]"]
+    assert not path.read_bytes()
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_what_is_asked_of_a_large_manifest_is_found_by_inputs_and_by_outputs(form: str, tmp_path: Path) -> None:
+    older(tmp_path, form)
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    journal.append({"input": "in9", "output": "in9.npz", "status": "interrupted"})
+    journal.close()
+    found = list(recorded_rows(tmp_path, path, {"in9", "absent"}, {"in8.npy"}))
+    assert [(row["input"], row["output"], row["status"]) for row in found] == [
+        ("in8", "in8.npy", "done"),
+        ("in9", "in9.npy", "done"),
+        ("in9", "in9.npz", "interrupted"),
+    ]
+    assert found[0].keys() == set(DECIDING)
