@@ -55,6 +55,12 @@ _CAUSES = (
         "Give its credentials, in .netrc or by `uv auth login`, or correct its address.",
     ),
     _Cause(
+        r"[Bb]uilding source distributions [^.]*is disabled|no usable wheels|[Bb]uilding from source is disabled",
+        UsageError,
+        "a package has no wheel, and to build one runs its code",
+        "Ask its author for a version with a wheel. `check --allow-builds` lets it build.",
+    ),
+    _Cause(
         _ABSENT,
         UsageError,
         "no index or directory that uv knows has {what}",

@@ -65,11 +65,10 @@ def _links(model: Path) -> Iterator[str]:
     for place, directories, files in os.walk(model):
         for path in (Path(place, name) for name in (*directories, *files)):
             name = path.relative_to(model).as_posix()
-            if path.is_symlink() and not never_loaded(model, name):
-                if not path.resolve().is_relative_to(model.resolve()):
-                    yield f"{name}: a link out of the model"
-                elif path.is_dir():
-                    yield f"{name}: a link to a directory"
+            if path.is_symlink() and not path.resolve().is_relative_to(model.resolve()):
+                yield f"{name}: a link out of the model"
+            elif path.is_symlink() and path.is_dir() and not never_loaded(model, name):
+                yield f"{name}: a link to a directory"
 
 
 def _outside(model: Path) -> Iterator[str]:
@@ -98,6 +97,8 @@ def _mlmodel_faults(mlmodel: Any) -> Iterator[str]:
     paths = {f"artifacts.{name}": entry["path"] for name, entry in (flavour.get("artifacts") or {}).items()}
     paths |= {key: flavour[key] for key in ("python_model", "data", "config") if isinstance(flavour.get(key), str)}
     env = flavour.get("env") or {}
+    example = mlmodel.get("saved_input_example_info") or {}
+    paths |= {f"saved_input_example_info.{key}": path for key, path in example.items() if key.endswith("path")}
     paths |= {f"env.{name}": path for name, path in (env.items() if isinstance(env, dict) else [("conda", env)])}
     yield from (f"MLmodel: {key}: leaves the directory: {path}" for key, path in paths.items() if _leaves(str(path)))
 

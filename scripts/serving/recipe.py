@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ _FILES = (REQUIREMENTS, "constraints.txt")
 # How uv is given the rules of a model's uv.toml, which it does not read where UV_CONFIG_FILE or UV_NO_CONFIG is set.
 GIVEN = {"UV_OVERRIDE": "own.overrides.txt", "UV_CONSTRAINT": "own.constraints.txt"}
 _BUILD_DEPENDENCIES = ("pip", "setuptools", "wheel")  # MLflow pins those that the model environment has
+_VERSION = re.compile(r"\d+\.[\w.+]+")  # uv runs what else is asked for: a path is a program
 _FORMAT = "4"  # of what is kept; another number makes every environment anew
 
 
@@ -82,6 +84,8 @@ def read_recipe(model: Path, environment: Mapping[str, str]) -> Recipe:
     except (OSError, AttributeError, yaml.YAMLError) as error:
         advice = f"Run {invoke('package', model)}."
         raise UsageError(str(path), "cannot be read", got=str(error), advice=advice) from error
+    if not _VERSION.fullmatch(str(python)):
+        raise UsageError(str(path), "python", expected="a version, such as 3.11.7", got=repr(python))
     files = {name: _text(model / name) for name in _FILES if (model / name).is_file()}
     files |= _own_settings(_text(model / UV_TOML) if (model / UV_TOML).is_file() else "")
     above = model.absolute().parent

@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+import check_model
 import pytest
 
+from model_side.base.errors import ReportedError
 from model_side.model.manifest import read_files
 from serving.check import Trust
 
@@ -245,16 +247,6 @@ def test_check_limits_the_time_and_the_memory_of_a_strangers_model(
     assert says in done.stderr
 
 
-def test_check_runs_no_bytecode_that_came_with_the_model(received: Path) -> None:
-    code = author_of(received)
-    kept = code.read_text()
-    code.write_text("raise RuntimeError('stale bytecode')")
-    py_compile.compile(str(code), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
-    code.write_text(kept)
-    assert list(code.parent.glob("__pycache__/*.pyc"))
-    assert check(received).returncode == 0
-
-
 NO_NAMESPACES = """
 import os, sys
 from pathlib import Path
@@ -278,50 +270,88 @@ def link_out(model: Path) -> None:
     (model / "artifacts" / "more").symlink_to(model.parent)
 
 
-def name_out(model: Path) -> None:
-    manifest = json.loads((model / "package_manifest.json").read_text())
-    manifest["files"]["../"] = {"size": 0, "sha256": hashlib.sha256().hexdigest()}
-    (model / "package_manifest.json").write_text(json.dumps(manifest))
+def link_to_one_file(model: Path) -> None:
+    weights = model / "artifacts" / "tf_sapiens" / "scale.txt"
+    weights.rename(model.parent / "scale.txt")
+    weights.symlink_to(model.parent / "scale.txt")
 
 
-def beside_code(model: Path) -> None:
-    (model / "numpy.py").write_text("")
-    seal(model)
+def link_beside(model: Path) -> None:
+    (model / "README.md").symlink_to("/etc/passwd")
 
 
-def not_in_the_manifest(model: Path) -> None:
-    (model / "code" / "numpy.py").write_text("")
+def link_to_a_directory(model: Path) -> None:
+    (model / "artifacts" / "more").symlink_to("tf_sapiens")
 
 
-def code_elsewhere(model: Path) -> None:
-    text = (model / "MLmodel").read_text()
-    (model / "MLmodel").write_text(text.replace("code: code", "code: artifacts").replace("path: art", "path: ../art"))
-    seal(model)
+def name(path: str) -> Callable[[Path], None]:
+    """Return what declares a file in the manifest."""
+
+    def act(model: Path) -> None:
+        manifest = json.loads((model / "package_manifest.json").read_text())
+        manifest["files"][path] = {"size": 0, "sha256": hashlib.sha256().hexdigest()}
+        (model / "package_manifest.json").write_text(json.dumps(manifest))
+
+    return act
 
 
-def editable(model: Path) -> None:
-    (model / "requirements.txt").write_text("-e ./artifacts\n" + (model / "requirements.txt").read_text())
-    seal(model)
+def add(path: str, *, sealed: bool = False) -> Callable[[Path], None]:
+    """Return what adds an empty file, and to the manifest, too."""
+
+    def act(model: Path) -> None:
+        (model / path).touch()
+        if sealed:
+            seal(model)
+
+    return act
+
+
+def edit(file: str, old: str, new: str) -> Callable[[Path], None]:
+    """Return what edits a file, and the manifest for it."""
+
+    def act(model: Path) -> None:
+        text = (model / file).read_text()
+        assert old in text
+        (model / file).write_text(text.replace(old, new))
+        seal(model)
+
+    return act
 
 
 @pytest.mark.parametrize(
     ("alter", "says"),
     [
         (link_out, "artifacts/more: a link out of the model"),
-        (name_out, "../: leaves the directory"),
-        (beside_code, "numpy.py: code beside code/"),
-        (not_in_the_manifest, "code/numpy.py: not of this package"),
-        (code_elsewhere, "MLmodel: code: expected code, got artifacts"),
-        (code_elsewhere, "leaves the directory: ../artifacts"),
-        (editable, "installing it runs code: got -e ./artifacts. --allow-builds lets it."),
+        (link_to_one_file, "artifacts/tf_sapiens/scale.txt: a link out of the model"),
+        (link_beside, "README.md: a link out of the model"),
+        (link_to_a_directory, "artifacts/more: a link to a directory"),
+        (name("../"), "../: leaves the directory"),
+        (name("/etc/passwd"), "/etc/passwd: leaves the directory"),
+        (name("code/../../x"), "code/../../x: leaves the directory"),
+        (add("code/numpy.py"), "code/numpy.py: not of this package"),
+        (add("artifacts/more.bin"), "artifacts/more.bin: not of this package"),
+        (add("numpy.py", sealed=True), "numpy.py: code beside code/"),
+        (edit("MLmodel", "code: code", "code: artifacts"), "MLmodel: code: expected code, got artifacts"),
+        (edit("MLmodel", "path: artifacts/", "path: ../artifacts/"), "leaves the directory: ../artifacts"),
+        (
+            edit("MLmodel", "serving_input_path: ", "serving_input_path: ../"),
+            "serving_input_path: leaves the directory",
+        ),
+        (edit("python_env.yaml", "python: ", "python: ../evil/python"), "python: expected a version, such as 3.11.7"),
+        (
+            edit("requirements.txt", "mlflow", "-e ./artifacts\nmlflow"),
+            "installing it runs code: got -e ./artifacts. --a",
+        ),
     ],
 )
-def test_check_refuses_before_anything_runs(received: Path, alter: Callable[[Path], None], says: str) -> None:
+def test_check_refuses_before_anything_runs(
+    received: Path, alter: Callable[[Path], None], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     alter(received)
-    done = check(received)
-    assert done.returncode == 1
-    assert says in done.stderr
-    assert "what will run" not in done.stderr
+    with pytest.raises(ReportedError) as fault:
+        check_model.main(["--model-uri", str(received)])
+    assert says in str(fault.value)
+    assert "what will run" not in capsys.readouterr().err
 
 
 def test_check_names_the_file_when_a_bit_has_flipped(received: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,3 +49,17 @@ def test_registry_that_refuses_is_told_from_one_that_is_down(status: int, addres
     with pytest.raises(ReportedError) as fault:
         require_registry()
     assert f"the registry refuses: {SAYS[status]}" in str(fault.value)
+
+
+@pytest.mark.heavy
+def test_registry_that_accepts_and_gives_no_answer_is_asked_once_for_seconds() -> None:
+    before = mlflow.get_tracking_uri()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        mlflow.set_tracking_uri(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(ReportedError, match=r"the registry gives no answer: .*timeout=8.*Check MLFLOW_TR"):
+            require_registry()
+        silent.accept()[0].close()
+        silent.settimeout(0)
+        with pytest.raises(BlockingIOError):  # no second attempt
+            silent.accept()
+    mlflow.set_tracking_uri(before)

@@ -68,6 +68,35 @@ def made_by_hand(root: Path, **versions: str) -> Path:
     return root
 
 
+BACKEND = """
+def build_wheel(*arguments, **settings):
+    open({marker!r}, "w").close()
+"""
+
+
+@pytest.mark.parametrize("wheels_only", [True, False])
+def test_source_distribution_of_a_strangers_model_is_built_only_where_that_is_allowed(
+    tmp_path: Path, model: Make, variables: dict[str, str], *, wheels_only: bool
+) -> None:
+    source, marker = tmp_path / "source" / f"{NAME}-1.0", tmp_path / "was built"
+    source.mkdir(parents=True)
+    (source / "backend.py").write_text(BACKEND.format(marker=str(marker)))
+    system = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    (source / "pyproject.toml").write_text(f'{system}[project]\nname = "{NAME}"\nversion = "1.0"\n')
+    archive = shutil.make_archive(str(source), "gztar", source.parent, source.name)
+    received = model(f"{NAME} @ {Path(archive).as_uri()}")
+    with pytest.raises(UsageError) as fault:
+        rebuilt_environment(received, variables, wheels_only=wheels_only)
+    assert marker.exists() is not wheels_only
+    assert ("a package has no wheel, and to build one runs its code" in str(fault.value)) is wheels_only
+
+
+@pytest.mark.parametrize("python", ["../evil/python", "/usr/bin/true", "python3", "[1]"])
+def test_model_names_no_program_for_its_python(python: str, model: Make, variables: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match=r"python: expected a version, such as 3\.11\.7, got"):
+        read_recipe(model(python=python), variables)
+
+
 def test_pins_are_the_exact_ones_without_a_condition() -> None:
     assert pins(LOCK) == {"aiohttp": "3.1.0", "typing-extensions": "4.01.0", "uvicorn": "0.30.0"}
 

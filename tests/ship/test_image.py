@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import Request, urlopen
@@ -79,9 +81,31 @@ def test_container_gives_the_packages_answer_and_an_edit_of_code_installs_nothin
     assert answer(images, container, verified) == json.loads((verified.root / "predict_output.json").read_text())
     with (context / "model" / "code" / "model_code" / "__init__.py").open("a") as code:
         code.write("# edited\n")
-    steps = images.run(*words, "--tag", "served:2", str(context)).split("STEP ")
-    cached = [step.partition(": ")[2].split()[0] for step in steps if "Using cache" in step]
-    assert [cached.count(name) for name in ("RUN", "COPY")] == [3, 2]
+    kept, made = taken(images, *words, "--tag", "served:2", str(context))
+    assert [each.split()[0] for each in made if each.split()[0] in ("RUN", "COPY")] == ["COPY"]
+    assert [each.split()[0] for each in kept].count("RUN") == 3
+
+
+def test_image_of_mlflow_itself_installs_all_requirements_again_after_an_edit_of_code(
+    verified: Package, images: Images, tmp_path: Path
+) -> None:
+    context, model = tmp_path / "context", verified.root / "mlflow_model_artifacts"
+    command = [sys.executable, "-m", "mlflow", "models", "generate-dockerfile", "--model-uri", str(model)]
+    subprocess.run([*command, "--output-directory", str(context)], check=True)
+    text = (context / "Dockerfile").read_text()
+    (context / "Dockerfile").write_text(re.sub("(?m)^FROM .*", "FROM localhost/base:1", text))
+    words = [*BUILD, "--volume", "/etc/ssl/certs:/etc/ssl/certs:ro"]
+    images.run(*words, "--tag", "theirs:1", str(context))
+    with next(context.rglob("model_code/__init__.py")).open("a") as code:
+        code.write("# edited\n")
+    _, made = taken(images, *words, "--tag", "theirs:2", str(context))
+    assert [each for each in made if "_install_pyfunc_deps" in each] != []
+
+
+def taken(images: Images, *words: str) -> tuple[list[str], list[str]]:
+    """Build an image again, and return which of its steps came from the cache and which did not."""
+    steps = [step.partition(": ")[2] for step in images.run(*words).split("STEP ")[1:]]
+    return [each for each in steps if "Using cache" in each], [each for each in steps if "Using cache" not in each]
 
 
 def answer(images: Images, container: str, verified: Package) -> object:

@@ -232,8 +232,9 @@ def test_register_is_refused_before_anything_is_logged(
     assert says in done.stderr.splitlines()[-1]
 
 
-def test_check_says_so_when_the_server_of_a_registry_is_down() -> None:
-    done = invoke("check", "--model-uri", "models:/cells/1", "--tracking-uri", "http://127.0.0.1:9")
+@pytest.mark.parametrize("uri", ["models:/cells/1", f"runs:/{'0' * 32}/model"])
+def test_check_says_so_when_the_server_is_down(uri: str) -> None:
+    done = invoke("check", "--model-uri", uri, "--tracking-uri", "http://127.0.0.1:9")
     assert done.returncode == 1
     assert "http://127.0.0.1:9: the registry gives no answer" in done.stderr.splitlines()[-1]
 

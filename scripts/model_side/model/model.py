@@ -172,7 +172,7 @@ def _fetch(uri: str, target: str) -> Path:
 
     with _no_new_store() as known:
         try:
-            if known and urlsplit(uri).scheme == "models":
+            if known and urlsplit(uri).scheme in ("models", "runs"):
                 require_registry()
             return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=target))
         except (MlflowException, OSError) as error:
