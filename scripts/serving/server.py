@@ -241,4 +241,16 @@ def _reserved(port: int) -> Iterator[int]:
         except OSError as error:
             advice = "Take another with --port, or let one be found."
             raise UsageError(f"port {port}", "cannot be used", got=error.strerror, advice=advice) from error
-        yield holder.getsockname()[1]
+        held_port = holder.getsockname()[1]
+        _require_loopback(held_port)
+        yield held_port
+
+
+def _require_loopback(port: int) -> None:
+    """Check that the server could be asked: a network namespace may have no loopback that is up."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:  # sends nothing
+        try:
+            asker.connect((HOST, port))
+        except OSError as error:
+            advice = "Models are asked over it: `ip link set lo up` brings it up in this network namespace."
+            raise UsageError(HOST, "no loopback network", got=error.strerror, advice=advice) from error

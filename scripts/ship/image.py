@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +38,7 @@ def write_image(package: Path, target: Path) -> None:
     UsageError
         If the package is not verified, or the directory holds something else, or an edited Dockerfile.
     """
-    facts = read_facts(package)
+    facts, target = read_facts(package), target.resolve()
     _require_own(target)
     part = make_work_directory(target)
     try:
@@ -47,7 +48,7 @@ def write_image(package: Path, target: Path) -> None:
         part.rename(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    print(f"{target}: serves {facts.digest}; for example: podman build --tag {facts.name} {target}")
+    print(f"{target}: serves {facts.digest}; for example: podman build --tag {facts.name} {shlex.quote(str(target))}")
     report_found({"digest": facts.digest, "context": str(target)})
 
 

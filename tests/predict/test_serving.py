@@ -616,3 +616,13 @@ def test_signal_is_told_when_it_ends_the_server(
             StepError, match=r"did not answer.*: signal SIGKILL ended it\. .*run out of memory. It held"
         ):
             rest_route(server, environment, request_of("kill"))
+
+
+def test_server_is_refused_at_once_when_there_is_no_loopback_network() -> None:
+    code = "import os; from serving.server import serving\nwith serving('m', None, None, os.environ): pass"
+    command = ["unshare", "--user", "--map-root-user", "--net", sys.executable, "-c", code]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "scripts")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if "unshare failed" in done.stderr:
+        pytest.skip("needs namespaces for users")
+    assert "127.0.0.1: no loopback network: got Network is unreachable. Models are asked" in done.stderr, done.stderr
