@@ -6,6 +6,7 @@ import argparse
 import os
 import runpy
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -18,12 +19,14 @@ sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "scripts")]
 
 from invoke import Collection  # noqa: E402
 
+from chain import report  # noqa: E402
 from chain.packages import Package  # noqa: E402
 from chain.shipping import MADE  # noqa: E402
 from chain.steps import steps_for  # noqa: E402
 from downloads import declaration  # noqa: E402
+from engine.errors import PipelineError  # noqa: E402
 from engine.staleness import Reason, Why  # noqa: E402
-from engine.walk import Action  # noqa: E402
+from engine.walk import Action, Outcome, Result  # noqa: E402
 from model_side.base import errors  # noqa: E402
 from model_side.package.entries import MEANINGS  # noqa: E402
 
@@ -140,13 +143,29 @@ def archetypes() -> str:
     return "\n".join(f"#{path.read_text(encoding='utf-8')}" for path in paths).rstrip()
 
 
+def document() -> str:
+    """Return the JSON document of a build whose first step was restored, and whose second failed."""
+    why = Reason(Why.DEPENDENCY_CHANGED, "requirements.in", "sha256:…", "sha256:…")
+    at = time.mktime((2026, 1, 15, 12, 0, 0, 0, 15, -1))  # the same text in each time zone
+    found = {"digest": "sha256:…", "predictions": 1, "loads": 1}
+    error = PipelineError("model_spec.py", "…")
+    outcomes = (
+        Outcome("compile-reqs", Action.RESTORED, (why,), 0.1, made=(at, ("never built",))),
+        Outcome(
+            "package", Action.FAILED, (Reason(Why.NO_RECORD),), 3.2, error, found=found
+        ),
+    )
+    return report.document([Result("foo", outcomes)])
+
+
 def results() -> str:
-    """Return what a step or a command line can end with: actions, states, reasons, exit codes."""
+    """Return what a step or a command line can end with: a document, actions, states, reasons, exit codes."""
     kinds = (errors.StepError, errors.UsageError)
     codes = [(0, "Done, or up to date."), *((kind.exit_code, kind.__doc__) for kind in kinds)]
     codes.append((errors.INTERRUPTED, "Interrupted."))
     return "\n\n".join([
         "## Exit codes", table("code|meaning", codes),
+        f"## The document of `--json`\n\n```json\n{document()}\n```\n\n[What it says](../reference.md#json)",
         f"## Actions\n\n`action` in `--json`: {code(Action)}.",
         "## Reasons\n\nWhy a step is stale: the closed list; SUBJECT is a path, a parameter, a library or a step.",
         table("`code`|in words", ((f"`{why}`", str(Reason(why, "SUBJECT"))) for why in Why)),
@@ -161,7 +180,7 @@ WRITTEN = {
     "model_data": ("Keys of model_data.toml", model_data),
     "steps": ("Steps and files", steps),
     "archetypes": ("Archetypes", archetypes),
-    "results": ("Exit codes, reasons, errors", results),
+    "results": ("Results: JSON, exit codes, reasons, errors", results),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from .conftest import Model, sha256
@@ -71,7 +72,10 @@ def test_json_has_one_entry_for_each_source(model: Model, tmp_path: Path) -> Non
     model.declare(f'{local(tmp_path)}\nsha256 = "{PIN}"', f'uri = "{missing}"\npath = "b"\nsha256 = "{PIN}"')
     done = model.command_line("--json")
     document = json.loads(done.stdout)
+    page = Path(__file__).parents[2] / "docs" / "reference.md"
+    (shown,) = re.findall(r"```json\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     good, bad = document["sources"]
+    assert (json.loads(shown).keys(), json.loads(shown)["sources"][0].keys()) == (document.keys(), bad.keys())
     assert (document["package"], document["ok"]) == (model.root.name, False)
     assert done.returncode == 1
     assert (good["paths"], good["action"], good["sha256"], good["bytes"]) == (["w.bin"], "fetched", PIN, 7000)
