@@ -151,9 +151,7 @@ def document() -> str:
     error = PipelineError("model_spec.py", "…")
     outcomes = (
         Outcome("compile-reqs", Action.RESTORED, (why,), 0.1, made=(at, ("never built",))),
-        Outcome(
-            "package", Action.FAILED, (Reason(Why.NO_RECORD),), 3.2, error, found=found
-        ),
+        Outcome("package", Action.FAILED, (Reason(Why.NO_RECORD),), 3.2, error, found=found),
     )
     return report.document([Result("foo", outcomes)])
 
