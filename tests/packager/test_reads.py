@@ -10,7 +10,7 @@ from pathlib import Path
 from .conftest import FLAGS, Author
 
 SPEC = """
-import csv, json, os, sqlite3, sys
+import csv, json, os, sqlite3, subprocess, sys
 from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.append(str(HERE))
@@ -26,6 +26,7 @@ except FileNotFoundError:
     pass
 with sqlite3.connect(HERE / "genes.db") as genes:
     genes.execute("select 1")
+subprocess.run(["cp", HERE / "rows" / "deep" / "by_c.h5", HERE / "copied.h5"], check=True)
 (HERE / "written.txt").write_text("by the spec")
 (HERE / "written.txt").read_text()
 Path({elsewhere!r}).read_text()
@@ -34,12 +35,13 @@ def CHECKS(example, params, output):
     (HERE / "expected.txt").read_text()
 """
 READ = ["../elsewhere/big.txt", "../shared_columns.py", "beside/__init__.py", "beside/units.py", "expected.txt",
-        "genes.db", "override.json", "rows", "rows/a.csv", "tags.json"]  # fmt: skip
+        "genes.db", "override.json", "rows", "rows/a.csv", "rows/deep/by_c.h5", "tags.json"]  # fmt: skip
 
 
 def test_what_the_spec_opens_lists_and_imports_is_told_to_the_pipeline(author: Author, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere" / "big.txt"
     places = {"tags.json": '{"unit": "UMI"}', "rows/a.csv": "1,2\n", "beside/__init__.py": "", "expected.txt": "1"}
+    places |= {"rows/deep/by_c.h5": "", "rows/deep/not_read.h5": ""}
     places |= {"beside/units.py": "", "genes.db": "", "../shared_columns.py": ""}
     for name, text in places.items():
         (author.root / name).parent.mkdir(exist_ok=True)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import source_from_cache
 from pathlib import Path
 
 from ..base.found import FOUND_VARIABLE, report_inputs
+from ..base.opened import opened_in
 
 # Of the system, which the author's answer does not depend on, or which is never twice the same.
 _SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", "/var")
 _DECLARED = ("model_spec.py", "model_code", "model_data")  # the pipeline looks at these in any case
+_CHAIN = ("requirements.in", "requirements.txt", "constraints.txt", "overrides.txt", "uv.toml", "model_data.toml")
 _TOOL = str(Path(__file__).parents[2])
 _OPENING, _LISTING = ("open", "sqlite3.connect"), ("os.listdir", "os.scandir")
 _WRITING = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -25,7 +28,7 @@ def reported_reads(package: Path) -> Iterator[None]:
     """Report to the pipeline, if one runs this, which files are opened and which directories are listed meanwhile.
 
     Hidden files, the system's and the interpreter's own are left out, and what is written. What C code opens by itself
-    is not seen.
+    is seen inside the package.
 
     Parameters
     ----------
@@ -35,11 +38,23 @@ def reported_reads(package: Path) -> Iterator[None]:
     if not os.environ.get(FOUND_VARIABLE):
         yield
         return
-    reads = _Reads(package)
-    sys.addaudithook(reads.note)  # it cannot be taken away; this process ends soon
-    yield
-    reads.ended = True
+    reads, began = _Reads(package), time.time()
+    with opened_in([*_directories(package)]) as opened:
+        sys.addaudithook(reads.note)  # it cannot be taken away; this process ends soon
+        yield
+        reads.ended = True
+        # Others may open files in this moment, too: those of the chain itself do not count.
+        reads.add(path for path in opened() if path.name not in _CHAIN and path.stat().st_ctime < began)
     report_inputs(reads.names())
+
+
+def _directories(place: Path) -> Iterator[Path]:
+    """Yield the directories of a package in which a spec's files may lie."""
+    yield place
+    for path in place.iterdir():
+        is_own = path.is_dir() and not path.is_symlink() and not path.name.startswith((".", "__", "mlflow_model_"))
+        if is_own and path.name not in _DECLARED:
+            yield from _directories(path)
 
 
 class _Reads:
@@ -64,6 +79,10 @@ class _Reads:
             self._written.add(path)
         else:
             self._files.add(path)
+
+    def add(self, paths: Iterable[Path]) -> None:
+        """Take note of files that were opened by other code."""
+        self._files.update(map(str, paths))
 
     def names(self) -> list[str]:
         """Return what counts, relative to the package."""

@@ -21,6 +21,7 @@ import mlflow.pyfunc
 from mlflow.models import Model, ModelSignature
 
 from ..base.files import copy_file
+from ..base.opened import opened_in
 from ..base.processes import Figures, peak_memory
 from ..base.read_only import hold, is_held
 from ..model.model import ModelFiles
@@ -36,7 +37,6 @@ from ..payload.payload import check_payload
 from .child import run_in_child
 from .in_process import checked, parse_payload
 from .late import advice
-from .opened import opened_in
 from .tally import loading, predicting, set_limit
 
 SUBJECT = "direct call"

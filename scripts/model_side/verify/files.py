@@ -17,11 +17,11 @@ import yaml
 
 from ..base.errors import ReportedError, StepError
 from ..base.named_files import Named, named_file
+from ..base.opened import opened_in
 from ..model.model import ModelFiles
 from ..output.arrays import as_array
 from ..output.comparison import form_of
 from ..payload.forms import content_of, form_of_payload, write_form
-from ..run.opened import opened_in
 from .routes import LISTED, REFUSED, Route, failed
 from .scene import Payload, Scene
 
