@@ -192,17 +192,22 @@ def test_requirements_are_stale_when_a_table_of_uvs_changed_and_not_when_the_res
     assert "uv.toml above the package" in " ".join(stale("compile-reqs"))
 
 
-def test_what_runs_the_model_is_stale_when_a_variable_that_it_declares_has_another_value(
+def test_what_runs_the_model_is_stale_when_a_variable_that_it_declares_or_its_spec_reads_has_another_value(
     tmp_path: Path, stale: Callable[[str], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     python, package = write_environment(tmp_path / "models", 1), write_package(tmp_path / "models")
     spec = package.root / "model_spec.py"
-    spec.write_text(f"{spec.read_text()}VERIFICATION = {{'portable': True, 'environment': ['REF_SCALE']}}\n")
+    reads = "import os\nSCALES = os.environ.get('REF_UNIT'), os.getenv(\"REF_LEVEL\", '')\n"
+    spec.write_text(f"{spec.read_text()}VERIFICATION = {{'portable': True, 'environment': ['REF_SCALE']}}\n{reads}")
     monkeypatch.setenv("REF_SCALE", "3")
     assert build_cheaply(package, python).ok
     monkeypatch.setenv("REF_BIAS", "1")
     steps = ("package", "predict", "serve-predict", "verify")
     assert [stale(step) for step in steps] == [[]] * 4
+    for name in ("REF_UNIT", "REF_LEVEL"):
+        monkeypatch.setenv(name, "1")
+        assert f"${name}" in stale("package")[0]
+        monkeypatch.delenv(name)
     monkeypatch.setenv("REF_SCALE", "4")
     assert all("$REF_SCALE" in stale(step)[0] for step in steps)
     assert not any("4" in reason for step in steps for reason in stale(step))  # it may be secret

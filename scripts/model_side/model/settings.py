@@ -61,10 +61,17 @@ def variables_of(metadata: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def named_variables(spec: str) -> tuple[str, ...]:
-    """Return the names of the environment variables that the text of a model_spec.py declares as literals.
+    """Return the names of the environment variables that the text of a model_spec.py declares or reads, as literals.
 
     Nothing is imported or run; text that is not Python declares none.
     """
+    return tuple(dict.fromkeys([*_declared_variables(spec), *_READ_VARIABLE.findall(spec)]))
+
+
+_READ_VARIABLE = re.compile(r"""(?:\benviron(?:\.get\(|\[)|\bgetenv\()\s*["'](\w+)["']""")
+
+
+def _declared_variables(spec: str) -> tuple[str, ...]:
     if VARIABLES not in spec:
         return ()
     try:
