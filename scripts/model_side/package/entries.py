@@ -34,7 +34,7 @@ MEANINGS: Mapping[str, tuple[Any, str]] = {
     "CITATION": ("", "for people: the publication"),
     "TIME_LIMIT": (TIME_LIMIT, "whole seconds that a prediction, or loading, may take"),
     "SERIALIZATION": (SERIALIZATIONS[0], '`"pickle"`, or `"code"` for a model that loads without any pickle'),
-    "LINK_ARTIFACTS": (False, "whether artifacts may be hard links to `model_data/`, not copies"),
+    "LINK_ARTIFACTS": (False, "whether artifacts may be hard links to `model_data/`, which some libraries refuse"),
     "STRICT_INPUTS": (False, "whether a spoilt file of a request must be refused with an error that names it"),
     "PERTURB": (
         None,
