@@ -496,6 +496,27 @@ def test_answer_that_follows_the_order_of_a_set_is_told_where_another_python_dif
     assert "The answer follows PYTHONHASHSEED" in told
 
 
+TRACED = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from model_side.verify.threads import giving_way
+sys.addaudithook(lambda event, arguments: len(event))  # as there is for the model's own code
+sys.setswitchinterval(1e-5)
+def ask(thread):
+    for _ in range(4000):
+        with giving_way(Path("/model")):
+            pass
+with ThreadPoolExecutor(4) as pool:
+    list(pool.map(ask, range(4)))
+"""
+
+
+def test_threads_start_at_once_to_give_way_to_each_other_where_an_audit_hook_is_there() -> None:
+    done = subprocess.run([sys.executable, "-c", TRACED], cwd=SCRIPTS, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_history_asked_for_alone_is_that_of_all_other_calls(tmp_path: Path) -> None:
     relation, broken, trial, _ = CASES["kept by rounded numbers"]
     author = packaged(tmp_path, broken)

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Lock
 from types import FrameType
 from typing import Any
 
@@ -28,6 +28,7 @@ THREADS = 4  # as many as MLflow's server may well run at once
 _ROUNDS_SECONDS = 0.5
 _SWITCH_SECONDS = 1e-5  # between threads, so that they meet inside the model
 _LINES = 200  # of the model's code in one call, after which each other threads go on
+_INSTALLING = Lock()
 
 
 def ask_at_once(scene: Scene) -> Iterator[Route]:
@@ -67,26 +68,31 @@ def _at_once(
         barrier.wait()
         if turn % 2:
             return number, ask(questions[number])
-        with _giving_way(model):
+        with giving_way(model):
             return number, ask(questions[number])
 
     return list(pool.map(ask_one, range(THREADS)))
 
 
 @contextmanager
-def _giving_way(model: Path) -> Iterator[None]:
+def giving_way(model: Path) -> Iterator[None]:
     """Let other threads go on after each line of the model's code: what two of them share, they then meet in."""
     lines = count()
 
     def at_line(frame: FrameType, event: str, _: Any) -> Any:
         if next(lines) > _LINES:
-            sys.settrace(None)
+            _trace(None)
         elif event == "line":
             time.sleep(_SWITCH_SECONDS)
         return at_line
 
-    sys.settrace(lambda frame, *_: at_line if frame.f_code.co_filename.startswith(f"{model}/") else None)
+    _trace(lambda frame, *_: at_line if frame.f_code.co_filename.startswith(f"{model}/") else None)
     try:
         yield
     finally:
-        sys.settrace(None)
+        _trace(None)
+
+
+def _trace(function: Callable[..., Any] | None) -> None:
+    with _INSTALLING:  # where there is an audit hook, CPython 3.11 refuses two at once
+        sys.settrace(function)
