@@ -6,24 +6,23 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from stat import S_ISDIR
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from model_side.base.errors import StepError, UsageError
 from model_side.base.files import publish, publish_directory, remove
 from model_side.payload.fingerprints import content_of
 
-from .manifest import manifest_of
+from .manifest import manifest_of, recorded_rows
 
 SCHEMA = 2
 HIDDEN = ".batch"
-_NONE: Mapping[Any, str] = MappingProxyType({})
 _UNUSUAL = re.compile(r"[^\w.\-+=@ ]")  # in a name of a file
 
 
@@ -160,12 +159,15 @@ class Place(NamedTuple):
 
     def stamp(self, name: str) -> str:
         """Return size and time of an output, or of each file in it; nothing where it has been removed."""
-        path = self.root / name
-        with suppress(OSError):
-            status = path.stat()
-            each = sorted(path.rglob("*")) if S_ISDIR(status.st_mode) else []
-            return " ".join(f"{one.st_size}:{one.st_mtime_ns}" for one in [path.stat() for path in each] or [status])
-        return ""
+        path = f"{self.root}/{name}"
+        try:
+            status = os.stat(path)  # noqa: PTH116  of a million
+            if not S_ISDIR(status.st_mode):
+                return f"{status.st_size}:{status.st_mtime_ns}"
+            members = [each.stat() for each in sorted(Path(path).rglob("*"))]
+            return " ".join(f"{each.st_size}:{each.st_mtime_ns}" for each in members)
+        except OSError:
+            return ""
 
     def is_altered(self, row: dict[str, Any]) -> bool:
         """Tell whether somebody has changed an output that this tool wrote."""
@@ -238,15 +240,21 @@ class OutputNames:
     suffix : str
     known : mapping of int to str
         Names that outputs had, by the number of the input.
-    taken : mapping of str to str
-        Inputs by the names that their outputs have.
     """
 
-    def __init__(
-        self, inputs: Sequence[str], suffix: str, known: Mapping[int, str] = _NONE, taken: Mapping[str, str] = _NONE
-    ) -> None:
-        self._inputs, self._suffix, self._known, self._taken = inputs, suffix, known, taken
-        self._shared = {base for base, count in Counter(map(base_name, inputs)).items() if count > 1}
+    def __init__(self, inputs: Sequence[str], suffix: str, known: Mapping[int, str]) -> None:
+        self._inputs, self._suffix, self._known = inputs, suffix, known
+        self._taken: dict[str, str] = {}
+
+    @cached_property
+    def _shared(self) -> set[str]:
+        return {base for base, count in Counter(map(base_name, self._inputs)).items() if count > 1}
+
+    def avoid(self, place: Place, names: Collection[str]) -> None:
+        """Take no name of these that the output of another input has, in the cohort or not."""
+        if names:
+            rows = recorded_rows(place.root, place.journal, "output", names)
+            self._taken = {row["output"]: row["input"] for row in rows}
 
     def __getitem__(self, number: int) -> str:
         """Return the name of one, which is not kept: a cohort may have a million."""

@@ -27,6 +27,7 @@ FORMATS = ("parquet", "csv")
 _BATCH, _GROUP = 1_000, 4  # rows held at a time, and how many times as many are written at once
 _READ = 65_536  # rows of a large manifest that are read at a time
 Row = Mapping[str, Any]
+_Wanted = tuple[str, Collection[str]]  # a column, and values
 
 
 class Journal:
@@ -64,28 +65,26 @@ def journal_rows(path: Path) -> Iterator[dict[str, Any]]:
                     yield row
 
 
-def recorded_rows(
-    directory: Path, journal: Path, inputs: Collection[str], outputs: Collection[str]
-) -> Iterator[dict[str, Any]]:
-    """Yield what is recorded of some inputs, and of outputs of some names: of each, the last that is recorded last.
+def recorded_rows(directory: Path, journal: Path, column: str, wanted: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Yield what is recorded of some inputs or of some outputs: of each, what was recorded last comes last.
 
     Parameters
     ----------
     directory : Path
         That of the manifest.
     journal : Path
-    inputs, outputs : collection of str
-        Dictionaries or sets.
+    column : str
+        ``input`` or ``output``.
+    wanted : collection of str
+        A dictionary or a set.
 
     Yields
     ------
     dict
         Of a manifest, the columns in `DECIDING`.
     """
-    kept = _kept(directory, DECIDING, {"input": inputs, "output": outputs})
-    for row in chain(kept, journal_rows(journal)):
-        if row["input"] in inputs or row["output"] in outputs:
-            yield row
+    rows = chain(_kept(directory, DECIDING, (column, wanted)), journal_rows(journal))
+    yield from (row for row in rows if row[column] in wanted)
 
 
 def all_rows(directory: Path, journal: Path) -> Iterator[dict[str, Any]]:
@@ -120,7 +119,7 @@ def close_journal(directory: Path, journal: Path, form: str) -> Path | None:
     part = directory / f".manifest.{form}.part"
     try:
         if before and form == "parquet" == before.suffix[1:]:
-            _write_parquet(last, part, _batches(before, tuple(COLUMNS), {"input": inputs}, inverted=True))
+            _write_parquet(last, part, _batches(before, tuple(COLUMNS), ("input", inputs), inverted=True))
         else:
             rows = chain((row for row in _kept(directory) if row["input"] not in inputs), last)
             _write_parquet(rows, part) if form == "parquet" else _write_csv(rows, part)
@@ -146,7 +145,7 @@ def _ends_whole(path: Path) -> bool:
 
 
 def _kept(
-    directory: Path, columns: Collection[str] = tuple(COLUMNS), wanted: Mapping[str, Collection[str]] | None = None
+    directory: Path, columns: Collection[str] = tuple(COLUMNS), wanted: _Wanted | None = None
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of the manifest in a directory; of a large one those alone with a wanted value in a column."""
     path = manifest_of(directory)
@@ -165,7 +164,7 @@ def _kept(
 
 
 def _batches(
-    path: Path, columns: Collection[str], wanted: Mapping[str, Collection[str]] | None = None, *, inverted: bool = False
+    path: Path, columns: Collection[str], wanted: _Wanted | None = None, *, inverted: bool = False
 ) -> Iterator[Any]:
     """Yield the rows of a manifest in parquet as record batches; of a large one those alone that are wanted, or not."""
     from .request import require_pyarrow
@@ -176,8 +175,8 @@ def _batches(
 
     try:
         with pq.ParquetFile(path) as file:
-            is_large = wanted is not None and (inverted or file.metadata.num_rows > 2 * sum(map(len, wanted.values())))
-            keep = _filter(wanted, inverted=inverted) if wanted is not None and is_large else lambda batch: batch
+            is_large = wanted is not None and (inverted or file.metadata.num_rows > 2 * len(wanted[1]))
+            keep = _filter(*wanted, inverted=inverted) if wanted is not None and is_large else lambda batch: batch
             for batch in file.iter_batches(_READ if is_large else _BATCH, columns=list(columns)):
                 yield keep(batch)
     except (pa.ArrowInvalid, KeyError) as error:
@@ -187,16 +186,14 @@ def _batches(
         ) from error
 
 
-def _filter(wanted: Mapping[str, Collection[str]], *, inverted: bool) -> Callable[[Any], Any]:
+def _filter(column: str, wanted: Iterable[str], *, inverted: bool) -> Callable[[Any], Any]:
     """Return what leaves the rows of a record batch that have a wanted value in a column, or those that have none."""
-    from functools import reduce
-
     import pyarrow.compute as pc
 
-    values = {name: _array(each) for name, each in wanted.items()}
+    values = _array(wanted)
 
     def keep(batch: Any) -> Any:
-        mask = reduce(pc.or_, (pc.is_in(batch[name], each) for name, each in values.items()))
+        mask = pc.is_in(batch[column], values)
         return batch.filter(pc.invert(mask) if inverted else mask)
 
     return keep

@@ -94,15 +94,11 @@ def make_plan(place: Place, cohort: Cohort, made: Made, *, only_failed: bool) ->
     UsageError
         If a file is there that this tool did not write, or that somebody has changed.
     """
-    there, suffix = place.outputs(), f".{made.form}"
-    known, taken = _recorded(place, cohort, made, there, suffix)
-    names = OutputNames(cohort.names, suffix, {number: each.output for number, each in known.items()}, taken)
-    numbers = range(len(cohort.names))
-    others = (
-        (name for n in numbers if (name := names[n]) in there and (n not in known or known[n].output != name))
-        if there
-        else ()
-    )
+    there, numbers = place.outputs(), range(len(cohort.names))
+    known = _known(place, cohort, made, there)
+    names = OutputNames(cohort.names, f".{made.form}", {number: each.output for number, each in known.items()})
+    names.avoid(place, {names[number] for number in numbers if number not in known})
+    others = (name for n in numbers if (name := names[n]) in there and (n not in known or known[n].output != name))
     require_ours(place, chain(others, (each.output for each in known.values() if each.is_foreign)))
     todo, reasons, fresh, failed = array("q"), Counter[str](), 0, 0
     for number in numbers:
@@ -117,35 +113,28 @@ def make_plan(place: Place, cohort: Cohort, made: Made, *, only_failed: bool) ->
     return Plan(names, todo, reasons, fresh, failed)
 
 
-def _recorded(
-    place: Place, cohort: Cohort, made: Made, there: set[str], suffix: str
-) -> tuple[dict[int, _Recorded], dict[str, str]]:
-    """Return what is recorded of inputs, by their number, and the inputs of outputs that have their names."""
+def _known(place: Place, cohort: Cohort, made: Made, there: set[str]) -> dict[int, _Recorded]:
+    """Return what is recorded of inputs, by their number."""
     known: dict[int, _Recorded] = {}
-    taken: dict[str, str] = {}
     if manifest_of(place.root) is None and not place.journal.exists():
-        return known, taken
+        return known
     numbers = {name: number for number, name in enumerate(cohort.names)}
-    names = OutputNames(cohort.names, suffix)
-    plain = {names[number] for number in range(len(cohort.names))}
-    for row in recorded_rows(place.root, place.journal, numbers, plain):
-        if (number := numbers.get(row["input"])) is None:
-            taken[row["output"]] = row["input"]
-            continue
-        is_foreign = row["output"] in there and bool(row.get("sha256")) and place.is_altered(row)
-        known[number] = _Recorded(row["output"], _reason(row, cohort, number, made, there), is_foreign)
-    return known, taken
+    wanted = {"model": made.digest, "params": made.params_text, "format": made.form}
+    for row in recorded_rows(place.root, place.journal, "input", numbers):
+        number, is_there = numbers[row["input"]], row["output"] in there
+        is_foreign = is_there and bool(row.get("sha256")) and place.is_altered(row)
+        reason = _reason(row, cohort, number, made, wanted) or ("" if is_there else GONE)
+        known[number] = _Recorded(row["output"], reason, is_foreign)
+    return known
 
 
-def _reason(row: Mapping[str, Any], cohort: Cohort, number: int, made: Made, there: set[str]) -> str:
-    """Return why a recorded unit must run, nothing where its output is what it would make again."""
+def _reason(row: Mapping[str, Any], cohort: Cohort, number: int, made: Made, wanted: Mapping[str, str]) -> str:
+    """Return why a recorded unit must run, nothing where it would make its output again."""
     if row["status"] != DONE:
         return FAILED_BEFORE if row["status"] == FAILED else CUT_OFF
-    wanted = {"model": made.digest, "params": made.params_text, "format": made.form}
-    if differing := next((name for name in wanted if row[name] != wanted[name]), ""):
-        return CHANGED[differing]
-    if row["output"] not in there:
-        return GONE
+    for name, value in wanted.items():
+        if row[name] != value:
+            return CHANGED[name]
     if cohort.alone and not row["stamp"] and named_file(cohort.names[number]) is None:
         return UNCHANGED  # of a URI that the model reads, the text is all that is known
     payload = cohort.payload(number)
