@@ -5,18 +5,22 @@ from __future__ import annotations
 import base64
 import hashlib
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 NAME = "only-in-these-tests"
 
 
-def write_wheels(directory: Path, *versions: str, name: str = NAME, metadata: str = "") -> Path:
-    """Write a wheel of each version to a directory, with more lines of metadata, and return that."""
+def write_wheels(
+    directory: Path, *versions: str, name: str = NAME, metadata: str = "", more: Mapping[str, str] | None = None
+) -> Path:
+    """Write a wheel of each version to a directory, with more lines of metadata and files, and return that."""
     directory.mkdir(parents=True, exist_ok=True)
     plain = name.replace("-", "_")
     for version in versions:
         info = f"{plain}-{version}.dist-info"
         files = {
+            **(more or {}),
             f"{plain}.py": f"version = {version!r}\n",
             f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{metadata}",
             f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",

@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +32,8 @@ from .recipe import GIVEN, PYTHON_ENV, Recipe, digest, read_recipe, recipe_ahead
 
 VARIABLE = "MODEL_ENVIRONMENT_CACHE"
 BUILT = "built.json"
-ONLY_WHEELS = ("--only-binary", ":all:")
+# Of a stranger, no code may run: none is built, and Python, which runs that of .pth files, compiles nothing.
+ONLY_WHEELS = ("--only-binary", ":all:", "--no-compile-bytecode")
 KEPT_DAYS = 30  # after the last use
 _NAME = re.compile(r"[0-9a-f]{32}")
 
@@ -123,7 +124,7 @@ def rebuilt_environment(model: Path, environment: Mapping[str, str], *, wheels_o
     environment : mapping of str to str
         Variables, which say where environments are kept.
     wheels_only : bool
-        Whether nothing may be built: building a package runs its code.
+        Whether no code of the packages may run: then none is built or compiled, and the environment is one apart.
 
     Raises
     ------
@@ -148,12 +149,12 @@ def prepare_environment(package: Path) -> None:
 
 def _kept_environment(recipe: Recipe, environment: Mapping[str, str], *, wheels_only: bool = False) -> Rebuilt:
     """Return the environment of a recipe: the kept one if it is whole, else a new one; errors as above."""
-    place = place_of(recipe.fingerprint, environment)
+    place = place_of(digest(f"{recipe.fingerprint}, only wheels") if wheels_only else recipe.fingerprint, environment)
     with _locked(place):
         if wrong := faults(place, recipe):
             _say(f"rebuilding the model's environment: {wrong}")
             _drop_unused(place.parent)
-            _build(recipe, place, ONLY_WHEELS if wheels_only else ())
+            _build(recipe, place, wheels_only=wheels_only)
         os.utime(place)
     path, built = place.resolve(), _built(place)
     return Rebuilt(path, recipe, installed(path), built.sources if built else {})
@@ -199,13 +200,13 @@ def _built(place: Path) -> _Built | None:
         return None
 
 
-def _build(recipe: Recipe, place: Path, more: Sequence[str] = ()) -> None:
+def _build(recipe: Recipe, place: Path, *, wheels_only: bool) -> None:
     """Make the environment beside its place; the old one gives way when the new one is whole."""
     part = place.with_name(f"{place.name}.part")
     if part.exists():
         shutil.rmtree(part)
     try:
-        sources = _install(recipe, part, more)
+        sources = _install(recipe, part, wheels_only=wheels_only)
         built = _Built(installed(part), snapshot(part), sources)
         (part / BUILT).write_text(json.dumps(built._asdict()), encoding="utf-8")
         # What was changed in an environment since it was built: a change in place reaches uv's cache.
@@ -237,7 +238,7 @@ def _drop_unused(directory: Path) -> None:
                 shutil.rmtree(path)
 
 
-def _install(recipe: Recipe, part: Path, more: Sequence[str]) -> dict[str, list[str]]:
+def _install(recipe: Recipe, part: Path, *, wheels_only: bool) -> dict[str, list[str]]:
     """Make the environment by uv, where no requirements are near but the model's own; return where pins are from."""
     project = ["--project", str(recipe.above)]
     made = ["venv", "--quiet", "--no-project", "--relocatable", "--python", interpreter(recipe.python), part.name]
@@ -248,10 +249,16 @@ def _install(recipe: Recipe, part: Path, more: Sequence[str]) -> dict[str, list[
     project = own_configuration(part, part) or project
     # Never "symlink": the environment would change with uv's cache.
     uv_env = {"UV_LINK_MODE": "hardlink", **own_settings(part, os.environ, GIVEN)}
+    # Without its cache, uv would ask this environment's Python again who it is, which runs .pth files, too.
+    uv_env |= {"UV_NO_CACHE": "false"} if wheels_only else {}
+    more = ONLY_WHEELS if wheels_only else ()
     words = [*project, "pip", "install", "--quiet", "--python", "bin/python", *more, "--requirements", "-"]
     if recipe.build_dependencies:
         run_uv(words, part, REQUIREMENTS, given="\n".join(recipe.build_dependencies), env=uv_env)
-    install(words, part, part, given="\n".join(recipe.dependencies), env=uv_env)
+    if wheels_only:
+        run_uv(words, part, REQUIREMENTS, given="\n".join(recipe.dependencies), env=uv_env)
+    else:
+        install(words, part, part, given="\n".join(recipe.dependencies), env=uv_env)
     return pin_sources("\n".join(recipe.dependencies), part, project, uv_env)
 
 

@@ -91,6 +91,24 @@ def test_source_distribution_of_a_strangers_model_is_built_only_where_that_is_al
     assert ("a package has no wheel, and to build one runs its code" in str(fault.value)) is wheels_only
 
 
+def test_no_code_of_a_strangers_wheel_runs_while_its_environment_is_built(
+    tmp_path: Path, model: Make, variables: dict[str, str]
+) -> None:
+    marker = tmp_path / "was run"
+    hook = {"at_start.pth": f"import sys; open({str(marker)!r}, 'w').close()\n"}
+    wheels = write_wheels(tmp_path / "wheels", "1.0", more=hook)
+    received = model(f"--find-links {wheels}\n{NAME}==1.0")
+    (received / "uv.toml").write_text("no-cache = true\n[pip]\ncompile-bytecode = true\n")
+    built = rebuilt_environment(received, variables, wheels_only=True)
+    assert not marker.exists()
+    again = rebuilt_environment(received, variables, wheels_only=True)
+    assert (again.path, again.distributions) == (built.path, {NAME: "1.0"})
+    assert not marker.exists()
+    own = rebuilt_environment(received, variables)
+    assert marker.exists()
+    assert own.path != built.path
+
+
 @pytest.mark.parametrize("python", ["../evil/python", "/usr/bin/true", "python3", "[1]"])
 def test_model_names_no_program_for_its_python(python: str, model: Make, variables: dict[str, str]) -> None:
     with pytest.raises(UsageError, match=r"python: expected a version, such as 3\.11\.7, got"):
