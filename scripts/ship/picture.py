@@ -57,14 +57,17 @@ def tables(predictions: Any) -> list[Picture]:
         As above.
     """
     parts = predictions if isinstance(predictions, Mapping) else {"": predictions}
-    return [_table(_records(value), name) for name, value in list(parts.items())[:MOST_PICTURES]]
+    return [_rows(value, name) for name, value in list(parts.items())[:MOST_PICTURES]]
 
 
-def _records(value: Any) -> Any:
+def _rows(value: Any, name: str) -> Picture:
     values = _numbers(value)
     if values is None or values.ndim != 2:
-        return value
-    return [{f"column {n}": number for n, number in enumerate(row[:MOST_COLUMNS])} for row in value]
+        return _table(value, name)
+    drawn = _table([{f"column {n}": number for n, number in enumerate(row[:MOST_COLUMNS])} for row in value], name)
+    if values.shape[1] <= MOST_COLUMNS:
+        return drawn
+    return drawn._replace(caption=f"{drawn.caption}; the first {MOST_COLUMNS} of {values.shape[1]} columns")
 
 
 def _picture(value: Any, name: str) -> Picture:

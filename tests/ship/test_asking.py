@@ -22,6 +22,7 @@ from .verified_package import verified_package
 
 ANSWERS = {
     "[1.0]": (200, {"predictions": [[1.5, 2.5, 3.5], [4.5, 5.5, 6.5]]}),
+    "[0.0]": (200, {"predictions": [[0.5] * 9] * 12}),
     "[2.0]": (200, {"predictions": [{"cell": "<b>T</b>"}]}),
     "[3.0]": (400, {"message": "column <count> is missing"}),
 }
@@ -101,6 +102,7 @@ def test_form_of_tensors_has_an_entry_for_the_whole(tmp_path: Path) -> None:
 def test_answer_is_a_picture_and_a_table_and_a_refusal_is_shown(connection: HTTPConnection) -> None:
     status, text = ask(connection, '{"inputs": [1.0]}')
     assert (status, "<svg" in text, "<td>2.5</td>" in text, "column 1" in text) == (200, True, True, True)
+    assert "12 rows, the first 10 shown; the first 8 of 9 columns" in ask(connection, '{"inputs": [0.0]}')[1]
     status, text = ask(connection, '{"inputs": [2.0]}')
     assert (status, text.count("<table>"), "&lt;b&gt;T" in text) == (200, 1, True)
     status, text = ask(connection, '{"inputs": [3.0]}')
