@@ -126,7 +126,9 @@ def _histogram(values: Array, said: list[str]) -> Picture:
     finite = values[np.isfinite(values)]
     if len(finite) < len(values):
         said.append(f"{len(values) - len(finite)} that are not numbers are left out")
-    drawn = svg.bars(finite, min(50, max(5, round(len(finite) ** 0.5))), ("value", "how many"))
+    is_narrow = np.ptp(finite) <= 1e-12 * abs(finite).max() + 1e-300  # no float is between two edges
+    bins = 1 if is_narrow else min(50, max(5, round(len(finite) ** 0.5)))
+    drawn = svg.bars(finite, bins, ("value", "how many"))
     return _drawn(drawn, f"How often each value occurs among {len(values)}", said)
 
 

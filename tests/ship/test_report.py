@@ -143,6 +143,9 @@ SHOWN: dict[str, tuple[Any, str, str, int]] = {
     "volumes": ([[[1, 2], [3, 4]]] * 5, "2 rows and 2 columns; the first of 5 matrices.", IMAGE, 2),
     "a vector": ([1.0, 2.0, None], " among 3; 1 that are not numbers are left out.", MARK, 5),
     "a column": ([[1.0], [2.0]], "How often each value occurs among 2.", MARK, 5),
+    "equal but for rounding": ([1.0, 1.0 + 2**-52] * 9, "How often each value occurs among 18.", MARK, 1),
+    "equal": ([5.0, 5.0], "How often each value occurs among 2.", MARK, 1),
+    "close to zero": ([5e-324, 0.0], "How often each value occurs among 2.", MARK, 1),
     "nearly too large": ([[1e299, -1e299]] * 60, "a point for each of 60 rows.", POINT, 60),
 }
 
