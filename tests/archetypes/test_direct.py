@@ -140,6 +140,12 @@ def test_what_the_spec_reads_beside_itself_is_told_to_the_pipeline_and_what_the_
     assert json.loads(found.read_text())["inputs"] == ["x.csv"]
 
 
+def test_predict_of_ones_own_is_told_how_to_open_a_file_that_travels(tmp_path: Path) -> None:
+    author = plain(tmp_path, "context, model_input", 'return [open("artifact://input_example").read()]')
+    with pytest.raises(StepError, match=r"FileNotFoundError.*`with local_file\(uri, context\.artifacts\) as path:`"):
+        call_directly(author.root, {"dataframe_records": [{"x": 1.0}]})
+
+
 WRITES = {
     "its input": "np.savetxt(uri, [[9.0]]); return np.loadtxt(uri, ndmin=2)",
     "a file beside its input": 'open(uri + ".fai", "w").close(); return np.loadtxt(uri, ndmin=2)',

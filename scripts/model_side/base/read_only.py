@@ -19,6 +19,10 @@ ADVICE = (
     'Open what it only reads for reading (mode="r", backed="r", lock=False), make indexes and caches before packaging '
     "(EXAMPLE_FILES lets them travel), and write to tempfile.mkdtemp()."
 )
+OWN_PREDICT = (
+    "A predict of your own opens what a request names with `from . import local_file`: "
+    "`with local_file(uri, context.artifacts) as path:`."
+)
 _FAULT = "wrote to files that a model may only read"
 _SHOWN = 5
 _BYTECODE = "__pycache__"  # numba keeps its caches there, too
@@ -117,8 +121,10 @@ def _changed(before: Mapping[Path, Stamps], but: Collection[Path]) -> str:
 
 
 def advice_on(error: BaseException | str) -> str:
-    """Return what to do about an error, by its text, where it comes from writing to what may only be read."""
-    return ADVICE if os.strerror(errno.EROFS) in str(error) else ""
+    """Return what to do, by its text, about an error of opening what a request names or what may only be read."""
+    if os.strerror(errno.EROFS) in (text := str(error)):
+        return ADVICE
+    return OWN_PREDICT if "artifact:/" in text and "no such artifact" not in text else ""
 
 
 def _with_links(paths: Iterable[Path]) -> set[str]:
