@@ -68,6 +68,18 @@ def test_every_verb_and_flag_of_a_command_line_exists(page: Path) -> None:
     assert wrong == []
 
 
+@pytest.mark.parametrize("name", sorted(path.name for path in (REPOSITORY / "examples").iterdir()))
+def test_readme_of_an_example_names_source_licence_citation_and_where_its_output_is_from(name: str) -> None:
+    text = (REPOSITORY / "examples" / name / "README.md").read_text(encoding="utf-8")
+    assert f"make verify MODEL={name}" in text
+    assert "The expected output is" in text
+    rows = re.findall(r"^\| (archetype|model|published) \| (.+) \|$", text, re.MULTILINE)
+    assert [kind for kind, _ in rows] == ["archetype", "model", "published"]
+    assert f'ARCHETYPE = "{rows[0][1].strip("`")}"' in (REPOSITORY / "examples" / name / "model_spec.py").read_text()
+    assert re.search(r"Apache-2\.0|BSD-3-Clause|MIT|CC BY 4\.0", text)
+    assert re.search(r"https://(doi\.org|arxiv\.org|github\.com)/", text)
+
+
 def test_workflow_runs_what_must_hold_before_a_change_lands() -> None:
     (job,) = yaml.safe_load((REPOSITORY / ".github/workflows/ci.yml").read_text())["jobs"].values()
     assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]

@@ -317,10 +317,10 @@ def test_archetype_stays_what_it_was_when_another_is_asked_for(package: Path, ca
 def test_new_package_comes_with_the_three_things_to_do_next(tmp_path: Path, capsys: Capture) -> None:
     root = make(tmp_path, "tiny")
     said = capsys.readouterr().out.splitlines()
-    assert [line[:3] for line in said] == ["Nex", "1. ", "2. ", "   ", "3. "]
+    assert [line[:3] for line in said] == ["Nex", "1. ", "2. ", "3. "]
     assert said[1].startswith(f"1. {root}/model_code/tiny_mlflow_model.py: write the methods")
     assert said[2].startswith(f"2. {root}/model_spec.py: ")
-    assert said[4] == f"3. invoke verify --model tiny --models-dir {tmp_path}"
+    assert said[3] == f"3. invoke verify --model tiny --models-dir {tmp_path}"
     assert run("--model-name", "tiny", "--target", tmp_path, "--refresh") == 0
     assert capsys.readouterr().out == ""
 
