@@ -113,7 +113,7 @@ class Package(NamedTuple):
         """Return what its author has still to write before there is a model; nothing where that is done."""
         from model_side.package.unfinished import unfinished  # not on the way to a no-op
 
-        lines = listed(unfinished(self.file("model_spec.py").parent))
+        lines = listed(unfinished(self.file("model_spec.py").parent, self.root))
         advice = f"Meanwhile, {invoke('sync-env', self.root)} makes its environment"
         return f"it is not finished:{lines}\n{advice}" if lines else ""
 

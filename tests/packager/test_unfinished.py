@@ -33,6 +33,15 @@ def test_nothing_is_missing_when_methods_and_example_are_there(author: Author) -
     assert unfinished(author.root) == []
 
 
+def test_place_that_mlflow_cannot_load_from_is_told_before_anything_is_built(author: Author, tmp_path: Path) -> None:
+    author.declare(EXAMPLE)
+    place = author.root.rename(tmp_path / "50%25")
+    told = "MLflow loads no model from this path: rename it, without a % before two digits"
+    assert unfinished(place) == [f"{place}: {told}"]
+    assert unfinished(place, tmp_path / "50%") == []
+    assert unfinished(place.rename(tmp_path / "50% #1")) == []
+
+
 GIVEN = """\
 INPUT_EXAMPLE = f(None)
 INPUT_EXAMPLE: object = 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 from ..model.declared_data import DECLARATION, declared_paths, declared_sources
 from .travel import artifact_faults
@@ -16,20 +17,22 @@ _DYNAMIC = ("exec", "globals", "locals", "vars")  # what they bind shows only wh
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def unfinished(package: Path) -> list[str]:
+def unfinished(package: Path, root: Path | None = None) -> list[str]:
     """Name what an author still has to write; what the text alone cannot tell counts as written.
 
     Parameters
     ----------
     package : Path
-        The package's directory.
+        The directory of its files.
+    root : Path, optional
+        That of the package, where its files are still to be brought there.
 
     Returns
     -------
     list of str
         A line with file and line number for each method of the model's class that only raises NotImplementedError, and
         for an input example that is not given; or for a syntax error. A line for each file of an artifact that cannot
-        travel, where it is there and no source brings it.
+        travel, where it is there and no source brings it; and one where no model can be loaded from there.
 
     Raises
     ------
@@ -38,7 +41,11 @@ def unfinished(package: Path) -> list[str]:
     """
     try:
         spec = _parse(package, SPEC)
-        return [*unwritten(package, _model_class(spec)), *_missing_example(spec), *_artifact_faults(package, spec)]
+        place = str(root or package)
+        told = f"{place}: MLflow loads no model from this path: rename it, without a % before two digits"
+        lines = [told] if unquote(place) != place else []
+        lines += unwritten(package, _model_class(spec))
+        return [*lines, *_missing_example(spec), *_artifact_faults(package, spec)]
     except SyntaxError as error:
         return [f"{error.filename}:{error.lineno or 1}: not valid Python: {error.msg}"]
 
