@@ -13,7 +13,7 @@ from engine.errors import PipelineError, UsageError
 from engine.runner import Builder
 from engine.walk import Action, Outcome, Pipeline, Result
 from model_side.base.errors import run_main
-from model_side.base.variables import clean_environment, shared_processors
+from model_side.base.variables import clean_environment, patient, shared_processors
 
 from . import report
 from .packages import Package, require
@@ -186,7 +186,8 @@ def _build(request: Request, pipelines: Sequence[Pipeline], goal: str, force: tu
             for name in packages[pipeline.name].unproven():
                 screen.say(f"warning: {name}: mutable, without sha256: any content of its source is accepted")
 
-    environment = clean_environment(os.environ, shared_processors(min(request.jobs, len(pipelines)), os.environ))
+    share = patient(os.environ) | shared_processors(min(request.jobs, len(pipelines)), os.environ)
+    environment = clean_environment(os.environ, share)
     builder = Builder(request.jobs, request.dry_run, force, f"invoke {goal}", tell, screen.say, environment=environment)
     builder.restore = request.restore
     builder.processes.begun, builder.processes.shows = screen.begin, not screen.is_live

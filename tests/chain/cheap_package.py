@@ -53,7 +53,7 @@ mlflow_packager.py)
 *try_model.py) echo tried ;;
 *predict_func.py)
     [ -z "$STEP_FOUND" ] || echo '{"predictions": 3, "loads": 2}' > "$STEP_FOUND"
-    echo "asked: $*"
+    echo "asked: $*"; echo "threads that wait: $OMP_WAIT_POLICY"
     cat $model/MLmodel test_input_payload.json > predict_output.json ;;
 *serve_predict.py)
     cat $model/MLmodel test_input_payload.json > test_output.json

@@ -315,6 +315,16 @@ def test_time_limit_reaches_the_command_and_makes_nothing_stale(models: Path) ->
     assert (done.returncode, "--time-limit: out of range" in done.stderr) == (2, True)
 
 
+@pytest.mark.parametrize(("own", "policy"), [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active")])
+def test_threads_that_wait_leave_the_processors_to_what_runs_beside_unless_the_author_has_decided(
+    models: Path, monkeypatch: pytest.MonkeyPatch, own: dict[str, str], policy: str
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    assert f"threads that wait: {policy}\n" in invoke(models, "predict", "--model", "cheap", "--force").stdout
+
+
 def test_force_runs_the_tasks_own_step_and_nothing_else_(models: Path) -> None:
     done = invoke(models, "predict", "--model", "cheap", "--json", "--force")
     assert [step for step, action in actions(done.stdout).items() if action == "ran"] == ["predict"]

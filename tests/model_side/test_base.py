@@ -167,10 +167,13 @@ def test_processors_are_divided_among_what_runs_side_by_side(beside: int, share:
     variables = shared_processors(beside, {"HOME": "/root"})
     assert {"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"} <= variables.keys()
     assert {"RAYON_NUM_THREADS", "POLARS_MAX_THREADS", "TF_NUM_INTEROP_THREADS"} <= variables.keys()
+    assert variables.pop("OMP_WAIT_POLICY") == "passive"
     assert set(variables.values()) == {str(max(1, int(processors * share)))}
 
 
-@pytest.mark.parametrize(("beside", "own"), [(1, {}), (0, {}), (4, {"MKL_NUM_THREADS": "16"})])
+@pytest.mark.parametrize(
+    ("beside", "own"), [(1, {}), (0, {}), (4, {"MKL_NUM_THREADS": "16", "OMP_WAIT_POLICY": "active"})]
+)
 def test_processors_are_left_alone_when_nothing_runs_beside_or_their_author_has_decided(
     beside: int, own: dict[str, str]
 ) -> None:

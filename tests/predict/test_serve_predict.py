@@ -273,7 +273,8 @@ class Alone(PythonModel):
         atexit.register(os.remove, "copy")
 
     def predict(self, context, model_input, params=None):
-        return np.full((len(model_input), 2), os.environ.get("OMP_NUM_THREADS", 0), "float32")
+        waits = len(os.environ.get("OMP_WAIT_POLICY", ""))
+        return np.array([[os.environ.get("OMP_NUM_THREADS", 0), waits]] * len(model_input), "float32")
 
 
 set_model(Alone())
@@ -305,7 +306,7 @@ def test_prediction_and_server_share_the_processors_when_they_run_side_by_side(
     assert done.returncode == 0, done.stderr
     answers = [json.loads((tmp_path / name).read_text())["predictions"] for name in ("answer.json", "rest.json")]
     share = float(own.get("OMP_NUM_THREADS", max(1, len(os.sched_getaffinity(0)) // 2)))
-    assert answers == [[[share, share]]] * 2
+    assert answers == [[[share, len("passive")]]] * 2
 
 
 NOT_PORTABLE = {

@@ -24,7 +24,8 @@ _ANYONES = re.compile(
 # What tells nothing of a person.
 _NOBODYS = re.compile(r"(CUDA|ROCR|HIP)_VISIBLE_DEVICES|LANG|LANGUAGE|LC_\w+")
 # How many threads libraries take: torch and numpy by the first three, TensorFlow by the last two. Not numba's: its
-# set_num_threads refuses more than NUMBA_NUM_THREADS, so a model that asks for all of them would fail.
+# set_num_threads refuses more than NUMBA_NUM_THREADS, so a model that asks for all of them would fail; its threads
+# leave the processors to others by `patient`, at the same cost in processor time.
 _THREADS = (
     *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS"),
     *("POLARS_MAX_THREADS", "BLIS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
@@ -97,6 +98,19 @@ def require_variables(environment: Mapping[str, str], needed: Iterable[str]) -> 
         raise UsageError(f"environment variable {', '.join(missing)}", "not set, and the model needs it", advice=advice)
 
 
+def patient(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variable by which threads of OpenMP that wait for one another leave the processors to others.
+
+    By default they keep them while they wait: two processes with a thread for each processor then hinder each other.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+        Where it sets the variable, it stays.
+    """
+    return {"OMP_WAIT_POLICY": environment.get("OMP_WAIT_POLICY", "passive")}
+
+
 def shared_processors(beside: int, environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables by which each of so many processes takes its share of the processors.
 
@@ -108,9 +122,10 @@ def shared_processors(beside: int, environment: Mapping[str, str]) -> dict[str, 
         Where it sets one of these variables, that is its author's decision, which stays.
     """
     own = {name: environment[name] for name in _THREADS if name in environment}
-    if own or beside < 2:
+    if beside < 2:
         return own
-    return dict.fromkeys(_THREADS, str(max(1, len(os.sched_getaffinity(0)) // beside)))
+    share = dict.fromkeys(_THREADS, str(max(1, len(os.sched_getaffinity(0)) // beside)))
+    return patient(environment) | (own or share)
 
 
 def pyvenv(environment: Path) -> dict[str, str]:
