@@ -15,6 +15,7 @@ import large_weights
 import manual_way
 import many_steps
 import no_op
+import slow_model
 import weights
 from measuring import REPOSITORY, Figure
 
@@ -26,6 +27,7 @@ SECTIONS = {
     "no-op": ("Nothing to do", no_op.measure),
     "many steps": ("Many steps", many_steps.measure),
     "manual way": ("Against the manual way", manual_way.measure),
+    "slow model": ("A slow model", slow_model.measure),
     "batch": ("A cohort", batch.measure),
     "packaging": ("Packaging large weights", large_weights.measure),
     "weights": ("Bringing weights", weights.measure),
