@@ -517,20 +517,31 @@ def test_every_file_that_travels_is_one_of_the_request_when_the_class_has_its_ow
     assert (len(kinds), len(set(kinds))) == (6, 3)
 
 
-def test_answer_that_follows_the_order_of_a_set_is_told_where_another_python_differs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+NAMES = "{'1', '2', '3', '4', '5', '6', '7', '8'}"
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (lines(f"return input_obj + np.float32(int(''.join({NAMES})))"), "follows PYTHONHASHSEED"),
+        (lines("import os", "return input_obj + np.float32(os.path.exists('payload.json'))"), "the working directory"),
+        (lines("return input_obj + np.float32(len(__file__))"), "follows the place of the model"),
+    ],
+)
+def test_what_the_answer_of_another_process_follows_is_told_where_it_differs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], code: str, told: str
 ) -> None:
-    names = "{'1', '2', '3', '4', '5', '6', '7', '8'}"
-    author = packaged(tmp_path, Code(f"return input_obj + np.float32(int(''.join({names})))"))
-    theirs, payload = tmp_path / "theirs.json", tmp_path / "payload.json"
+    author = packaged(tmp_path, Code(code))
+    theirs, payload, elsewhere = tmp_path / "theirs.json", tmp_path / "payload.json", tmp_path / "elsewhere"
     payload.write_text(json.dumps(PAYLOAD))
-    command = [sys.executable, SCRIPTS / "predict_func.py", "--model-uri", author.model, "--output-path", theirs]
-    subprocess.run([*command, "--json-payload-file", payload], check=True)  # with its own seed
-    code, checks = verified(author, tmp_path, "--rest-output", str(theirs))
-    assert (code, {each["status"] for each in checks.values()} & {"failed"}) == (1, set())
-    told = capsys.readouterr().out
-    assert "error: verify: not every route agrees: rest" in told
-    assert "The answer follows PYTHONHASHSEED" in told
+    shutil.copytree(author.model, elsewhere / "model")
+    command = [sys.executable, SCRIPTS / "predict_func.py", "--model-uri", "model", "--output-path", theirs]
+    subprocess.run([*command, "--json-payload-file", payload], check=True, cwd=elsewhere)  # with its own seed
+    code_, checks = verified(author, tmp_path, "--rest-output", str(theirs))
+    assert (code_, {each["status"] for each in checks.values()} & {"failed"}) == (1, set())
+    said = capsys.readouterr().out
+    assert "error: verify: not every route agrees: rest" in said
+    assert told in said
 
 
 TRACED = """

@@ -20,8 +20,8 @@ from ..output.files import golden_path, write_output
 from ..payload.payload import is_example, read_payload, rows_to_match
 from ..payload.text import dumps_strict, loads_payload
 from .checks import TRIED, advice_on, held_checks, lines
-from .hashes import FOLLOWS_HASHES, follows_hashes
 from .routes import DIRECT, REFERENCE, Route, cells, golden_route, read_answer, table
+from .surroundings import what_it_follows
 
 # What may be written into the directory *.failed.
 _SIDES = [f"{check}.{side}.npz" for check in TRIED for side in ("expected", "got")]
@@ -123,13 +123,13 @@ def verify(asked: Asked) -> None:
 
 
 def _why(asked: Asked, files: ModelFiles, routes: Sequence[Route]) -> str:
-    """Return what made the answers of other Pythons differ, if it is found by asking further ones."""
+    """Return what made the answers of other processes differ, if it is found by asking further ones."""
     others = {route.name for route in routes if route.differs and route.output is not None} - {DIRECT}
-    if not (others and asked.again and asked.json_payload_file):
+    model = local_directory(asked.model_uri)
+    if not (others and asked.again and asked.json_payload_file and model):
         return ""
     seconds = time_limit_of(files.metadata, asked.time_limit)
-    follows = follows_hashes(asked.model_uri, asked.json_payload_file, files, seconds)
-    return FOLLOWS_HASHES if follows else ""
+    return what_it_follows(model, asked.json_payload_file, files, seconds)
 
 
 def gather(asked: Asked) -> Evidence:

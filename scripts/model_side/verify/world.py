@@ -53,7 +53,7 @@ def _host() -> None:
     vars(socket)["gethostname"] = vars(platform)["node"] = lambda: name
 
 
-# By the words of a report. The seed of hashes can only be changed where a process starts: see hashes.py.
+# By the words of a report. The seed of hashes can only be changed where a process starts: see surroundings.py.
 WORLD: Mapping[str, Callable[[], None]] = {
     "time zone": _time_zone,
     "language": _language,
