@@ -64,17 +64,17 @@ ray.init(address=cluster.address, log_to_driver=False)
 
 @ray.remote
 class Actor:
-    def __init__(self):
+    def __init__(self, model, out):
         import mlflow.pyfunc
-        self.model = mlflow.pyfunc.load_model(sys.argv[1])
+        self.model, self.out = mlflow.pyfunc.load_model(model), out
 
     def predict(self, path):
         import numpy, pandas
         output = self.model.predict(pandas.DataFrame({{"input_uri": [str(path)]}}))
-        numpy.save(Path(sys.argv[3], path.name + ".npy"), output)
+        numpy.save(Path(self.out, path.name + ".npy"), output)
 
 Path(sys.argv[3]).mkdir()
-pool = ActorPool([Actor.remote() for _ in range(2)])
+pool = ActorPool([Actor.remote(sys.argv[1], sys.argv[3]) for _ in range(2)])
 list(pool.map_unordered(lambda actor, path: actor.predict.remote(path), sorted(Path(sys.argv[2]).glob("*.h5ad"))))
 Path(sys.argv[4]).write_text(str(time.perf_counter() - begun))
 """

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
+import re
+import subprocess
+import sys
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -80,3 +84,23 @@ def test_address_without_a_cluster_is_refused_before_any_work(inputs: Write, run
     with pytest.raises(UsageError, match="no cluster answers there"):
         run(ray="127.0.0.1:1")
     assert not (tmp_path / "out").exists()
+
+
+def test_script_for_slurm_is_one_for_the_shell_and_each_flag_in_it_exists(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "batch.md").read_text()
+    script = tmp_path / "job.sh"
+    script.write_text(textwrap.dedent(page.partition("For `sbatch`:\n\n")[2].partition("\n\nSlurm ends")[0]))
+    subprocess.run(["bash", "-n", str(script)], check=True)
+    text = script.read_text().replace('"$CPUS"', "--num-cpus")
+    programs = {
+        "ray start": [str(Path(sys.executable).with_name("ray")), "start"],
+        "ray status": [str(Path(sys.executable).with_name("ray")), "status"],
+        "scripts/batch_predict.py": [sys.executable, str(Path(__file__).parents[2] / "scripts" / "batch_predict.py")],
+    }
+    for name, words in programs.items():
+        told = subprocess.run([*words, "--help"], capture_output=True, text=True, check=True).stdout
+        flags = {
+            flag for part in text.split(name)[1:] for flag in re.findall(r"--[a-z-]+", re.split(r"[;|&\n>]", part)[0])
+        }
+        assert flags
+        assert {flag for flag in flags if flag not in told} == set()
