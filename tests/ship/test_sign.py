@@ -213,7 +213,11 @@ def test_sigstore_that_cannot_be_reached_is_told_at_once(model: Path, monkeypatc
 
 
 @pytest.mark.parametrize("words", [["--identity", "me@example.org"], ["--certificates", "roots.pem"]])
-def test_signer_is_named_in_one_way_alone(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
+def test_signer_is_named_in_one_way_alone(words: list[str]) -> None:
+    with pytest.raises(UsageError, match="not allowed with argument --public-key"):
         check_model.main(["--model-uri", "models", "--public-key", "me.pub", *words])
-    assert "not allowed with argument --public-key" in capsys.readouterr().err
+
+
+def test_certificate_is_of_a_key(model: Path) -> None:
+    with pytest.raises(UsageError, match="--certificate is of the key of --private-key"):
+        sign_model.main(["--package", str(model.parent), "--sigstore", "--certificate", "me.pem"])
