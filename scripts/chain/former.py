@@ -35,9 +35,9 @@ def former_results(packages: Sequence[Package], prune: str) -> list[dict[str, An
 def as_text(kept: Sequence[dict[str, Any]]) -> str:
     """Return a line for each step of each model, and a sum."""
     lines = [
-        f"{facts['model']}  {facts['step']:<13}  {facts['results']:>3} former results  {facts['bytes'] / 1e6:9.1f} MB"
+        f"{facts['model']}  {facts['step']:<13}  former results: {facts['results']:>3}  {facts['bytes'] / 1e6:9.1f} MB"
         + f"  {facts['removed']} removed" * bool(facts["removed"])
         for facts in kept
     ]
     count, size = (sum(facts[name] for facts in kept) for name in ("results", "bytes"))
-    return "\n".join([*lines, f"{count} former results, {size / 1e6:.1f} MB"])
+    return "\n".join([*lines, f"former results: {count}, {size / 1e6:.1f} MB"])

@@ -50,7 +50,7 @@ def download(request: Request, *, lock: bool, check: bool, offline: bool) -> int
     results = _build(request, request.pipelines(), "sync-env" if runs else "scaffold", ())
     results = _in_foreground(request, packages, "download-data", [words], results)
     if lock and all(result.ok for result in results):  # what has come is now recorded
-        built = _build(request, request.pipelines(), "download-data", ())
+        built = _build(request, request.pipelines(), "download-data", (), before=results)
         pairs = zip(results, built, strict=True)
         results = [one._replace(outcomes=(*one.outcomes, *now.outcomes[-1:])) for one, now in pairs]
     return _close(request, results)
@@ -172,14 +172,23 @@ def new(request: Request, flags: Mapping[str, Any]) -> int:
     return _close(made, _build(made, [declared(package, {"scaffold": words})], "scaffold", ()))
 
 
-def _build(request: Request, pipelines: Sequence[Pipeline], goal: str, force: tuple[str, ...]) -> list[Result]:
+def _build(
+    request: Request,
+    pipelines: Sequence[Pipeline],
+    goal: str,
+    force: tuple[str, ...],
+    before: Sequence[Result] = (),
+) -> list[Result]:
+    """Bring a goal up to date; nothing is said again of steps that were built `before`."""
     packages = {package.name: package for package in request.packages()}
+    told = {(result.name, outcome.step) for result in before for outcome in result.outcomes}
 
     screen = screen_for(pipelines, goal, plain=request.plain, as_json=request.as_json)
     failed: list[tuple[Pipeline, Outcome]] = []
 
     def tell(pipeline: Pipeline, outcome: Outcome) -> None:
-        screen.tell(pipeline, outcome)
+        if (pipeline.name, outcome.step) not in told or outcome.step == goal:
+            screen.tell(pipeline, outcome)
         if outcome.error:
             failed.append((pipeline, outcome))
         if outcome.step == "download-data" and outcome.action is Action.UP_TO_DATE:  # where it runs, it warns itself

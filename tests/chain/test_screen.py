@@ -188,6 +188,18 @@ def test_new_asks_what_a_first_model_is_and_flags_answer_too(tmp_path: Path) -> 
     assert 'ARCHETYPE = "text_to_tensor"' in (root / "model_spec.py").read_text()
 
 
+def test_each_step_has_one_line_when_a_source_is_locked(tmp_path: Path) -> None:
+    (tmp_path / "w.bin").write_bytes(b"weights")
+    place = ["--models-dir", str(tmp_path / "models")]
+    for words in (["new", "--name", "tiny", "--weights", f"file://{tmp_path}/w.bin"], ["download-data", "--lock"]):
+        flags = [*place, *(["--model", "tiny"] * (words[0] != "new"))]
+        command = [sys.executable, "-m", "invoke", *words, *flags]
+        done = subprocess.run(
+            command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
+        )
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["scaffold", "download-data", "tiny:"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

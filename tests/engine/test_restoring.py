@@ -203,7 +203,7 @@ def test_former_results_are_listed_and_pruned(built: Workshop) -> None:
     for prune in ("", "1"):
         kept = former_results(packages, prune)
         assert [facts["step"] for facts in kept if facts["results"] == 1] == sorted(each.name for each in built.steps())
-    assert as_text(kept).endswith(f"7 former results, {sum(facts['bytes'] for facts in kept) / 1e6:.1f} MB")
+    assert as_text(kept).endswith(f"former results: 7, {sum(facts['bytes'] for facts in kept) / 1e6:.1f} MB")
     assert sum(facts["removed"] for facts in former_results(packages, "0")) == 7
     (built.root / "verdict").unlink()
     assert acted(built.build()) == {"verify": "ran"}
