@@ -29,9 +29,10 @@ VERBS := archetypes new scaffold compile-reqs sync-env download-data package pay
 .PHONY: help completion setup test test-all docs lint bench list $(VERBS)
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
-	@awk -v verbs=" $(VERBS) " '/^def / { name = $$2; sub(/\(.*/, "", name); gsub(/_/, "-", name) } \
-		/^    """/ && index(verbs, " " name " ") { gsub(/^ *"""|"""$$/, ""); printf "%-15s %s\n", name, $$0; name = "" }' tasks.py
+	@{ grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16; \
+	awk -v verbs=" $(VERBS) " '/^def / { name = $$2; sub(/\(.*/, "", name); gsub(/_/, "-", name) } \
+		/^    """/ && index(verbs, " " name " ") { gsub(/^ *"""|"""$$/, ""); printf "%-15s %s\n", name, $$0; name = "" }' tasks.py; \
+	} | if [ -t 1 ]; then fold -sw $$(($$(tput cols 2>/dev/null || echo 80) - 16)) | sed -E '/^[a-z-]+  /!s/^/                /'; else cat; fi
 	@echo "Options: MODEL=name, MODELS_DIR=dir, ARGS='--dry-run'"
 
 .bootstrap/bin/uv:

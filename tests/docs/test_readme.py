@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import pty
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -41,6 +44,22 @@ def test_every_verb_is_told_in_one_line_by_make_help() -> None:
     for name in collection.task_names:
         told = next(line for line in lines if line.split(maxsplit=1)[0] == name).split(maxsplit=1)[1]
         assert told == (collection[name].__doc__ or "").strip().splitlines()[0]
+
+
+def test_make_help_fits_a_terminal_with_words_whole() -> None:
+    master, slave = pty.openpty()
+    environment = {**os.environ, "TERM": "dumb", "COLUMNS": "80"}
+    process = subprocess.Popen(["make", "help"], cwd=REPOSITORY, env=environment, stdout=slave, stderr=slave)
+    os.close(slave)
+    text = b""
+    with suppress(OSError):  # its end
+        while part := os.read(master, 65536):
+            text += part
+    os.close(master)
+    assert process.wait() == 0
+    lines = text.decode().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert " ".join(make_help().split()) == " ".join(" ".join(lines).split())
 
 
 def test_every_flag_of_a_verb_is_explained() -> None:
