@@ -12,7 +12,7 @@ from typing import Any
 from .errors import PipelineError
 from .kept import Former, Made, Shelf, is_environment
 from .ledger import evidence_of
-from .staleness import MISSING, Reason, Seen, as_made, decide, edited
+from .staleness import MISSING, Reason, Seen, as_made, decide, edited, under
 from .step import Step
 from .transaction import Transaction, copy, remove
 from .walk import Action, Outcome, Walk
@@ -48,7 +48,7 @@ class Keeping:
         if self._record is None:
             return
         for target, place in transaction.moved():
-            now, then = _under([target], self._seen.targets), _under([target], self._record.targets)
+            now, then = under([target], self._seen.targets), under([target], self._record.targets)
             if now == then and is_environment(target, then):
                 self._shelf.move_in(self._record, target, place)
 
@@ -99,7 +99,7 @@ def restore(walk: Walk, step: Step, seen: Seen, say: Callable[[str], None]) -> O
         shelf.drop(path)
     edits = edited(step, seen, record)
     names = [target for target in step.targets if target not in edits]
-    now = {path: value for path, value in _under(names, seen.targets).items() if value != MISSING}
+    now = {path: value for path, value in under(names, seen.targets).items() if value != MISSING}
     if not now.items() <= (set() if isinstance(record, Reason) else record.targets.items()):
         return None
     for former in formers(walk, step):
@@ -126,7 +126,7 @@ def _take(walk: Walk, step: Step, former: Former, edits: Collection[str], keepin
         links = shelf.take(former, names)
         _carry_over(step, transaction)
         after = walk.look(step, fresh=True, found=former.found)
-        if _under(names, after.targets) != _under(names, former.record.targets):
+        if under(names, after.targets) != under(names, former.record.targets):
             fault = _DAMAGED
         else:
             transaction.release()
@@ -164,9 +164,3 @@ def _remove_evidence(walk: Walk, step: Step) -> None:
     if left and evidence_of(walk.pipeline.root, step) == left:
         for path in step.evidence:
             remove(walk.pipeline.root / path)
-
-
-def _under(names: Collection[str], files: Mapping[str, str]) -> dict[str, str]:
-    """Return the files, directories and parts of environments that belong to some targets."""
-    tops = tuple(f"{name}{mark}" for name in names for mark in ("/", ": "))
-    return {path: value for path, value in files.items() if path in names or path.startswith(tops)}

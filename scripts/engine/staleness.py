@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
@@ -133,7 +133,8 @@ def edited(step: Step, seen: Seen, record: Seen | Reason) -> tuple[str, ...]:
     return tuple(
         name
         for name in step.editable
-        if _under(name, seen.targets) not in ({}, {name: MISSING}) and _under(name, seen.targets) != _under(name, then)
+        if under((name,), seen.targets) not in ({}, {name: MISSING})
+        and under((name,), seen.targets) != under((name,), then)
     )
 
 
@@ -142,20 +143,18 @@ def as_made(kept: tuple[str, ...], after: Seen, record: Seen | Reason) -> Seen:
     then = {} if isinstance(record, Reason) else record.targets
     targets = dict(after.targets)
     for name in kept:
-        for path in _under(name, targets):
+        for path in under((name,), targets):
             del targets[path]
-        targets |= _under(name, then) or {name: EDITED}
+        targets |= under((name,), then) or {name: EDITED}
     return after._replace(targets=targets)
 
 
 def _targets(step: Step, now: Mapping[str, str], then: Mapping[str, str]) -> Iterable[Reason]:
-    for name in step.targets:
-        if now.get(name) == MISSING:
-            yield Reason(Why.TARGET_MISSING, name)
-        elif name not in step.editable:
-            for path, old, new in _differences(_under(name, now), _under(name, then)):
-                code = Why.TARGET_MISSING if new is None else Why.TARGET_ALTERED
-                yield Reason(code, path, old, new)
+    missing = {name for name in step.targets if now.get(name) == MISSING}
+    yield from (Reason(Why.TARGET_MISSING, name) for name in step.targets if name in missing)
+    made = {name for name in step.targets if name not in step.editable} - missing
+    for path, old, new in _differences(under(made, now), under(made, then)) if now != then else ():
+        yield Reason(Why.TARGET_MISSING if new is None else Why.TARGET_ALTERED, path, old, new)
 
 
 def _files(now: Mapping[str, str], then: Mapping[str, str]) -> Iterable[Reason]:
@@ -178,7 +177,7 @@ def _command(now: str, then: str) -> Iterable[Reason]:
 
 def _differences(now: Mapping[str, Scalar], then: Mapping[str, Scalar]) -> Iterable[tuple[str, Scalar, Scalar]]:
     """Yield (key, old, new) for each key whose value or type differs; None stands for an absent key."""
-    if now == then and all(type(value) is type(then[key]) for key, value in now.items()):
+    if now == then and {*map(type, now.values())} <= {str}:  # equal numbers may differ in type
         return
     for key in sorted(now.keys() | then.keys()):
         old, new = then.get(key), now.get(key)
@@ -186,9 +185,16 @@ def _differences(now: Mapping[str, Scalar], then: Mapping[str, Scalar]) -> Itera
             yield key, old, new
 
 
-def _under(name: str, files: Mapping[str, str]) -> Mapping[str, str]:
-    prefix = name + "/"
-    return {path: value for path, value in files.items() if path == name or path.startswith(prefix)}
+def under(names: Collection[str], files: Mapping[str, str]) -> dict[str, str]:
+    """Return the files, directories and parts of environments that belong to some targets."""
+    return {path: value for path, value in files.items() if any(place in names for place in _places(path))}
+
+
+def _places(path: str) -> Iterator[str]:
+    """Yield a path, and all that it is in: directories, the environment that it is a part of."""
+    while path:
+        yield path
+        path = path[: max(path.rfind("/"), path.rfind(": "), 0)]
 
 
 def _short(value: Scalar) -> str:

@@ -554,6 +554,17 @@ def test_environment_made_again_elsewhere_is_the_same_when_it_holds_the_same_dis
     assert [str(reason) for reason in result.outcomes[0].reasons] == ["env: mlflow 3.1 added"]
 
 
+def test_environment_that_somebody_installed_into_is_made_again(tmp_path: Path) -> None:
+    line = "mkdir -p env/lib/python3.11/site-packages; echo home = /usr > env/pyvenv.cfg"
+    step = [Step("make", line, targets=["env"])]
+    assert build(step, root=tmp_path).ok
+    write_environment(tmp_path, "here", "numpy-2.0")
+    result = build(step, root=tmp_path)
+    assert result.outcomes[0].action == "ran"
+    assert "env: numpy 2.0 altered since it was made" in map(str, result.outcomes[0].reasons)
+    assert build(step, root=tmp_path).up_to_date
+
+
 def test_big_file_is_hashed_once_when_a_step_has_hashed_it_already(tmp_path: Path) -> None:
     """A step of the tool's own keeps what it hashed in the stat cache, and the runner takes it from there."""
     cache = json.dumps({"schema": 1, "files": {"x": [2, 1, 1, 1, "sha256:y"]}})
