@@ -3,6 +3,7 @@
 `invoke package --model foo` first brings everything upstream of `package` up to date, and runs only what is stale.
 """
 
+import gc
 import inspect
 import os
 import sys
@@ -24,13 +25,16 @@ except ModuleNotFoundError:
 sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))  # Invoke turns it off: slow no-ops
 sys.path.insert(0, str(Path(__file__).parent / "scripts"))
 
-from chain import completion, looking, publishing, verbs  # noqa: E402
+from chain import looking, publishing, verbs  # noqa: E402
 from chain.flags import COHORT, PORT, PROOF, TRUST  # noqa: E402
 from chain.request import Request  # noqa: E402
 
-if (names := completion.values(sys.argv)) is not None:
-    print("\n".join(names))
-    raise SystemExit(0)
+if "--complete" in sys.argv:
+    from chain import completion
+
+    if (names := completion.values(sys.argv)) is not None:
+        print("\n".join(names))
+        raise SystemExit(0)
 
 # Flags by name: what each is where it is not given, and what it means.
 GIVEN = inspect.Parameter.empty
@@ -61,6 +65,7 @@ def verb(*groups, **own):
     def make(body):
         def run(context, **given):
             code = verbs.run(lambda: body(context, given))
+            gc.freeze()  # the process ends: a search for garbage would take as long as the rest of a no-op
             if code:
                 raise Exit(code=code)
 

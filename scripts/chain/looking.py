@@ -67,7 +67,7 @@ def graph(request: Request) -> int:
     from . import picture
 
     for pipeline in _usable(request):
-        print(picture.mermaid(pipeline, Builder(dry_run=True).build(pipeline)))
+        print(picture.mermaid(pipeline, Builder(dry_run=True).build_all([pipeline])[0]))
     return 0
 
 

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -60,12 +61,13 @@ class Package(NamedTuple):
 
     def file(self, name: str) -> Path:
         """Return where an author's file is: in the package, or in the example that it is to be made of."""
-        return (self.example or self.root) / name if not self.root.is_dir() else self.root / name
+        root = self.root
+        return (root if root.is_dir() else self.example or root) / name
 
     def requirement_files(self, *names: str) -> tuple[str, ...]:
         """Return those of these requirements files that are there, and all that they name with -r and -c."""
-        there = [self.file(name) for name in names if self.file(name).is_file()]
         base = self.file(".")
+        there = [base / name for name in names if (base / name).is_file()]
         return tuple(os.path.relpath(file, base) for file in (*there, *included(there)))
 
     def sources(self) -> list[dict[str, Any]]:
@@ -150,6 +152,7 @@ def _digest(value: str | None) -> str:
     return "not set" if value is None else f"sha256:{hashlib.sha256(os.fsencode(value)).hexdigest()}"
 
 
+@cache
 def own(*parts: str) -> dict[str, str]:
     """Return a step's own implementation: each part of the repository by its name in it."""
     return {part: str(REPOSITORY / part) for part in parts}

@@ -36,7 +36,7 @@ _COARSE_NS = 2_000_000_000
 Entry = tuple[int, int, int, int, str]
 Stamp = tuple[os.stat_result, Sequence[str]]  # with the names of all that a directory held
 Lines = Callable[[bytes], bool]
-Memo = dict[tuple[str, tuple[str, ...]], Mapping[str, str]]
+Memo = dict[tuple[str, str, tuple[str, ...]], Mapping[str, str]]
 
 
 class StatCache:
@@ -95,10 +95,10 @@ def see(step: Step, root: str, cache: StatCache, memo: Memo | None = None, input
         files: dict[str, str] = {}
         for name, path in paths:
             inside_it = tuple(each for each in ignored if each.startswith(f"{name}/"))
-            if (name, inside_it) not in memo:
+            if (path, name, inside_it) not in memo:
                 found = scan(path, name, cache, inside_it).items()
-                memo[name, inside_it] = {each: value.removesuffix(without) for each, value in found}
-            files.update(memo[name, inside_it])
+                memo[path, name, inside_it] = {each: value.removesuffix(without) for each, value in found}
+            files.update(memo[path, name, inside_it])
         return files
 
     def inside(names: Collection[str]) -> Iterator[tuple[str, str]]:

@@ -22,6 +22,7 @@ from .staleness import MISSING, Reason, Seen, Why
 from .step import STATE_DIRECTORY, Step
 
 SCHEMA = 1
+_ENTRY = [int, int, int, int, str]  # the types of one of the stat cache
 _FIELDS = ("dependencies", "targets", "tools", "params", "versions")
 
 
@@ -127,7 +128,9 @@ def load_stat_cache(root: Path) -> StatCache:
     """
     document, trouble = load_json(root / STATE_DIRECTORY / "stat.json")
     entries = document.get("files") if document and not trouble else None
-    if not isinstance(entries, dict) or not all(_is_entry(entry) for entry in entries.values()):
+    if not isinstance(entries, dict) or not all(
+        type(e) is list and [*map(type, e)] == _ENTRY for e in entries.values()
+    ):
         return StatCache()
     return StatCache({name: tuple(entry) for name, entry in entries.items()})
 
@@ -227,15 +230,6 @@ def read_seen(record: Mapping[str, Any]) -> Seen:
 def plain(seen: Seen) -> dict[str, Any]:
     """Return a record as JSON has it."""
     return {**{name: dict(getattr(seen, name)) for name in (*_FIELDS, "inputs")}, "command": seen.command}
-
-
-def _is_entry(entry: object) -> bool:
-    return (
-        isinstance(entry, list)
-        and len(entry) == 5
-        and all(type(number) is int for number in entry[:4])
-        and isinstance(entry[4], str)
-    )
 
 
 def evidence_of(root: Path, step: Step) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .errors import PipelineError
 from .faults import failure, refuse_touched, refuse_unfinished, unwritable
-from .fingerprint import StatCache
+from .fingerprint import Memo
 from .graph import goal_of, order, unknown_step
 from .ledger import evidence_of, note_evidence, save_stat_cache
 from .lock import is_held, locked, making
@@ -122,71 +122,75 @@ class Builder:
         self.processes = Processes(self.jobs, self.environment, self.say)
 
     def build_all(self, pipelines: Sequence[Pipeline], target: str | None = None) -> list[Result]:
-        """Build several pipelines side by side; the failure of one does not stop another."""
+        """Look at several pipelines, then build those that are stale side by side.
+
+        Where nothing of one is stale, no lock is taken and next to nothing is written. A fault of one is its own alone.
+        """
+        memo: Memo = {}  # the tools of one are those of another
         try:
-            return self._build_all(pipelines, target)
+            with terminable(self.processes):
+                return self._ended([self._look(pipeline, target, memo) for pipeline in pipelines])
         finally:
             if not self.keep_hosts:
                 self.processes.close()
 
-    def _build_all(self, pipelines: Sequence[Pipeline], target: str | None) -> list[Result]:
-        if self.dry_run or len(pipelines) == 1 or self.jobs == 1:
-            with terminable(self.processes):
-                return [self.build(pipeline, target) for pipeline in pipelines]
+    def _ended(self, looked: Sequence[Result | Callable[[], Result]]) -> list[Result]:
+        stale = [each for each in looked if not isinstance(each, Result)]
+        if len(stale) < 2 or self.jobs == 1:
+            return [each if isinstance(each, Result) else each() for each in looked]
         from concurrent.futures import ThreadPoolExecutor  # not on the way to a no-op
 
-        with terminable(self.processes), ThreadPoolExecutor(self.jobs) as pool:
+        with ThreadPoolExecutor(self.jobs) as pool:
             try:
-                return [future.result() for future in [pool.submit(self.build, each, target) for each in pipelines]]
+                built = {each: pool.submit(each) for each in stale}
+                return [each if isinstance(each, Result) else built[each].result() for each in looked]
             except BaseException:
                 self.processes.stop()
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def build(self, pipeline: Pipeline, target: str | None = None) -> Result:
-        """Build one pipeline. Where nothing is stale, no lock is taken and next to nothing is written.
-
-        What cannot be written, and what a pipeline's own declaration has against it, is this pipeline's failure alone.
-        """
-        if pipeline.fault:
-            return self._failed(pipeline, target or "declaration", pipeline.fault)
-        started = time.monotonic()
-        result = self._build(pipeline, target)
-        return result._replace(seconds=time.monotonic() - started)
-
     def _failed(self, pipeline: Pipeline, step: str, error: PipelineError) -> Result:
         return self._told(pipeline, (Outcome(step, Action.FAILED, error=error),))
 
-    def _told(self, pipeline: Pipeline, outcomes: tuple[Outcome, ...]) -> Result:
+    def _told(self, pipeline: Pipeline, outcomes: tuple[Outcome, ...], seconds: float = 0.0) -> Result:
         for outcome in outcomes:
             self.tell(pipeline, outcome)
-        return Result(pipeline.name, outcomes)
+        return Result(pipeline.name, outcomes, seconds)
 
-    def _build(self, pipeline: Pipeline, target: str | None) -> Result:
-        steps, known = order(pipeline.steps, goal_of(pipeline.steps, target)), [step.name for step in pipeline.steps]
-        for name in self.force:
-            if name not in known:
-                raise unknown_step(name, known)
-        walk = Walk(pipeline, steps, self.force)
+    def _look(self, pipeline: Pipeline, target: str | None, memo: Memo) -> Result | Callable[[], Result]:
+        """Return what became of a pipeline, or what builds it where something of it is stale."""
+        if pipeline.fault:
+            return self._failed(pipeline, target or "declaration", pipeline.fault)
+        started, known = time.monotonic(), [step.name for step in pipeline.steps]
+        if unknown := [name for name in self.force if name not in known]:
+            raise unknown_step(unknown[0], known)
+        steps = order(pipeline.steps, goal_of(pipeline.steps, target))
+        walk = Walk(pipeline, steps, self.force, memo=memo)
         outcomes = walk.go(would_run)
         if walk.ledger.trouble:
             self.say(f"{pipeline.name}: {walk.ledger.trouble}; every step counts as never built")
         settled = all(outcome.action is Action.UP_TO_DATE for outcome in outcomes) and not walk.interrupted
         unusable = any(outcome.action is Action.FAILED for outcome in outcomes) and not is_held(pipeline.root)
+        seconds = time.monotonic() - started
         if self.dry_run or unusable or (settled and not has_leftovers(pipeline.root)):
-            if not self.dry_run:  # where one step cannot run, none is started
-                outcomes = tuple(map(not_started, outcomes))
+            if not self.dry_run:
+                outcomes = tuple(map(not_started, outcomes))  # where one step cannot run, none is started
                 save_stat_cache(pipeline.root, walk.cache)
-            return self._told(pipeline, outcomes)
+            return self._told(pipeline, outcomes, seconds)
         stale = [outcome.step for outcome in outcomes if outcome.reasons]
-        try:
-            return self._build_stale(pipeline, steps, walk.cache, stale)
-        except OSError as fault:
-            return self._failed(pipeline, next(iter(stale), steps[0].name), unwritable(fault, pipeline.root))
+        return lambda: self._build(walk, stale, seconds)
 
-    def _build_stale(
-        self, pipeline: Pipeline, steps: Sequence[Step], hashed: StatCache, stale: Collection[str]
-    ) -> Result:
+    def _build(self, looked: Walk, stale: Collection[str], seconds: float) -> Result:
+        started, pipeline = time.monotonic() - seconds, looked.pipeline
+        try:
+            result = self._build_stale(looked, stale)
+        except OSError as fault:
+            step = next(iter(stale), looked.steps[0].name)
+            result = self._failed(pipeline, step, unwritable(fault, pipeline.root))
+        return result._replace(seconds=time.monotonic() - started)
+
+    def _build_stale(self, looked: Walk, stale: Collection[str]) -> Result:
+        pipeline, steps = looked.pipeline, looked.steps
         made = None if pipeline.root.is_dir() else self._make_root(pipeline, steps[0])
         if made and made.error:
             skipped = [Outcome(step.name, Action.SKIPPED, note=f"{made.step} failed") for step in steps[1:]]
@@ -197,19 +201,15 @@ class Builder:
             for name in walk.interrupted:
                 self.say(f"{pipeline.name}: {name} was cut off last time; its partial output was rolled back")
             walk.is_stopped, self.processes.is_outdated = lambda: self.processes.stopped, walk.is_outdated
-            walk.cache.adopt(hashed)
-            ahead = [step for step in steps if step.name in stale]
-            walk.warm = lambda: self.processes.warm(ahead, pipeline.root)
+            walk.cache.adopt(looked.cache)
+            walk.warm = lambda: self.processes.warm([each for each in steps if each.name in stale], pipeline.root)
             try:
                 return Result(pipeline.name, walk.go(lambda *stale: self._act(walk, made, *stale), self.jobs))
             finally:
                 save_stat_cache(pipeline.root, walk.cache)
 
     def _make_root(self, pipeline: Pipeline, step: Step) -> Outcome | None:
-        """Run the first step where the pipeline's directory is not there yet, so that nothing can be kept in it.
-
-        Return None where another build has made it meanwhile.
-        """
+        """Run the first step where there is no directory yet; None where another build has made it meanwhile."""
         from tempfile import TemporaryDirectory  # not on the way to a no-op
 
         started = time.monotonic()

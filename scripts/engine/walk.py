@@ -130,6 +130,8 @@ class Walk:
         Called when a command is about to run.
     interrupted : collection of str
         Steps whose last run was cut off and undone; by default those that the package's journals name.
+    memo : Memo
+        What was looked at already, by this walk or others at the same moment.
     """
 
     pipeline: Pipeline
@@ -140,6 +142,7 @@ class Walk:
     is_stopped: Callable[[], bool] = lambda: False
     warm: Callable[[], None] = lambda: None
     interrupted: Collection[str] = ()
+    memo: Memo = field(default_factory=dict)
     ledger: Ledger = field(init=False)
     cache: StatCache = field(init=False)
 
@@ -149,7 +152,6 @@ class Walk:
         self.interrupted = self.interrupted or interrupted(self.pipeline.root)
         self._before = self.pipeline.before
         self._by_name = {step.name: step for step in self.steps}
-        self._memo: Memo = {}
         self._looked: dict[str, tuple[Step, Collection[str], Seen]] = {}
         self._guard = threading.Lock()
 
@@ -162,9 +164,9 @@ class Walk:
             told = self.ledger.found.get(step.name, {}) if found is None else found
             inputs = inputs_of(told, step) if "inputs" in told else ()
             if fresh:
-                self._memo.clear()
+                self.memo.clear()
                 self.cache.adopt(load_stat_cache(self.pipeline.root))
-            seen = see(step, str(self.pipeline.root), self.cache, self._memo, inputs)
+            seen = see(step, str(self.pipeline.root), self.cache, self.memo, inputs)
             self._looked.setdefault(step.name, (step, inputs, seen))
             return seen
 

@@ -35,6 +35,6 @@ def test_change_of_the_tools_code_makes_every_step_that_runs_it_stale(tmp_path: 
         replace(step, tools={**step.tools, LABEL: str(changed)}) if LABEL in step.tools else step
         for step in pipeline_for(package).steps
     )
-    result = Builder(dry_run=True).build(Pipeline(package.root, steps, package.name))
+    result = Builder(dry_run=True).build_all([Pipeline(package.root, steps, package.name)])[0]
     reasons = {outcome.step: [str(reason) for reason in outcome.reasons] for outcome in result.outcomes}
     assert {name for name, why in reasons.items() if any(LABEL in reason for reason in why)} == THEIRS

@@ -503,7 +503,7 @@ def test_directory_is_made_once_when_two_builds_need_it_at_the_same_time(tmp_pat
 
     def one() -> Result:
         both.wait(timeout=30)
-        return Builder().build(Pipeline(tmp_path / "shop", steps))
+        return Builder().build_all([Pipeline(tmp_path / "shop", steps)])[0]
 
     with ThreadPoolExecutor(2) as pool:
         results = [future.result() for future in [pool.submit(one), pool.submit(one)]]

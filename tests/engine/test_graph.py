@@ -38,7 +38,7 @@ def test_steps_are_walked_in_order_as_they_become_ready(tmp_path: Path) -> None:
     steps = [step("a", (), ("x",)), step("b", ("x",), ("y",)), step("c"), step("d", ("y",)), step("e", after=("a",))]
     told: list[str] = []
     pipeline = Pipeline(tmp_path, tuple(steps))
-    Builder(dry_run=True, tell=lambda _, outcome: told.append(outcome.step)).build(pipeline)
+    Builder(dry_run=True, tell=lambda _, outcome: told.append(outcome.step)).build_all([pipeline])
     assert told == ["a", "b", "c", "d", "e"]
 
 
