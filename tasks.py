@@ -25,9 +25,26 @@ except ModuleNotFoundError:
 sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))  # Invoke turns it off: slow no-ops
 sys.path.insert(0, str(Path(__file__).parent / "scripts"))
 
-from chain import looking, publishing, verbs  # noqa: E402
-from chain.flags import COHORT, PORT, PROOF, TRUST  # noqa: E402
-from chain.request import Request  # noqa: E402
+from chain import looking, publishing, verbs
+from chain.flags import (
+    ALL,
+    BUILD,
+    COHORT,
+    DRY,
+    GIVEN,
+    JSON,
+    LIMIT,
+    MODEL,
+    PLACE,
+    PLAIN,
+    PORT,
+    PROOF,
+    REGISTRY,
+    STRICT,
+    TRUST,
+    WATCH,
+)
+from chain.request import Request
 
 if "--complete" in sys.argv:
     from chain import completion
@@ -35,24 +52,6 @@ if "--complete" in sys.argv:
     if (names := completion.values(sys.argv)) is not None:
         print("\n".join(names))
         raise SystemExit(0)
-
-# Flags by name: what each is where it is not given, and what it means.
-GIVEN = inspect.Parameter.empty
-MODEL = {"model": (GIVEN, "a model's name; repeat it for several (default: the one in invoke.yaml)")}
-PLACE = {"models_dir": ("", "where the <name>_mlflow_pkg directories live")}
-ALL = {"all": (False, "every model in the models directory")}
-DRY = {"dry_run": (False, "say what would happen, write nothing")}
-JSON = {"json": (False, "print one JSON document on stdout instead")}
-JOBS = {"jobs": (0, "how many commands may run at once")}
-FORCE = {
-    "force": (False, "run the task's own step even where it is up to date"),
-    "no_restore": (False, "run what could be brought back from a former run"),
-    "force_step": ("", "run this step even where it is up to date"),
-}
-PLAIN = {"plain": (False, "print plain lines on a terminal, too")}
-LIMIT = {"time_limit": (0, "seconds for each prediction (default: TIME_LIMIT of model_spec.py)")}
-REGISTRY = {"tracking_uri": ("", "the registry's server or store (default: $MLFLOW_TRACKING_URI, else in models/)")}
-BUILD = {**MODEL, **ALL, **PLACE, **JOBS, **DRY, **FORCE, **JSON, **PLAIN}
 
 
 def verb(*groups, **own):
@@ -163,15 +162,7 @@ def predict(context, flags):
     return verbs.build(request(context, flags), "predict")
 
 
-@verb(
-    BUILD,
-    LIMIT,
-    strict=(
-        False,
-        "take test_output.json from the manual way's command, unaltered, in an environment that MLflow makes",
-    ),
-    env_manager=("", "the environment manager: uv, virtualenv, conda or local; implies --strict"),
-)
+@verb(BUILD, LIMIT, STRICT)
 def serve_predict(context, flags):
     """Predict in an environment rebuilt from the model alone, by mlflow models predict and over REST."""
     return verbs.build(request(context, flags), "serve-predict")
@@ -214,7 +205,7 @@ def batch(context, flags):
     return verbs.batch(request(context, flags), own)
 
 
-@verb(MODEL, PLACE, JOBS, LIMIT)
+@verb(WATCH)
 def watch(context, flags):
     """Follow your edits: after each, call your code at once, then bring package and prediction up to date."""
     return verbs.watch(request(context, flags))
@@ -242,9 +233,9 @@ def graph(context, flags):
     PLACE,
     JSON,
     REGISTRY,
+    TRUST,
     model_uri=(GIVEN, "the MLflow Model: a local path or any URI that MLflow resolves"),
     manifest_only=(False, "check the files, run nothing of the model"),
-    **TRUST,
 )
 def check(context, flags):
     """Check a model received from someone else: its files, then its example."""

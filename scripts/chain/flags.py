@@ -1,5 +1,24 @@
 """Flags of the verbs that have many, or share them: the default of each, and its help."""
 
+import inspect
+
+GIVEN = inspect.Parameter.empty  # it has no default
+MODEL = {"model": (GIVEN, "a model's name; repeat it for several (default: the one in invoke.yaml)")}
+PLACE = {"models_dir": ("", "where the <name>_mlflow_pkg directories live")}
+ALL = {"all": (False, "every model in the models directory")}
+DRY = {"dry_run": (False, "say what would happen, write nothing")}
+JSON = {"json": (False, "print one JSON document on stdout instead")}
+JOBS = {"jobs": (0, "how many commands may run at once")}
+FORCE = {
+    "force": (False, "run the task's own step even where it is up to date"),
+    "no_restore": (False, "run what could be brought back from a former run"),
+    "force_step": ("", "run this step even where it is up to date"),
+}
+PLAIN = {"plain": (False, "print plain lines on a terminal, too")}
+LIMIT = {"time_limit": (0, "seconds for each prediction (default: TIME_LIMIT of model_spec.py)")}
+REGISTRY = {"tracking_uri": ("", "the registry's server or store (default: $MLFLOW_TRACKING_URI, else in models/)")}
+BUILD = {**MODEL, **ALL, **PLACE, **JOBS, **DRY, **FORCE, **JSON, **PLAIN}
+WATCH = {**MODEL, **PLACE, **JOBS, **LIMIT}
 PORT = {"port": (0, "on 127.0.0.1 (default: one that is free)")}
 COHORT = {
     "inputs": ("", "a pattern, a directory, a list (.txt), a table (.csv, .parquet) or a payload (.json)"),
@@ -16,6 +35,13 @@ COHORT = {
     "actor_gpus": (0.0, "of each Ray actor (default: 0)"),
     "envelope": (False, "predict nothing: what --out tells of the hardware that is needed"),
     "verified_only": (False, "refuse a model that is not verified"),
+}
+STRICT = {
+    "strict": (
+        False,
+        "take test_output.json from the manual way's command, unaltered, in an environment that MLflow makes",
+    ),
+    "env_manager": ("", "the environment manager: uv, virtualenv, conda or local; implies --strict"),
 }
 PROOF = {
     "full": (False, "ask a slow model for every relation, too; else what is left out is not checked: budget"),
