@@ -157,7 +157,11 @@ print(json.dumps([*(float(model.predict(frame)[0][0]) for model in models), *sai
 """
 
 
-@pytest.mark.parametrize(("numbers", "ways"), [([2], ["pickled"]), ([2], [*OLDER][::-1]), ([2, 3], OLDER)], ids=str)
+@pytest.mark.parametrize(
+    ("numbers", "ways"),
+    [([2], ["pickled"]), ([2], [*OLDER][::-1]), pytest.param([2, 3], OLDER, marks=pytest.mark.heavy)],
+    ids=str,
+)
 def test_model_of_an_earlier_version_never_gets_the_code_of_those_before_it(
     package: Package, older: Callable[[str], Path], numbers: list[int], ways: list[str]
 ) -> None:
@@ -288,7 +292,7 @@ def put(queue, kind):
 """
 
 
-@pytest.mark.parametrize("how", ["fork", "spawn"])
+@pytest.mark.parametrize("how", ["fork", pytest.param("spawn", marks=pytest.mark.heavy)])
 def test_models_get_objects_of_their_code_back_from_their_own_processes(
     package: Package, tmp_path: Path, how: str
 ) -> None:
