@@ -258,7 +258,7 @@ def test_command_can_only_read_what_is_kept_and_what_is_shown_elsewhere(tmp_path
 LISTENING = """
 import os, signal, socket, sys
 port = socket.create_server(("127.0.0.1", 0))
-signal.signal(signal.SIGTERM, lambda *_: {when_asked})
+signal.signal(signal.SIGINT, lambda *_: {when_asked})
 print(port.getsockname()[1], flush=True)
 while True:
     signal.pause()
