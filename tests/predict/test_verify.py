@@ -303,7 +303,7 @@ def test_columns_of_the_table_stand_apart_when_the_differences_are_long(
 ) -> None:
     rows = [[{"score": score, "label": "a"}] for score in (0.9773192623301518, 0.9772204719730203)]
     check(model_dir(COLUMNS), *rows)
-    assert "absolute 9.88e-05, relative 0.000101  label: " in capsys.readouterr().out
+    assert " 9.88e-05   0.000101   label: " in capsys.readouterr().out
 
 
 def test_columns_are_compared_by_name_when_the_output_is_a_table(model_dir: Make, check: Check, tmp_path: Path) -> None:
