@@ -21,10 +21,11 @@ from serving.rebuilt import Rebuilt
 from serving.sandbox.leash import Limits, leashed
 
 _SCRIPTS = str(Path(__file__).parents[1])
-# The room of the worker alone: nothing else of the tool is importable in the model's environment.
+# The room of the worker alone: nothing else of the tool is importable in the model's environment, and nothing that lies
+# in the working directory, which Python has as "".
 _START = (
-    f"import sys; sys.path.insert(0, {_SCRIPTS!r}); from model_side.run.units import main; sys.path.pop(0);"
-    " main(sys.argv[1:])"
+    f"import sys; sys.path[:] = [{_SCRIPTS!r}, *filter(None, sys.path)]; from model_side.run.units import main;"
+    " sys.path.pop(0); main(sys.argv[1:])"
 )
 SHOWN_LINES = 40
 LOADING_SECONDS = 600.0  # that a model may take at least to load, whatever the limit of a unit is

@@ -31,9 +31,11 @@ def rows(out: Path) -> dict[str, Mapping[str, str]]:
 
 
 def test_each_input_has_its_output_and_a_row_and_a_second_call_does_nothing(
-    inputs: Write, run: Run, tmp_path: Path, capsys: Capture
+    inputs: Write, run: Run, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inputs(a="1", b="2", c="3")
+    (tmp_path / "mlflow.py").write_text("raise RuntimeError('of the working directory')")
+    monkeypatch.chdir(tmp_path)
     assert run() == 0
     import pyarrow.parquet as pq
 
