@@ -24,7 +24,22 @@ FREE = ("unchanged",)  # of the same calls
 AGAIN, LAST = "once more, a day later", "the same again, after all other calls"
 
 
-def packed(scene: Scene, relations: Collection[str], left_out: str) -> Mapping[str, Sequence[Route]]:
+def asked_before(scene: Scene, relations: Collection[str]) -> Mapping[str, Sequence[Route]]:
+    """Ask the first question before the request itself, whose answer is known from another process.
+
+    Where it differs, nothing is known of its relations: it is asked again.
+    """
+    known = {each.name: each for each in RELATIONS if each.name in relations and each.name in QUESTIONS[0]}
+    together = {name: relation for name, relation in known.items() if not relation.not_asked(scene, {})}
+    scene.now.value = " ".join(together).encode()
+    trial = _ask_changed(scene, together)
+    scene.now.value = b""
+    return {name: [trial] for name in together} if trial.agrees else {}
+
+
+def packed(
+    scene: Scene, relations: Collection[str], left_out: str, asked: Mapping[str, Sequence[Route]]
+) -> Mapping[str, Sequence[Route]]:
     """Ask one question for several relations; where its answer differs, for each alone until one is the cause.
 
     Parameters
@@ -34,16 +49,18 @@ def packed(scene: Scene, relations: Collection[str], left_out: str) -> Mapping[s
         The names of those that are asked for.
     left_out : str
         Why others are left out.
+    asked : mapping of str to sequence of Route
+        What has been asked of them.
 
     Returns
     -------
     mapping of str to sequence of Route
         By the relation; those that are left out say so.
     """
-    trials: dict[str, Sequence[Route]] = {}
+    trials = dict(asked)
     known = {each.name: each for each in RELATIONS if each.name in relations}
     for names, ask in zip(QUESTIONS, (_ask_changed, _ask_again), strict=True):
-        why_not = {name: known[name].not_asked(scene, trials) for name in names if name in known}
+        why_not = {name: known[name].not_asked(scene, trials) for name in names if name in known.keys() - asked.keys()}
         trials |= {name: [Route(name, why_not=why)] for name, why in why_not.items() if why}
         together = {name: known[name] for name, why in why_not.items() if not why}
         scene.now.value = " ".join(together).encode()

@@ -12,6 +12,7 @@ from ..base.errors import StepError
 from ..payload.forms import content_of, form_of_payload, write_form
 from ..payload.payload import of_rows, other_rows
 from .cells import no_cells, other_cells
+from .routes import Route
 from .scene import Payload, Scene
 
 NEARBY, _SMALLER = "slightly smaller numbers", 1 - 2**-12  # by more than TOLERANCE
@@ -26,12 +27,13 @@ def other_requests(scene: Scene) -> list[Payload]:
     return [] if no_cells(scene) else [other_cells(scene, 0), other_cells(scene, 1)]
 
 
-def ask_another(scene: Scene) -> None:
-    """Ask something else, before the model is asked for the first time: what it keeps of that, later answers show."""
+def ask_another(scene: Scene) -> dict[str, list[Route]]:
+    """Ask something else before the request itself: what is kept of that, later answers show; it is no trial."""
     other = next(reversed(other_requests(scene)), nearby(scene))
     with suppress(StepError):  # it may be refused
         if other:
             scene.witness.predict(other)
+    return {}
 
 
 def nearby(scene: Scene) -> Payload | None:

@@ -25,7 +25,7 @@ from ..run.child import run_in_child
 from ..run.clock import movable_clock
 from ..run.direct import call_directly
 from ..run.in_process import load_in_process
-from .budget import packed
+from .budget import asked_before, packed
 from .files import BAD_INPUTS, ended
 from .others import EARLIER, ask_another
 from .relations import RELATIONS
@@ -98,40 +98,45 @@ def predicted_again(
     settings, tolerance = settings_of(files.metadata), Tolerance.of(files.metadata)
     wanted = {*settings} - {"world"} if only == "history" else {only or name for name in settings}  # of all calls
     on = {name for name in wanted if settings[name]}
-    earlier = (EARLIER,) if "history" in on and before.output is not None and (full or not slow) else ()
+    earlier = (EARLIER,) if "history" in on and before.output is not None else ()
     world = (*earlier, *(WORLD if "world" in on else ())) if settings["repeatable"] else ()
     budget = math.inf if full or only else budget_of(files.metadata)
-    ask = partial(_asked, model_uri, payload, files, before.output, seconds, budget=budget)
+    ask = partial(_asked, model_uri, payload, files, before.output, seconds, budget=budget, slow=slow and not full)
     first, trials = ask(world, on)
+    if earlier and world and (other := first and first.against(before.output, tolerance)) and not other.agrees:
+        world = tuple(part for part in world if part != EARLIER)
+        first, trials = ask(world, on)
+        is_cause = first and first.against(before.output, tolerance).agrees
+        if is_cause and not any(each.differs for made in trials.values() for each in made):  # no other finds it
+            trials = {**trials, "history": [replace(other, name=f"with another {EARLIER}")]}
     if world and first and first.output is None:  # it is the world that it cannot bear, maybe
         _, trials = ask((), on)
     if first and settings["repeatable"] and before.output is not None:
-        for name, made in _elsewhere(ask, before.output, first, tolerance, world).items():
-            trials = {**trials, name: [*trials.get(name, ()), *made]}
+        name, other = _elsewhere(ask, before.output, first, tolerance, world)
+        trials = {**trials, name: [*trials.get(name, ()), other]}
+        if name == "repeatable" and world:
+            trials = {**trials, "world": [Route("world", why_not=f"{name} failed")]}
     if "world" in on and not settings["repeatable"]:
         trials = {**trials, "world": [Route("world", why_not=MAY_DIFFER)]}
     return replace(before, figures=first.figures if first else None), trials
 
 
-def _elsewhere(ask: Ask, here: Arrays, there: Route, tolerance: Tolerance, world: Sequence[str]) -> Trials:
+def _elsewhere(ask: Ask, here: Arrays, there: Route, tolerance: Tolerance, world: Sequence[str]) -> tuple[str, Route]:
     """Return how the answer of another process compares, by the check; where it differs, what of the world made it."""
-    route, parts = there.against(here, tolerance), tuple(world)
-    single = route
-    if world and not route.agrees:
-        for parts in ((), *((part,) for part in world)):
-            single = (ask(parts, ())[0] or route).against(here, tolerance)
-            if not single.agrees:
-                break
-        else:
-            single, parts = route, tuple(world)
-    check = "repeatable" if not parts else "history" if parts == (EARLIER,) else "world"
-    name = f"with another {', '.join(parts)}" if parts else TWO
-    kept = replace(single, output=None, expected=None) if single.agrees else single
-    trials = {check: [replace(kept, name=name)]}
-    rest = [part for part in world if part != EARLIER]
-    if check == "history" and rest:
-        return {**trials, **_elsewhere(ask, here, ask(rest, ())[0] or route, tolerance, rest)}
-    return trials if check == "world" or not rest else {**trials, "world": [Route("world", why_not=f"{check} failed")]}
+    other = _named(there.against(here, tolerance), f"with another {', '.join(world)}" if world else TWO)
+    if other.agrees or not world:
+        return "world" if {*world} - {EARLIER} else "history" if world else "repeatable", other
+    for parts in ((), *((part,) for part in world)):
+        alone, _ = ask(parts, ())
+        if alone and not (route := alone.against(here, tolerance)).agrees:
+            name = ("world", f"with another {parts[0]}") if parts else ("repeatable", TWO)
+            return name[0], _named(route, name[1])
+    return "world", other
+
+
+def _named(route: Route, name: str) -> Route:
+    """Return a route as a trial: with both outputs only where they differ."""
+    return replace(route, name=name, output=None, expected=None) if route.agrees else replace(route, name=name)
 
 
 def example_route(model_uri: str, files: ModelFiles, seconds: float) -> Route:
@@ -159,6 +164,8 @@ def _asked(
     relations: Collection[str],
     budget: float = math.inf,
     subject: str = "predict again",
+    *,
+    slow: bool = False,
 ) -> tuple[Route | None, Trials]:
     """Return what the model gives in a process that has not imported the author's code, and what it was asked again.
 
@@ -175,11 +182,13 @@ def _asked(
         while True:
             now: Any = multiprocessing.get_context("fork").Array("c", 300)
             try:
-                found, made = child(_predict, model, payload, files, before, world, wanted, now, budget, kept=kept)
+                found, made = child(
+                    _predict, model, payload, files, before, world, wanted, now, budget, slow, kept=kept
+                )
                 return found, {**trials, **made}
             except ReportedError as error:
                 at, _, what = now.value.decode(errors="ignore").partition(": ")
-                if not at:
+                if not at or not wanted:
                     return failed(REFERENCE, error), trials
                 trials |= _ended(ask, at.split(), what, error, files)
             wanted -= trials.keys()
@@ -206,13 +215,16 @@ def _predict(
     relations: Collection[str],
     now: Any,
     budget: float,
+    slow: bool,
 ) -> tuple[Route, Trials]:
     enter(part for part in world if part != EARLIER)
     start, clock = time.perf_counter(), movable_clock()
     witness, began = Witness(load_in_process(directory, files)), time.time()
     loaded = time.perf_counter() - start
+    asked: Trials = {}
     if EARLIER in world and before is not None:
-        ask_another(Scene(directory, files, payload, witness, before, clock, began, now))
+        earlier = Scene(directory, files, payload, witness, before, clock, began, now)
+        asked = asked_before(earlier, relations) if slow else ask_another(earlier)
     start = time.perf_counter()
     first = witness.predict(payload)
     took = time.perf_counter() - start
@@ -220,7 +232,7 @@ def _predict(
     scene = Scene(directory, files, payload, witness, first, clock, began, now)
     if took > budget and relations:
         left_out = f"{BUDGET}: a prediction took {took:.1f} s; `verify --full` asks for it"
-        return route, {**packed(scene, relations, left_out), DIRECT: [Route(DIRECT, why_not=left_out)]}
+        return route, {**packed(scene, relations, left_out, asked), DIRECT: [Route(DIRECT, why_not=left_out)]}
     trials: dict[str, Sequence[Route]] = {}
     for relation in RELATIONS:
         if relation.name in relations:
