@@ -59,7 +59,7 @@ def test_make_says_how_a_shell_completes() -> None:
 
 def test_make_passes_a_name_on_as_it_is_given() -> None:
     command = ["make", "--dry-run", "scaffold", "MODEL=my model", "MODELS_DIR=a dir"]
-    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "ARGS")}
+    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "ARGS")}
     done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1].endswith('invoke scaffold --model "my model" --models-dir "a dir" ')
 
