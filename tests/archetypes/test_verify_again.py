@@ -87,11 +87,11 @@ FAULTS = {
         "repeatable", "another answer: twice, the clock moved on by a day", "the clock moved on by a day: [2, 0]: "),
     "calls share a place in the model": (
         "self.row = input_obj\n        sum(1 for _ in range(100_000))\n        return self.row * np.float32(2)", LOAD,
-        "concurrent", "another answer: 4 threads at once", "4 threads at once: "),
+        "concurrent", "4 threads at once", "4 threads at once: "),
     "only the thread that loads can predict": (
         "return input_obj * np.float32(self.own.scale)",
         "import threading\n        self.own = threading.local()\n        self.own.scale = 2",
-        "concurrent", "another answer: 4 threads at once", "4 threads at once: predict: it raised AttributeError"),
+        "concurrent", "4 threads at once", "4 threads at once: predict: it raised AttributeError"),
 }  # fmt: skip
 
 
@@ -102,9 +102,11 @@ def test_verdict_is_no_with_the_first_cells_when(
     done = verify(packaged(tmp_path, forward, load), tmp_path, "--again")
     assert done.returncode == 1
     found = said(tmp_path, "verification.failed.json")
-    assert [(name, found[name]["fault"]) for name in (*CHECKS, "rows") if "fault" in found[name]] == [(check, fault)]
+    faults = {name: found[name]["fault"] for name in (*CHECKS, "rows") if "fault" in found[name]}
+    assert [*faults] == [check]
+    assert fault in faults[check]
     assert words in done.stdout
-    assert f"{check}: {fault}" in done.stderr
+    assert f"{check}: {faults[check]}" in done.stderr
     assert ("An answer may depend on its own row alone" in done.stderr) == (check != "concurrent")
 
 

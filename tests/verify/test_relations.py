@@ -330,7 +330,8 @@ def test_relation_is_broken_by_one_model_alone_until_it_is_off_and_held_by_its_l
     assert judged == {*checks} - {relation, "hermetic", "portable"}
     code, checks = verified(off(author, relation), tmp_path, answered=True)
     assert [name for name, each in checks.items() if each["status"] == "failed"] == []
-    assert (code, checks[relation]) == (0, {"check": relation, "status": "off", "why": "it is meant to"})
+    differs = trial == "in two processes"  # so is the golden answer, from the process that packaged it
+    assert (code, checks[relation]) == (differs, {"check": relation, "status": "off", "why": "it is meant to"})
     shutil.rmtree(author.root)
     code, checks = verified(packaged(tmp_path, honest), tmp_path)
     assert (code, checks[relation]["status"]) == (0, "passed")
