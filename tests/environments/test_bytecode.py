@@ -53,7 +53,10 @@ def by_hand(root: Path, text: str, when: int) -> Path:
 
 
 @pytest.mark.e2e
-def test_second_environment_and_the_rebuilt_one_have_the_bytecode_of_the_first(tmp_path: Path, store: Path) -> None:
+def test_second_environment_and_the_rebuilt_one_have_the_bytecode_of_the_first(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))  # another test may fill the shared one between the two
     first, second = synced(tmp_path / "first"), synced(tmp_path / "second")
     model = tmp_path / "model"
     model.mkdir()
