@@ -52,17 +52,19 @@ def rest_route(server: Server, environment: Rebuilt, request: Request) -> tuple[
     together = request.parallel if request.settings["concurrent"] else 0
     try:
         start = time.perf_counter()
-        pairs = request.is_slow() and together > 1
+        follow = request.settings["rows"]  # whether the answer to other rows is known from that to the payload
+        pairs = follow and request.is_slow() and together > 1
         text = ask_pair(server, request) if pairs else ask(server, request)
         figures = Figures(time.perf_counter() - start, peak_memory(pid or "self"))
         is_slow = request.is_slow(figures.seconds)
         together = min(together, PAIR) if is_slow else together
         known, negatives = _negatives(request, server.send("GET", "/version")[1] if is_slow else "")
         statuses = [(each, status_of(server, each, request.seconds)) for each in negatives]
-        if is_slow and not pairs and together > 1:
+        others = any(each.rows for each in questions(request, together))
+        if not (is_slow and follow):
+            others = ask_in_rounds(server, request, text, together)
+        elif not pairs and together > 1:
             ask_pair(server, request, text)
-        elif not is_slow:
-            ask_in_rounds(server, request, text, together)
     except LateError as error:
         server.end_here()
         advice = f"Its input: {request.json_payload_file.name}. Make it faster, or raise TIME_LIMIT or --time-limit."
@@ -77,7 +79,7 @@ def rest_route(server: Server, environment: Rebuilt, request: Request) -> tuple[
         "coerced": {each.name: each.why for each, status in statuses if status == OK},
         "known_to_be_coerced": {each.name: each.why for each in known},
         "equal_answers_at_once": together,
-        "other_rows_at_once": any(each.rows for each in questions(request, together)),
+        "other_rows_at_once": others,
     }
     return Answer(text, figures), report
 

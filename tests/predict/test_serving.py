@@ -69,6 +69,8 @@ class Echo(PythonModel):
             return np.repeat(self.lengths[:, None], 2, axis=1)
         if uri.startswith("ranked"):
             return np.repeat(np.arange(len(model_input), dtype="float32")[:, None], 2, axis=1)
+        if uri.startswith("cohort") and "".join(model_input["uri"].str[-1]) != "abc":
+            raise ValueError("three samples, in order")
         if uri == "leave":
             subprocess.Popen(["sleep", "600"], start_new_session=True)
         if uri == "keep":
@@ -492,6 +494,21 @@ def test_requests_at_once_are_each_for_other_rows_and_compared_with_their_own_an
     assert report["other_rows_at_once"]
     predictions = json.loads(found.read_text())["predictions"]
     assert predictions == asked or (asked is None and predictions > 1 + 2 + 3)  # alone, the others, and rounds
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("slow", [False, True])
+def test_rows_that_are_refused_alone_are_not_asked_for_at_once_where_rows_need_not_hold(
+    server: Server, environment: Rebuilt, request_of: Callable[..., Request], *, slow: bool
+) -> None:
+    request = replace(request_of("cohort a", "cohort b", "cohort c"), slow=slow)
+    if slow:
+        with pytest.raises(StepError, match="REST: a request for rows 2, 1, 0 of the payload was refused"):
+            rest_route(server, environment, request)
+    metadata = {**request.files.metadata, "verification": {"rows": "it takes a whole cohort"}}
+    request.__dict__["files"] = replace(request.files, metadata=metadata)
+    _, report = rest_route(server, environment, request)
+    assert (report["equal_answers_at_once"], report["other_rows_at_once"]) == (2 if slow else 3, False)
 
 
 @pytest.mark.e2e

@@ -92,6 +92,10 @@ CASES = {
     "ends on ten rows": (
         "rows", Code(lines("import os", "if len(input_obj) == 10:", "    os._exit(3)", TWICE)), "three times",
         Code(lines("import os", "if len(input_obj) == 0:", "    os._exit(3)", TWICE))),
+    "a whole cohort": (
+        "rows", Code(lines("if len(input_obj) not in (2, 3):", "    raise ValueError('not a cohort')", TWICE)),
+        "row 0 alone",
+        Code(lines("if len(input_obj) > 5:", "    input_obj = input_obj.copy()", TWICE))),
     "ends elsewhere": (
         "world", Code(lines("import os", "if os.environ.get('TZ') == 'Asia/Kathmandu':", "    os._exit(3)", TWICE)),
         "with another time zone",

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from threading import Barrier, Lock
@@ -34,12 +34,13 @@ _INSTALLING = Lock()
 def ask_at_once(scene: Scene) -> Iterator[Route]:
     """Ask one question after the other, then all at once for half a second; keep the answer that is furthest off."""
     name, tolerance, ask = f"{THREADS} threads at once", Tolerance.of(scene.files.metadata), scene.witness.model.predict
-    questions, worst = [scene.payload, *other_requests(scene)], Route(name)
+    worst = Route(name)
     scene.asking(name)
     os.sched_setaffinity(0, range(os.sysconf("SC_NPROCESSORS_CONF")))  # the world may have taken all but one away
     sys.setswitchinterval(_SWITCH_SECONDS)  # this process ends with the trials
     try:
-        serial = list(map(ask, questions))
+        alone = [(scene.payload, ask(scene.payload)), *_answered(ask, other_requests(scene))]
+        questions, serial = zip(*alone, strict=True)
         until = time.monotonic() + _ROUNDS_SECONDS
         with ThreadPoolExecutor(THREADS) as pool:
             for turn in count():
@@ -55,6 +56,13 @@ def ask_at_once(scene: Scene) -> Iterator[Route]:
         scene.history = again
     else:
         yield worst
+
+
+def _answered(ask: Callable[[Payload], Arrays], questions: Sequence[Payload]) -> Iterator[tuple[Payload, Arrays]]:
+    """Yield questions with their answers, but for those that are refused: whether these may be, `rows` says."""
+    for question in questions:
+        with suppress(StepError):
+            yield question, ask(question)
 
 
 def _at_once(
