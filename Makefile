@@ -54,7 +54,7 @@ setup: $(TOOL) ## Set up uv and the tool environment; EXTRA="gcs s3 zstd": with 
 completion: ## Say how your shell completes verbs, flags and names of models and steps
 	@echo 'With the tool environment activated (. .venv/bin/activate), in this directory:'
 	@echo '  bash: eval "$$(invoke --print-completion-script bash)"'
-	@echo '  zsh:  eval "$$(invoke --print-completion-script zsh)"'
+	@echo '  zsh:  autoload -Uz compinit; compinit; eval "$$(invoke --print-completion-script zsh)"'
 
 list: $(TOOL) ## List the verbs as Invoke does
 	@$(RUN) invoke --list

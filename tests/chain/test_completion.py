@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import pty
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -50,11 +52,27 @@ def test_shell_completes(tmp_path: Path, shell: str, script: str, line: str, wor
     assert all(each.startswith(word) for each in done.stdout.split())
 
 
-def test_make_says_how_a_shell_completes() -> None:
-    done = subprocess.run(["make", "completion"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    for shell in ("bash", "zsh"):
-        assert f"{shell}:" in done.stdout
-        assert f'eval "$(invoke --print-completion-script {shell})"' in done.stdout
+@pytest.mark.parametrize("shell", [("bash", "--norc", "--noprofile"), ("zsh", "-f")], ids=["bash", "zsh"])
+def test_shell_completes_what_is_typed_after_the_line_that_make_says(tmp_path: Path, shell: tuple[str, ...]) -> None:
+    if not shutil.which(shell[0]):
+        pytest.skip(f"needs {shell[0]}")
+    said = subprocess.run(["make", "completion"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    (line,) = (text.split(": ", 1)[1].strip() for text in said.splitlines() if text.strip().startswith(f"{shell[0]}:"))
+    environment = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(tmp_path), "TERM": "dumb"}
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [*shell, "-i"], cwd=REPOSITORY, env=environment, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+    )
+    os.close(slave)
+    beginning = b"\x01echo "  # Ctrl-A: to the beginning of the line, which is then said instead of run
+    os.write(master, line.encode() + b"\ninvoke verify --model pb\t" + beginning + b"\nexit\n")
+    text = b""
+    with suppress(OSError):  # its end
+        while part := os.read(master, 65536):
+            text += part
+    os.close(master)
+    process.wait()
+    assert "invoke verify --model pbmc_pca" in [each.strip() for each in text.decode().splitlines()], text.decode()
 
 
 def test_make_passes_a_name_on_as_it_is_given() -> None:
