@@ -71,6 +71,10 @@ TABLE = (
     Rule("scripts/chain/foreground.py", ("chain", "engine", *model_side("base")), ("argparse",)),
     Rule("scripts/chain/screen.py", ("chain", "engine", "rich"), ACTING),
     Rule("scripts/chain/shipping.py", ("chain", "engine", "ship.ENVELOPE", "ship.MADE"), ACTING),
+    *(
+        Rule(f"scripts/chain/{name}.py", ("chain", "engine", "scaffolding", *SHARED_MODULES), ACTING)
+        for name in ("new", "completion")
+    ),
     Rule("scripts/chain/watch.py", ("chain", "engine", "watchdog", *model_side("base")), ACTING),
     Rule("scripts/chain/*.py", ("chain", "engine", "environments", "downloads.orphans", "ship.MADE", *SHARED_MODULES),
          ACTING),

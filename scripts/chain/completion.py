@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from .new import TEMPLATE
+from scaffolding.render import archetypes
+
 from .packages import REPOSITORY, Package, examples, names
 from .steps import steps_for
 
@@ -36,10 +37,6 @@ def _steps(place: str) -> list[str]:
     return [step.name for step in steps_for(Package("any", REPOSITORY / place))]
 
 
-def _directories(place: Path) -> list[str]:
-    return sorted(path.name for path in place.iterdir() if path.is_dir())
-
-
 def _option(words: Sequence[str], flag: str, usual: str) -> str:
     return next((value for name, value in pairwise(words) if name == flag), usual)
 
@@ -55,5 +52,5 @@ _FLAGS: Mapping[str, Callable[[str], list[str]]] = {
     "--model": _models,
     "--step": _steps,
     "--force-step": _steps,
-    "--archetype": lambda place: _directories(TEMPLATE),
+    "--archetype": lambda place: archetypes(),
 }

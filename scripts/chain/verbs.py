@@ -164,11 +164,11 @@ def new(request: Request, flags: Mapping[str, Any]) -> int:
     """Ask what a first model is, where flags leave that open, and make its package."""
     from .new import answers, question
 
-    name, words = answers(flags, question if sys.stdin.isatty() else None)
+    name, words = answers(
+        flags, question if sys.stdin.isatty() else None, lambda name: request.named(name).packages()[0]
+    )
     made = request.named(name)
     (package,) = made.packages()
-    if package.root.exists():
-        raise UsageError(str(package.root), "it exists already", advice="Give another name.")
     return _close(made, _build(made, [declared(package, {"scaffold": words})], "scaffold", ()))
 
 

@@ -177,9 +177,13 @@ def test_new_asks_what_a_first_model_is_and_flags_answer_too(tmp_path: Path) -> 
     command += ["--models-dir", str(tmp_path)]
     process = subprocess.Popen(command, cwd=REPOSITORY, stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
-    os.write(master, b"tiny\ntext_to_tensor\n\n")
+    for line in ("my model", "numpy", "tiny", "text_to_tensr", "text_to_tensor", "no.bin", ""):  # some of them again
+        os.write(master, f"{line}\n".encode())
     assert process.wait() == 0
     said = os.read(master, 65536).decode()
+    for fault in ("letters, digits and underscores, got 'my model'", "library, or of an installed one", "no such file"):
+        assert said.count(fault) == 1
+    assert said.count("Did you mean 'text_to_tensor'?") == 1
     assert "Archetype, one of dataframe_to_dataframe, " in said
     assert "Requirements" not in said
     assert f"3. invoke verify --model tiny --models-dir {tmp_path}" in said
