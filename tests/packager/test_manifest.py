@@ -130,6 +130,9 @@ def test_check_names_what_mlflow_never_loads_and_goes_on(model: Path) -> None:
     add(model, {".git/objects/ab/cd": "blob", ".cache/huggingface/download/MLmodel.metadata": "1"})
     names = [".cache/huggingface", ".git", ".gitattributes", "README.md", "model.sig", "registered_model_meta"]
     assert check_manifest(model) == (digest, names)
+    shutil.rmtree(model / ".git")
+    add(model, {".git": "gitdir: ../.git/modules/model"})  # of a submodule
+    assert check_manifest(model) == (digest, names)
 
 
 def test_card_and_history_of_a_model_stay_and_others_files_are_not_removed_when_it_is_packaged_again(
@@ -157,6 +160,10 @@ def test_card_and_history_of_a_model_stay_and_others_files_are_not_removed_when_
         ("registered_model_meta", "import os"),
         ("registered_model_meta", "a: [\n"),
         ("registered_model_meta", REGISTERED + "#" * 10_000),
+        ("registered_model_meta", "model_name: 2026-99-99\n"),
+        ("registered_model_meta/x", REGISTERED),
+        ("model.sig/x.py", "import os"),
+        ("README.md/x", "# card"),
         ("code/registered_model_meta", REGISTERED),
         ("code/README.md", "# card"),
         ("artifacts/.git/config", "[core]"),

@@ -8,6 +8,7 @@ from pathlib import Path
 REGISTERED = "registered_model_meta"  # MLflow writes it into each model that it loads from a registry
 SIGNATURE = "model.sig"  # of OpenSSF's model-signing
 ADDED = (REGISTERED, SIGNATURE, "README.md", ".gitattributes", ".git", ".cache/huggingface")
+_DIRECTORIES = (".git", ".cache/huggingface")  # the former is a file where the model is a submodule
 TOPS = tuple(name.partition("/")[0] for name in ADDED)
 _KEYS = {"model_name", "model_version"}
 _BYTES = 4096
@@ -25,7 +26,8 @@ def never_loaded(model: Path, name: str) -> str:
     """
     if name == REGISTERED and not _is_of_registry(model / name):
         return ""
-    return next((added for added in ADDED if name == added or name.startswith(f"{added}/")), "")
+    within = next((each for each in _DIRECTORIES if name.startswith(f"{each}/")), "")
+    return name if name in ADDED else within
 
 
 def authors_own(model: Path) -> list[str]:
@@ -50,6 +52,6 @@ def _is_of_registry(path: Path) -> bool:
 
     try:
         entry = yaml.safe_load(path.read_bytes()) if path.stat().st_size < _BYTES else None
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # a date that is none, a thousand brackets
         return False
     return isinstance(entry, dict) and entry.keys() == _KEYS
