@@ -360,6 +360,16 @@ def test_import_is_ahead_when_nothing_before_it_does_anything(tmp_path: Path, te
     assert hosted_facts(tmp_path, {f"model_code/{name}": each for name, each in files.items()} | spec)["loaded"] is True
 
 
+def test_nothing_is_imported_ahead_when_code_behind_a_link_sets_a_variable(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "settings.py").write_text("import os\nos.environ['X'] = '1'\n")
+    (tmp_path / "package" / "model_code").mkdir(parents=True)
+    (tmp_path / "package" / "model_code" / "linked").symlink_to(tmp_path / "shared")
+    (tmp_path / "shared" / "back").symlink_to(tmp_path / "package")  # a link that leads back ends
+    files = {"model_code/a.py": "from .linked import settings\nimport decimal\n"}
+    assert hosted_facts(tmp_path / "package", files)["loaded"] is False
+
+
 def test_module_of_the_model_is_the_packages_where_model_spec_names_none(tmp_path: Path) -> None:
     root = tmp_path / "foo_mlflow_pkg"
     root.mkdir()

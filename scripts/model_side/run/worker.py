@@ -224,9 +224,16 @@ def _blas_threads(path: str) -> int:
 
 
 def code_files() -> Iterator[Path]:
-    """Yield the author's Python files."""
-    for path in map(Path, (_AHEAD["CODE"], _AHEAD["SPEC"])):
-        yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    """Yield the author's Python files, also those behind links: they travel."""
+    for top, directories, names in os.walk(_AHEAD["CODE"], followlinks=True):
+        directories[:] = [name for name in directories if not _leads_back(Path(top, name))]
+        yield from (Path(top, name) for name in sorted(names) if name.endswith(".py"))
+    yield _AHEAD["SPEC"]
+
+
+def _leads_back(path: Path) -> bool:
+    """Tell whether a path is a link to a directory above it."""
+    return path.is_symlink() and any(path.resolve() == above.resolve() for above in path.parents)
 
 
 if __name__ == "__main__":
