@@ -24,8 +24,9 @@ _ANYONES = re.compile(
 # What tells nothing of a person.
 _NOBODYS = re.compile(r"(CUDA|ROCR|HIP)_VISIBLE_DEVICES|LANG|LANGUAGE|LC_\w+")
 # How many threads libraries take: torch and numpy by the first three, TensorFlow by the last two. Not numba's: its
-# set_num_threads refuses more than NUMBA_NUM_THREADS, so a model that asks for all of them would fail; its threads
-# leave the processors to others by `patient`, at the same cost in processor time.
+# set_num_threads refuses more than NUMBA_NUM_THREADS, so a model that asks for all of them would fail, and
+# OMP_THREAD_LIMIT, which would divide its OpenMP threads, makes torch answer wrong numbers where a model asks for more.
+# Its threads leave the processors to others by `patient`, at the same cost in processor time.
 _THREADS = (
     *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS"),
     *("POLARS_MAX_THREADS", "BLIS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
