@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from model_side.base.named_files import named_file
 from model_side.payload.fingerprints import fingerprint_of, stamp_of
 
-from .directory import OutputNames, Place, require_ours
+from .directory import Place, require_ours
 from .inputs import Cohort
 from .manifest import DONE, FAILED, manifest_of, recorded_rows
+from .names import OutputNames
 from .request import unit_key
 
 UNCHANGED = ""
