@@ -120,6 +120,11 @@ class Place(NamedTuple):
         except (OSError, ValueError) as error:
             raise UsageError(f"--out {self.uri}", "cannot be listed", got=str(error)) from error
 
+    def recorded(self) -> list[tuple[str, int, int]]:
+        """Return what tells whether a batch has recorded something since: names, times and sizes."""
+        files = [path for path in (self.header, self.journal, manifest_of(self.root)) if path and path.exists()]
+        return [(path.name, status.st_mtime_ns, status.st_size) for path in files if (status := path.stat())]
+
     def publish(self, part: Path, name: str) -> str:
         """Give an output its name, and return its stamp.
 
@@ -199,31 +204,37 @@ def file_system(uri: str) -> tuple[Any, str]:
 
 
 @contextmanager
-def opened(place: Place) -> Iterator[None]:
+def opened(place: Place, recorded: object) -> Iterator[None]:
     """Make a directory this process's own for the block.
+
+    Parameters
+    ----------
+    place : Place
+    recorded : object
+        What `Place.recorded` returned before it was decided what runs.
 
     Raises
     ------
     StepError
-        If another batch writes to it, or it cannot be written.
+        If another batch writes to it, or has done so since, or it cannot be written.
     """
     from filelock import FileLock, Timeout
 
+    root, lock = str(place.root), FileLock(place.hidden / "lock")
     try:
         place.parts.mkdir(parents=True, exist_ok=True)
-        for leftover in place.parts.iterdir():
-            remove(leftover)
-        lock = FileLock(place.hidden / "lock")
-        lock.acquire(timeout=0)
+        held = lock.acquire(timeout=0)
     except Timeout:
-        fault = "another batch is writing to it"
-        raise StepError(str(place.root), fault, advice="Wait for it, or take another --out.") from None
+        advice = "Wait for it, or take another --out."
+        raise StepError(root, "another batch is writing to it", advice=advice) from None
     except OSError as error:
         raise disk_fault(place, error) from error
-    try:
+    with held:
+        if place.recorded() != recorded:
+            raise StepError(root, "another batch has just written to it", advice="Run the same command again.")
+        for leftover in place.parts.iterdir():
+            remove(leftover)
         yield
-    finally:
-        lock.release()
 
 
 def require_ours(place: Place, foreign: Iterable[str]) -> None:

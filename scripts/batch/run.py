@@ -67,6 +67,7 @@ def run_batch(request: Request) -> int:
     cohort = read_cohort(request, files)
     place = Place(request.place(), request.out if request.is_remote else "")
     identity = {"name": name_of(request.model_uri), "signature": _signature(files)}
+    before = place.recorded()
     place.require_own(identity)
     with whole_model(request.model_uri) as model:
         digest, stamp = model_digest(model, place.read_header())
@@ -78,7 +79,7 @@ def run_batch(request: Request) -> int:
             from .cluster import connected
 
             connected(request.ray)
-        with opened(place):
+        with opened(place, before):
             place.write_header(identity, digest, stamp)
             return _Run(request, place, cohort, made, plan).run(model, files)
 

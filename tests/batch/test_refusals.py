@@ -6,9 +6,12 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+import batch.run
 from model_side.base.errors import ReportedError, StepError, UsageError
 
 Run = Callable[..., int]
@@ -128,7 +131,29 @@ def test_two_batches_do_not_write_to_one_place(inputs: Write, run: Run, tmp_path
     from filelock import FileLock
 
     inputs(a="1")
-    hidden = tmp_path / "out" / ".batch"
-    hidden.mkdir(parents=True)
-    with FileLock(hidden / "lock"), pytest.raises(StepError, match="another batch is writing to it"):
+    half = tmp_path / "out" / ".batch" / "parts" / "0"
+    half.parent.mkdir(parents=True)
+    half.write_text("of the other")
+    with FileLock(half.parents[1] / "lock"), pytest.raises(StepError, match="another batch is writing to it"):
         run()
+    assert half.read_text() == "of the other"
+
+
+def test_batch_that_ended_since_it_was_decided_what_runs_keeps_its_outputs(
+    inputs: Write, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, plan = tmp_path / "other" / "a.in", batch.run.make_plan
+    inputs(a="1")
+    other.parent.mkdir()
+    other.write_text("2")
+
+    def meanwhile(*words: Any, **flags: Any) -> Any:
+        monkeypatch.undo()
+        made = plan(*words, **flags)
+        assert run(inputs=str(other)) == 0
+        return made
+
+    monkeypatch.setattr(batch.run, "make_plan", meanwhile)
+    with pytest.raises(StepError, match="another batch has just written to it"):
+        run()
+    assert np.load(tmp_path / "out" / "a.in.npy").tolist() == [[2, 1]]
