@@ -28,6 +28,7 @@ from .request import SCHEMES, Request, require_pyarrow
 
 LISTS, TABLES, PAYLOADS = (".txt", ".list"), (".csv", ".parquet"), (".json",)
 _PATTERN = re.compile(r"[*?\[]")
+_NOT_TEXT = re.compile("[\ud800-\udfff]")  # how Python shows bytes of a name that are not UTF-8
 _ROW = re.compile(r"^(?:dataframe_split\.data|dataframe_records)\[(\d+)\](?:: |\.)?")
 
 
@@ -64,13 +65,14 @@ def read_cohort(request: Request, files: ModelFiles) -> Cohort:
         return _rows(path, _table(path, signature), files, 1)
     if path.is_file() and suffix in PAYLOADS:
         return _rows(path, loads_payload(read_text(path), source), files, request.rows)
-    return _uris(request, signature)
+    return _uris(request, files)
 
 
-def _uris(request: Request, signature: Signature) -> Cohort:
+def _uris(request: Request, files: ModelFiles) -> Cohort:
     """Return inputs each of which is one URI."""
     source = request.inputs
-    key = _column(source, signature)
+    signature = files.signature
+    key = _column(source, files)
     form = next(form for form in FORMS if not not_carried(form, signature))
     found = list(_listed(source, request.place()))
     if not found:
@@ -84,14 +86,17 @@ def _uris(request: Request, signature: Signature) -> Cohort:
     return Cohort(names, lambda number: {form: write_form(form, [{key: names[number]}], signature)}, alone=True)
 
 
-def _column(source: str, signature: Signature) -> str | int:
+def _column(source: str, files: ModelFiles) -> str | int:
     """Return the one column that takes a URI."""
+    signature, archetype = files.signature, str(files.metadata.get("archetype", ""))
     required = {key: each for key, each in signature.columns.items() if each.required} or signature.columns
-    if len(required) == 1 and next(iter(required.values())).type == Scalar("string"):
+    is_one = len(required) == 1 and next(iter(required.values())).type == Scalar("string")
+    if is_one and not archetype.startswith("text_to"):
         return next(iter(required))
     takes = ", ".join(f"{key}: {each.type}" for key, each in signature.columns.items())
     advice = "Give a table (.csv, .parquet) with these columns, or a payload file (.json)."
-    raise UsageError(f"--inputs {source}", "the model takes more than one URI", got=takes, advice=advice)
+    fault = "the model takes no list of files"
+    raise UsageError(f"--inputs {source}", fault, expected=f"a table or a payload of {takes}", advice=advice)
 
 
 def _listed(source: str, out: Path) -> Iterator[tuple[int, str]]:
@@ -100,7 +105,7 @@ def _listed(source: str, out: Path) -> Iterator[tuple[int, str]]:
     if path.is_dir():
         yield from _outside(source, [str(each) for each in sorted(path.iterdir()) if each.name[0] != "."], out)
     elif path.is_file() and path.suffix.lower() in LISTS:
-        lines = enumerate(read_text(path).splitlines(), 1)
+        lines = enumerate(read_text(path).removeprefix("\ufeff").splitlines(), 1)  # some editors put a mark first
         yield from ((number, line.strip()) for number, line in lines if line.strip() and not line.startswith("#"))
     elif os.path.lexists(source) or SCHEMES in source:
         yield 0, source
@@ -131,7 +136,9 @@ def _uri_faults(source: str, found: Sequence[tuple[int, str]]) -> Iterator[str]:
     for line, uri in found:
         where = f"{source}:{line}: " if line else ""
         named = named_file(uri)
-        if named and not named.path.exists():
+        if _NOT_TEXT.search(_whole(uri)):
+            yield f"{where}{uri!r}: its name is not UTF-8. Rename it"
+        elif named and not named.path.exists():
             yield f"{where}{uri}: no such file"
         elif named and not os.access(named.path, os.R_OK):
             yield f"{where}{uri}: it cannot be read: permission denied"

@@ -12,6 +12,8 @@ from .directory import Place
 from .manifest import recorded_rows
 
 _UNUSUAL = re.compile(r"[^\w.\-+=@ ]")  # in a name of a file
+_LONGEST = 180  # bytes of a name, without what is put behind it
+_OURS = ("manifest.parquet", "envelope.json")  # no output is called so
 
 
 class OutputNames:
@@ -45,12 +47,14 @@ class OutputNames:
             return name
         each = self._inputs[number]
         base = base_name(each)
-        if base in self._shared or self._taken.get(f"{base}{self._suffix}", each) != each:
+        name = f"{base}{self._suffix}"
+        if base in self._shared or name in _OURS or self._taken.get(name, each) != each:
             return f"{base}-{sha256(each.encode()).hexdigest()[:8]}{self._suffix}"
-        return f"{base}{self._suffix}"
+        return name
 
 
 def base_name(name: str) -> str:
     """Return what an output is called after an input, without its ending."""
     base = name.rstrip("/").rpartition("/")[2].split("?")[0]
-    return _UNUSUAL.sub("_", base).strip("_. ")[-180:] or "input"
+    end = _UNUSUAL.sub("_", base).encode()[-_LONGEST:]
+    return end.decode(errors="ignore").strip("_. ") or "input"

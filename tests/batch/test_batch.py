@@ -149,6 +149,16 @@ def test_names_do_not_collide_and_files_of_others_stay(inputs: Write, run: Run, 
         run(inputs=str(directory / "**" / "a.in"))
 
 
+def test_outputs_have_short_names_that_are_not_the_tools_own(inputs: Write, run: Run, tmp_path: Path) -> None:
+    directory, long = inputs(), "語" * 84
+    (directory / "envelope").write_text("1")
+    (directory / f"{long}.i").write_text("2")
+    assert run(inputs=str(directory), format="json") == 0
+    names = {path.name for path in (tmp_path / "out").glob("*.json")}
+    (own,) = {name for name in names if name.startswith("envelope-")}
+    assert names == {own, f"{long[-59:]}.i.json"}
+
+
 def command(model: Path, tmp_path: Path, *words: str) -> list[str]:
     given = ["--model-uri", str(model), "--inputs", str(tmp_path / "inputs"), "--out", str(tmp_path / "out")]
     return [sys.executable, str(SCRIPT), *given, "--workers", "1", "--manifest-format", "csv", *words]

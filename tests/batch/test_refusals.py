@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 import batch.run
 from model_side.base.errors import ReportedError, StepError, UsageError
+from tests.predict.conftest import uri_to_pair
 
 Run = Callable[..., int]
 Write = Callable[..., Path]
@@ -70,11 +72,29 @@ def test_model_without_a_proof_is_warned_of_with_what_can_be_done(
 def test_every_fault_of_a_list_is_named_with_its_line(inputs: Write, run: Run, tmp_path: Path) -> None:
     directory = inputs(a="1", b="2")
     listed = tmp_path / "list.txt"
-    listed.write_text(f"# ours\n{directory}/a.in\n\n{directory}/c.in\n{directory}/b.in\n{directory}/./a.in\n")
+    listed.write_text(f"\ufeff# ours\n{directory}/a.in\n\n{directory}/c.in\n{directory}/b.in\n{directory}/./a.in\n")
     with pytest.raises(UsageError) as caught:
         run(inputs=str(listed))
+    assert f"{listed}:1:" not in str(caught.value)
     assert f"{listed}:4: {directory}/c.in: no such file" in str(caught.value)
     assert f"{listed}:6: {directory}/./a.in: it is the same input as in line 2" in str(caught.value)
+
+
+def test_input_whose_name_no_manifest_can_hold_is_refused(inputs: Write, run: Run, tmp_path: Path) -> None:
+    (inputs(a="1") / os.fsdecode(b"b\xff.in")).write_text("2")
+    with pytest.raises(UsageError, match=r"b.udcff.in': its name is not UTF-8"):
+        run()
+    assert not (tmp_path / "out").exists()
+
+
+def test_list_for_a_model_of_texts_is_refused_with_what_it_takes(
+    save_model: Callable[..., Path], run: Run, tmp_path: Path
+) -> None:
+    listed = tmp_path / "texts.txt"
+    listed.write_text("a sentence\n")
+    model = save_model("texts", uri_to_pair(), metadata={"archetype": "text_to_tensor"})
+    with pytest.raises(UsageError, match="expected a table or a payload of uri: string"):
+        run(model_uri=str(model), inputs=str(listed))
 
 
 def test_table_without_the_models_columns_is_refused(inputs: Write, run: Run, tmp_path: Path) -> None:

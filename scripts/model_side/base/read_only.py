@@ -180,7 +180,8 @@ def _stamp(path: Path) -> tuple[object, ...]:
 def _in_memory() -> frozenset[int]:
     """Return the devices of the file systems in memory."""
     try:
-        mounted = [line.split(" - ") for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()]
+        text = Path("/proc/self/mountinfo").read_text(encoding="ascii", errors="surrogateescape")
+        mounted = [line.split(" - ") for line in text.splitlines()]
     except OSError:
         return frozenset()
     devices = {place.split()[2] for place, kind in mounted if kind.startswith(("tmpfs ", "ramfs "))}
