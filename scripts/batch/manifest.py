@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
@@ -152,15 +153,24 @@ def _kept(
     if path is None:
         return
     if path.suffix == ".csv":
-        with path.open(newline="", encoding="utf-8") as stream:
-            for row in csv.DictReader(stream):
-                yield {name: COLUMNS[name](row.get(name) or COLUMNS[name]()) for name in columns}
+        with _manifest_at(path), path.open(newline="", encoding="utf-8") as stream:
+            csv.field_size_limit(sys.maxsize)
+            reader = csv.DictReader(stream)
+            _require_columns(reader.fieldnames or ())
+            for row in reader:
+                yield {name: _read(row.get(name), COLUMNS[name]) for name in columns}
         return
     for batch in _batches(path, columns, wanted):
         names = batch.schema.names
         yield from (
             dict(zip(names, row, strict=True)) for row in zip(*(each.to_pylist() for each in batch), strict=True)
         )
+
+
+def _read(text: str | None, kind: type) -> Any:
+    if not text or kind is str:
+        return text or kind()
+    return kind(float(text))  # other programs write whole numbers as 3.0 where some are missing
 
 
 def _batches(
@@ -170,20 +180,28 @@ def _batches(
     from .request import require_pyarrow
 
     require_pyarrow(str(path))
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    with _manifest_at(path), pq.ParquetFile(path) as file:
+        _require_columns(file.schema_arrow.names)
+        is_large = wanted is not None and (inverted or file.metadata.num_rows > 2 * len(wanted[1]))
+        keep = _filter(*wanted, inverted=inverted) if wanted is not None and is_large else lambda batch: batch
+        for batch in file.iter_batches(_READ if is_large else _BATCH, columns=list(columns)):
+            yield keep(batch.cast(_schema(batch.schema.names)))
+
+
+@contextmanager
+def _manifest_at(path: Path) -> Iterator[None]:
     try:
-        with pq.ParquetFile(path) as file:
-            is_large = wanted is not None and (inverted or file.metadata.num_rows > 2 * len(wanted[1]))
-            keep = _filter(*wanted, inverted=inverted) if wanted is not None and is_large else lambda batch: batch
-            for batch in file.iter_batches(_READ if is_large else _BATCH, columns=list(columns)):
-                yield keep(batch)
-    except (pa.ArrowInvalid, KeyError) as error:
-        advice = "Move it away: what is recorded in it runs again."
-        raise UsageError(
-            str(path), "cannot be read as the manifest of a batch", got=str(error), advice=advice
-        ) from error
+        yield
+    except (csv.Error, KeyError, TypeError, ValueError) as error:  # those of pyarrow, too
+        fault, advice = "cannot be read as the manifest of a batch", "Move it away: what is recorded in it runs again."
+        raise UsageError(str(path), fault, got=str(error), advice=advice) from error
+
+
+def _require_columns(names: Collection[str]) -> None:
+    if missing := [name for name in DECIDING if name not in names]:
+        raise ValueError(f"no column {', '.join(missing)}")
 
 
 def _filter(column: str, wanted: Iterable[str], *, inverted: bool) -> Callable[[Any], Any]:
@@ -221,14 +239,20 @@ def _write_parquet(rows: Iterator[Row], path: Path, batches: Iterable[Any] = ())
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
-    schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
+    schema = _schema(COLUMNS)
     empty = schema.empty_table()  # an older manifest has fewer columns
     before = (pa.concat_tables([empty, pa.table(batch)], promote_options="default") for batch in batches)
     tables = chain(before, _tables(rows, schema))
     with pq.ParquetWriter(path, schema) as writer:
         while some := list(islice(tables, _GROUP)):
             writer.write_table(pa.concat_tables(some))
+
+
+def _schema(names: Iterable[str]) -> Any:
+    import pyarrow as pa
+
+    types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+    return pa.schema([(name, types[COLUMNS[name]]) for name in names])
 
 
 def _tables(rows: Iterator[Row], schema: Any) -> Iterator[Any]:
