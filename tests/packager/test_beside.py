@@ -73,6 +73,25 @@ def test_file_beside_the_example_is_named_when_only_the_author_has_it(author: Au
     assert not author.model.exists()
 
 
+def test_file_beside_the_example_is_named_when_it_is_hidden_or_a_link_to_elsewhere(
+    author: Author, tmp_path: Path
+) -> None:
+    make(author, "zeros", "model_data/x.txt")
+    index = author.root / "model_data" / "x.idx"
+    index.symlink_to(index.rename(tmp_path / "far.idx"))
+    done = author.package()
+    assert done.returncode == 1
+    assert 'EXAMPLE_FILES = ["model_data/x.idx"]' in done.stderr
+    index.rename(index.with_name(".x.idx"))
+    author.replace("more = uri[:-3] + 'idx'", "more = os.path.dirname(uri) + '/.x.idx'")
+    done = author.package()
+    assert done.returncode == 1
+    assert 'EXAMPLE_FILES = ["model_data/.x.idx"]' in done.stderr
+    author.declare('EXAMPLE_FILES = ["model_data/.x.idx"]')
+    assert author.package().returncode == 0
+    assert answer(author) == [6.0, 15.0]
+
+
 @pytest.mark.parametrize("reader", READERS)
 def test_file_beside_the_example_travels_when_a_pattern_names_it(author: Author, reader: str) -> None:
     make(author, reader, "model_data/scan #1/x.txt")

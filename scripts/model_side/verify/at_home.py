@@ -27,6 +27,7 @@ from ..run.direct import call_directly
 from .routes import Route, golden_route
 
 _SHOWN = 10  # files in a message
+_NO_DATA = frozenset({".gitignore", ".downloads", ".git", ".cache", ".DS_Store"})  # of tools, in model_data/
 
 
 class _Home(NamedTuple):
@@ -89,18 +90,20 @@ def _at_home(package: Path, flags: Flags, staged: Path, seconds: float) -> _Home
     travelled = _travelled(package, staged)
     data = package / DATA
     tops = (Path(top) for top, _, _ in os.walk(data, followlinks=True))
-    seen = {top for top in tops if not any(part.startswith(".") for part in top.relative_to(data).parts)}
+    seen = {top for top in tops if not {*top.relative_to(data).parts} & _NO_DATA}
     watched = seen | {each.parent for each in travelled}
-    beside = (path for each in watched for path in each.iterdir() if path.is_file() and not path.name.startswith("."))
-    left = {path for path in beside if path.resolve() not in travelled}
+    beside = (path for each in watched for path in each.iterdir() if path.is_file() and path.name not in _NO_DATA)
+    left = {path: path.resolve() for path in beside if path.resolve() not in travelled}
     files = read_model(str(staged))
     if not left or files.example is None:
         return None
+    places = sorted(watched | {each.parent for each in left.values()})  # of a link, what it leads to is opened
     try:
-        found = call_directly(package, files.example, files, seconds, flags=flags, watched=sorted(watched))
+        found = call_directly(package, files.example, files, seconds, flags=flags, watched=places)
     except ReportedError:  # the route `direct` of verify tells it
         return None
-    missing = sorted(os.path.relpath(path, package) for path in found.opened & left)
+    opened = {each.resolve() for each in found.opened}
+    missing = sorted(os.path.relpath(path, package) for path, real in left.items() if real in opened)
     return _Home(found.output, missing) if missing else None  # what else may make answers differ, verify tells
 
 
