@@ -21,11 +21,17 @@ STAND_INS = {
     "w.txt": ("/annex/objects/SHA256E-s10--00.txt\n", "a git-annex pointer"),
     "w.pt": ("\n<!DOCTYPE html>\n<html><head><title>404", "an HTML page"),
     "vocab.txt": ("\ufeff<HTML lang='en'>", "an HTML page"),
+    "xhtml.pt": ('<?xml version="1.0"?>\n<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN">', "an HTML page"),
+    "cached.pt": ("<!-- by a proxy,\nat noon -->\n<!doctype html><html>", "an HTML page"),
+    "moved.pt": ("<head><title>301 Moved", "an HTML page"),
+    "s3.bin": ('<Error xmlns="https://s3.example.org"><Code>NoSuchKey</Code>', "an error message of a server"),
     "w.bin": ('<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code>', "an error message of a server"),
     "w.csv": ("", "an empty file"),
     "w.csv.part": ("a,b", "an unfinished download"),
     "W.BIN.INCOMPLETE": ("a,b", "an unfinished download"),
     "w.npz": ('{"message":"Not Found"}', "a text with no zip header"),
+    "w.keras": ('{"message":"Not Found"}', "a text with no zip header"),
+    "w.npy": ('{"message":"Not Found"}', "a text with no npy header"),
     "w.safetensors": ('{"message":"Not Found"}', "a text with no safetensors header"),
     "w.parquet": ('{"message":"Not Found"}', "a text with no Parquet header"),
     "w.h5ad": ('{"message":"Not Found"}', "a text with no HDF5 header"),
@@ -44,6 +50,7 @@ RIGHT = {
     "page.xml": "<?xml version='1.0'?><Errors/>",
     "w.pt": "\x80\x02 a pickle",
     "htmlish.txt": "<htmlarea>",
+    "annotated.xml": "<?xml version='1.0'?><!-- <html> --><header/>",
     "part": "a,b",
     "of-a-family-1.h5": "\x00\x01",
 }
@@ -107,7 +114,7 @@ def test_file_without_its_last_byte_is_cut_off(tmp_path: Path, name: str, write:
     write(path)
     assert damage(path) == ""
     content = path.read_bytes()
-    for size in (len(content) - 1, len(content) // 2):
+    for size in (len(content) - 1, len(content) // 2, 8 if content[0] else 1032):
         path.write_bytes(content[:size])
         assert damage(path).startswith("cut off: "), size
     path.write_bytes(content + b"more")

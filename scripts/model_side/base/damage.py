@@ -22,12 +22,13 @@ _HEAD = 512  # bytes that are read of every file
 _UNFINISHED = (".part", ".partial", ".incomplete", ".crdownload", ".aria2")
 # Files that may well begin as an HTML page does.
 _PAGES = (".html", ".htm", ".xhtml", ".md", ".j2", ".jinja", ".jinja2", ".tmpl", ".template", ".php")
+_BEFORE = rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--(?s:.*?)-->\s*)*"  # what may come before the first tag
 # What is there in place of a file, by what it begins with.
 _STAND_INS = {
     rb"version https://git-lfs\.github\.com/spec/": "a Git LFS pointer, not the file: run `git lfs pull` there",
     rb"/annex/objects/": "a git-annex pointer, not the file: run `git annex get` there",
-    rb"(\xef\xbb\xbf)?\s*<(?i:!doctype\s+html|html)\b": "an HTML page, not the file: get that, or name a page .html",
-    rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>)?\s*<Error>\s*<Code>": "an error message of a server, not the file",
+    _BEFORE + rb"<(?i:!doctype\s+html|html|head)\b": "an HTML page, not the file: get that, or name a page .html",
+    _BEFORE + rb"<Error(\s[^>]*)?>\s*<Code>": "an error message of a server, not the file",
 }
 _STAND_IN = re.compile(b"|".join(b"(?:%s)" % start for start in _STAND_INS))
 _MOST_HEADER = 100_000_000  # bytes; the library reads no longer one
@@ -127,8 +128,12 @@ def _of_zip(stream: BinaryIO, size: int) -> None:
 
 
 def _of_npy(stream: BinaryIO, size: int) -> int | None:
-    major = stream.read(8)[6]
-    width = 2 if major == 1 else 4
+    head = stream.read(8)
+    if not head.startswith(_NPY):
+        raise ValueError
+    if len(head) < 8:
+        raise EOFError
+    width = 2 if head[6] == 1 else 4
     length = int.from_bytes(stream.read(width), "little")
     start = 8 + width + length
     if start > size:
@@ -146,6 +151,8 @@ def _of_hdf5(stream: BinaryIO, size: int) -> int | None:
         stream.seek(place)
         head = stream.read(96)
         if head.startswith(_HDF5):
+            if len(head) < 48:
+                raise EOFError
             is_old = head[8] < 2
             width, first = (head[13], 28 if head[8] == 1 else 24) if is_old else (head[9], 12)
             addresses = [head[at : at + width] for at in range(first, first + 4 * width, width)]
@@ -178,9 +185,10 @@ def _of_safetensors(stream: BinaryIO, size: int) -> int:
 
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_NPY = b"\x93NUMPY"
 _FORMATS = (
-    _Format("zip", b"PK\x03\x04", (".zip", ".npz"), _of_zip),
-    _Format("npy", b"\x93NUMPY", (), _of_npy),
+    _Format("zip", b"PK\x03\x04", (".zip", ".npz", ".keras"), _of_zip),
+    _Format("npy", _NPY, (".npy",), _of_npy),
     _Format("HDF5", _HDF5, (".h5", ".hdf5", ".h5ad", ".h5mu", ".loom"), _of_hdf5),
     _Format("Parquet", b"PAR1", (".parquet",), _of_parquet),
     _Format("safetensors", b"", (".safetensors",), _of_safetensors),
