@@ -197,6 +197,26 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_file_system(directory: Path) -> None:
+    """Wait until all that was written to a directory's file system is on the disk.
+
+    An environment has some ten thousand files: one call for all takes a fraction of the time of one for each.
+
+    Parameters
+    ----------
+    directory : Path
+        One that is there.
+    """
+    import ctypes  # not on the way to a no-op
+
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(directory))
+    finally:
+        os.close(descriptor)
+
+
 def load_json(path: Path) -> tuple[dict[str, Any] | None, str]:
     """Return the document of this schema, or None and why it cannot be used; no reason where there is no file.
 

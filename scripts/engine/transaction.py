@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import StepError
-from .ledger import Ledger, replace_json, sync
+from .ledger import Ledger, replace_json, sync, sync_file_system
 from .step import STATE_DIRECTORY, Step
 
 RUN_VARIABLE = "PIPELINE_RUN"
@@ -262,6 +262,7 @@ def _copy_whole(source: Path, target: Path) -> None:
     part = target.with_name(f".{target.name}.part")
     copy(source, part)
     part.rename(target)
+    sync(target.parent)
 
 
 def copy(source: Path, target: Path) -> None:
@@ -273,18 +274,13 @@ def copy(source: Path, target: Path) -> None:
     """
     remove(target)
     if source.is_dir() and not source.is_symlink():
-        shutil.copytree(source, target, symlinks=True, copy_function=_copy_file)
-    else:
-        _copy_file(source, target)
-        sync(target.parent)
-
-
-def _copy_file(source: str | Path, target: str | Path) -> str:
-    """Copy a file or a link as it is; a file is on the disk before anything else happens."""
+        shutil.copytree(source, target, symlinks=True)
+        sync_file_system(target)
+        return
     shutil.copy2(source, target, follow_symlinks=False)
-    if not Path(target).is_symlink():
-        sync(Path(target))
-    return str(target)
+    for path in (target, target.parent):
+        if not path.is_symlink():
+            sync(path)
 
 
 def _journals(root: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
@@ -253,6 +254,48 @@ def test_targets_come_back_when_a_step_fails_whose_targets_are_on_another_file_s
     assert sorted(path.name for path in elsewhere.iterdir()) == ["file", "model"]
     assert build([good], root=tmp_path).up_to_date
     assert build([good], root=tmp_path, force=["s"]).ok
+
+
+def test_copy_of_a_target_is_on_the_disk_before_the_target_goes(
+    tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it cannot be renamed, as behind a link to another disk."""
+    events: list[str] = []
+    fsync, rename, rmtree = os.fsync, Path.rename, shutil.rmtree
+
+    class Library(ctypes.CDLL):
+        def syncfs(self, descriptor: int) -> int:
+            events.append(f"all on disk {Path(f'/proc/self/fd/{descriptor}').readlink().name}")
+            return int(self["syncfs"](descriptor))
+
+    def synced(descriptor: int) -> None:
+        events.append(f"on disk {Path(f'/proc/self/fd/{descriptor}').readlink().name}")
+        fsync(descriptor)
+
+    def renamed(path: Path, target: Path) -> Path:
+        moved = rename(path, target)
+        events.append(f"{path.name} is {target.name} of {target.parent.name}")
+        return moved
+
+    def removed(path: Path, ignore_errors: bool = False) -> None:
+        events.append(f"removed {Path(path).name}")
+        rmtree(path, ignore_errors)
+
+    (tmp_path / "disk").symlink_to(elsewhere)
+    step = Step("s", "mkdir disk/model; echo good > disk/model/code", [], ["disk/model"])
+    assert build([step], root=tmp_path).ok
+    monkeypatch.setattr(ctypes, "CDLL", Library)
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "rename", renamed)
+    monkeypatch.setattr(shutil, "rmtree", removed)
+    assert build([step], root=tmp_path, force=["s"]).ok
+    (copied,) = (number for number, event in enumerate(events) if event.startswith(".0.part is 0 of "))
+    run = events[copied].rpartition(" ")[2]
+    assert [events[copied - 1], *events[copied + 1 : copied + 3]] == [
+        "all on disk .0.part",
+        f"on disk {run}",
+        "removed model",
+    ]
 
 
 # In a layer of a container: makes a directory anew, fails to, and makes what was there at first.
