@@ -33,7 +33,11 @@ _PYTHON = (
     r"No interpreter found for (Python \S+)|Failed to download `\S*(cpython-[\d.]+)"
     r"|Querying Python at `\S*?(python[\d.]+)` failed"
 )
-_ABSENT = r"Because (?:there is no version of (\S+)|(\S+) was not found in the [a-z ]+) and you require"
+_ABSENT = (
+    r"Because (?:there is no version of (\S+)|(\S+) was not found in the [a-z ]+"
+    r"|only (?:\S+ is|the following versions of \S+ are) available(?:: [\w.=<>!| -]+)?)"
+    r" and (?:you require|(?:all versions of )?\S+ depends? on) (\S+?)(?:,? |$)"
+)
 # The first that fits.
 _CAUSES = (
     _Cause(

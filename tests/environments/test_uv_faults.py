@@ -39,6 +39,34 @@ def test_pin_that_no_index_has_is_named_whatever_the_package_is_called(
     assert "UV_INDEX or UV_FIND_LINKS" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("asked", "versions", "given", "said"),
+    [
+        ("outer==1.0", (), "inner>=2,<3", "inner"),
+        ("outer", ("1.0",), "inner>=2,<3", "inner>=2,<3"),
+        ("outer", ("1.0", "1.1"), "inner==2.0", "inner==2.0"),
+        ("inner>=3", ("1.0",), "inner", "inner>=3"),
+        ("inner>3,<4\nouter", ("1.0", "1.1", "2.0"), "inner", "inner>3,<4"),
+    ],
+)
+def test_version_that_no_index_has_is_named_also_where_another_package_asks_for_it(
+    tmp_path: Path, asked: str, versions: tuple[str, ...], given: str, said: str
+) -> None:
+    index = write_index(tmp_path / "index", "1.0", name="outer", metadata=f"Requires-Dist: {given}\n")
+    if versions:
+        write_index(index, *versions, name="inner")
+    error = fault(tmp_path, asked, {"UV_DEFAULT_INDEX": index.as_uri()})
+    assert isinstance(error, UsageError)
+    assert f"no index or directory that uv knows has {said}. Correct" in str(error)
+
+
+def test_contradiction_is_no_lack_of_an_index(tmp_path: Path) -> None:
+    index = write_index(tmp_path / "index", "1.0", "2.0", name="inner")
+    write_index(index, "1.0", name="outer", metadata="Requires-Dist: inner<2\n")
+    error = fault(tmp_path, "outer\ninner>=2", {"UV_DEFAULT_INDEX": index.as_uri()})
+    assert "uv refused it. uv's explanation is above" in str(error)
+
+
 def test_wheel_of_the_authors_directory_is_named_where_that_is_not_set(tmp_path: Path) -> None:
     wheels, index = write_wheels(tmp_path / "wheels", "1.0"), write_index(tmp_path / "index", "1.0", name="other")
     env = {"UV_DEFAULT_INDEX": index.as_uri()}
