@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import going_back
 import large_weights
 import manual_way
 import many_steps
@@ -27,6 +28,7 @@ SECTIONS = {
     "no-op": ("Nothing to do", no_op.measure),
     "many steps": ("Many steps", many_steps.measure),
     "manual way": ("Against the manual way", manual_way.measure),
+    "going back": ("Going back", going_back.measure),
     "slow model": ("A slow model", slow_model.measure),
     "batch": ("A cohort", batch.measure),
     "packaging": ("Packaging large weights", large_weights.measure),
