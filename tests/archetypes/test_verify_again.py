@@ -82,9 +82,9 @@ FAULTS = {
     "an answer depends on the process": (
         "import os; return input_obj + np.float32(os.getpid())", LOAD,
         "repeatable", "another answer: in two processes", "in two processes: [0, 0]: expected "),
-    "an answer depends on the day": (
-        "import time; return np.where(input_obj > 8, np.float32(time.gmtime().tm_yday), input_obj)", LOAD,
-        "repeatable", "another answer: twice, the clock moved on by a day", "the clock moved on by a day: [2, 0]: "),
+    "an answer depends on the year": (
+        "import time; return np.where(input_obj > 8, np.float32(time.gmtime().tm_year), input_obj)", LOAD,
+        "repeatable", "another answer: twice, the clock moved on by a year", "the clock moved on by a year: [2, 0]: "),
     "calls share a place in the model": (
         "self.row = input_obj\n        sum(1 for _ in range(100_000))\n        return self.row * np.float32(2)", LOAD,
         "concurrent", "4 threads at once", "4 threads at once: "),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import update_wrapper
 from typing import Any
 
-AHEAD = 93_784.0  # seconds: a day, 2 h, 3 min and 4 s, so that the date and each part of the time are others
+AHEAD = 34_567_384.0  # seconds: 400 days, 2 h, 3 min and 4 s: the year, month, day, weekday and time are others
 
 
 @dataclass

@@ -17,11 +17,11 @@ from .routes import Route
 from .rows import TILED, of_numbers
 from .scene import Relation, Scene
 
-# What each question shows at once: rows or cells in another order, a day later; and the first request once more, with
+# What each question shows at once: rows or cells in another order, a year later; and the first request once more, with
 # its files named otherwise, after one with other params.
 QUESTIONS = (("repeatable", "rows", "cells"), ("params", "files", "history"))
 FREE = ("unchanged",)  # of the same calls
-AGAIN, LAST = "once more, a day later", "the same again, after all other calls"
+AGAIN, LAST = "once more, a year later", "the same again, after all other calls"
 
 
 def asked_before(scene: Scene, relations: Collection[str]) -> Mapping[str, Sequence[Route]]:

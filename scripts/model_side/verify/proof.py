@@ -34,7 +34,7 @@ _FOR_CHECKS = "example_output.npz"  # beside the model
 _RAISE = "Let it raise where the output is wrong."
 # Why two predictions of one input differ, as further ones show, and what to do.
 CLOCK = (
-    "The answer follows the clock: the second was given one that is a day ahead, and with it turned back, a third"
+    "The answer follows the clock: the second was given one that is a year ahead, and with it turned back, a third"
     " gives the first answer again. Write no time of day into a result or a result file: gzip takes mtime=0, pandas"
     ' compression={"method": "gzip", "mtime": 0}, zipfile a ZipInfo with a date_time.'
 )
@@ -96,7 +96,7 @@ def proven(staged: Path, child: Callable[..., Any]) -> Proof:
 def prove(staged: Path) -> Proof:
     """Load the model as its receiver does, predict its example twice, check the output against the contract, keep it.
 
-    The second prediction is given a clock that is a day ahead.
+    The second prediction is given a clock that is a year ahead.
 
     Call it in a process that has not imported the author's code, in an empty working directory.
 
@@ -152,7 +152,7 @@ def _require_some(output: Arrays) -> None:
 
 
 def _require_same(first: Arrays, model: Loaded, clock: Clock, began: float) -> None:
-    """Check that the next prediction of the example gives the same, a day later by the clock; if not, look for why."""
+    """Check that the next prediction of the example gives the same, a year later by the clock; if not, look for why."""
     tolerance, payload = Tolerance.of(model.files.metadata), model.files.example or {}
     clock.ahead = AHEAD
     if model.files.signature.output_files:

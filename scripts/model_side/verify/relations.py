@@ -27,13 +27,13 @@ def _always(_: Scene) -> str:
 
 
 def _again(scene: Scene) -> Iterator[Route]:
-    """Ask again, a day later by the clock; where the answer differs, with the clock turned back, too."""
+    """Ask again, a year later by the clock; where the answer differs, with the clock turned back, too."""
     scene.clock.ahead = AHEAD
     trial = scene.holds("twice in one process", scene.payload, scene.first)
     if not trial.agrees:
         scene.clock.turn_to(scene.began)
         if scene.holds(trial.name, scene.payload, scene.first).agrees:
-            trial = replace(trial, name="twice, the clock moved on by a day")
+            trial = replace(trial, name="twice, the clock moved on by a year")
     scene.clock.ahead = 0
     yield trial
 
