@@ -164,9 +164,8 @@ def new(request: Request, flags: Mapping[str, Any]) -> int:
     """Ask what a first model is, where flags leave that open, and make its package."""
     from .new import answers, question
 
-    name, words = answers(
-        flags, question if sys.stdin.isatty() else None, lambda name: request.named(name).packages()[0]
-    )
+    is_asked = sys.stdin.isatty() and not request.as_json
+    name, words = answers(flags, question if is_asked else None, lambda name: request.named(name).packages()[0])
     made = request.named(name)
     (package,) = made.packages()
     return _close(made, _build(made, [declared(package, {"scaffold": words})], "scaffold", ()))

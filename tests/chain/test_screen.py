@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import select
@@ -190,6 +191,14 @@ def test_new_asks_what_a_first_model_is_and_flags_answer_too(tmp_path: Path) -> 
     root = tmp_path / "tiny_mlflow_pkg"
     assert (root / "requirements.in").read_text().splitlines()[-3:] == ["mlflow", "numpy", "pandas"]
     assert 'ARCHETYPE = "text_to_tensor"' in (root / "model_spec.py").read_text()
+
+
+def test_new_asks_nothing_where_its_output_is_one_json_document(tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "invoke", "new", "--name", "tiny", "--json", "--models-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=REPOSITORY, stdin=slave, capture_output=True, text=True, timeout=60, check=True)
+    os.close(master), os.close(slave)
+    assert json.loads(done.stdout)["models"][0]["model"] == "tiny"
 
 
 def test_each_step_has_one_line_when_a_source_is_locked(tmp_path: Path) -> None:
