@@ -278,9 +278,9 @@ def copy(source: Path, target: Path) -> None:
         sync_file_system(target)
         return
     shutil.copy2(source, target, follow_symlinks=False)
-    for path in (target, target.parent):
-        if not path.is_symlink():
-            sync(path)
+    if not target.is_symlink():
+        sync(target)
+    sync(target.parent)
 
 
 def _journals(root: Path) -> Path:

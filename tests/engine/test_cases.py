@@ -298,6 +298,27 @@ def test_copy_of_a_target_is_on_the_disk_before_the_target_goes(
     ]
 
 
+def test_edit_that_is_kept_has_its_name_on_the_disk_behind_a_link_too(
+    tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    fsync = os.fsync
+
+    def recorded(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    (tmp_path / "disk").symlink_to(elsewhere)
+    step = Step("s", "echo good > disk/weights", [], ["disk/weights"], editable=["disk/weights"])
+    assert build([step], root=tmp_path).ok
+    (elsewhere / "weights").write_text("edited")
+    monkeypatch.setattr(os, "fsync", recorded)
+    assert build([step], root=tmp_path, force=["s"]).ok
+    assert (elsewhere / "weights.edited").read_text() == "edited"
+    kept = synced.index(elsewhere / "weights.edited")
+    assert synced[kept + 1] == elsewhere
+
+
 # In a layer of a container: makes a directory anew, fails to, and makes what was there at first.
 LAYERED = """
 from pathlib import Path
