@@ -9,7 +9,7 @@ from .errors import PipelineError, StepError, UsageError
 from .fingerprint import Stamp
 from .logs import Said, tail
 from .staleness import MISSING, Seen
-from .step import Step
+from .step import Says, Step
 
 
 def failure(step: Step, code: int, log: Path, said: Said, *, stays: bool = True) -> PipelineError:
@@ -27,8 +27,11 @@ def failure(step: Step, code: int, log: Path, said: Said, *, stays: bool = True)
     """
     kind = UsageError if code == 2 else StepError
     fault = f"ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
-    error = kind(step.name, fault, advice=f"Its output is in {log}." if stays else "")
-    error.found, error.said = said.found, tail(log)
+    output = tail(log)
+    was_shown = step.runs.says is Says.LIVE and not output
+    where = "What it said is above." if was_shown else f"Its output is in {log}."
+    error = kind(step.name, fault, advice=where if stays else "")
+    error.found, error.said = said.found, output
     return error
 
 

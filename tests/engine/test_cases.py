@@ -464,6 +464,14 @@ def the_error(result: Result) -> str:
     return str(next(outcome.error for outcome in result.outcomes if outcome.error))
 
 
+def test_failure_names_no_empty_log_where_the_command_spoke_on_the_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    step = Step("bring", Command("echo no such bucket >&2; exit 1", says=Says.LIVE), targets=["weights"])
+    assert the_error(build([step], root=tmp_path)) == "bring: failed with exit code 1. What it said is above."
+    assert "no such bucket" in capfd.readouterr().err
+
+
 def run_build(root: Path, *, code: str = "") -> subprocess.Popen[str]:
     """Start a build in a process of its own."""
     script = f"""
